@@ -1,0 +1,1 @@
+"""The control room: cycle, stages, field link and solver process."""

@@ -1,0 +1,1 @@
+"""The feeder: measurements in, network state, limits and certificates out."""

@@ -1,0 +1,1 @@
+"""Orders, clearing, settlement, statements and the ledger, in exact integers."""
