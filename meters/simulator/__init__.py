@@ -1,0 +1,1 @@
+"""A field of meters and devices on real sockets: the protocols, no physics."""
