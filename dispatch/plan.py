@@ -1,0 +1,259 @@
+"""What a plan is made from and what it is: the facts that cross the door of dispatch.
+
+Powers are kW and never negative, energies kWh, prices currency per kWh. Step `t`
+is the half-open interval that starts at ``start_s + t * interval_s``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from grid import interval
+from grid.errors import SolverError
+from grid.quantities import NANO, WH_PER_KWH
+from grid.site import Battery, Genset, GridConnection, Shedding, Solar, Wind
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Value: TypeAlias = float | int | str
+
+ASSET_COLUMNS = ("charge_kw", "discharge_kw", "produce_kw", "curtail_kw", "shed_kw", "limit_kw")
+COMMUNITY_COLUMNS = ("import_kw", "export_kw", "unserved_kw", "reserve_short_kw")
+
+NEW_PLAN = "new plan"
+LAST_GOOD_PLAN = "last good plan"
+SAFE_RULE = "safe rule"
+
+
+def per_kwh(nano_per_wh: int) -> float:
+    """Return currency per kWh from nano-currency per Wh."""
+    return nano_per_wh * WH_PER_KWH / NANO
+
+
+def currency(nano: int) -> float:
+    """Return currency from nano-currency."""
+    return nano / NANO
+
+
+@dataclass(frozen=True, slots=True)
+class LinearCut:
+    """A network limit as seen by the plan, in one step.
+
+    Meaning: ``sum(coefficient[a] * (injected_kw[a] - absorbed_kw[a])) <= limit_kw``
+    over the named assets. Power not consumed by shed load counts as injected, import from
+    the grid likewise.
+
+    Attributes
+    ----------
+    step : int
+        Index of the step within the plan, 0 to n - 1.
+    name : str
+        What it protects, in the words of the network: ``"vm_pu bus 25 <= 1.05"``.
+    coefficient : Mapping[str, float]
+        Per asset id, in any unit per kW.
+    limit_kw : float
+        In that same unit; kW where the coefficients are plain numbers.
+    """
+
+    step: int
+    name: str
+    coefficient: Mapping[str, float]
+    limit_kw: float
+
+
+@dataclass(frozen=True, eq=False)
+class PlanInput:
+    """All that a plan depends on, `n` steps long.
+
+    Attributes
+    ----------
+    start_s, interval_s : int
+        Start of step 0 in seconds UTC, and the length of a step.
+    battery, solar, wind, genset, shedding, grid
+        Facts of the site.
+    demand_kw : ndarray, shape (n,)
+        Everything uncontrolled with the estimated losses, whole community, kW.
+    solar_available_kw, wind_available_kw : ndarray, shape (n_solar, n), (n_wind, n)
+        What the plants could produce, kW.
+    sheddable_kw : ndarray, shape (n_shedding, n)
+        The part of `demand_kw` that each shedding group may withhold, kW. Critical load is
+        never in it.
+    buy_price, sell_price : ndarray, shape (n,)
+        At the feeder head, currency per kWh.
+    end_value_per_kwh : float
+        Worth of a kWh that the batteries can still deliver after the last step, currency per kWh.
+    grid_available : ndarray of bool, shape (n,)
+        False while the community is islanded.
+    battery_energy_kwh : ndarray, shape (n_battery,)
+        Stored now.
+    genset_on : ndarray of bool, shape (n_genset,)
+        Running now.
+    genset_intervals_in_state : ndarray of int, shape (n_genset,)
+        Steps since it last started or stopped: minimum up and down times cross the border of
+        the window.
+    reserve_kw : ndarray, shape (n,)
+        Headroom, up and down, that the forming batteries keep while islanded (running gensets
+        where no battery forms), kW.
+    cuts : tuple of LinearCut
+    end_energy_min_kwh : ndarray, shape (n_battery,), optional
+        Energy that must be stored after the last step.
+    """
+
+    start_s: int
+    interval_s: int
+    battery: tuple[Battery, ...]
+    solar: tuple[Solar, ...]
+    wind: tuple[Wind, ...]
+    genset: tuple[Genset, ...]
+    shedding: tuple[Shedding, ...]
+    grid: GridConnection
+    demand_kw: Floats
+    solar_available_kw: Floats
+    wind_available_kw: Floats
+    sheddable_kw: Floats
+    buy_price: Floats
+    sell_price: Floats
+    end_value_per_kwh: float
+    grid_available: npt.NDArray[np.bool_]
+    battery_energy_kwh: Floats
+    genset_on: npt.NDArray[np.bool_]
+    genset_intervals_in_state: npt.NDArray[np.int64]
+    reserve_kw: Floats
+    cuts: tuple[LinearCut, ...] = ()
+    end_energy_min_kwh: Floats | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of steps."""
+        return int(np.shape(self.demand_kw)[0])
+
+    @property
+    def hours(self) -> float:
+        """Length of a step in hours."""
+        return self.interval_s / 3600.0
+
+    @property
+    def assets(self) -> tuple[Battery | Solar | Wind | Genset | Shedding, ...]:
+        """Every controllable device, in the order of the schedule."""
+        return (*self.battery, *self.solar, *self.wind, *self.genset, *self.shedding)
+
+    @property
+    def asset_ids(self) -> tuple[str, ...]:
+        """Identifiers of :attr:`assets`."""
+        return tuple(asset.id for asset in self.assets)
+
+    def rows(self, kind: str) -> slice:
+        """Return where assets of `kind` (``"battery"``, ...) stand in :attr:`assets`."""
+        start = 0
+        for name in ("battery", "solar", "wind", "genset", "shedding"):
+            count = len(getattr(self, name))
+            if name == kind:
+                return slice(start, start + count)
+            start += count
+        raise KeyError(kind)
+
+    def label(self, step: int) -> str:
+        """Return the UTC label of a step."""
+        return interval.label(self.start_s + step * self.interval_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something is as it is: a code with parameters for the console, and English.
+
+    Attributes
+    ----------
+    subject : str
+        Asset id, or ``"plan"``.
+    code : str
+        A key of :data:`dispatch.explain.TEXT`.
+    params : Mapping[str, float | int | str]
+        What the text of the code takes; numbers in the unit of their name.
+    text : str
+        English.
+    """
+
+    subject: str
+    code: str
+    params: Mapping[str, Value]
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A schedule with its source, its worth and its reasons.
+
+    Attributes
+    ----------
+    status : str
+        ``"optimal"`` within the gap asked for; ``"limit"`` when the node limit came first (feasible,
+        `gap` says how far); ``"rule"`` when no optimiser made it.
+    source : str
+        ``"new plan"``, ``"last good plan"`` or ``"safe rule"``.
+    start_s, interval_s : int
+    objective : float
+        Cost of the schedule, currency (:func:`dispatch.evaluate.day_cost`); NaN for a rule.
+    gap : float
+        Proven relative distance to the optimum.
+    schedule : xarray.Dataset
+        Dims (asset, interval): ``charge_kw discharge_kw produce_kw curtail_kw shed_kw`` (0 where an
+        asset has no such flow), ``limit_kw`` (the output or served power it is held to; NaN: not
+        limited), ``energy_kwh`` at the end of the interval (NaN: no store), ``on`` bool.
+        Dim (interval): ``import_kw export_kw unserved_kw reserve_short_kw`` and ``marginal_price``
+        in currency per kWh (NaN for a rule).
+    reasons : tuple of Reason
+        For each asset's first step, in the order of the schedule; then for the plan as a whole.
+    binding_cuts : tuple of (int, str)
+        Step and name of the cuts that hold with equality.
+    """
+
+    status: str
+    source: str
+    start_s: int
+    interval_s: int
+    objective: float
+    gap: float
+    schedule: xr.Dataset
+    reasons: tuple[Reason, ...] = ()
+    binding_cuts: tuple[tuple[int, str], ...] = field(default=())
+
+
+class InfeasiblePlan(SolverError):
+    """No schedule keeps every limit; `reasons` name which, when and by how much."""
+
+    def __init__(self, reasons: tuple[Reason, ...]) -> None:
+        self.reasons = reasons
+        super().__init__("; ".join(reason.text for reason in reasons) or "no feasible plan")
+
+
+def empty_schedule(plan_input: PlanInput, n: int | None = None) -> xr.Dataset:
+    """Return a schedule in which nothing happens.
+
+    Parameters
+    ----------
+    n : int, optional
+        Number of steps; taken from `plan_input` when not given.
+    """
+    steps = plan_input.n if n is None else n
+    shape = (len(plan_input.assets), steps)
+    dims = ("asset", "interval")
+    columns = {name: (dims, np.zeros(shape), {"units": "kW"}) for name in ASSET_COLUMNS}
+    columns["limit_kw"] = (dims, np.full(shape, np.nan), {"units": "kW"})
+    columns["energy_kwh"] = (dims, np.full(shape, np.nan), {"units": "kWh"})
+    schedule = xr.Dataset(
+        columns,
+        coords={
+            "asset": list(plan_input.asset_ids),
+            "interval": interval.starts(plan_input.start_s, steps, plan_input.interval_s),
+        },
+    )
+    schedule["on"] = (dims, np.zeros(shape, dtype=np.bool_))
+    for name in COMMUNITY_COLUMNS:
+        schedule[name] = ("interval", np.zeros(steps), {"units": "kW"})
+    schedule["marginal_price"] = ("interval", np.full(steps, np.nan), {"units": "currency/kWh"})
+    return schedule
