@@ -1,0 +1,166 @@
+"""Accounts and postings: double entry in nano-currency, with the energy beside it.
+
+A posting moves money from its debit account, which pays, to its credit
+account, which is paid; its energy moves the other way, from the credit to the
+debit account. A correction never edits: it posts the mirror image of a line
+and then the new line.
+
+===================  ==========================================================
+Account              Holds
+===================  ==========================================================
+``party:<id>``       a household, a business or the community as a member
+``supplier``         the public utility
+``community``        the community as the operator of the microgrid
+``grid_operator``    the grid fee on traded energy
+``market``           between buyers and sellers; zero after every interval
+``imbalance``        energy traded and not consumed, or not delivered
+``losses``           what the feeder itself takes
+``battery_use``      fees owed to owners of instructed batteries
+``rounding``         residues of statements rounded to cents
+===================  ==========================================================
+
+The last four are the community's cost centres: its result is the sum of their
+balances and its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from grid.ids import AccountId, PartyId, UsagePointId
+
+SUPPLIER = AccountId("supplier")
+COMMUNITY = AccountId("community")
+GRID_OPERATOR = AccountId("grid_operator")
+MARKET = AccountId("market")
+IMBALANCE = AccountId("imbalance")
+LOSSES = AccountId("losses")
+BATTERY_USE = AccountId("battery_use")
+ROUNDING = AccountId("rounding")
+
+
+class PostingKind(StrEnum):
+    """What a posting is for."""
+
+    PURCHASE = "purchase"
+    SALE = "sale"
+    GRID_FEE = "grid_fee"
+    SUPPLY = "supply"
+    FEED_IN = "feed_in"
+    BANK = "bank"
+    SURPLUS = "surplus"
+    SHORTFALL = "shortfall"
+    CURTAILMENT = "curtailment"
+    SHEDDING = "shedding"
+    BATTERY_USE = "battery_use"
+    FIXED_FEE = "fixed_fee"
+    RESALE = "resale"
+    HEAD_IMPORT = "head_import"
+    HEAD_EXPORT = "head_export"
+    LOSSES = "losses"
+    ROUNDING = "rounding"
+
+
+SERVICE_KINDS = frozenset(
+    {PostingKind.GRID_FEE, PostingKind.BATTERY_USE, PostingKind.FIXED_FEE, PostingKind.ROUNDING}
+)
+"""Kinds whose energy is the measure of a service and changes no hands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One movement of money between two accounts.
+
+    Attributes
+    ----------
+    debit, credit : AccountId
+        Who pays and who is paid.
+    amount_nano : int
+        Nano-currency; negative only where a price is.
+    energy_wh : int
+        Wh, never negative: from `credit` to `debit`, or the measure of a
+        service (:data:`SERVICE_KINDS`).
+    kind : PostingKind
+    usage_point : UsagePointId or None
+        The connection it is about; none for the community's own lines.
+    price : int
+        Nano-currency per Wh. ``amount_nano == energy_wh * price`` except for
+        the fixed fee and the rounding, which have no energy.
+    reversal : bool
+        It takes back a line posted by an earlier version.
+    """
+
+    debit: AccountId
+    credit: AccountId
+    amount_nano: int
+    energy_wh: int
+    kind: PostingKind
+    usage_point: UsagePointId | None = None
+    price: int = 0
+    reversal: bool = False
+
+    @property
+    def reversed(self) -> Posting:
+        """The same line with its sides exchanged, marked as a reversal."""
+        return replace(self, debit=self.credit, credit=self.debit, reversal=True)
+
+
+def party_account(party: PartyId) -> AccountId:
+    """Return the account of a party."""
+    return AccountId(f"party:{party}")
+
+
+def energy_line(
+    debit: AccountId,
+    credit: AccountId,
+    energy_wh: int,
+    price: int,
+    kind: PostingKind,
+    usage_point: UsagePointId | None = None,
+) -> Posting:
+    """Return the posting of `energy_wh` at `price`; negative energy swaps the sides."""
+    if energy_wh < 0:
+        debit, credit, energy_wh = credit, debit, -energy_wh
+    return Posting(debit, credit, energy_wh * price, energy_wh, kind, usage_point, price)
+
+
+def balances(postings: Iterable[Posting]) -> dict[AccountId, int]:
+    """Return what each account received less what it paid, in nano-currency."""
+    total: Counter[AccountId] = Counter()
+    for posting in postings:
+        total[posting.debit] -= posting.amount_nano
+        total[posting.credit] += posting.amount_nano
+    return {account: total[account] for account in sorted(total)}
+
+
+def energies(postings: Iterable[Posting]) -> dict[AccountId, int]:
+    """Return what each account received less what it delivered, in Wh."""
+    total: Counter[AccountId] = Counter()
+    for posting in postings:
+        if posting.kind not in SERVICE_KINDS:
+            total[posting.debit] += posting.energy_wh
+            total[posting.credit] -= posting.energy_wh
+    return {account: total[account] for account in sorted(total)}
+
+
+def assert_balanced(postings: Iterable[Posting]) -> None:
+    """Assert what holds for the postings of every interval.
+
+    Money and energy sum to zero over all accounts, the market account is empty,
+    and each line of energy is its energy times its price. A failure is a bug
+    of ours.
+    """
+    postings = tuple(postings)
+    for line in postings:
+        assert line.energy_wh >= 0, line
+        assert line.debit != line.credit, line
+        if line.energy_wh or line.kind not in (PostingKind.FIXED_FEE, PostingKind.ROUNDING):
+            assert line.amount_nano == line.energy_wh * line.price, line
+    money, energy = balances(postings), energies(postings)
+    assert sum(money.values()) == 0
+    assert sum(energy.values()) == 0
+    assert money.get(MARKET, 0) == 0, money[MARKET]
+    assert energy.get(MARKET, 0) == 0, energy[MARKET]

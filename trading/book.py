@@ -1,0 +1,105 @@
+"""An order, and the sealed book of one interval as columns of int64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from grid.ids import OrderId, PartyId, UsagePointId
+
+Int64Array = npt.NDArray[np.int64]
+
+
+class Side(StrEnum):
+    """Which way an order trades."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An accepted limit order for one usage point and market interval.
+
+    Attributes
+    ----------
+    id : OrderId
+    party : PartyId
+    usage_point : UsagePointId
+    start_s : int
+        Start of the market interval.
+    side : Side
+    price : int
+        Limit in nano-currency per Wh: the most a buyer pays, before the grid
+        fee; the least a seller takes.
+    energy_wh : int
+    sequence : int
+        The place in time among all orders of the site.
+    agent : bool
+        Placed by the community's default agent, not by the prosumer.
+    """
+
+    id: OrderId
+    party: PartyId
+    usage_point: UsagePointId
+    start_s: int
+    side: Side
+    price: int
+    energy_wh: int
+    sequence: int
+    agent: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Book:
+    """The orders of one interval as arrays of one length, in order of time.
+
+    Attributes
+    ----------
+    buy : NDArray[bool], shape (order,)
+    price : NDArray[int64], shape (order,)
+        Nano-currency per Wh.
+    energy_wh : NDArray[int64], shape (order,)
+    """
+
+    buy: npt.NDArray[np.bool_]
+    price: Int64Array
+    energy_wh: Int64Array
+
+    @classmethod
+    def of(cls, orders: Sequence[Order]) -> Book:
+        """Return the columns of a sealed sequence of orders."""
+        count = len(orders)
+        return cls(
+            buy=np.fromiter((order.side is Side.BUY for order in orders), np.bool_, count),
+            price=np.fromiter((order.price for order in orders), np.int64, count),
+            energy_wh=np.fromiter((order.energy_wh for order in orders), np.int64, count),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clearing:
+    """The outcome of a book under a mechanism.
+
+    Attributes
+    ----------
+    mechanism : str
+    price : int or None
+        Nano-currency per Wh; none when nothing trades.
+    price_low, price_high : int or None
+        The interval of prices at which the same volume clears.
+    volume_wh : int
+    fills : NDArray[int64], shape (order,)
+        Wh traded by each order of the book.
+    """
+
+    mechanism: str
+    price: int | None
+    price_low: int | None
+    price_high: int | None
+    volume_wh: int
+    fills: Int64Array
