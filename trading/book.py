@@ -12,6 +12,7 @@ import numpy.typing as npt
 from grid.ids import OrderId, PartyId, UsagePointId
 
 Int64Array = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 class Side(StrEnum):
@@ -66,7 +67,7 @@ class Book:
     energy_wh : NDArray[int64], shape (order,)
     """
 
-    buy: npt.NDArray[np.bool_]
+    buy: BoolArray
     price: Int64Array
     energy_wh: Int64Array
 
@@ -103,3 +104,24 @@ class Clearing:
     price_high: int | None
     volume_wh: int
     fills: Int64Array
+
+
+def trades(book: Book, clearing: Clearing) -> Int64Array:
+    """Return who trades with whom: buyers and sellers paired in order of time.
+
+    Returns
+    -------
+    NDArray[int64], shape (trade, 3)
+        Position of the buy order, of the sell order, and Wh. At one price the
+        pairing moves no money; it is fixed so that it can be derived again.
+    """
+    buyers = np.flatnonzero(book.buy & (clearing.fills > 0))
+    sellers = np.flatnonzero(~book.buy & (clearing.fills > 0))
+    bought = np.cumsum(clearing.fills[buyers])
+    sold = np.cumsum(clearing.fills[sellers])
+    ends = np.union1d(bought, sold)
+    table = np.empty((len(ends), 3), np.int64)
+    table[:, 0] = buyers[np.searchsorted(bought, ends, side="left")]
+    table[:, 1] = sellers[np.searchsorted(sold, ends, side="left")]
+    table[:, 2] = np.diff(ends, prepend=0)
+    return table
