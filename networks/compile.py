@@ -161,7 +161,7 @@ def _ratings(net: Any) -> tuple[tuple[Float, Float], tuple[Float, Float]]:
 
 def _coordinates(net: Any, bus: Int, root: int) -> tuple[Float, Float, bool]:
     points = []
-    for text in net.bus["geo"] if "geo" in net.bus else ():
+    for text in net.bus.get("geo", ()):
         try:
             lon, lat = json.loads(text)["coordinates"][:2]
             points.append((float(lon), float(lat)))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Float = npt.NDArray[np.float64]
 Complex = npt.NDArray[np.complex128]
 Int = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +144,10 @@ class NetworkModel:
             return self.positions[int(bus)]
         except KeyError as error:
             raise BadInputError(f"bus {bus} is not in the network {self.source}") from error
+
+    def currents(self, voltage: Complex) -> Complex:
+        """Return the current into each node (node, ...) at the given node voltages, per unit."""
+        return np.asarray(self.ybus @ voltage, dtype=np.complex128)
 
     def bus_label(self, position: int) -> str:
         """Return how a bus is named in messages: ``bus 25 'LV2.101 Bus 20'``."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from networks.model import Complex, Int, NetworkModel
+from networks.model import Bool, Complex, Int, NetworkModel
 
 TOLERANCE_PU = 1e-12
 MAX_ITERATIONS = 60
@@ -56,23 +56,25 @@ def operator(model: NetworkModel, slack: int) -> Operator:
     factor = splu(rows[:, others].tocsc())
     # Below a few hundred nodes one dense product beats a triangular solve per column.
     if 0 < len(others) <= _DENSE_NODES:
-        impedance = factor.solve(np.eye(len(others), dtype=np.complex128))
+        impedance = np.asarray(
+            factor.solve(np.eye(len(others), dtype=np.complex128)), dtype=np.complex128
+        )
 
         def solve(current: Complex) -> Complex:
             return impedance @ current
     else:
 
         def solve(current: Complex) -> Complex:
-            voltage: Complex = factor.solve(np.asfortranarray(current))
-            return voltage
+            return np.asarray(factor.solve(np.asfortranarray(current)), dtype=np.complex128)
 
     towards_slack = np.asarray(rows[:, [slack]].todense()).ravel()
-    built = Operator(slack, others, solve, factor.solve(-towards_slack))
+    unit = np.asarray(factor.solve(-towards_slack), dtype=np.complex128)
+    built = Operator(slack, others, solve, unit)
     model._operators[slack] = built
     return built
 
 
-def iterate(op: Operator, power: Complex, slack_voltage: float) -> tuple[Complex, int, Complex]:
+def iterate(op: Operator, power: Complex, slack_voltage: float) -> tuple[Complex, int, Bool]:
     """Return node voltages of a batch of constant-power injections.
 
     Parameters

@@ -155,14 +155,15 @@ def _restore(
         }
         size = len(arrays["node_kv"])
         entries = (arrays["ybus_value"], (arrays["ybus_row"], arrays["ybus_column"]))
+        known: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
+        known |= {name: facts[name] for name in _FACTS}
+        known |= tables | {"bus_name": tuple(facts["bus_name"])}
         return NetworkModel(
             source=source,
             base_dir=base_dir,
             source_voltage_pu=source_voltage_pu,
             ybus=sp.csr_array(sp.coo_array(entries, shape=(size, size))),
-            **{name: arrays[name] for name in _ARRAYS},
-            **({name: facts[name] for name in _FACTS} | {"bus_name": tuple(facts["bus_name"])}),
-            **tables,
+            **known,
         )
     except KeyError:
         return None

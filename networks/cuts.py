@@ -1,0 +1,261 @@
+"""Linear cuts: how broken limits answer to power injected at chosen buses.
+
+The derivative of ``v = w + Z conj(s / v)`` at the operating point solves
+``dv = Z (conj(ds / v) - conj(s / v^2 dv))``, by the same operator and the same
+kind of iteration as the power flow: all chosen buses and all broken intervals
+are one batch. It is the exact Jacobian sensitivity, without a Jacobian.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from grid.errors import BadInputError, SolverError
+from grid.site import Network
+from networks.findings import TOLERANCE
+from networks.flow import loading_scale
+from networks.injection import INPUTS, node_power
+from networks.model import Complex, Float, NetworkModel
+from networks.operator import Operator, operator
+
+_ACCURACY = 1e-9
+_MAX_ITERATIONS = 60
+
+
+@dataclass(frozen=True)
+class Cut:
+    """``base + sum_b coefficient[b] * (net_injection_kw[b] - base_injection_kw[b]) <= limit``.
+
+    Attributes
+    ----------
+    interval_index : int
+        Position in the dataset the cut was made from.
+    name : str
+        The limit in words: ``"vm_pu bus 25 <= 1.05"``.
+    coefficient : tuple of float
+        Change of the value per kW injected at each controllable bus.
+    base : float
+        The value at the operating point; negated where the limit is a lower one.
+    limit : float
+        The limit, tightened by the margin; negated likewise.
+    base_injection_kw : tuple of float
+        Injected minus absorbed kW at each controllable bus at the operating point.
+    """
+
+    interval_index: int
+    name: str
+    coefficient: tuple[float, ...]
+    base: float
+    limit: float
+    base_injection_kw: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """One broken limit: what (kind), where (row), how much."""
+
+    kind: str
+    row: int
+    value: float
+    limit: float
+    excess: float
+
+
+def cuts(
+    model: NetworkModel,
+    dataset: xr.Dataset,
+    network: Network,
+    controllable_bus: Sequence[int],
+    margin: float = 2e-4,
+    *,
+    worst: int = 3,
+    head_import_limit_kw: float = np.inf,
+    head_export_limit_kw: float = np.inf,
+) -> list[Cut]:
+    """Return cuts for the limits that a power flow breaks; none when it keeps them all.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        From :func:`networks.flow.flow`.
+    network : grid.site.Network
+        The limits.
+    controllable_bus : sequence of int
+        Buses whose injection may change.
+    margin : float
+        By which cuts are tightened: per unit for voltages, relative for
+        loadings and head flows.
+    worst : int
+        At most this many cuts for each interval and kind of limit.
+    head_import_limit_kw, head_export_limit_kw : float
+        Limits at the feeder head.
+    """
+    if not controllable_bus:
+        raise BadInputError("cuts need at least one controllable bus")
+    chosen = [model.position(bus) for bus in controllable_bus]
+    for position in chosen:
+        if model.node[position] < 0:
+            raise BadInputError(f"{model.bus_label(position)}: is cut off and cannot be controlled")
+    broken = _broken(model, dataset, network, worst, (head_import_limit_kw, head_export_limit_kw))
+    available = dataset["grid_available"].to_numpy()
+    inputs = [dataset[name].to_numpy() for name in INPUTS]
+    net_kw = inputs[1] - inputs[0]
+    made: list[Cut] = []
+    for has_grid in (True, False):
+        steps = [step for step in sorted(broken) if bool(available[step]) == has_grid]
+        if not steps:
+            continue
+        bus = model.slack_bus if has_grid else int(dataset.attrs["forming_bus"])
+        op = operator(model, int(model.node[model.position(bus)]))
+        voltage = node_voltage(model, dataset.isel(interval=steps))
+        power = node_power(model, *(values[steps] for values in inputs))
+        change = _sensitivity(model, op, voltage, power, model.node[chosen])
+        for column, step in enumerate(steps):
+            base = tuple(float(value) for value in net_kw[step, chosen])
+            for item in broken[step]:
+                slope = _slope(model, op, item, voltage[:, column], change[:, :, column])
+                if item.kind.startswith("head"):
+                    # Power at the head's own node moves no voltage and offsets the flow directly.
+                    at_head = model.node[chosen] == op.slack
+                    slope[at_head] = -1.0 if item.kind == "head_import" else 1.0
+                made.append(_cut(model, step, item, slope, base, margin))
+    return sorted(made, key=lambda cut: (cut.interval_index, cut.name))
+
+
+def _broken(
+    model: NetworkModel,
+    dataset: xr.Dataset,
+    network: Network,
+    worst: int,
+    head_limits: tuple[float, float],
+) -> dict[int, list[_Broken]]:
+    kinds: list[tuple[str, Float, float, float]] = []
+    vm_pu = dataset["vm_pu"].to_numpy()
+    kinds.append(("vm_high", vm_pu, network.voltage_max_pu, 1.0))
+    kinds.append(("vm_low", vm_pu, network.voltage_min_pu, -1.0))
+    for table in ("line", "trafo"):
+        loading = dataset[f"{table}_loading_percent"].to_numpy()
+        kinds.append((table, loading, network.loading_max_percent, 1.0))
+    for kind, limit in zip(("head_import", "head_export"), head_limits, strict=True):
+        kinds.append((kind, dataset[f"{kind}_kw"].to_numpy()[:, None], limit, 1.0))
+    result: dict[int, list[_Broken]] = {}
+    for kind, values, limit, sign in kinds:
+        excess = np.nan_to_num(sign * (values - limit), nan=-1.0)
+        for step in np.flatnonzero((excess > TOLERANCE).any(axis=1)):
+            order = np.argsort(-excess[step], kind="stable")[:worst]
+            result.setdefault(int(step), []).extend(
+                _Broken(kind, int(row), float(values[step, row]), limit, float(excess[step, row]))
+                for row in order
+                if excess[step, row] > TOLERANCE
+            )
+    return result
+
+
+def node_voltage(model: NetworkModel, dataset: xr.Dataset) -> Complex:
+    """Return node voltages (node, interval) from the bus voltages of a power flow.
+
+    A node without a bus (behind an open line switch) carries no injection, so
+    its voltage follows from its neighbours'.
+    """
+    magnitude = dataset["vm_pu"].to_numpy().T
+    angle = np.radians(dataset["va_degree"].to_numpy().T)
+    voltage = np.zeros((len(model.node_kv), magnitude.shape[1]), dtype=np.complex128)
+    alive = model.node >= 0
+    voltage[model.node[alive]] = (magnitude * np.exp(1j * angle))[alive]
+    hidden = np.setdiff1d(np.arange(len(model.node_kv)), model.node[alive])
+    if hidden.size:
+        own = np.asarray(model.ybus[hidden][:, hidden].todense(), dtype=np.complex128)
+        voltage[hidden] = -np.linalg.solve(own, model.currents(voltage)[hidden])
+    return voltage
+
+
+def _sensitivity(
+    model: NetworkModel,
+    op: Operator,
+    voltage: Complex,
+    power: Complex,
+    nodes: npt.NDArray[np.int64],
+) -> Complex:
+    """Return dv (node, controllable, interval) per kW injected, complex per unit."""
+    count, columns = voltage.shape
+    inverse = 1.0 / voltage[op.others].conj()
+    drive = np.zeros((count, len(nodes), columns), dtype=np.complex128)
+    drive[nodes, np.arange(len(nodes))] = 1e-3 / model.base_mva
+    forcing = drive[op.others] * inverse[:, None, :]
+    feedback = (power[op.others].conj() * inverse**2)[:, None, :]
+    shape = forcing.shape
+    change = np.zeros(shape, dtype=np.complex128)
+    for _ in range(_MAX_ITERATIONS):
+        current = forcing - feedback * change.conj()
+        updated = op.solve(current.reshape(shape[0], -1)).reshape(shape)
+        gap = float(np.max(np.abs(updated - change), initial=0.0))
+        change = updated
+        if gap <= _ACCURACY * float(np.max(np.abs(change), initial=1e-30)):
+            full = np.zeros(drive.shape, dtype=np.complex128)
+            full[op.others] = change
+            return full
+    raise SolverError(
+        f"network {model.source}: sensitivities do not converge near voltage collapse"
+    )
+
+
+def _slope(
+    model: NetworkModel, op: Operator, item: _Broken, voltage: Complex, change: Complex
+) -> Float:
+    """Return the change of a limited value per kW, (controllable,); change is (node, bus)."""
+    if item.kind in ("vm_high", "vm_low"):
+        node = int(model.node[item.row])
+        rising: Float = (voltage[node].conj() * change[node]).real / np.abs(voltage[node])
+        return rising
+    if item.kind in ("line", "trafo"):
+        branches = model.line if item.kind == "line" else model.trafo
+        k = item.row
+        f, t = int(branches.from_node[k]), int(branches.to_node[k])
+        scales = loading_scale(model, branches, np.array([k]))
+        sides = []
+        for y_f, y_t, scale in (
+            (branches.yff[k], branches.yft[k], float(scales[0][0])),
+            (branches.ytf[k], branches.ytt[k], float(scales[1][0])),
+        ):
+            current = y_f * voltage[f] + y_t * voltage[t]
+            moved = y_f * change[f] + y_t * change[t]
+            sides.append((abs(current) * scale, (current.conj() * moved).real, abs(current), scale))
+        _, product, size, scale = max(sides, key=lambda side: side[0])
+        loading: Float = product / max(size, 1e-12) * scale
+        return loading
+    drawn = voltage[op.slack] * model.currents(change)[op.slack].conj()
+    head: Float = drawn.real * (model.base_mva * 1e3)
+    return head if item.kind == "head_import" else -head
+
+
+def _cut(
+    model: NetworkModel,
+    step: int,
+    item: _Broken,
+    slope: Float,
+    base_kw: tuple[float, ...],
+    margin: float,
+) -> Cut:
+    low = item.kind == "vm_low"
+    sign = -1.0 if low else 1.0
+    if item.kind.startswith("vm"):
+        subject, room = f"vm_pu bus {model.bus[item.row]}", margin
+    elif item.kind.startswith("head"):
+        subject, room = f"{item.kind}_kw", margin * abs(item.limit)
+    else:
+        branches = model.line if item.kind == "line" else model.trafo
+        subject = f"loading_percent {item.kind} {branches.index[item.row]}"
+        room = margin * item.limit
+    return Cut(
+        interval_index=step,
+        name=f"{subject} {'>=' if low else '<='} {item.limit:g}",
+        coefficient=tuple(float(sign * value) for value in slope),
+        base=sign * item.value,
+        limit=sign * item.limit - room,
+        base_injection_kw=base_kw,
+    )
