@@ -1,1 +1,8 @@
-"""Tables, migrations and transactions: the only SQL."""
+"""Tables, migrations and transactions: the only SQL.
+
+One module per kind of fact; each function takes the open transaction first.
+"""
+
+from grid.store.engine import Store, Transaction
+
+__all__ = ["Store", "Transaction"]

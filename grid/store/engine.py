@@ -1,0 +1,144 @@
+"""Opening a store and its two kinds of transaction.
+
+A write transaction is exclusive from its first statement (``BEGIN IMMEDIATE``
+on SQLite, an advisory lock on PostgreSQL), so that sequence numbers have no
+gap and a read inside it is never stale. A read transaction is one snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from grid.errors import StoreError
+
+Transaction: TypeAlias = Connection
+
+_BUSY_S = 30
+_WRITER_LOCK = 0x6B68617A72690001 & 0x7FFFFFFFFFFFFFFF
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, record: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.execute(f"PRAGMA busy_timeout={_BUSY_S * 1000}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("khazri_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+class Store:
+    """A site's facts in one relational database.
+
+    Parameters
+    ----------
+    url : str
+        ``sqlite:///PATH`` or ``postgresql+psycopg://…``.
+    create : bool
+        Bring the schema up to date; otherwise a store of another schema is
+        refused.
+
+    Raises
+    ------
+    StoreError
+        When the database cannot be opened or has another schema.
+    """
+
+    def __init__(self, url: str, *, create: bool = False) -> None:
+        self.url = url
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        try:
+            self.engine = create_engine(url, connect_args=_arguments(self.is_sqlite))
+            if self.is_sqlite:
+                _prepare_sqlite(self.engine)
+            if create:
+                self._migrate()
+            else:
+                self._require_current()
+        except SQLAlchemyError as error:
+            raise StoreError(f"store {parsed.render_as_string()}: {_first_line(error)}") from error
+
+    @classmethod
+    def at(cls, directory: Path, *, create: bool = False) -> Store:
+        """Open the embedded store of a site folder."""
+        if create:
+            directory.mkdir(parents=True, exist_ok=True)
+        elif not (directory / "khazri.sqlite3").exists():
+            raise StoreError(f"{directory}: no store here; start with 'khazri init {directory}'")
+        return cls(f"sqlite:///{directory / 'khazri.sqlite3'}", create=create)
+
+    def _config(self) -> Config:
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        return config
+
+    def _migrate(self) -> None:
+        config = self._config()
+        with self.write() as tx:
+            config.attributes["connection"] = tx
+            command.upgrade(config, "head")
+
+    def _require_current(self) -> None:
+        head = ScriptDirectory.from_config(self._config()).get_current_head()
+        with self.engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+        if current != head:
+            raise StoreError(f"the store has schema {current}, this version needs {head}")
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Yield an exclusive transaction; it commits at the end, or leaves no trace."""
+        with self.engine.connect() as connection:
+            options: dict[str, Any] = {"khazri_write": True}
+            with _translated(), connection.execution_options(**options).begin():
+                if not self.is_sqlite:
+                    connection.execute(
+                        text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK}
+                    )
+                yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Yield a transaction that sees one snapshot and writes nothing."""
+        with self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with _translated(), connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreError(f"the store failed: {_first_line(error)}") from error
+
+
+def _arguments(is_sqlite: bool) -> dict[str, Any]:
+    return {"timeout": _BUSY_S, "check_same_thread": False} if is_sqlite else {}
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]

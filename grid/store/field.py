@@ -1,0 +1,145 @@
+"""What came from the field: register reads and device states, never overwritten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from sqlalchemy import RowMapping, func, select
+
+from grid import interval
+from grid.store.engine import Transaction
+from grid.store.schema import device_state, register_read
+from grid.store.series import MISSING, REGISTERS
+from grid.store.upsert import put
+from meters.device import DeviceState
+from meters.reading import MeterRead, RegisterRow
+
+
+def _row(
+    meter: str, row: RegisterRow, read: MeterRead, cycle_s: int, from_profile: bool
+) -> dict[str, Any]:
+    return {
+        "meter": meter,
+        "at_s": row.at_s,
+        "cycle_s": cycle_s,
+        "from_profile": from_profile,
+        **dict(zip(REGISTERS, row.values, strict=True)),
+        "voltage_v": None if from_profile else read.voltage_v,
+        "raw_sha256": read.raw_sha256,
+    }
+
+
+def put_reads(tx: Transaction, reads: Iterable[MeterRead], *, cycle_s: int) -> None:
+    """Keep each register row with the hash of the bytes it came in."""
+    rows = []
+    for read in reads:
+        rows.append(_row(read.meter, read.now, read, cycle_s, False))
+        rows += [_row(read.meter, row, read, cycle_s, True) for row in read.load_profile]
+    put(tx, register_read, rows, replace=False)
+
+
+def boundaries(
+    tx: Transaction, meters: Sequence[str], start_s: int, count: int, interval_s: int
+) -> xr.Dataset:
+    """Return the registers at interval boundaries.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dims (meter, boundary) with ``count + 1`` boundaries from `start_s`: the
+        four registers int64, `MISSING` where none was read, and ``from_profile``
+        bool. A read of the moment wins over a later row of the load profile.
+    """
+    position = {meter: number for number, meter in enumerate(meters)}
+    shape = (len(meters), count + 1)
+    energy = {register: np.full(shape, MISSING, np.int64) for register in REGISTERS}
+    from_profile = np.zeros(shape, np.bool_)
+    rows = tx.execute(
+        select(register_read)
+        .where(
+            register_read.c.at_s >= start_s,
+            register_read.c.at_s <= start_s + count * interval_s,
+            register_read.c.at_s % interval_s == 0,
+        )
+        .order_by(register_read.c.from_profile.desc(), register_read.c.cycle_s.desc())
+    )
+    for row in rows:
+        number = position.get(row.meter)
+        if number is not None:
+            at = (row.at_s - start_s) // interval_s
+            for register in REGISTERS:
+                energy[register][number, at] = getattr(row, register)
+            from_profile[number, at] = row.from_profile
+    dims = ("meter", "boundary")
+    return xr.Dataset(
+        {
+            **{name: (dims, values) for name, values in energy.items()},
+            "from_profile": (dims, from_profile),
+        },
+        coords={
+            "meter": list(meters),
+            "boundary": interval.starts(start_s, count + 1, interval_s),
+        },
+    )
+
+
+def last_reads(tx: Transaction) -> dict[str, int]:
+    """Return for each meter the instant of its newest register row, seconds UTC."""
+    rows = tx.execute(
+        select(register_read.c.meter, func.max(register_read.c.at_s)).group_by(
+            register_read.c.meter
+        )
+    )
+    return {meter: int(at_s) for meter, at_s in rows}
+
+
+def raw_reads(tx: Transaction, meter: str, start_s: int, end_s: int) -> list[RowMapping]:
+    """Return the stored register rows of a meter in ``[start_s, end_s]``, oldest first."""
+    rows = tx.execute(
+        select(register_read)
+        .where(
+            register_read.c.meter == meter,
+            register_read.c.at_s >= start_s,
+            register_read.c.at_s <= end_s,
+        )
+        .order_by(register_read.c.at_s, register_read.c.cycle_s)
+    )
+    return list(rows.mappings())
+
+
+def put_device_states(tx: Transaction, states: Iterable[DeviceState], *, at_s: int) -> None:
+    """Keep what each device said of itself at a cycle."""
+    names = ("charged_wh", "discharged_wh", "throttled_w", "available_w", "energy_wh", "alarm")
+    put(
+        tx,
+        device_state,
+        [
+            {
+                "asset": state.asset,
+                "at_s": at_s,
+                "running": state.running,
+                **{name: getattr(state, name) for name in names},
+            }
+            for state in states
+        ],
+        replace=False,
+    )
+
+
+def device_states(tx: Transaction, at_s: int) -> dict[str, RowMapping]:
+    """Return the states stored at one instant by asset."""
+    rows = tx.execute(select(device_state).where(device_state.c.at_s == at_s))
+    return {row["asset"]: row for row in rows.mappings()}
+
+
+def device_history(tx: Transaction, start_s: int, end_s: int) -> list[RowMapping]:
+    """Return every state stored in ``[start_s, end_s]`` by asset and time."""
+    rows = tx.execute(
+        select(device_state)
+        .where(device_state.c.at_s >= start_s, device_state.c.at_s <= end_s)
+        .order_by(device_state.c.asset, device_state.c.at_s)
+    )
+    return list(rows.mappings())

@@ -1,0 +1,120 @@
+"""The ledger as stored: entries by sequence, openings, checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import RowMapping, func, insert, select
+
+from grid.store.engine import Transaction
+from grid.store.schema import checkpoint, ledger_entry, opening
+from grid.store.upsert import put
+
+
+def size(tx: Transaction) -> int:
+    """Return the number of entries."""
+    return int(tx.execute(select(func.count()).select_from(ledger_entry)).scalar_one())
+
+
+def append(
+    tx: Transaction,
+    *,
+    sequence: int,
+    kind: str,
+    label: str,
+    cycle_s: int,
+    content: bytes,
+    leaf_hash: bytes,
+    openings: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Append one entry and the openings of its commitments.
+
+    `openings` have ``digest`` (hex), ``party`` (or ``None``) and ``content`` (JSON).
+    """
+    tx.execute(
+        insert(ledger_entry).values(
+            sequence=sequence,
+            kind=kind,
+            label=label,
+            cycle_s=cycle_s,
+            content=content,
+            leaf_hash=leaf_hash,
+        )
+    )
+    if openings:
+        tx.execute(insert(opening), [{"sequence": sequence, **one} for one in openings])
+
+
+def last_content(tx: Transaction) -> bytes | None:
+    """Return the newest entry's canonical bytes, or ``None`` for an empty log."""
+    row = tx.execute(
+        select(ledger_entry.c.content).order_by(ledger_entry.c.sequence.desc()).limit(1)
+    ).scalar_one_or_none()
+    return None if row is None else bytes(row)
+
+
+def entries(tx: Transaction, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """Yield the canonical bytes of the entries ``[start, end)``."""
+    query = select(ledger_entry.c.content).where(ledger_entry.c.sequence >= start)
+    if end is not None:
+        query = query.where(ledger_entry.c.sequence < end)
+    for row in tx.execute(query.order_by(ledger_entry.c.sequence)):
+        yield bytes(row.content)
+
+
+def leaf_hashes(tx: Transaction, end: int | None = None) -> list[bytes]:
+    """Return the leaf hashes of the first `end` entries, or of all."""
+    query = select(ledger_entry.c.leaf_hash).order_by(ledger_entry.c.sequence)
+    if end is not None:
+        query = query.where(ledger_entry.c.sequence < end)
+    return [bytes(row.leaf_hash) for row in tx.execute(query)]
+
+
+def entry_row(tx: Transaction, sequence: int) -> RowMapping | None:
+    """Return one entry, or ``None``."""
+    query = select(ledger_entry).where(ledger_entry.c.sequence == sequence)
+    return tx.execute(query).mappings().one_or_none()
+
+
+def listed(
+    tx: Transaction,
+    *,
+    kind: str | None = None,
+    label: str | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[RowMapping]:
+    """Return entries newest first, of a kind, interval or before a sequence when given."""
+    query = select(ledger_entry)
+    if kind is not None:
+        query = query.where(ledger_entry.c.kind == kind)
+    if label is not None:
+        query = query.where(ledger_entry.c.label == label)
+    if before is not None:
+        query = query.where(ledger_entry.c.sequence < before)
+    query = query.order_by(ledger_entry.c.sequence.desc()).limit(limit)
+    return list(tx.execute(query).mappings())
+
+
+def openings(
+    tx: Transaction, *, sequence: int | None = None, party: str | None = None
+) -> list[RowMapping]:
+    """Return openings in order of entry and digest, of one entry or party when given."""
+    query = select(opening)
+    if sequence is not None:
+        query = query.where(opening.c.sequence == sequence)
+    if party is not None:
+        query = query.where(opening.c.party == party)
+    return list(tx.execute(query.order_by(opening.c.sequence, opening.c.digest)).mappings())
+
+
+def put_checkpoint(tx: Transaction, size: int, at_s: int, note: str) -> None:
+    """Store a signed checkpoint by tree size; one that exists is kept."""
+    put(tx, checkpoint, [{"size": size, "at_s": at_s, "note": note}], replace=False)
+
+
+def checkpoints(tx: Transaction, limit: int = 1000) -> list[RowMapping]:
+    """Return checkpoints, newest first."""
+    query = select(checkpoint).order_by(checkpoint.c.size.desc()).limit(limit)
+    return list(tx.execute(query).mappings())

@@ -1,0 +1,259 @@
+"""Orders, clearings, trades, settlements and postings."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import RowMapping, func, insert, or_, select, update
+
+from grid.ids import AccountId, OrderId, PartyId, UsagePointId
+from grid.store.engine import Transaction
+from grid.store.schema import (
+    clearing,
+    limit_price,
+    market_order,
+    month_total,
+    posting,
+    settlement,
+    trade,
+)
+from grid.store.upsert import put
+from trading.accounts import Posting, PostingKind
+from trading.book import Order, Side
+
+
+def next_sequence(tx: Transaction) -> int:
+    """Return the sequence number of the next order of the site."""
+    return (
+        int(tx.execute(select(func.coalesce(func.max(market_order.c.sequence), -1))).scalar_one())
+        + 1
+    )
+
+
+def put_orders(tx: Transaction, orders: Iterable[Order], *, received_s: int) -> None:
+    """Store orders with the instant of their receipt."""
+    rows = [
+        {
+            "id": order.id,
+            "start_s": order.start_s,
+            "party": order.party,
+            "usage_point": order.usage_point,
+            "side": str(order.side),
+            "price": order.price,
+            "energy_wh": order.energy_wh,
+            "sequence": order.sequence,
+            "agent": order.agent,
+            "received_s": received_s,
+        }
+        for order in orders
+    ]
+    if rows:
+        tx.execute(insert(market_order), rows)
+
+
+def orders(tx: Transaction, start_s: int, *, party: str | None = None) -> list[Order]:
+    """Return the orders of a market interval by sequence."""
+    query = select(market_order).where(market_order.c.start_s == start_s)
+    if party is not None:
+        query = query.where(market_order.c.party == party)
+    return [
+        Order(
+            id=OrderId(row.id),
+            party=PartyId(row.party),
+            usage_point=UsagePointId(row.usage_point),
+            start_s=row.start_s,
+            side=Side(row.side),
+            price=row.price,
+            energy_wh=row.energy_wh,
+            sequence=row.sequence,
+            agent=row.agent,
+        )
+        for row in tx.execute(query.order_by(market_order.c.sequence))
+    ]
+
+
+def put_clearing(
+    tx: Transaction, start_s: int, facts: Mapping[str, Any], trades: Sequence[Mapping[str, Any]]
+) -> None:
+    """Store the outcome of a sealed book and its trades."""
+    put(tx, clearing, [{"start_s": start_s, **facts}], replace=False)
+    rows = [{"start_s": start_s, "number": n, **row} for n, row in enumerate(trades)]
+    put(tx, trade, rows, replace=False)
+
+
+def clearings(tx: Transaction, start_s: int, end_s: int) -> list[RowMapping]:
+    """Return the clearings of ``[start_s, end_s)`` in order."""
+    rows = tx.execute(
+        select(clearing)
+        .where(clearing.c.start_s >= start_s, clearing.c.start_s < end_s)
+        .order_by(clearing.c.start_s)
+    )
+    return list(rows.mappings())
+
+
+def trades(
+    tx: Transaction, start_s: int, end_s: int, *, usage_point: str | None = None
+) -> list[RowMapping]:
+    """Return the trades of ``[start_s, end_s)``, of one usage point when given."""
+    query = select(trade).where(trade.c.start_s >= start_s, trade.c.start_s < end_s)
+    if usage_point is not None:
+        query = query.where(or_(trade.c.buyer == usage_point, trade.c.seller == usage_point))
+    return list(tx.execute(query.order_by(trade.c.start_s, trade.c.number)).mappings())
+
+
+def limits(tx: Transaction) -> dict[str, tuple[int | None, int | None]]:
+    """Return the buy and sell limits that prosumers have set, nano per Wh."""
+    return {row.usage_point: (row.buy, row.sell) for row in tx.execute(select(limit_price))}
+
+
+def put_limits(tx: Transaction, usage_point: str, buy: int | None, sell: int | None) -> None:
+    """Store a prosumer's limit prices; ``None`` leaves a side to the default agent."""
+    put(tx, limit_price, [{"usage_point": usage_point, "buy": buy, "sell": sell}])
+
+
+def put_settlement(
+    tx: Transaction,
+    *,
+    start_s: int,
+    version: int,
+    cycle_s: int,
+    state: str,
+    residual_wh: int,
+    content: object,
+    postings: Sequence[Posting],
+    month: str,
+) -> None:
+    """Store one version of a settlement with the postings it adds."""
+    tx.execute(
+        insert(settlement).values(
+            start_s=start_s,
+            version=version,
+            cycle_s=cycle_s,
+            state=state,
+            residual_wh=residual_wh,
+            content=zlib.compress(json.dumps(content, separators=(",", ":")).encode()),
+        )
+    )
+    rows = [
+        {
+            "start_s": start_s,
+            "version": version,
+            "number": number,
+            "debit": line.debit,
+            "credit": line.credit,
+            "amount_nano": line.amount_nano,
+            "energy_wh": line.energy_wh,
+            "kind": str(line.kind),
+            "usage_point": line.usage_point,
+            "price": line.price,
+            "reversal": line.reversal,
+            "month": month,
+        }
+        for number, line in enumerate(postings)
+    ]
+    if rows:
+        tx.execute(insert(posting), rows)
+
+
+def newest_settlement(tx: Transaction, start_s: int) -> tuple[int, str, Any] | None:
+    """Return version, state and content of an interval's newest settlement."""
+    row = tx.execute(
+        select(settlement)
+        .where(settlement.c.start_s == start_s)
+        .order_by(settlement.c.version.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    return int(row.version), str(row.state), json.loads(zlib.decompress(row.content))
+
+
+def settlements(tx: Transaction, start_s: int, end_s: int) -> list[RowMapping]:
+    """Return interval, version, cycle, state and residual of each settlement."""
+    columns = ("start_s", "version", "cycle_s", "state", "residual_wh")
+    rows = tx.execute(
+        select(*(settlement.c[name] for name in columns))
+        .where(settlement.c.start_s >= start_s, settlement.c.start_s < end_s)
+        .order_by(settlement.c.start_s, settlement.c.version)
+    )
+    return list(rows.mappings())
+
+
+def finalise(tx: Transaction, before_s: int) -> list[int]:
+    """Make the provisional settlements of intervals before an instant final; return them."""
+    where = (settlement.c.start_s < before_s) & (settlement.c.state == "provisional")
+    starts = sorted(set(tx.execute(select(settlement.c.start_s).where(where)).scalars()))
+    if starts:
+        tx.execute(update(settlement).where(where).values(state="final"))
+    return [int(start) for start in starts]
+
+
+def _posting(row: Any) -> Posting:
+    return Posting(
+        debit=AccountId(row.debit),
+        credit=AccountId(row.credit),
+        amount_nano=row.amount_nano,
+        energy_wh=row.energy_wh,
+        kind=PostingKind(row.kind),
+        usage_point=None if row.usage_point is None else UsagePointId(row.usage_point),
+        price=row.price,
+        reversal=row.reversal,
+    )
+
+
+def postings(
+    tx: Transaction,
+    *,
+    account: str | None = None,
+    month: str | None = None,
+    start_s: int | None = None,
+) -> list[tuple[int, int, Posting]]:
+    """Return interval start, version and posting, of one account, month or interval."""
+    query = select(posting)
+    if account is not None:
+        query = query.where(or_(posting.c.debit == account, posting.c.credit == account))
+    if month is not None:
+        query = query.where(posting.c.month == month)
+    if start_s is not None:
+        query = query.where(posting.c.start_s == start_s)
+    query = query.order_by(posting.c.start_s, posting.c.version, posting.c.number)
+    return [(row.start_s, row.version, _posting(row)) for row in tx.execute(query)]
+
+
+def postings_sum(tx: Transaction) -> int:
+    """Return the sum over all accounts of what was received less what was paid."""
+    paid: dict[str, int] = {}
+    for side, sign in ((posting.c.debit, -1), (posting.c.credit, 1)):
+        for row in tx.execute(select(side, posting.c.amount_nano)):
+            paid[row[0]] = paid.get(row[0], 0) + sign * int(row[1])
+    return sum(paid.values())
+
+
+def month_totals(tx: Transaction, month: str) -> dict[str, tuple[int, int, bool]]:
+    """Return for each usage point the month's tariff energy, its energy bank in Wh, and
+    whether the fixed fee was posted."""
+    rows = tx.execute(select(month_total).where(month_total.c.month == month))
+    return {row.usage_point: (row.month_wh, row.bank_wh, row.fixed_fee_posted) for row in rows}
+
+
+def put_month_totals(
+    tx: Transaction, month: str, totals: Mapping[str, tuple[int, int, bool]]
+) -> None:
+    """Store the month's totals after a settlement."""
+    put(
+        tx,
+        month_total,
+        [
+            {
+                "usage_point": name,
+                "month": month,
+                "month_wh": total[0],
+                "bank_wh": total[1],
+                "fixed_fee_posted": total[2],
+            }
+            for name, total in totals.items()
+        ],
+    )

@@ -1,0 +1,292 @@
+"""The tables. Instants are seconds UTC, money nano-currency, energy Wh."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Key = String(64)
+Whole = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _key(name: str, kind: Any = Key) -> Column[Any]:
+    return Column(name, kind, primary_key=True, autoincrement=False)
+
+
+def _fact(name: str, kind: Any = Whole, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, kind, nullable=nullable)
+
+
+meta = Table("meta", metadata, _key("name"), _fact("value", Text))
+secret = Table("secret", metadata, _key("name", String(128)), _fact("value", LargeBinary))
+
+stage = Table("stage", metadata, _key("cycle_s", Whole), _key("stage"))
+
+register_read = Table(
+    "register_read",
+    metadata,
+    _key("meter"),
+    _key("at_s", Whole),
+    _key("cycle_s", Whole),
+    _key("from_profile", Boolean),
+    _fact("import_wh"),
+    _fact("export_wh"),
+    _fact("import_varh"),
+    _fact("export_varh"),
+    _fact("voltage_v", Float, nullable=True),
+    _fact("raw_sha256", LargeBinary),
+)
+Index("ix_register_read_at", register_read.c.at_s)
+
+interval_day = Table(
+    "interval_day",
+    metadata,
+    _key("usage_point"),
+    _key("register"),
+    _key("day", String(10)),
+    _key("version", Integer),
+    _fact("start_s"),
+    _fact("energy", LargeBinary),
+    _fact("quality", LargeBinary),
+    _fact("cycle_s"),
+)
+Index("ix_interval_day_start", interval_day.c.start_s)
+
+device_state = Table(
+    "device_state",
+    metadata,
+    _key("asset"),
+    _key("at_s", Whole),
+    _fact("charged_wh"),
+    _fact("discharged_wh"),
+    _fact("throttled_w"),
+    _fact("available_w"),
+    _fact("energy_wh", nullable=True),
+    _fact("running", Boolean),
+    _fact("alarm"),
+)
+
+dataset = Table(
+    "dataset", metadata, _key("kind"), _key("at_s", Whole), _fact("content", LargeBinary)
+)
+
+plan = Table(
+    "plan",
+    metadata,
+    _key("cycle_s", Whole),
+    _fact("status", Key),
+    _fact("source", Key),
+    _fact("objective", Float, nullable=True),
+    _fact("gap", Float, nullable=True),
+    _fact("rounds", Integer),
+    _fact("cuts", Integer),
+    _fact("detail", Text),
+)
+
+setpoint = Table(
+    "setpoint",
+    metadata,
+    _key("cycle_s", Whole),
+    _key("asset"),
+    _fact("kind", Key),
+    _fact("charge_w"),
+    _fact("discharge_w"),
+    _fact("limit_w"),
+    _fact("running", Boolean),
+    _fact("revert_s"),
+    _fact("state", Key),
+)
+
+market_order = Table(
+    "market_order",
+    metadata,
+    _key("id"),
+    _fact("start_s"),
+    _fact("party", Key),
+    _fact("usage_point", Key),
+    _fact("side", Key),
+    _fact("price"),
+    _fact("energy_wh"),
+    Column("sequence", Whole, nullable=False, unique=True),
+    _fact("agent", Boolean),
+    _fact("received_s"),
+)
+Index("ix_market_order_start", market_order.c.start_s)
+
+clearing = Table(
+    "clearing",
+    metadata,
+    _key("start_s", Whole),
+    _fact("mechanism", Key),
+    _fact("price", nullable=True),
+    _fact("price_low", nullable=True),
+    _fact("price_high", nullable=True),
+    _fact("volume_wh"),
+    _fact("summary", Text),
+)
+
+trade = Table(
+    "trade",
+    metadata,
+    _key("start_s", Whole),
+    _key("number", Integer),
+    _fact("buy_order", Key),
+    _fact("sell_order", Key),
+    _fact("buyer", Key),
+    _fact("seller", Key),
+    _fact("price"),
+    _fact("energy_wh"),
+)
+
+limit_price = Table(
+    "limit_price",
+    metadata,
+    _key("usage_point"),
+    _fact("buy", nullable=True),
+    _fact("sell", nullable=True),
+)
+
+settlement = Table(
+    "settlement",
+    metadata,
+    _key("start_s", Whole),
+    _key("version", Integer),
+    _fact("cycle_s"),
+    _fact("state", Key),
+    _fact("residual_wh"),
+    _fact("content", LargeBinary),
+)
+
+posting = Table(
+    "posting",
+    metadata,
+    _key("start_s", Whole),
+    _key("version", Integer),
+    _key("number", Integer),
+    _fact("debit", Key),
+    _fact("credit", Key),
+    _fact("amount_nano"),
+    _fact("energy_wh"),
+    _fact("kind", Key),
+    _fact("usage_point", Key, nullable=True),
+    _fact("price"),
+    _fact("reversal", Boolean),
+    _fact("month", String(7)),
+)
+Index("ix_posting_debit", posting.c.debit, posting.c.month)
+Index("ix_posting_credit", posting.c.credit, posting.c.month)
+
+month_total = Table(
+    "month_total",
+    metadata,
+    _key("usage_point"),
+    _key("month", String(7)),
+    _fact("month_wh"),
+    _fact("bank_wh"),
+    _fact("fixed_fee_posted", Boolean),
+)
+
+ledger_entry = Table(
+    "ledger_entry",
+    metadata,
+    _key("sequence", Whole),
+    _fact("kind", Key),
+    _fact("label", Key),
+    _fact("cycle_s"),
+    _fact("content", LargeBinary),
+    _fact("leaf_hash", LargeBinary),
+)
+
+opening = Table(
+    "opening",
+    metadata,
+    _key("sequence", Whole),
+    _key("digest"),
+    _fact("party", Key, nullable=True),
+    _fact("content", Text),
+)
+Index("ix_opening_party", opening.c.party)
+
+checkpoint = Table("checkpoint", metadata, _key("size", Whole), _fact("at_s"), _fact("note", Text))
+
+finding = Table(
+    "finding",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    _fact("cycle_s"),
+    _fact("code", Key),
+    _fact("subject", Key),
+    _fact("label", Key),
+    _fact("severity", Key),
+    _fact("message", Text),
+    _fact("acknowledged_by", String(255), nullable=True),
+    _fact("acknowledged_s", nullable=True),
+    _fact("comment", Text, nullable=True),
+    UniqueConstraint("code", "subject", "label"),
+)
+Index("ix_finding_cycle", finding.c.cycle_s)
+
+action = Table(
+    "action",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    _fact("at_s"),
+    _fact("user", String(255)),
+    _fact("kind", Key),
+    _fact("subject", Key),
+    _fact("detail", Text),
+    _fact("sequence", nullable=True),
+)
+
+user = Table(
+    "user",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    Column("email", String(255), nullable=False, unique=True),
+    _fact("name", String(255)),
+    _fact("password", String(255), nullable=True),
+    _fact("active", Boolean),
+    Column("fs_uniquifier", String(64), nullable=False, unique=True),
+    _fact("party", Key, nullable=True),
+    _fact("language", String(8), nullable=True),
+    _fact("created_s"),
+)
+
+role = Table(
+    "role",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    Column("name", Key, nullable=False, unique=True),
+    _fact("permissions", Text, nullable=True),
+)
+
+user_role = Table(
+    "user_role",
+    metadata,
+    Column("user_id", Whole, ForeignKey("user.id", ondelete="CASCADE"), primary_key=True),
+    Column("role_id", Whole, ForeignKey("role.id", ondelete="CASCADE"), primary_key=True),
+)

@@ -1,0 +1,158 @@
+"""The store keeps what it acknowledged, once, on SQLite and on PostgreSQL alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from grid import interval
+from grid.errors import BadInputError, Finding, Severity, StoreError
+from grid.store import Store, control, datasets, field, log, market, series
+from grid.store.schema import metadata
+from meters.device import Setpoint
+from meters.reading import MeterRead, RegisterRow
+from trading.book import Order, Side
+
+START = interval.parse("2026-05-27T00:00+04:00")
+ZONE = "Asia/Baku"
+
+
+def _series(values: list[int], start_s: int = START, quality: int = 1) -> xr.Dataset:
+    array = np.array([values], np.int64)
+    dims = ("usage_point", "interval")
+    return xr.Dataset(
+        {
+            **{name: (dims, array.copy()) for name in series.REGISTERS},
+            "quality": (dims, np.full(array.shape, quality, np.uint16)),
+        },
+        coords={"usage_point": ["UP-1"], "interval": interval.starts(start_s, len(values), 900)},
+    )
+
+
+def test_migrations_end_in_the_declared_schema(store: Store) -> None:
+    with store.read() as tx:
+        assert compare_metadata(MigrationContext.configure(tx), metadata) == []
+
+
+def test_a_store_of_another_schema_is_refused(store: Store) -> None:
+    with store.write() as tx:
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StoreError, match="has schema 9999"):
+        Store(store.url)
+
+
+def test_a_failed_transaction_leaves_no_trace(store: Store) -> None:
+    with pytest.raises(BadInputError), store.write() as tx:  # noqa: PT012  the body is the point
+        control.put_meta(tx, "site", "x")
+        raise BadInputError
+    with store.read() as tx:
+        assert control.get_meta(tx, "site") is None
+
+
+def test_empty_slots_fill_in_place_and_changed_slots_make_a_version(store: Store) -> None:
+    with store.write() as tx:
+        assert series.put_intervals(tx, _series([1, -1, 3]), time_zone=ZONE, cycle_s=1) == []
+        assert series.put_intervals(tx, _series([-1, 2, -1]), time_zone=ZONE, cycle_s=2) == []
+        assert {v for _, v, _ in series.versions(tx, "UP-1", "2026-05-27")} == {1}
+        changed = series.put_intervals(tx, _series([1, 9, 3]), time_zone=ZONE, cycle_s=3)
+        assert changed == [("UP-1", START + 900)]
+        assert {v for _, v, _ in series.versions(tx, "UP-1", "2026-05-27")} == {1, 2}
+        assert series.put_intervals(tx, _series([1, 9, 3]), time_zone=ZONE, cycle_s=4) == []
+        got = series.get_intervals(tx, ["UP-1"], START - 900, START + 3600, time_zone=ZONE)
+    assert got["import_wh"].values.tolist() == [[-1, 1, 9, 3, -1]]
+    assert got["quality"].values.tolist() == [[0, 1, 1, 1, 0]]
+
+
+@pytest.mark.parametrize(("day", "count"), [("2026-03-29", 92), ("2026-10-25", 100)])
+def test_days_with_92_and_100_quarter_hours_come_back_whole(
+    store: Store, day: str, count: int
+) -> None:
+    zone = "Europe/Berlin"
+    start_s, end_s = interval.day_bounds(interval.parse_date(day), zone)
+    values = list(range(count))
+    with store.write() as tx:
+        series.put_intervals(tx, _series(values, start_s), time_zone=zone, cycle_s=1)
+        got = series.get_intervals(tx, ["UP-1"], start_s, end_s, time_zone=zone)
+    assert got["export_wh"].values[0].tolist() == values
+
+
+def test_a_read_of_the_moment_wins_over_the_load_profile_and_raw_reads_stay(store: Store) -> None:
+    now = RegisterRow(START, (10, 0, 0, 0))
+    late = RegisterRow(START, (11, 0, 0, 0))
+    with store.write() as tx:
+        field.put_reads(tx, [MeterRead("M-1", now, (), 230.0, b"a" * 32)], cycle_s=START)
+        again = MeterRead("M-1", RegisterRow(START + 900, (20, 0, 0, 0)), (late,), None, b"b" * 32)
+        field.put_reads(tx, [again], cycle_s=START + 900)
+        got = field.boundaries(tx, ["M-1", "M-2"], START, 2, 900)
+        assert got["import_wh"].values.tolist() == [[10, 20, -1], [-1, -1, -1]]
+        assert not got["from_profile"].values.any()
+        assert len(field.raw_reads(tx, "M-1", START, START + 900)) == 3
+
+
+def test_datasets_come_back_equal(store: Store) -> None:
+    content = _series([1, 2, 3]).assign(power_kw=("interval", np.array([0.5, np.nan, 2.0])))
+    content.attrs["source"] = "new plan"
+    with store.write() as tx:
+        datasets.put_dataset(tx, "plan", START, content)
+        xr.testing.assert_identical(datasets.require_dataset(tx, "plan", START), content)
+        with pytest.raises(StoreError, match="no plan is stored"):
+            datasets.require_dataset(tx, "plan", START + 900)
+
+
+def test_a_stage_commits_once(store: Store) -> None:
+    with store.write() as tx:
+        control.mark_done(tx, START, "read")
+    with pytest.raises(StoreError), store.write() as tx:
+        control.mark_done(tx, START, "read")
+    with store.read() as tx:
+        assert control.done(tx, START) == {"read"}
+
+
+def test_findings_are_stored_once_and_acknowledged_once(store: Store) -> None:
+    one = Finding("meter.silent", "M-1", "2026-05-27T00:00Z", Severity.ALARM, "M-1 is silent")
+    with store.write() as tx:
+        control.put_findings(tx, START, [one, one])
+        control.put_findings(tx, START + 900, [one])
+        (row,) = control.findings(tx, open_only=True)
+        control.acknowledge(tx, row["id"], "operator@example.org", START, "seen")
+        assert control.findings(tx, open_only=True) == []
+        with pytest.raises(StoreError, match="acknowledged before"):
+            control.acknowledge(tx, row["id"], "other@example.org", START, "")
+
+
+def test_setpoints_and_orders_come_back_as_they_were(store: Store) -> None:
+    wish = Setpoint("BAT-1", "storage", charge_w=1500)
+    order = Order("O-1", "P-1", "UP-1", START, Side.BUY, 84_000, 250, 7)
+    with store.write() as tx:
+        control.put_setpoints(tx, START, [wish], "intended")
+        control.put_setpoints(tx, START, [wish], "confirmed")
+        (row,) = control.setpoints(tx, START)
+        assert (row["charge_w"], row["state"]) == (1500, "confirmed")
+        market.put_orders(tx, [order], received_s=START - 900)
+        assert market.orders(tx, START) == [order]
+        assert market.next_sequence(tx) == 8
+
+
+def test_entries_and_checkpoints_are_kept_in_order(store: Store) -> None:
+    with store.write() as tx:
+        for n in range(3):
+            log.append(
+                tx,
+                sequence=n,
+                kind="genesis",
+                label="",
+                cycle_s=0,
+                content=bytes([n]),
+                leaf_hash=bytes(32),
+            )
+        log.put_checkpoint(tx, 3, START, "note")
+        assert list(log.entries(tx)) == [b"\0", b"\1", b"\2"]
+        assert log.last_content(tx) == b"\2"
+        assert [row["size"] for row in log.checkpoints(tx)] == [3]
+    with pytest.raises(StoreError), store.write() as tx:
+        log.append(
+            tx, sequence=2, kind="genesis", label="", cycle_s=0, content=b"", leaf_hash=bytes(32)
+        )
