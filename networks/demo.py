@@ -219,4 +219,5 @@ def _wind(package: Path) -> Any:
 
     file = package / "networks" / "1-complete_data-mixed-all-1-sw" / "RESProfile.csv"
     columns = pd.read_csv(file, sep=";", usecols=list(WIND_PROFILES))
-    return columns[list(WIND_PROFILES)].to_numpy().astype(np.float32)
+    # A standing turbine draws a hundred-thousandth of its rating: less than a meter counts.
+    return np.maximum(columns[list(WIND_PROFILES)].to_numpy(), 0.0).astype(np.float32)
