@@ -125,7 +125,7 @@ class NetworkModel:
     nominal_injected_kw: Float
     nominal_absorbed_kvar: Float
     nominal_injected_kvar: Float
-    _operators: dict[int, Any] = field(default_factory=dict, init=False, repr=False)
+    _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def positions(self) -> dict[int, int]:

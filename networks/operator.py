@@ -45,7 +45,8 @@ class Operator:
 
 def operator(model: NetworkModel, slack: int) -> Operator:
     """Return the operator of `model` with the voltage held at node `slack`; kept on the model."""
-    known: Operator | None = model._operators.get(slack)
+    key = f"operator {slack}"
+    known: Operator | None = model._kept.get(key)
     if known is not None:
         return known
     from scipy.sparse.linalg import splu
@@ -70,7 +71,7 @@ def operator(model: NetworkModel, slack: int) -> Operator:
     towards_slack = np.asarray(rows[:, [slack]].todense()).ravel()
     unit = np.asarray(factor.solve(-towards_slack), dtype=np.complex128)
     built = Operator(slack, others, solve, unit)
-    model._operators[slack] = built
+    model._kept[key] = built
     return built
 
 

@@ -110,7 +110,8 @@ def read_net(source: str, *, base_dir: Path | None = None) -> Any:
             return _simbench_net(name)
         if kind == "pandapower":
             return _pandapower_net(name)
-        from networks.tables import read_tables, to_net
+        from networks.exchange import to_net
+        from networks.tables import read_tables
 
         return to_net(read_tables(_file_path(name, base_dir)))
 

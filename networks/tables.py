@@ -11,11 +11,11 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from grid.errors import BadInputError
+from networks.columns import COLUMNS, Column
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
@@ -25,90 +25,6 @@ MAX_ROWS = 50_000
 MAX_TEXT = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column: its type, range and default (None: must be given).
-
-    `kind` is ``int``, ``float``, ``bool``, ``text`` or ``choice``; text uses
-    `choices` when there are any.
-    """
-
-    kind: str
-    low: float = -math.inf
-    high: float = math.inf
-    default: Any = None
-    choices: tuple[str, ...] = ()
-
-
-_INDEX = Column("int", 0, 10**9)
-_NAME = Column("text", default="")
-_ON = Column("bool", default=True)
-_COUNT = Column("int", 1, 1000, 1)
-_DERATING = Column("float", 1e-6, 10, 1.0)
-
-COLUMNS: Mapping[str, Mapping[str, Column]] = {
-    "bus": {
-        "index": _INDEX,
-        "name": _NAME,
-        "vn_kv": Column("float", 1e-3, 2000),
-        "longitude": Column("float", -180, 180, math.nan),
-        "latitude": Column("float", -90, 90, math.nan),
-        "in_service": _ON,
-    },
-    "line": {
-        "index": _INDEX,
-        "name": _NAME,
-        "from_bus": _INDEX,
-        "to_bus": _INDEX,
-        "length_km": Column("float", 1e-9, 1e5),
-        "r_ohm_per_km": Column("float", 0, 1e6),
-        "x_ohm_per_km": Column("float", -1e6, 1e6),
-        "c_nf_per_km": Column("float", 0, 1e9, 0.0),
-        "g_us_per_km": Column("float", 0, 1e9, 0.0),
-        "max_i_ka": Column("float", 1e-9, 1e9),
-        "df": _DERATING,
-        "parallel": _COUNT,
-        "in_service": _ON,
-    },
-    "trafo": {
-        "index": _INDEX,
-        "name": _NAME,
-        "hv_bus": _INDEX,
-        "lv_bus": _INDEX,
-        "sn_mva": Column("float", 1e-6, 1e5),
-        "vn_hv_kv": Column("float", 1e-3, 2000),
-        "vn_lv_kv": Column("float", 1e-3, 2000),
-        "vk_percent": Column("float", 1e-6, 100),
-        "vkr_percent": Column("float", 0, 100),
-        "pfe_kw": Column("float", 0, 1e6),
-        "i0_percent": Column("float", 0, 100),
-        "shift_degree": Column("float", -360, 360, 0.0),
-        "tap_side": Column("text", default="", choices=("", "hv", "lv")),
-        "tap_neutral": Column("float", -1000, 1000, 0.0),
-        "tap_pos": Column("float", -1000, 1000, 0.0),
-        "tap_step_percent": Column("float", 0, 50, 0.0),
-        "df": _DERATING,
-        "parallel": _COUNT,
-        "in_service": _ON,
-    },
-    "ext_grid": {"index": _INDEX, "name": _NAME, "bus": _INDEX, "in_service": _ON},
-    "switch": {
-        "index": _INDEX,
-        "name": _NAME,
-        "bus": _INDEX,
-        "element": _INDEX,
-        "et": Column("text", choices=("b", "l", "t")),
-        "closed": _ON,
-    },
-    "load": {
-        "index": _INDEX,
-        "name": _NAME,
-        "bus": _INDEX,
-        "p_mw": Column("float", -1e5, 1e5),
-        "q_mvar": Column("float", -1e5, 1e5, 0.0),
-        "in_service": _ON,
-    },
-}
 _REQUIRED = ("bus", "ext_grid")
 _BUS_COLUMNS = ("bus", "from_bus", "to_bus", "hv_bus", "lv_bus")
 
@@ -305,75 +221,3 @@ def _is_default(value: Any, default: Any) -> bool:
 def _toml(value: Any) -> str:
     # A JSON text without control characters is a TOML basic string too.
     return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
-
-
-def to_net(tables: Tables) -> Any:
-    """Return a pandapower net of checked tables."""
-    import numpy as np
-    import pandapower as pp
-
-    net = pp.create_empty_network(sn_mva=1.0)
-    for row in tables["bus"]:
-        placed = math.isfinite(row["longitude"]) and math.isfinite(row["latitude"])
-        point = (row["longitude"], row["latitude"]) if placed else None
-        pp.create_bus(net, row["vn_kv"], geodata=point, **_pick(row, "index name in_service"))
-    for row in tables["line"]:
-        pp.create_line_from_parameters(net, **row)
-    for row in tables["trafo"]:
-        tap = {
-            "tap_side": row["tap_side"] or None,
-            "tap_neutral": row["tap_neutral"] if row["tap_side"] else np.nan,
-            "tap_pos": row["tap_pos"] if row["tap_side"] else np.nan,
-            "tap_step_percent": row["tap_step_percent"] if row["tap_side"] else np.nan,
-            "tap_changer_type": "Ratio" if row["tap_side"] else None,
-        }
-        plain = {name: value for name, value in row.items() if not name.startswith("tap_")}
-        pp.create_transformer_from_parameters(net, **plain, **tap)
-    for row in tables["ext_grid"]:
-        pp.create_ext_grid(net, **row)
-    for row in tables["switch"]:
-        pp.create_switch(net, **row)
-    for row in tables["load"]:
-        pp.create_load(net, **row)
-    return net
-
-
-def _pick(row: Row, names: str) -> Row:
-    return {name: row[name] for name in names.split()}
-
-
-def from_net(net: Any) -> Tables:
-    """Return the tables of a pandapower net: the way into a file from a SimBench grid.
-
-    Loads keep their nominal values; plants and storages are left out.
-
-    Raises
-    ------
-    BadInputError
-        See :func:`networks.compile.check_net`.
-    """
-    from networks.compile import check_net
-
-    check_net(net)
-    made: dict[str, list[Row]] = {}
-    for table, columns in COLUMNS.items():
-        frame = net[table]
-        made[table] = [
-            _from_record(dict(record, index=int(index)), columns)
-            for index, record in zip(frame.index, frame.to_dict("records"), strict=True)
-        ]
-    return check_tables(made)
-
-
-def _from_record(record: Row, columns: Mapping[str, Column]) -> Row:
-    geo = record.get("geo")
-    if isinstance(geo, str):
-        record["longitude"], record["latitude"] = json.loads(geo)["coordinates"][:2]
-    row: Row = {}
-    cast = {"int": int, "float": float, "bool": bool, "text": str}
-    for name, column in columns.items():
-        value = record.get(name)
-        if value is None or value != value:
-            continue
-        row[name] = cast[column.kind](value)
-    return row

@@ -91,9 +91,9 @@ class Judge:
 
 def judge(model: NetworkModel) -> Judge:
     """Return the judge of `model`, kept on it."""
-    known: Judge | None = model._operators.get(-1)
+    known: Judge | None = model._kept.get("judge")
     if known is None:
-        known = model._operators[-1] = Judge(model)
+        known = model._kept["judge"] = Judge(model)
     return known
 
 

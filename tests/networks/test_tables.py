@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grid.errors import BadInputError
+from networks.exchange import from_net
 from networks.source import load
-from networks.tables import check_tables, from_net, read_tables, write_tables
+from networks.tables import check_tables, read_tables, write_tables
 
 
 def _two_bus(**line):
