@@ -18,13 +18,14 @@ from networks.injection import INPUTS, check_inputs
 from networks.model import Complex, Float, NetworkModel
 
 TOLERANCE_MVA = 1e-10
-_RECYCLE = {"bus_pq": True, "trafo": False, "gen": False}
 
 
 class Judge:
     """A pandapower net of its own for each bus that may hold the voltage.
 
-    Admittances are built once per such bus and recycled; injections are not.
+    pandapower's ``recycle`` would save a third of the time, but it starts from
+    the last solution, so that a result would depend on what was judged before.
+    Every interval starts from the same place instead.
     """
 
     def __init__(self, model: NetworkModel) -> None:
@@ -70,7 +71,6 @@ class Judge:
         net.load["p_mw"] = (absorbed_kw - injected_kw) * 1e-3
         net.load["q_mvar"] = (absorbed_kvar - injected_kvar) * 1e-3
         net.ext_grid.loc[net.ext_grid["in_service"], "vm_pu"] = voltage_pu
-        recycle = _RECYCLE if net.get("_judged") else None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -79,13 +79,10 @@ class Judge:
                     tolerance_mva=TOLERANCE_MVA,
                     max_iteration=50,
                     calculate_voltage_angles=True,
-                    recycle=recycle,
                     **options,
                 )
         except pp.LoadflowNotConverged:
-            net["_judged"] = False
             return None
-        net["_judged"] = True
         return net
 
 

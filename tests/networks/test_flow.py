@@ -7,7 +7,7 @@ from networks.injection import INPUTS
 from networks.operator import MAX_ITERATIONS
 from networks.source import load
 from networks.tables import write_tables
-from networks.verify import compare, judge, judge_flow, verify
+from networks.verify import TOLERANCE_MVA, compare, judge, judge_flow, verify
 
 
 def _triangle(open_switch):
@@ -156,7 +156,8 @@ def test_newton_raphson_takes_over_where_the_iteration_is_too_slow(solve):
     state = solve(model, inputs)
     assert (state["iterations"] == MAX_ITERATIONS).all()
     assert float(state["vm_pu"].min()) == pytest.approx(0.527481, abs=1e-6)
-    assert float(state["residual_mva"].max()) < 1e-10
+    # Newton-Raphson stops when active and reactive mismatch are each below its tolerance.
+    assert float(state["residual_mva"].max()) <= np.sqrt(2) * TOLERANCE_MVA
     assert verify(model, state, steps=[0, 1]) <= 1e-8
 
 
@@ -170,6 +171,21 @@ def test_the_judge_returns_the_feeder_head_of_each_step(rural, random_inputs, so
     )  # fmt: skip
     for name in truth.data_vars:
         assert np.abs(truth[name] - state[name]).max() < 1e-5, name
+
+
+def test_the_judge_gives_the_same_bytes_whatever_it_judged_before(rural, random_inputs):
+    inputs = random_inputs(rural, 4)
+    times = np.zeros(4, "datetime64[s]")
+
+    def judged(order):
+        state = judge_flow(
+            rural, *(values[order] for values in inputs), starts=times,
+            grid_available=np.array([True, False, True, True])[order],
+            forming_bus=rural.lv_bus,
+        )  # fmt: skip
+        return state.isel(interval=np.argsort(order))
+
+    assert judged([0, 1, 2, 3]).identical(judged([3, 1, 0, 2]))
 
 
 def test_verify_sees_a_voltage_that_is_wrong(rural, random_inputs, solve):
