@@ -1,0 +1,46 @@
+"""What goes wrong on a DLMS association.
+
+::
+
+    PeerError
+    └── DlmsError                the meter sent what the standard does not allow
+        ├── AccessError          the meter answered, and refused
+        └── SilentError          the meter did not answer
+    LocalProtocolError           we asked the codec for what is not allowed: our own bug
+
+Messages hold no port, path or latency, so that they may be hashed.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from grid.errors import PeerError
+
+
+class DlmsError(PeerError):
+    """The peer's bytes are not DLMS/COSEM, or not an answer to what was asked.
+
+    Attributes
+    ----------
+    code : str
+        Code of the :class:`grid.errors.Finding` that tells of this failure.
+    """
+
+    code: ClassVar[str] = "meter.malformed"
+
+
+class AccessError(DlmsError):
+    """The meter refused an association, an object or a service."""
+
+    code: ClassVar[str] = "meter.access"
+
+
+class SilentError(DlmsError):
+    """The meter did not answer, or left in the middle of an answer."""
+
+    code: ClassVar[str] = "meter.silent"
+
+
+class LocalProtocolError(Exception):
+    """The codec was asked to send what its state or the standard forbids."""

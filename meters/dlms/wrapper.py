@@ -1,0 +1,59 @@
+"""The TCP wrapper (IEC 62056-47): version, two wrapper ports, a length, an APDU."""
+
+from __future__ import annotations
+
+import struct
+
+from meters.dlms.errors import DlmsError, LocalProtocolError
+
+VERSION = 1
+MAX_APDU = 0xFFFF
+_HEADER = struct.Struct(">HHHH")
+
+
+def frame(source: int, destination: int, apdu: bytes) -> bytes:
+    """Return an APDU in its wrapper."""
+    if not 0 < len(apdu) <= MAX_APDU:
+        raise LocalProtocolError(f"an APDU of {len(apdu)} bytes does not fit the wrapper")
+    return _HEADER.pack(VERSION, source, destination, len(apdu)) + apdu
+
+
+class FrameBuffer:
+    """Bytes received, cut into APDUs; holds one frame and what follows it."""
+
+    __slots__ = ("_bytes",)
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._bytes)
+
+    def feed(self, received: bytes) -> None:
+        """Keep `received` for :meth:`take`."""
+        self._bytes += received
+
+    def take(self) -> tuple[int, int, bytes] | None:
+        """Return source, destination and APDU of the next whole frame, else ``None``.
+
+        Raises
+        ------
+        DlmsError
+            When the bytes do not begin with a wrapper.
+        """
+        held = self._bytes
+        if len(held) < 8:
+            # A wrong version shows in two bytes; waiting for more would only time out.
+            if (held and held[0] != 0) or (len(held) > 1 and held[1] != VERSION):
+                raise DlmsError("the answer does not begin with a DLMS wrapper of version 1")
+            return None
+        version, source, destination, length = _HEADER.unpack_from(held)
+        if version != VERSION:
+            raise DlmsError("the answer does not begin with a DLMS wrapper of version 1")
+        if length == 0:
+            raise DlmsError("a DLMS wrapper holds no APDU")
+        if len(held) < 8 + length:
+            return None
+        apdu = bytes(held[8 : 8 + length])
+        del held[: 8 + length]
+        return source, destination, apdu
