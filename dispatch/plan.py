@@ -191,8 +191,8 @@ class Plan:
     Attributes
     ----------
     status : str
-        ``"optimal"`` within the gap asked for; ``"limit"`` when the node limit came first (feasible,
-        `gap` says how far); ``"rule"`` when no optimiser made it.
+        ``"optimal"`` within the gap asked for; ``"limit"`` when the node limit came
+        first (feasible, `gap` says how far); ``"rule"`` when no optimiser made it.
     source : str
         ``"new plan"``, ``"last good plan"`` or ``"safe rule"``.
     start_s, interval_s : int
@@ -223,7 +223,7 @@ class Plan:
     binding_cuts: tuple[tuple[int, str], ...] = field(default=())
 
 
-class InfeasiblePlan(SolverError):
+class InfeasiblePlan(SolverError):  # noqa: N818
     """No schedule keeps every limit; `reasons` name which, when and by how much."""
 
     def __init__(self, reasons: tuple[Reason, ...]) -> None:
