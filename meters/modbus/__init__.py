@@ -1,0 +1,1 @@
+"""Modbus TCP meters and SunSpec devices."""

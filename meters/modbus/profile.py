@@ -1,0 +1,185 @@
+"""Register maps of meters: ``meters/profiles/NAME.toml``.
+
+A profile is checked when it is loaded, so that a value is never read with a
+guessed type, byte order or unit.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from grid.errors import BadInputError
+from grid.ids import check
+from meters.modbus.client import MAX_READ, Span
+from meters.modbus.registers import SIZES, decode
+from meters.reading import CHANNELS
+
+QUANTITIES = ("voltage_v", "power_w", "frequency_hz", *CHANNELS)
+"""What a profile may map."""
+
+_MAX_ENERGY_WH = 10**15
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Where a quantity stands: value in registers × `scale` = value in its unit."""
+
+    address: int
+    type: str
+    scale: int
+
+    @property
+    def span(self) -> Span:
+        """First register and number of registers."""
+        return self.address, SIZES[self.type]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The register map of one make of meter.
+
+    Attributes
+    ----------
+    name, title : str
+    function : int
+        3 (holding registers) or 4 (input registers).
+    little_words : bool
+        The least significant register comes first.
+    block : int
+        Most registers that the meter gives in one request.
+    register : mapping of str to Register
+        By quantity, a name of :data:`QUANTITIES`.
+    """
+
+    name: str
+    title: str
+    function: int
+    little_words: bool
+    block: int
+    register: Mapping[str, Register]
+
+    def value(self, quantity: str, words: Mapping[int, int]) -> float | None:
+        """Return a quantity in its unit; None where it is absent or not finite."""
+        register = self.register.get(quantity)
+        if register is None:
+            return None
+        first, size = register.span
+        raw = decode(
+            register.type,
+            [words[address] for address in range(first, first + size)],
+            little_words=self.little_words,
+        )
+        if raw is None or not math.isfinite(raw):
+            return None
+        return raw * register.scale
+
+    def energy(self, channel: str, words: Mapping[int, int]) -> int | None:
+        """Return a cumulative register in whole Wh or varh; None where it is no counter.
+
+        A value that is absent, not finite, negative or above 10^15 is no counter.
+        """
+        value = self.value(channel, words)
+        if value is None or not 0 <= value <= _MAX_ENERGY_WH:
+            return None
+        return round(value)
+
+
+@lru_cache(maxsize=64)
+def load_profile(name: str) -> Profile:
+    """Return the profile `name` of ``meters/profiles``.
+
+    Raises
+    ------
+    BadInputError
+        When there is none, or it has an unknown key or a value out of range.
+    """
+    check(name, "meter profile")
+    source = files("meters").joinpath("profiles", f"{name}.toml")
+    if not source.is_file():
+        raise BadInputError(f"meter profile {name!r} does not exist")
+    return parse_profile(name, source.read_text(encoding="utf-8"))
+
+
+def parse_profile(name: str, text: str) -> Profile:
+    """Return the profile written in `text`; see :func:`load_profile`."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInputError(f"meter profile {name}: {error}") from error
+    where = f"meter profile {name}"
+    _only(table, where, {"title", "function", "byte_order", "word_order", "block", "register"})
+    _one_of(table, where, "byte_order", ("big",))
+    registers = table["register"] if isinstance(table.get("register"), dict) else {}
+    _only(registers, f"{where} [register]", set(QUANTITIES))
+    profile = Profile(
+        name=name,
+        title=str(_required(table, where, "title")),
+        function=_one_of(table, where, "function", (3, 4)),
+        little_words=_one_of(table, where, "word_order", ("big", "little")) == "little",
+        block=_whole(table, where, "block", 4, MAX_READ),
+        register={
+            quantity: _register(facts, f"{where} [register.{quantity}]")
+            for quantity, facts in registers.items()
+        },
+    )
+    _check_energy(profile, where)
+    return profile
+
+
+def _register(facts: Any, where: str) -> Register:
+    if not isinstance(facts, dict):
+        raise BadInputError(f"{where}: must be a table")
+    _only(facts, where, {"address", "type", "scale"})
+    kind = _one_of(facts, where, "type", tuple(SIZES))
+    return Register(
+        address=_whole(facts, where, "address", 0, 0x10000 - SIZES[kind]),
+        type=kind,
+        scale=_whole({"scale": 1, **facts}, where, "scale", 1, 10**6),
+    )
+
+
+def _check_energy(profile: Profile, where: str) -> None:
+    for channel in CHANNELS[:2]:
+        if channel not in profile.register:
+            raise BadInputError(f"{where}: [register.{channel}] is missing")
+    taken: dict[int, str] = {}
+    for quantity, register in profile.register.items():
+        first, size = register.span
+        for address in range(first, first + size):
+            other = taken.setdefault(address, quantity)
+            if other != quantity:
+                raise BadInputError(
+                    f"{where}: {quantity} and {other} overlap at register {address:#06x}"
+                )
+
+
+def _only(table: Mapping[str, Any], where: str, known: set[str]) -> None:
+    for key in table:
+        if key not in known:
+            raise BadInputError(f"{where}: unknown key {key!r}")
+
+
+def _required(table: Mapping[str, Any], where: str, key: str) -> Any:
+    if key not in table:
+        raise BadInputError(f"{where}: {key!r} is missing")
+    return table[key]
+
+
+def _one_of(table: Mapping[str, Any], where: str, key: str, allowed: tuple[Any, ...]) -> Any:
+    value = _required(table, where, key)
+    if isinstance(value, bool) or value not in allowed:
+        raise BadInputError(f"{where}: {key} is {value!r}, must be one of {list(allowed)}")
+    return value
+
+
+def _whole(table: Mapping[str, Any], where: str, key: str, low: int, high: int) -> int:
+    value = _required(table, where, key)
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise BadInputError(f"{where}: {key} is {value!r}, must be a whole number {low} to {high}")
+    return value

@@ -1,0 +1,127 @@
+"""Reads many meters at once, whatever their protocol.
+
+A meter that fails becomes a finding; it never delays or spoils another one.
+Messages have no latency, port or path: the same field gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from grid import interval
+from grid.errors import BadInputError, Finding, PeerError, Severity
+from meters.reading import MeterAddress, MeterRead
+
+Answer = tuple[MeterRead, list[Finding]]
+
+CONNECTIONS = 128
+"""DLMS meters that are read at the same time."""
+
+
+async def read_meters(
+    addresses: Sequence[MeterAddress], *, at_s: int, timeout_s: float
+) -> tuple[list[MeterRead], list[Finding]]:
+    """Return what the meters answered, and a finding for each that did not.
+
+    Parameters
+    ----------
+    addresses : sequence of MeterAddress
+        With distinct meters.
+    at_s : int
+        The time of reading, seconds UTC; also the time of registers of meters
+        without a clock.
+    timeout_s : float
+        Longest time spent on one meter and on one gateway, in seconds.
+
+    Returns
+    -------
+    list of MeterRead, list of Finding
+        Sorted by meter. Codes: ``meter.silent``, ``meter.malformed``,
+        ``meter.access`` (no reading), ``meter.address`` (not asked),
+        ``meter.register`` (one value missing), ``meter.clock``.
+
+    Raises
+    ------
+    BadInputError
+        When a meter is given twice.
+    """
+    by_meter = {address.meter: address for address in addresses}
+    if len(by_meter) != len(addresses):
+        raise BadInputError("a meter was given twice to one reading")
+    modbus = [address for address in addresses if address.url.startswith("modbus://")]
+    dlms = [address for address in addresses if address.url.startswith("dlms://")]
+    answers: dict[str, Answer | PeerError | BadInputError] = {
+        address.meter: BadInputError("url must start with modbus:// or dlms://")
+        for address in addresses
+    }
+    parts = await asyncio.gather(
+        _read_modbus(modbus, at_s, timeout_s), _read_dlms(dlms, at_s, timeout_s)
+    )
+    for part in parts:
+        answers.update(part)
+    reads: list[MeterRead] = []
+    findings: list[Finding] = []
+    for meter, answer in sorted(answers.items()):
+        if isinstance(answer, tuple):
+            reads.append(answer[0])
+            findings.extend(answer[1])
+        else:
+            findings.append(_failed(meter, answer, at_s))
+    return reads, sorted(findings, key=lambda finding: (finding.subject, finding))
+
+
+def _failed(meter: str, error: PeerError | BadInputError, at_s: int) -> Finding:
+    at = interval.label(at_s)
+    code = "address" if isinstance(error, BadInputError) else getattr(error, "code", "malformed")
+    code = f"meter.{code.removeprefix('meter.')}"
+    return Finding(code, meter, at, Severity.WARNING, f"{meter} {at} {error}")
+
+
+async def _read_modbus(
+    addresses: Sequence[MeterAddress], at_s: int, timeout_s: float
+) -> dict[str, Answer | PeerError | BadInputError]:
+    if not addresses:
+        return {}
+    from meters.modbus.gateway import UnitAddress, parse_url
+    from meters.modbus.meter import read_units
+    from meters.modbus.profile import Profile, load_profile
+
+    answers: dict[str, Answer | PeerError | BadInputError] = {}
+    units: dict[str, tuple[UnitAddress, Profile]] = {}
+    for address in addresses:
+        try:
+            units[address.meter] = parse_url(address.url), load_profile(address.profile)
+        except BadInputError as error:
+            answers[address.meter] = error
+    answers.update(await read_units(units, at_s=at_s, timeout_s=timeout_s))
+    return answers
+
+
+async def _read_dlms(
+    addresses: Sequence[MeterAddress], at_s: int, timeout_s: float
+) -> dict[str, Answer | PeerError | BadInputError]:
+    if not addresses:
+        return {}
+    from meters.dlms.client import read_meter
+    from meters.dlms.errors import SilentError
+
+    answers: dict[str, Answer | PeerError | BadInputError] = {}
+    slots = asyncio.Semaphore(CONNECTIONS)
+
+    async def read(address: MeterAddress) -> None:
+        async with slots:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    answers[address.meter] = await read_meter(
+                        address, at_s=at_s, timeout_s=timeout_s
+                    )
+            except (PeerError, BadInputError) as error:
+                answers[address.meter] = error
+            except TimeoutError:
+                answers[address.meter] = SilentError("gave no complete answer")
+
+    async with asyncio.TaskGroup() as group:
+        for address in addresses:
+            group.create_task(read(address))
+    return answers
