@@ -47,7 +47,6 @@ from trading.settlement_facts import (
 )
 from trading.tariffs import charge_blocks
 
-
 __all__ = [
     "Settlement",
     "SettlementInput",

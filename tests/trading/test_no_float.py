@@ -1,0 +1,35 @@
+"""Trading computes in integers: its source has no way to a float."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import trading
+
+ROOT = Path(trading.__file__).parent
+FILES = sorted([*ROOT.glob("*.py"), *(ROOT / "mechanisms").glob("*.py")])
+NAMES = {"float", "float16", "float32", "float64", "true_divide", "divide", "mean", "average"}
+
+
+def floats(source: str) -> list[int]:
+    """Return the lines of `source` that could make a float."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        literal = isinstance(node, ast.Constant) and isinstance(node.value, float | complex)
+        division = isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div)
+        name = isinstance(node, ast.Name) and node.id in NAMES
+        attribute = isinstance(node, ast.Attribute) and node.attr in NAMES
+        if literal or division or name or attribute:
+            found.append(node.lineno)
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_source_has_no_float_literal_true_division_or_float_call(path):
+    assert floats(path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("source", ["x = 0.1", "x = a / b", "x /= 2", "float(x)", "np.float64(x)"])
+def test_the_walker_sees_each_way_to_a_float(source):
+    assert floats(source) == [1]
