@@ -1,0 +1,160 @@
+"""What training leaves behind, and the matrix that training and forecasting share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from dispatch.forecast.kinds import KINDS
+from dispatch.forecast.past import DAY_S, Past, look_back, weekend
+from grid.errors import BadInputError
+
+Float = npt.NDArray[np.float64]
+
+QUANTILES: Final = (0.1, 0.5, 0.9)
+MIN_DAYS: Final = 8
+KEEP_DAYS: Final = 29
+MISSING_SHARE_MAX: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastModel:
+    """A trained forecast of some series and of the total of each of their groups.
+
+    Attributes
+    ----------
+    series : tuple of str
+    groups : tuple of str
+        Sorted; each is a row after the series, its total.
+    group_kind : tuple of str
+        A name of :data:`dispatch.forecast.kinds.KINDS` per group.
+    member : ndarray of int64 (series,)
+        The group of each series.
+    interval_s, utc_offset_s : int
+    start_s, until_s : int
+        The history is ``[start_s, until_s)``.
+    history_kw : ndarray of float64 (series, step)
+        NaN where missing.
+    level_kw : ndarray of float64 (series,)
+        Mean power.
+    proportions : tuple of ndarray of float64 (feature,)
+        Of the series of each group, then of the total of each group; empty
+        after a cold start.
+    error_quantiles : ndarray of float64 (quantile, row, lead band)
+        Errors in units of the spread; rows are series, then totals.
+    """
+
+    series: tuple[str, ...]
+    groups: tuple[str, ...]
+    group_kind: tuple[str, ...]
+    member: npt.NDArray[np.int64]
+    interval_s: int
+    utc_offset_s: int
+    start_s: int
+    until_s: int
+    history_kw: Float
+    level_kw: Float
+    proportions: tuple[Float, ...]
+    error_quantiles: Float
+
+    @property
+    def cold(self) -> bool:
+        """Whether there was too little history to learn from."""
+        return not self.proportions
+
+    @property
+    def day(self) -> int:
+        """Steps of a day."""
+        return DAY_S // self.interval_s
+
+    @property
+    def blocks(self) -> tuple[tuple[str, npt.NDArray[np.intp]], ...]:
+        """Kind and rows of the series of each group, then of each total."""
+        count = len(self.series)
+        members = tuple(
+            (kind, np.flatnonzero(self.member == group))
+            for group, kind in enumerate(self.group_kind)
+        )
+        totals = tuple(
+            (kind, np.array([count + group])) for group, kind in enumerate(self.group_kind)
+        )
+        return members + totals
+
+    def past(self, power: Float, start_s: int, first: int) -> Past:
+        """Return the past of every row: the series of `power` and their totals.
+
+        Parameters
+        ----------
+        power : ndarray of float64 (series, step)
+            kW from `start_s` on, NaN where unknown.
+        start_s : int
+        first : int
+            The column at which the past begins; it ends with `power`.
+        """
+        count = power.shape[1]
+        resting = weekend(start_s, count, self.interval_s, self.utc_offset_s)
+        rows = np.concatenate([power, self._totals(power)])
+        level = np.concatenate([self.level_kw, self._sum(self.level_kw[:, None])[:, 0]])
+        return look_back(rows, resting, level, day=self.day, first=first, last=count)
+
+    def _sum(self, values: Float) -> Float:
+        inside = self.member == np.arange(len(self.groups))[:, None]
+        total: Float = inside.astype(np.float64) @ values
+        return total
+
+    def _totals(self, power: Float) -> Float:
+        """Return the total of each group, NaN where too much of it is missing.
+
+        A missing member counts with the day before or, failing that, its mean.
+        """
+        known = np.isfinite(power)
+        share = self._sum(np.where(known, self.level_kw[:, None], 0.0))
+        whole = self._sum(self.level_kw[:, None])
+        filled = np.where(known, power, self.level_kw[:, None])
+        if not known.all():
+            earlier = filled[:, : -self.day]
+            filled[:, self.day :] = np.where(known[:, self.day :], power[:, self.day :], earlier)
+        enough = share >= (1 - MISSING_SHARE_MAX) * whole
+        return np.where(
+            enough & (self._sum(known.astype(np.float64)) > 0), self._sum(filled), np.nan
+        )
+
+
+def powers(dataset: xr.Dataset, name: str) -> tuple[list[str], npt.NDArray[np.int64], Float]:
+    """Return series names, starts in seconds and powers (series, step) of a dataset.
+
+    A power below zero, left by meters that were not read at once, counts as zero.
+
+    Raises
+    ------
+    BadInputError
+        When a coordinate is missing, starts are uneven, or a power is infinite.
+    """
+    if "power_kw" not in dataset or not {"series", "interval"} <= set(dataset.coords):
+        raise BadInputError(f"{name}: needs power_kw over coordinates series and interval")
+    at_s = dataset["interval"].values.astype("datetime64[s]").astype(np.int64)
+    if at_s.size > 1 and (np.diff(at_s) != at_s[1] - at_s[0]).any():
+        raise BadInputError(f"{name}: interval starts are not contiguous")
+    power = dataset["power_kw"].transpose("series", "interval").values.astype(np.float64)
+    infinite = np.isinf(power)
+    if infinite.any():
+        row, step = (int(axis[0]) for axis in np.nonzero(infinite))
+        series = dataset["series"].values[row]
+        raise BadInputError(f"{name}: power_kw of {series} is {power[row, step]} at step {step}")
+    return [str(item) for item in dataset["series"].values], at_s, np.maximum(power, 0.0)
+
+
+def require_kind(kind: str) -> str:
+    """Return `kind` when it is a kind of forecast.
+
+    Raises
+    ------
+    BadInputError
+    """
+    if kind not in KINDS:
+        raise BadInputError(f"forecast kind {kind!r} is none of {', '.join(sorted(KINDS))}")
+    return kind

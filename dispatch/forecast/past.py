@@ -1,0 +1,121 @@
+"""What the past says about each instant: yesterday, last week, profiles, envelope.
+
+A past is a window of columns of a matrix of powers (row, step), NaN where
+unknown. Whatever a past says about a step is drawn from steps at least a day
+earlier, so that a day ahead of an origin nothing later than the origin is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Float = npt.NDArray[np.float64]
+
+DAY_S: Final = 86_400
+TRAILING_DAYS: Final = 27
+FADE: Final = 0.94
+"""Weight of a day against the day after it, in a profile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Windows ``[first, last)`` of a matrix of powers; all arrays (row, step) in kW.
+
+    Attributes
+    ----------
+    first : int
+        The column at which the window begins.
+    actual : ndarray
+        The power itself, NaN where unknown or in the future.
+    yesterday : ndarray
+        A day before, or the nearest earlier day that is known.
+    last_week : ndarray
+        Seven days before, or `like_day`.
+    like_day : ndarray
+        Fading mean of trailing working days, or of trailing weekends.
+    any_day : ndarray
+        Fading mean of all trailing days.
+    envelope : ndarray
+        Highest of the trailing days.
+    """
+
+    first: int
+    actual: Float
+    yesterday: Float
+    last_week: Float
+    like_day: Float
+    any_day: Float
+    envelope: Float
+
+
+def weekend(start_s: int, count: int, interval_s: int, utc_offset_s: int) -> npt.NDArray[np.bool_]:
+    """Return which steps are on a Saturday or Sunday of civil time."""
+    civil = start_s + utc_offset_s + interval_s * np.arange(count, dtype=np.int64)
+    # 1970-01-01 was a Thursday.
+    return (civil // DAY_S + 3) % 7 >= 5
+
+
+def look_back(
+    power: Float,
+    resting: npt.NDArray[np.bool_],
+    level: Float,
+    *,
+    day: int,
+    first: int,
+    last: int,
+) -> Past:
+    """Return what the days before each step of ``[first, last)`` say about it.
+
+    Parameters
+    ----------
+    power : ndarray of float64 (row, step)
+        kW, NaN where unknown.
+    resting : ndarray of bool (step,)
+        :func:`weekend`.
+    level : ndarray of float64 (row,)
+        kW to fall back on where no day is known.
+    day : int
+        Steps of a day.
+    first, last : int
+        Columns of `power`.
+    """
+    shape = (power.shape[0], last - first)
+    known = np.isfinite(power)
+    filled = np.where(known, power, 0.0)
+    sums, weights = np.zeros((2, *shape)), np.zeros((2, *shape))
+    envelope = np.zeros(shape)
+    yesterday, week = np.full(shape, np.nan), np.full(shape, np.nan)
+    target = resting[first:last]
+    for back in range(1, TRAILING_DAYS + 1):
+        low, high = max(first - back * day, 0), last - back * day
+        if high <= 0:
+            break
+        into = slice(shape[1] - (high - low), shape[1])
+        value, weight = filled[:, low:high], FADE**back * known[:, low:high]
+        same = (resting[low:high] == target[into]).astype(np.float64)
+        contribution = value * weight
+        sums[0, :, into] += contribution
+        weights[0, :, into] += weight
+        sums[1, :, into] += contribution * same
+        weights[1, :, into] += weight * same
+        np.maximum(envelope[:, into], value, out=envelope[:, into])
+        if back <= 7:
+            missing = np.isnan(yesterday[:, into])
+            np.copyto(yesterday[:, into], power[:, low:high], where=missing)
+        if back == 7:
+            week[:, into] = power[:, low:high]
+    any_day = np.where(weights[0] > 0, sums[0] / np.maximum(weights[0], 1e-12), level[:, None])
+    like_day = np.where(weights[1] > 0, sums[1] / np.maximum(weights[1], 1e-12), any_day)
+    return Past(
+        first=first,
+        actual=power[:, first:last],
+        yesterday=np.where(np.isnan(yesterday), like_day, yesterday),
+        last_week=np.where(np.isnan(week), like_day, week),
+        like_day=like_day,
+        any_day=any_day,
+        envelope=envelope,
+    )

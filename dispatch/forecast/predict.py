@@ -1,0 +1,168 @@
+"""Forecast from an origin with a trained model and the latest days."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from dispatch.forecast.kinds import KINDS, Design
+from dispatch.forecast.model import KEEP_DAYS, QUANTILES, ForecastModel, powers
+from dispatch.forecast.past import DAY_S
+from dispatch.forecast.train import BANDS_H
+from grid.errors import BadInputError
+from grid.interval import label
+
+Float = npt.NDArray[np.float64]
+
+COLD_SPREAD: Final = 0.6
+"""Half width of the quantiles of a cold start, as a share of the forecast and of the mean."""
+FIT_RATIO: Final = 2.0
+"""The series of a group are scaled to its total by no more than this."""
+
+
+def predict(model: ForecastModel, recent: xr.Dataset, start_s: int, n: int) -> xr.Dataset:
+    """Forecast `n` intervals from `start_s`.
+
+    Parameters
+    ----------
+    model : ForecastModel
+        Trained on a history that ended at or before `start_s`.
+    recent : Dataset, dims (series, interval)
+        `power_kw` float64 in kW, NaN where missing; two days or more up to
+        `start_s`. It takes the place of what the model remembers. What it says
+        at or after `start_s`, or of other series, is not looked at.
+    start_s : int
+        Seconds UTC, on the model's intervals.
+    n : int
+        At least 1.
+
+    Returns
+    -------
+    Dataset
+        float64 in kW, >= 0: `power_kw` (quantile, series, interval) and
+        `mean_kw` (series, interval); of the totals `total_kw` (quantile, group,
+        interval) and `total_mean_kw` (group, interval). The means of a group's
+        series add up to that of its total. `method` in attrs says how.
+
+    Raises
+    ------
+    BadInputError
+        When the model has seen the future, or instants do not fit.
+    """
+    if n < 1 or (start_s - model.start_s) % model.interval_s:
+        raise BadInputError(f"forecast from {label(start_s)} over {n} intervals does not fit")
+    if model.until_s > start_s:
+        raise BadInputError(
+            f"forecast from {label(start_s)}: the model was trained until {label(model.until_s)}"
+        )
+    power, first_s = _timeline(model, recent, start_s, n)
+    origin = power.shape[1] - n
+    past = model.past(power, first_s, origin - model.day)
+    count = len(model.series) + len(model.groups)
+    mean, spread, most = np.zeros((count, n)), np.zeros((count, n)), np.full((count, n), np.inf)
+    for block, (kind, rows) in enumerate(model.blocks):
+        if not rows.size:
+            continue
+        design = KINDS[kind](past, rows, origin, n, model.day)
+        mean[rows], spread[rows], most[rows] = _mean(model, block, design), *_scale(design)
+    mean = np.clip(mean, 0.0, most)
+    _fit_to_totals(model, mean)
+    return _result(model, start_s, mean, _quantiles(model, mean, spread, most))
+
+
+def _mean(model: ForecastModel, block: int, design: Design) -> Float:
+    if model.cold:
+        return design.base
+    mean: Float = design.base + design.features @ model.proportions[block]
+    return mean
+
+
+def _scale(design: Design) -> tuple[Float, Float]:
+    return design.spread, design.most
+
+
+def _timeline(model: ForecastModel, recent: xr.Dataset, start_s: int, n: int) -> tuple[Float, int]:
+    """Return powers (series, step) up to `start_s` and `n` unknown steps after it."""
+    step = model.interval_s
+    names, at_s, latest = powers(recent, "recent")
+    if at_s.size and (at_s[0] - model.start_s) % step:
+        raise BadInputError(f"recent: intervals do not start on multiples of {step} s")
+    if at_s.size > 1 and at_s[1] - at_s[0] != step:
+        raise BadInputError(f"recent: intervals are {at_s[1] - at_s[0]} s long, not {step} s")
+    first_s = start_s - KEEP_DAYS * DAY_S
+    origin = KEEP_DAYS * model.day
+    power = np.full((len(model.series), origin + n), np.nan)
+    _overlay(power[:, :origin], model.history_kw, (model.start_s - first_s) // step)
+    place = {name: row for row, name in enumerate(model.series)}
+    pairs = [(place[name], row) for row, name in enumerate(names) if name in place]
+    if pairs and at_s.size:
+        target, source = (np.array(side) for side in zip(*pairs, strict=True))
+        ordered = np.full((len(model.series), at_s.size), np.nan)
+        ordered[target] = latest[source]
+        _overlay(power[:, :origin], ordered, (int(at_s[0]) - first_s) // step)
+    return power, first_s
+
+
+def _overlay(power: Float, values: Float, at: int) -> None:
+    """Write the known of `values` into `power` from column `at` on, cut at both ends."""
+    low, high = max(at, 0), min(at + values.shape[1], power.shape[1])
+    if low < high:
+        part = values[:, low - at : high - at]
+        np.copyto(power[:, low:high], part, where=np.isfinite(part))
+
+
+def _fit_to_totals(model: ForecastModel, mean: Float) -> None:
+    """Scale the series of each group to its total, which is forecast better as one."""
+    series = len(model.series)
+    for group in range(len(model.groups)):
+        rows = np.flatnonzero(model.member == group)
+        parts = mean[rows].sum(axis=0)
+        ratio = np.divide(mean[series + group], parts, out=np.ones_like(parts), where=parts > 1e-9)
+        mean[rows] *= np.clip(ratio, 1 / FIT_RATIO, FIT_RATIO)
+        mean[series + group] = mean[rows].sum(axis=0)
+
+
+def _quantiles(model: ForecastModel, mean: Float, spread: Float, most: Float) -> Float:
+    """Return powers (quantile, row, lead), rising with the quantile."""
+    if model.cold:
+        wide = COLD_SPREAD * (mean + mean.mean(axis=1, keepdims=True))
+        return np.stack([np.maximum(mean - wide, 0.0), mean, mean + wide])
+    ends = np.array(BANDS_H) * model.day / 24
+    centres = (np.concatenate([[0.0], ends[:-1]]) + ends) / 2
+    lead = np.arange(mean.shape[1]) + 0.5
+    upper = np.clip(np.searchsorted(centres, lead), 1, centres.size - 1)
+    share = np.clip((lead - centres[upper - 1]) / (centres[upper] - centres[upper - 1]), 0.0, 1.0)
+    band = model.error_quantiles
+    error = band[:, :, upper - 1] * (1 - share) + band[:, :, upper] * share
+    bounded = np.clip(mean + error * spread, 0.0, most)
+    ordered: Float = np.sort(bounded, axis=0)
+    return ordered
+
+
+def _result(model: ForecastModel, start_s: int, mean: Float, quantiles: Float) -> xr.Dataset:
+    series, n = len(model.series), mean.shape[1]
+    starts = (start_s + model.interval_s * np.arange(n, dtype=np.int64)).astype("datetime64[s]")
+    method = (
+        "cold start: the day before repeated, wide quantiles"
+        if model.cold
+        else "ridge on differences to the day before, quantiles from held-out errors"
+    )
+    units = {"units": "kW"}
+    return xr.Dataset(
+        {
+            "power_kw": (("quantile", "series", "interval"), quantiles[:, :series], units),
+            "mean_kw": (("series", "interval"), mean[:series], units),
+            "total_kw": (("quantile", "group", "interval"), quantiles[:, series:], units),
+            "total_mean_kw": (("group", "interval"), mean[series:], units),
+        },
+        coords={
+            "quantile": list(QUANTILES),
+            "series": list(model.series),
+            "group": list(model.groups),
+            "interval": starts,
+        },
+        attrs={"method": method, "trained_until": label(model.until_s)},
+    )
