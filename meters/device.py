@@ -58,9 +58,10 @@ class DeviceState:
         Seconds UTC of the reading.
     charged_wh, discharged_wh : int
         Cumulative counters of the device; production counts as discharged.
+        -1 where the device has no such counter.
     throttled_w, available_w : int
         Limit devices: output withheld and output possible over the last
-        interval; 0 for other kinds.
+        interval, -1 where the device cannot tell; 0 for other kinds.
     energy_wh : int or None
         State of charge of a storage in Wh.
     running : bool

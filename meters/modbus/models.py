@@ -124,6 +124,9 @@ MODELS: dict[int, Model] = {
 }
 
 OFF, ON = 0, 1
+RUNNING_STATES = (3, 4)
+"""RUNNING and THROTTLED of InvSt."""
+
 WSET_IN_WATTS = 1
 LIMIT_MODE, FIXED_POWER_MODE = 1 << 0, 1 << 1
 """Bits MAX_W and FIXED_W of CtrlModes."""

@@ -137,6 +137,13 @@ def _execute(unit: Unit, pdu: bytes) -> bytes:
         if content is None:
             raise RefuseError(_ILLEGAL_ADDRESS)
         return bytes([function, len(content)]) + content
+    if function == 6:
+        if len(pdu) != 5:
+            raise RefuseError(_ILLEGAL_VALUE)
+        address, word = struct.unpack(">HH", pdu[1:])
+        if not unit.write(address, (word,)):
+            raise RefuseError(_ILLEGAL_ADDRESS)
+        return pdu
     if function == 16:
         if len(pdu) < 8 or len(pdu) != 6 + pdu[5] or pdu[5] % 2:
             raise RefuseError(_ILLEGAL_VALUE)
