@@ -72,7 +72,7 @@ class _Binder:
             if not isinstance(value, str):
                 raise BadInputError(f"{value!r} must be text")
             return ids.check(value, "identifier")
-        if isinstance(kind, types.UnionType):
+        if typing.get_origin(kind) in (types.UnionType, typing.Union):
             (inner,) = (part for part in typing.get_args(kind) if part is not type(None))
             return self.scalar(inner, value)
         if typing.get_origin(kind) is tuple:

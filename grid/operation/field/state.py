@@ -1,0 +1,105 @@
+"""What the simulated world remembers from one tick to the next, kept on disk.
+
+Energies are whole mWh, so that a register never depends on the order in which
+floats were added.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from grid.errors import BadInputError
+from meters.device import Setpoint
+
+MWH_PER_WH = 1000
+ROWS_KEPT = 3 * 96
+
+
+@dataclass(slots=True)
+class MeterState:
+    """Registers in mWh in channel order, and the captured load profile in Wh."""
+
+    registers_mwh: list[int]
+    voltage_v: float = 230.0
+    rows: list[list[int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class DeviceState:
+    """A device's counters in mWh, its set-point and when that lapses."""
+
+    charged_mwh: int = 0
+    discharged_mwh: int = 0
+    energy_mwh: int = 0
+    throttled_w: int = 0
+    available_w: int = 0
+    running: bool = False
+    alarm: int = 0
+    setpoint: Setpoint | None = None
+    lapses_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong with a meter during ``[from_s, to_s)``.
+
+    ``silent``: it answers nothing. ``jump``: its import register leaps by `wh`
+    at `from_s`. ``rollover``: its import register stands `wh` below its end at
+    `from_s`.
+    """
+
+    meter: str
+    kind: str
+    from_s: int
+    to_s: int
+    wh: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("silent", "jump", "rollover"):
+            raise BadInputError(f"fault of {self.meter}: {self.kind!r} is no kind of fault")
+        if self.to_s < self.from_s:
+            raise BadInputError(f"fault of {self.meter}: to_s is before from_s")
+
+
+@dataclass(slots=True)
+class FieldState:
+    """The whole world at one instant."""
+
+    clock_s: int
+    meters: dict[str, MeterState]
+    devices: dict[str, DeviceState]
+    faults: list[Fault] = field(default_factory=list)
+
+    def write(self, path: Path) -> None:
+        """Replace the file at once and durably."""
+        temporary = path.with_suffix(".new")
+        with temporary.open("w", encoding="utf-8") as stream:
+            json.dump(asdict(self), stream, separators=(",", ":"))
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def read(path: Path) -> FieldState:
+    """Return the state of a file written by :meth:`FieldState.write`."""
+    raw = json.loads(path.read_text(encoding="utf-8"))
+
+    def device(facts: dict[str, Any]) -> DeviceState:
+        setpoint = facts.pop("setpoint")
+        return DeviceState(**facts, setpoint=None if setpoint is None else Setpoint(**setpoint))
+
+    return FieldState(
+        clock_s=raw["clock_s"],
+        meters={name: MeterState(**facts) for name, facts in raw["meters"].items()},
+        devices={name: device(facts) for name, facts in raw["devices"].items()},
+        faults=[Fault(**fault) for fault in raw["faults"]],
+    )

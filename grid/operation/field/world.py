@@ -1,0 +1,199 @@
+"""What happens behind the meters in an interval: sun, wind, loads, devices, feeder.
+
+The feeder-head meter shows what pandapower's ``runpp`` says, never what the
+engine of the control room says. Within an interval every power is constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from grid import interval
+from grid.operation.field.power import Power
+from grid.operation.field.state import (
+    MWH_PER_WH,
+    ROWS_KEPT,
+    DeviceState,
+    Fault,
+    FieldState,
+    MeterState,
+)
+from grid.operation.field.year import Weather, Year
+from grid.site import Meter, MeterRole, Protocol, Site
+from meters.device import Setpoint
+
+Judge = Callable[..., xr.Dataset]
+
+_MWH_PER_KW_INTERVAL = 250_000
+_NOMINAL_V = 230.0
+_RELIEFS = 3
+_HEAD = ("head_import_kw", "head_export_kw", "head_import_kvar", "head_export_kvar")
+
+
+class World:
+    """A simulated microgrid that advances by whole intervals.
+
+    Parameters
+    ----------
+    site : Site
+    year : xarray.Dataset
+        As :func:`networks.demo.load_year` returns it.
+    bus : ndarray of int, shape (bus,)
+        Buses of the network model in its order.
+    judge : callable
+        Takes what :func:`networks.verify.judge_flow` takes after the model.
+    """
+
+    def __init__(
+        self, site: Site, year: xr.Dataset, bus: npt.NDArray[np.int64], judge: Judge
+    ) -> None:
+        self.site = site
+        self._judge = judge
+        self._year = Year(site, year)
+        position = {int(number): column for column, number in enumerate(bus)}
+        self._bus_count = len(bus)
+        self._row = {point.id: row for row, point in enumerate(site.usage_point)}
+        self._position = np.array([position[point.bus] for point in site.usage_point])
+
+    def first_state(self, start_s: int) -> FieldState:
+        """Return the world at `start_s` before anything has happened.
+
+        Registers start between 100 and 899 kWh, low enough that a float32
+        register resolves 1 Wh.
+        """
+        random = np.random.default_rng(self.site.field.seed)
+        meters: dict[str, MeterState] = {}
+        for meter in self.site.meter:
+            first = random.integers(100_000, 900_000, 4)
+            meters[meter.id] = MeterState([int(value) * MWH_PER_WH for value in first])
+            _capture(meters[meter.id], meter, start_s)
+        devices: dict[str, DeviceState] = {asset.id: DeviceState() for asset in self.site.assets}
+        for battery in self.site.battery:
+            devices[battery.id].energy_mwh = round(battery.initial_energy_kwh * 1_000_000)
+        return FieldState(start_s, meters, devices)
+
+    def weather(self, starts_s: npt.NDArray[np.int64]) -> Weather:
+        """Return what sky and people do in the intervals at `starts_s`."""
+        return self._year.at(starts_s)
+
+    def advance(self, state: FieldState, to_s: int) -> None:
+        """Let time pass up to `to_s`; nothing happens when that is not later."""
+        while state.clock_s < to_s:
+            self._step(state)
+
+    def _step(self, state: FieldState) -> None:
+        start_s, end_s = state.clock_s, state.clock_s + self.site.interval_s
+        many = self.weather(np.array([start_s]))
+        weather = Weather(*(getattr(many, name)[0] for name in Weather.__slots__))
+        islanded = any(one.start_s <= start_s < one.end_s for one in self.site.outage)
+        for device in state.devices.values():
+            if device.setpoint is not None and start_s >= device.lapses_s:
+                device.setpoint = None
+        power = Power(self.site, state.devices, weather, islanded=islanded)
+        flow = self._flow(power, start_s)
+        if power.forming is not None:
+            device = state.devices[power.forming.id]
+            for _ in range(_RELIEFS):
+                given, taken = _forming(flow, "kw")
+                if not power.relieve(given, taken, device):
+                    break
+                flow = self._flow(power, start_s)
+            power.form(_forming(flow, "kw"), _forming(flow, "kvar"))
+        self._count(state, power, flow, end_s)
+        state.clock_s = end_s
+        for fault in state.faults:
+            self._apply(fault, state)
+
+    def _flow(self, power: Power, start_s: int) -> xr.Dataset:
+        """Judge the feeder; the forming battery is not in the injections yet."""
+        taken, given = power.net_kw()
+        weather, served = power.weather, power.served
+        columns = np.zeros((4, 1, self._bus_count))
+        values = (taken, given, weather.absorbed_kvar * served, weather.injected_kvar * served)
+        for column, value in zip(columns, values, strict=True):
+            np.add.at(column[0], self._position, value)
+        forming = power.forming
+        bus = None
+        if forming is not None:
+            bus = self.site.usage_point[self._row[forming.usage_point]].bus
+        return self._judge(
+            *columns,
+            starts=interval.starts(start_s, 1, self.site.interval_s),
+            grid_available=np.array([forming is None]),
+            forming_bus=bus,
+        )
+
+    def _count(self, state: FieldState, power: Power, flow: xr.Dataset, end_s: int) -> None:
+        taken, given = power.net_kw()
+        absorbed = power.weather.absorbed_kvar * power.served
+        injected = power.weather.injected_kvar * power.served
+        if power.forming is not None:
+            row = self._row[power.forming.usage_point]
+            absorbed[row] += power.formed_kvar
+            injected[row] += power.fed_kvar
+        voltage = np.nan_to_num(flow["vm_pu"].values[0][self._position]) * _NOMINAL_V
+        for meter in self.site.meter:
+            shown = state.meters[meter.id]
+            if meter.role is MeterRole.FEEDER_HEAD:
+                values = [float(flow[name].values[0]) for name in _HEAD]
+            else:
+                assert meter.usage_point is not None
+                row = self._row[meter.usage_point]
+                values = [float(column[row]) for column in (taken, given, absorbed, injected)]
+                shown.voltage_v = round(float(voltage[row]), 3)
+            for channel, value in enumerate(values):
+                shown.registers_mwh[channel] += round(value * _MWH_PER_KW_INTERVAL)
+            _capture(shown, meter, end_s)
+        power.count(state.devices)
+
+    def _apply(self, fault: Fault, state: FieldState) -> None:
+        if state.clock_s != fault.from_s or fault.kind == "silent":
+            return
+        shown = state.meters[fault.meter]
+        meter = next(meter for meter in self.site.meter if meter.id == fault.meter)
+        if fault.kind == "jump":
+            shown.registers_mwh[0] += fault.wh * MWH_PER_WH
+        else:
+            shown.registers_mwh[0] = (10**meter.register_digits - fault.wh) * MWH_PER_WH
+        del shown.rows[-1:]
+        _capture(shown, meter, state.clock_s)
+
+    def accept(self, state: FieldState, setpoint: Setpoint) -> None:
+        """Hold a set-point that a client enabled, until it lapses."""
+        device = state.devices[setpoint.asset]
+        device.setpoint = setpoint
+        device.lapses_s = state.clock_s + setpoint.revert_s
+
+
+def registers_wh(shown: MeterState) -> list[int]:
+    """Return what a meter displays: whole Wh and varh, cut off."""
+    return [value // MWH_PER_WH for value in shown.registers_mwh]
+
+
+def silent(state: FieldState, meter: str) -> bool:
+    """Return whether a meter answers nothing at this instant."""
+    return any(
+        fault.meter == meter
+        and fault.kind == "silent"
+        and fault.from_s <= state.clock_s < fault.to_s
+        for fault in state.faults
+    )
+
+
+def _forming(flow: xr.Dataset, unit: str) -> tuple[float, float]:
+    return (
+        float(flow[f"forming_injected_{unit}"].values[0]),
+        float(flow[f"forming_absorbed_{unit}"].values[0]),
+    )
+
+
+def _capture(shown: MeterState, meter: Meter, at_s: int) -> None:
+    """Add a row to the load profile of a meter that keeps one."""
+    if meter.protocol is not Protocol.DLMS:
+        return
+    shown.rows.append([at_s, *registers_wh(shown)])
+    del shown.rows[:-ROWS_KEPT]
