@@ -168,6 +168,10 @@ def check_input(given: SettlementInput) -> None:
             raise BadInputError(
                 f"{subject} bank_wh is {point.bank_wh}, must be 0 beside month_wh {point.month_wh}"
             )
+        if point.bank_wh and given.market.profile is not RegulationProfile.LAWFUL:
+            raise BadInputError(
+                f"{subject} bank_wh is {point.bank_wh}: only the lawful profile has a bank"
+            )
         if point.tariff not in given.tariffs:
             raise BadInputError(f"{subject} tariff {point.tariff} is not known")
     bought = sum(point.bought_wh for point in given.usage_points)
