@@ -125,7 +125,9 @@ def _wind(past: Past, rows: npt.NDArray[np.intp], origin: int, leads: int, day: 
         past.yesterday[rows, ahead] - level,
     ]
     top = past.envelope[rows].max(axis=1, keepdims=True)
-    spread = np.broadcast_to(np.maximum(level, 1e-9), base.shape)
+    # A windy day errs by more than a calm month tells.
+    now = np.maximum(0.5 * level + 0.5 * np.maximum(level + off_mean[2][:, None], 0.0), 1e-9)
+    spread = np.broadcast_to(now, base.shape)
     return Design(base, np.stack(features, axis=-1), spread, np.broadcast_to(top, base.shape))
 
 

@@ -18,10 +18,13 @@ Float = npt.NDArray[np.float64]
 
 ORIGIN_EVERY_H: Final = 5
 """Hours between training origins: prime to 24, so that every hour gets its turn."""
-RIDGE: Final = 1e-3
+RIDGE: Final = {"load": 0.1, "solar": 0.1, "wind": 1e-3}
+"""Weight of keeping to the base: wind, whose base is a mere mean, needs least of it."""
 BANDS_H: Final = (1.0, 4.0, 12.0, 24.0)
 """Upper ends of the bands of lead time whose errors are told apart."""
 MIN_ERRORS: Final = 200
+WEATHER: Final = frozenset({"solar", "wind"})
+"""Kinds whose errors of one day move together, so that a day is one sample."""
 
 
 def train(history: xr.Dataset, *, kind: str | None = None, utc_offset_s: int = 0) -> ForecastModel:
@@ -73,16 +76,16 @@ def train(history: xr.Dataset, *, kind: str | None = None, utc_offset_s: int = 0
         features *= (known / scale)[..., None]
         grams = [_gram(features[fold == side], target[fold == side]) for side in (0, 1)]
         whole = (grams[0][0] + grams[1][0], grams[0][1] + grams[1][1])
-        proportions.append(_solve(*whole))
+        proportions.append(_solve(*whole, RIDGE[kind_name]))
         for side in (0, 1):
-            fitted = _solve(*grams[1 - side])
+            fitted = _solve(*grams[1 - side], RIDGE[kind_name])
             miss = (target[fold == side] - features[fold == side] @ fitted) * scale
             width = spread[fold == side]
             bounded = np.where(
                 known[fold == side] & (width > 1e-9), miss / np.maximum(width, 1e-9), np.nan
             )
             errors[np.ix_(rows, fold == side)] = bounded.transpose(1, 0, 2)
-    quantiles = _quantiles(errors, model.blocks)
+    quantiles = _quantiles(errors, model.blocks, model.history_kw.shape[1] // day - MIN_DAYS)
     return replace(model, proportions=tuple(proportions), error_quantiles=quantiles)
 
 
@@ -126,14 +129,16 @@ def _gram(features: Float, target: Float) -> tuple[Float, Float]:
     return flat.T @ flat, flat.T @ target.ravel()
 
 
-def _solve(gram: Float, moment: Float) -> Float:
+def _solve(gram: Float, moment: Float, ridge: float) -> Float:
     # Towards zero is towards the base: without evidence, yesterday repeats.
-    weight = RIDGE * np.trace(gram) / len(gram) + 1e-12
+    weight = ridge * np.trace(gram) / len(gram) + 1e-12
     solution: Float = np.linalg.solve(gram + weight * np.eye(len(gram)), moment)
     return solution
 
 
-def _quantiles(errors: Float, blocks: tuple[tuple[str, npt.NDArray[np.intp]], ...]) -> Float:
+def _quantiles(
+    errors: Float, blocks: tuple[tuple[str, npt.NDArray[np.intp]], ...], days: int
+) -> Float:
     """Return quantiles (quantile, row, band) of errors (row, origin, lead).
 
     A series with few errors of its own takes those of its group.
@@ -141,24 +146,27 @@ def _quantiles(errors: Float, blocks: tuple[tuple[str, npt.NDArray[np.intp]], ..
     day = errors.shape[2]
     ends = [round(hours * day / 24) for hours in BANDS_H]
     result = np.zeros((len(QUANTILES), errors.shape[0], len(ends)))
+    levels = np.repeat(np.array(QUANTILES)[:, None], errors.shape[0], axis=1)
+    for kind, rows in blocks:
+        if kind in WEATHER:
+            # Of m samples the q-quantile that holds for the next one is at q (m + 1) / m.
+            levels[:, rows] += (levels[:, rows] - 0.5) * 2 / days
     for band, (low, high) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
         part = np.sort(errors[:, :, low:high].reshape(errors.shape[0], -1), axis=1)
         count = np.isfinite(part).sum(axis=1)
-        result[:, :, band] = _sorted_quantiles(part, count)
+        result[:, :, band] = _sorted_quantiles(part, count, levels)
         for _, rows in blocks:
             few = rows[count[rows] < MIN_ERRORS]
             if few.size:
                 pooled = np.sort(part[rows].ravel())[None]
-                result[:, few, band] = _sorted_quantiles(pooled, np.isfinite(pooled).sum(axis=1))
+                result[:, few, band] = _sorted_quantiles(
+                    pooled, np.isfinite(pooled).sum(axis=1), levels[:, few[:1]]
+                )
     return result
 
 
-def _sorted_quantiles(part: Float, count: npt.NDArray[np.intp]) -> Float:
+def _sorted_quantiles(part: Float, count: npt.NDArray[np.intp], levels: Float) -> Float:
     """Return the quantiles of rows of which the first `count` are numbers in order."""
-    rows = np.arange(part.shape[0])
-    result = np.zeros((len(QUANTILES), part.shape[0]))
-    for index, quantile in enumerate(QUANTILES):
-        at = np.clip(np.rint(quantile * (count + 1)).astype(np.int64) - 1, 0, part.shape[1] - 1)
-        at = np.minimum(at, np.maximum(count - 1, 0))
-        result[index] = np.where(count > 0, part[rows, at], 0.0)
-    return result
+    rank = np.rint(np.clip(levels, 0.0, 1.0) * (count + 1)).astype(np.int64) - 1
+    rank = np.clip(rank, 0, np.maximum(count - 1, 0))
+    return np.where(count > 0, part[np.arange(part.shape[0]), rank], 0.0)
