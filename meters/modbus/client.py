@@ -1,10 +1,11 @@
 """One connection to a Modbus TCP gateway: asks, checks each answer, never hangs.
 
 Frames are built and decoded by pymodbus; its client is not used. Measured with
-pymodbus 3.16 on sockets: it accepts 2 registers where 10 were asked, waits for
-the timeout on an answer with another unit or transaction id, takes transaction
-id 0 for any, and leaves bytes of a lost answer to the next one. Here each of
-these ends the connection, so that no unit ever gets another one's registers.
+pymodbus 3.16 on sockets: it takes 2 registers where 10 were asked, an odd byte
+count, the answer to another function and transaction id 0 for any, and waits
+for the timeout on an answer with another unit or transaction id. Here each of
+these is an error at once and ends the connection, so that no unit ever gets
+another one's registers.
 """
 
 from __future__ import annotations
