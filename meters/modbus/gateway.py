@@ -24,6 +24,9 @@ CONNECTIONS = 128
 ANSWER_S = 1.0
 """Longest wait for one answer of one unit."""
 
+RETRY_S = 0.5
+"""Longest wait when a silent unit is asked once more, so that a pause is no gap."""
+
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}", re.ASCII)
 
 T = TypeVar("T")
@@ -99,21 +102,36 @@ async def ask_units(
 async def _ask_queue(
     host: str, port: int, queue: Sequence[tuple[int, str]], ask: Ask[T], timeout_s: float
 ) -> dict[str, T | ModbusError]:
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + timeout_s
+    """Ask each unit in turn, and the silent ones once more in the time that is left."""
+    deadline = asyncio.get_running_loop().time() + timeout_s
     answers: dict[str, T | ModbusError] = {}
     async with Client(host, port, request_s=ANSWER_S) as client:
-        for position, (unit, subject) in enumerate(queue):
-            if not client.reachable:
-                answers[subject] = SilentError()
-                continue
-            share = max(0.0, deadline - clock()) / (len(queue) - position)
-            client.request_s = min(ANSWER_S, share)
-            try:
-                async with asyncio.timeout(share):
-                    answers[subject] = await ask(client, unit, subject)
-            except ModbusError as error:
-                answers[subject] = error
-            except TimeoutError:
-                answers[subject] = SilentError()
+        await _ask_in_turn(client, queue, ask, deadline, ANSWER_S, answers)
+        silent = [job for job in queue if isinstance(answers[job[1]], SilentError)]
+        client.reachable = True
+        await _ask_in_turn(client, silent, ask, deadline, RETRY_S, answers)
     return answers
+
+
+async def _ask_in_turn(
+    client: Client,
+    queue: Sequence[tuple[int, str]],
+    ask: Ask[T],
+    deadline: float,
+    answer_s: float,
+    answers: dict[str, T | ModbusError],
+) -> None:
+    clock = asyncio.get_running_loop().time
+    for position, (unit, subject) in enumerate(queue):
+        share = max(0.0, deadline - clock()) / (len(queue) - position)
+        client.request_s = min(answer_s, share)
+        if not client.reachable or share == 0:
+            answers.setdefault(subject, SilentError())
+            continue
+        try:
+            async with asyncio.timeout(share):
+                answers[subject] = await ask(client, unit, subject)
+        except ModbusError as error:
+            answers[subject] = error
+        except TimeoutError:
+            answers[subject] = SilentError()

@@ -57,6 +57,8 @@ async def _read_unit(
 
 
 def _absent(meter: str, profile: Profile, values: Sequence[int | None], at_s: int) -> list[Finding]:
+    if None not in values:
+        return []
     at = interval.label(at_s)
     return [
         Finding(

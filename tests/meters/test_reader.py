@@ -25,7 +25,7 @@ def addresses(urls: dict[str, str]) -> list[MeterAddress]:
     return [MeterAddress(meter, url, "sdm630") for meter, url in urls.items()]
 
 
-async def read_all(served: list[MeterPoint], timeout_s: float = 2.0):
+async def read_all(served: list[MeterPoint], timeout_s: float = 8.0):
     servers = ModbusServers()
     urls = await servers.start(served)
     try:
@@ -56,11 +56,30 @@ def test_a_silent_unit_costs_its_own_reading_only():
     served[3].silent = True
     started = time.perf_counter()
     reads, findings = asyncio.run(read_all(served))
-    assert time.perf_counter() - started < 1.5
+    assert time.perf_counter() - started < 4.0
     assert len(reads) == 15
     (finding,) = findings
     assert (finding.code, finding.subject) == ("meter.silent", "m003")
     assert finding.message == "m003 2026-03-29T01:00Z gave no complete answer"
+
+
+def test_a_unit_that_misses_one_request_is_asked_again():
+    class Sleepy(MeterPoint):
+        asked = 0
+
+        @property
+        def silent(self):
+            self.asked += 1
+            return self.asked == 1
+
+        @silent.setter
+        def silent(self, value):
+            pass
+
+    served = [*points(4), Sleepy("z", AT_S, [1, 2, 3, 4], 230.0)]
+    reads, findings = asyncio.run(read_all(served, timeout_s=2.0))
+    assert findings == []
+    assert reads[-1].meter == "z"
 
 
 def test_a_gateway_of_silent_units_but_one_is_read_within_the_time_limit():
@@ -69,7 +88,7 @@ def test_a_gateway_of_silent_units_but_one_is_read_within_the_time_limit():
         point.silent = True
     started = time.perf_counter()
     reads, findings = asyncio.run(read_all(served, timeout_s=1.0))
-    assert time.perf_counter() - started < 1.4
+    assert time.perf_counter() - started < 2.0
     assert [read.meter for read in reads] == ["m015"]
     assert len(findings) == 15
 
@@ -89,7 +108,7 @@ def test_a_dead_gateway_does_not_hold_up_the_others():
 
     started = time.perf_counter()
     reads, findings = asyncio.run(run())
-    assert time.perf_counter() - started < 1.2
+    assert time.perf_counter() - started < 2.0
     assert len(reads) == 16
     assert [finding.subject for finding in findings] == [f"z{n}" for n in range(1, 9)]
     assert {finding.code for finding in findings} == {"meter.silent"}

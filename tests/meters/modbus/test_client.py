@@ -73,7 +73,7 @@ def test_a_wrong_answer_is_an_error_at_once(answer, message):
     with pytest.raises(ModbusError, match=message) as caught:
         ask(answer, timeout_s=5.0)
     assert caught.value.code == "malformed"
-    assert time.perf_counter() - started < 1.0
+    assert time.perf_counter() - started < 3.0
 
 
 @pytest.mark.parametrize(("answer", "close"), [(b"", False), (b"", True), (GOOD[:20], True)])

@@ -47,11 +47,11 @@ def over_sockets(served, act):
     return asyncio.run(run())
 
 
-def read(served, timeout_s=2.0):
+def read(served, timeout_s=4.0):
     return over_sockets(served, lambda at: read_devices(at, at_s=AT_S, timeout_s=timeout_s))
 
 
-def send(served, setpoints, timeout_s=2.0):
+def send(served, setpoints, timeout_s=4.0):
     return over_sockets(served, lambda at: send_setpoints(at, setpoints, timeout_s=timeout_s))
 
 
@@ -222,7 +222,7 @@ def ask_registers(words, longest=125):
         servers = ModbusServers()
         urls = await servers._serve([("a", Registers(words, longest))], "127.0.0.1")
         try:
-            return await read_devices([DeviceAddress("a", urls["a"])], at_s=AT_S, timeout_s=2.0)
+            return await read_devices([DeviceAddress("a", urls["a"])], at_s=AT_S, timeout_s=4.0)
         finally:
             await servers.stop()
 
@@ -320,7 +320,7 @@ def test_every_register_of_a_device_may_hold_anything(kind):
             for at in words:
                 for word in (0x8000, 0xFFFF) if at % 2 else (0, 0x7FFF):
                     unit.words = words | {at: word}
-                    states, findings = await read_devices(address, at_s=AT_S, timeout_s=2.0)
+                    states, findings = await read_devices(address, at_s=AT_S, timeout_s=4.0)
                     assert len(states) + len(findings) == 1
         finally:
             await servers.stop()
@@ -347,7 +347,7 @@ def test_values_come_first_then_the_timer_then_the_enable_which_is_never_withdra
         unit = Registers(words)
         urls = await servers._serve([("a", unit)], "127.0.0.1")
         try:
-            await send_setpoints([DeviceAddress("a", urls["a"])], [setpoint], timeout_s=2.0)
+            await send_setpoints([DeviceAddress("a", urls["a"])], [setpoint], timeout_s=4.0)
         finally:
             await servers.stop()
         return unit.writes
