@@ -39,7 +39,8 @@ async def read_meters(
     list of MeterRead, list of Finding
         Sorted by meter. Codes: ``meter.silent``, ``meter.malformed``,
         ``meter.access`` (no reading), ``meter.address`` (not asked),
-        ``meter.register`` (one value missing), ``meter.clock``.
+        ``meter.register`` (one value missing), and those of
+        :func:`meters.dlms.client.read_meter`.
 
     Raises
     ------
@@ -104,7 +105,6 @@ async def _read_dlms(
     if not addresses:
         return {}
     from meters.dlms.client import read_meter
-    from meters.dlms.errors import SilentError
 
     answers: dict[str, Answer | PeerError | BadInputError] = {}
     slots = asyncio.Semaphore(CONNECTIONS)
@@ -112,14 +112,9 @@ async def _read_dlms(
     async def read(address: MeterAddress) -> None:
         async with slots:
             try:
-                async with asyncio.timeout(timeout_s):
-                    answers[address.meter] = await read_meter(
-                        address, at_s=at_s, timeout_s=timeout_s
-                    )
+                answers[address.meter] = await read_meter(address, at_s=at_s, timeout_s=timeout_s)
             except (PeerError, BadInputError) as error:
                 answers[address.meter] = error
-            except TimeoutError:
-                answers[address.meter] = SilentError("gave no complete answer")
 
     async with asyncio.TaskGroup() as group:
         for address in addresses:

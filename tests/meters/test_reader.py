@@ -114,6 +114,24 @@ def test_a_dead_gateway_does_not_hold_up_the_others():
     assert {finding.code for finding in findings} == {"meter.silent"}
 
 
+def test_a_silent_dlms_meter_does_not_hold_up_modbus_meters():
+    async def run():
+        servers = ModbusServers()
+        dead = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+        port = dead.sockets[0].getsockname()[1]
+        urls = await servers.start(points(4))
+        silent = MeterAddress("d", f"dlms://127.0.0.1:{port}/1", "cosem")
+        try:
+            return await read_meters([silent, *addresses(urls)], at_s=AT_S, timeout_s=2.0)
+        finally:
+            await servers.stop()
+            dead.close()
+
+    reads, findings = asyncio.run(run())
+    assert len(reads) == 4
+    assert [(finding.code, finding.subject) for finding in findings] == [("meter.silent", "d")]
+
+
 def test_a_refused_connection_is_a_silent_meter():
     async def run():
         closed = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
