@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType
+from typing import NewType, TypeAlias
 
 from grid.errors import BadInputError
 from grid.ids import AssetId, MeterId, PartyId, TariffId, UsagePointId
@@ -346,6 +346,10 @@ class Outage:
             raise BadInputError("outage: end must be after start")
 
 
+Plant: TypeAlias = Solar | Wind
+Asset: TypeAlias = Battery | Solar | Wind | Genset | Shedding
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """A whole microgrid, checked for references between its parts."""
@@ -372,6 +376,11 @@ class Site:
     outage: tuple[Outage, ...] = ()
 
     @property
-    def assets(self) -> tuple[Battery | Solar | Wind | Genset | Shedding, ...]:
+    def assets(self) -> tuple[Asset, ...]:
         """Every controllable device, in the order of the site file."""
         return (*self.battery, *self.solar, *self.wind, *self.genset, *self.shedding)
+
+    @property
+    def plants(self) -> tuple[Plant, ...]:
+        """Every plant whose output the weather gives."""
+        return (*self.solar, *self.wind)

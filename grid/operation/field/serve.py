@@ -1,0 +1,238 @@
+"""The field process: the world behind real sockets, driven over a control channel.
+
+Addresses are written to ``field.json``. The control channel takes one JSON
+object a line and answers one::
+
+    {"do": "advance", "to_s": 1780000000}   {"clock_s": 1780000000}
+    {"do": "clock"}                         {"clock_s": …}
+    {"do": "fault", "fault": {…}}           {"clock_s": …}
+    {"do": "stop"}                          {"clock_s": …}
+
+Time passes only when told, and never backwards. The state is on disk before
+the answer to ``advance`` leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from meters.simulator.dlms import DlmsServers
+
+from grid.errors import BadInputError, GridError
+from grid.operation.field import state as states
+from grid.operation.field.world import World, registers_wh, silent
+from grid.site import Asset, Battery, Genset, Protocol, Shedding, Site
+from meters.device import DeviceKind, Setpoint
+from meters.reading import RegisterRow
+from meters.simulator.modbus import ModbusServers
+from meters.simulator.points import DevicePoint, MeterPoint
+
+FIELD_FILE = "field.json"
+STATE_FILE = "field-state.json"
+KEYS_FILE = "field-keys.json"
+_SETTLE_S = 0.05
+
+
+def device_kind(asset: Asset) -> DeviceKind:
+    """Return how a device is controlled."""
+    if isinstance(asset, Battery):
+        return "storage"
+    return "genset" if isinstance(asset, Genset) else "limit"
+
+
+def rating_w(site: Site, asset: Asset) -> int:
+    """Return the rated power of a device in W."""
+    if isinstance(asset, Shedding):
+        rating_kw = {point.id: point.connection_kw for point in site.usage_point}
+        return round(1000 * sum(rating_kw[point] for point in asset.usage_points))
+    return round(1000 * asset.power_kw)
+
+
+class Field:
+    """The points that the servers serve, kept equal to the state of the world."""
+
+    def __init__(self, directory: Path, world: World, state: states.FieldState) -> None:
+        self.directory = directory
+        self.world = world
+        self.state = state
+        self._unsaved: asyncio.TimerHandle | None = None
+        self.meters = {
+            meter.id: MeterPoint(meter.id, state.clock_s, [0, 0, 0, 0], 230.0)
+            for meter in world.site.meter
+        }
+        self.devices = {asset.id: self._device(asset) for asset in world.site.assets}
+        self.show()
+
+    def _device(self, asset: Asset) -> DevicePoint:
+        kind = device_kind(asset)
+        rating = rating_w(self.world.site, asset)
+        return DevicePoint(
+            asset=asset.id,
+            kind=kind,
+            rating_w=rating,
+            energy_rating_wh=round(1000 * asset.energy_kwh) if isinstance(asset, Battery) else 0,
+            charged_wh=0,
+            discharged_wh=0,
+            throttled_w=0,
+            available_w=0,
+            energy_wh=None,
+            running=False,
+            alarm=0,
+            setpoint=_default(asset.id, kind, rating),
+            on_setpoint=self.accept,
+        )
+
+    def show(self) -> None:
+        """Bring every point up to date with the world."""
+        for name, shown in self.state.meters.items():
+            meter = self.meters[name]
+            meter.clock_s = self.state.clock_s
+            meter.registers = registers_wh(shown)
+            meter.voltage_v = shown.voltage_v
+            meter.rows = [
+                RegisterRow(row[0], (row[1], row[2], row[3], row[4])) for row in shown.rows
+            ]
+            meter.silent = silent(self.state, name)
+        for name, held in self.state.devices.items():
+            device = self.devices[name]
+            device.charged_wh = held.charged_mwh // states.MWH_PER_WH
+            device.discharged_wh = held.discharged_mwh // states.MWH_PER_WH
+            device.throttled_w, device.available_w = held.throttled_w, held.available_w
+            is_storage = device.kind == "storage"
+            device.energy_wh = held.energy_mwh // states.MWH_PER_WH if is_storage else None
+            device.running, device.alarm = held.running, held.alarm
+            if held.setpoint is None:
+                device.setpoint = _default(name, device_kind_of(device), device.rating_w)
+            else:
+                device.setpoint = held.setpoint
+
+    def accept(self, setpoint: Setpoint) -> None:
+        """Hold a set-point that a client enabled; it is on disk shortly after."""
+        self.world.accept(self.state, setpoint)
+        if self._unsaved is None:
+            self._unsaved = asyncio.get_running_loop().call_later(_SETTLE_S, self.save)
+
+    def save(self) -> None:
+        """Write the state to disk."""
+        if self._unsaved is not None:
+            self._unsaved.cancel()
+            self._unsaved = None
+        self.state.write(self.directory / STATE_FILE)
+
+    def obey(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one command of the control channel."""
+        match command.get("do"):
+            case "advance":
+                to_s = command.get("to_s")
+                if type(to_s) is not int or to_s % self.world.site.interval_s:
+                    raise BadInputError(f"to_s is {to_s!r}, must be the start of an interval")
+                self.world.advance(self.state, to_s)
+            case "fault":
+                fault = states.Fault(**command["fault"])
+                if fault.meter not in self.state.meters:
+                    raise BadInputError(f"no meter {fault.meter}")
+                self.state.faults.append(fault)
+            case "clock" | "stop":
+                return {"clock_s": self.state.clock_s}
+            case other:
+                raise BadInputError(f"{other!r} is no command")
+        self.save()
+        self.show()
+        return {"clock_s": self.state.clock_s}
+
+
+def device_kind_of(device: DevicePoint) -> DeviceKind:
+    """Return the kind of a served device."""
+    kinds: dict[str, DeviceKind] = {"storage": "storage", "limit": "limit", "genset": "genset"}
+    return kinds[device.kind]
+
+
+def _default(asset: str, kind: DeviceKind, rating: int) -> Setpoint:
+    """Return what a device does by itself: a store rests, a plant runs free, a genset is off."""
+    limit = rating if kind == "limit" else 0
+    return Setpoint(asset, kind, limit_w=limit, running=kind != "genset", revert_s=0)
+
+
+def open_world(site: Site) -> World:
+    """Return the simulated world of a site; the heavy imports happen here."""
+    from networks.demo import load_year
+    from networks.source import load
+    from networks.verify import judge_flow
+
+    network = site.network
+    model = load(network.source, source_voltage_pu=network.source_voltage_pu)
+    return World(site, load_year(network.source), model.bus, partial(judge_flow, model))
+
+
+async def serve(directory: Path, site: Site, *, start_s: int) -> None:
+    """Serve until told to stop.
+
+    Parameters
+    ----------
+    directory : Path
+        Holds the state, the meters' keys and ``field.json``.
+    start_s : int
+        Where the world begins when it has no state yet.
+    """
+    world = open_world(site)
+    path = directory / STATE_FILE
+    state = states.read(path) if path.exists() else world.first_state(start_s)
+    field = Field(directory, world, state)
+    keys = json.loads((directory / KEYS_FILE).read_text())
+    dlms = [meter.id for meter in site.meter if meter.protocol is Protocol.DLMS]
+    others = [meter.id for meter in site.meter if meter.protocol is Protocol.MODBUS]
+    modbus_servers, dlms_servers = ModbusServers(), DlmsServers()
+    stopped = asyncio.Event()
+    urls = await modbus_servers.start(
+        [field.meters[name] for name in others], list(field.devices.values())
+    )
+    passwords = {name: bytes.fromhex(key) for name, key in keys.items()}
+    urls |= await dlms_servers.start([field.meters[name] for name in dlms], passwords)
+    control = await asyncio.start_server(partial(_converse, field, stopped), "127.0.0.1", 0)
+    field.save()
+    announcement = {
+        "pid": os.getpid(),
+        "control_port": control.sockets[0].getsockname()[1],
+        "meters": {name: urls[name] for name in field.meters},
+        "devices": {name: urls[name] for name in field.devices},
+    }
+    temporary = directory / f"{FIELD_FILE}.new"
+    temporary.write_text(json.dumps(announcement, indent=1))
+    temporary.replace(directory / FIELD_FILE)
+    await stopped.wait()
+    control.close()
+    await modbus_servers.stop()
+    await dlms_servers.stop()
+    (directory / FIELD_FILE).unlink(missing_ok=True)
+
+
+async def _converse(
+    field: Field,
+    stopped: asyncio.Event,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+) -> None:
+    try:
+        while line := await reader.readline():
+            command: Any = None
+            try:
+                command = json.loads(line)
+                if not isinstance(command, dict):
+                    raise BadInputError("a command is a JSON object")
+                answer = field.obey(command)
+            except (GridError, ValueError, TypeError, KeyError) as error:
+                answer = {"error": f"{error}"}
+            writer.write(json.dumps(answer).encode() + b"\n")
+            await writer.drain()
+            if isinstance(command, dict) and command.get("do") == "stop" and "error" not in answer:
+                stopped.set()
+                return
+    except (ConnectionError, ValueError):
+        pass
+    finally:
+        writer.close()

@@ -1,0 +1,134 @@
+"""Writing to the ledger inside the transaction of what it records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grid import interval
+from grid.site import Site, UsageKind
+from grid.store import Transaction, control, log
+from trading.ledger import canonical, merkle, note
+from trading.ledger.checkpoint import Checkpoint, sign
+from trading.ledger.commitment import Label, Opening, commit, commitments
+from trading.ledger.entry import Entry, Kind, decode, following, genesis
+
+LOG_SEED = "ledger.ed25519"
+PARTY_SECRET = "party/"
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """A fact about a party that the ledger only commits to."""
+
+    party: str
+    kind: str
+    subject: str
+    payload: Any
+    version: int = 0
+
+
+def community(site: Site) -> str:
+    """Return the party that stands for the community."""
+    return next(party.id for party in site.party if party.kind is UsageKind.COMMUNITY)
+
+
+def signer(tx: Transaction, site: Site) -> note.Signer:
+    """Return the log's signer; its name is the log's origin."""
+    return note.signer(f"khazri/{site.id}", control.get_secret(tx, LOG_SEED))
+
+
+def append(
+    tx: Transaction,
+    kind: Kind,
+    at_s: int | None,
+    cycle_s: int,
+    public: dict[str, Any],
+    personal: Sequence[Personal] = (),
+) -> int:
+    """Append one entry about the interval at `at_s`; return its sequence number.
+
+    Parameters
+    ----------
+    public : dict
+        Facts in clear, values of :mod:`trading.ledger.canonical`.
+    personal : sequence of Personal
+        Committed to with salts of the parties' secrets; the openings go to the store.
+    """
+    last = log.last_content(tx)
+    assert last is not None, "the log has no genesis"
+    label = "" if at_s is None else interval.label(at_s)
+    secrets = control.secrets(tx, PARTY_SECRET) if personal else {}
+    opened: list[tuple[str, str, Opening]] = []
+    for fact in personal:
+        about = Label(label, fact.kind, fact.subject, fact.version)
+        digest, opening = commit(secrets[fact.party], about, fact.payload)
+        opened.append((digest, fact.party, opening))
+    body = dict(public)
+    if opened:
+        body["commitments"] = commitments(digest for digest, _, _ in opened)
+    entry = following(decode(last), kind, label, body)
+    _store(tx, entry, cycle_s, opened)
+    return entry.sequence
+
+
+def _store(
+    tx: Transaction, entry: Entry, cycle_s: int, opened: Sequence[tuple[str, str, Opening]] = ()
+) -> None:
+    content = entry.encode()
+    log.append(
+        tx,
+        sequence=entry.sequence,
+        kind=str(entry.kind),
+        label=entry.interval,
+        cycle_s=cycle_s,
+        content=content,
+        leaf_hash=merkle.leaf_hash(content),
+        openings=[
+            {
+                "digest": digest,
+                "party": party,
+                "content": opening.encode(entry.sequence).decode(),
+            }
+            for digest, party, opening in opened
+        ],
+    )
+
+
+def begin(tx: Transaction, site: Site, at_s: int) -> str:
+    """Write the genesis; return the log's verifier key."""
+    key = str(signer(tx, site).key)
+    _store(tx, genesis(f"khazri/{site.id}", key), at_s)
+    checkpoint(tx, site, at_s)
+    return key
+
+
+def checkpoint(tx: Transaction, site: Site, at_s: int) -> Checkpoint:
+    """Sign the log as it stands and keep the note."""
+    leaves = log.leaf_hashes(tx)
+    signing = signer(tx, site)
+    head = Checkpoint(signing.key.name, len(leaves), merkle.root(leaves))
+    log.put_checkpoint(tx, head.size, at_s, sign(head, signing))
+    return head
+
+
+def record_action(
+    tx: Transaction, site: Site, *, at_s: int, user: str, kind: str, subject: str, detail: Any
+) -> int:
+    """Record what a person did, with its ledger entry; return the entry's sequence.
+
+    The entry names the kind in clear; who, on what and why are committed to.
+    """
+    payload = {"detail": json.dumps(detail, sort_keys=True), "subject": subject, "user": user}
+    canonical.encode(payload)
+    size = log.size(tx)
+    fact = Personal(community(site), "action", f"action-{size}", payload)
+    sequence = append(
+        tx, Kind.ACTION, at_s - at_s % site.interval_s, at_s, {"action": kind}, [fact]
+    )
+    control.put_action(
+        tx, at_s=at_s, user=user, kind=kind, subject=subject, detail=detail, sequence=sequence
+    )
+    return sequence
