@@ -20,6 +20,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from grid.errors import BadInputError, VerificationError
@@ -172,14 +173,15 @@ def _check_root(heads: dict[int, checkpoint.Checkpoint], frontier: merkle.Fronti
 
 
 def _write_openings(openings: Iterable[tuple[int, Opening]], path: Path) -> None:
-    last = (-1, "")
+    before = -1
     with path.open("xb") as stream:
-        for sequence, opening in openings:
-            position = (sequence, opening.digest)
-            if sequence < last[0] or position == last:
+        for sequence, group in groupby(openings, key=lambda pair: pair[0]):
+            if sequence <= before:
                 raise BadInputError(f"the openings of entry {sequence} are out of order")
-            last = position
-            stream.write(opening.encode(sequence) + b"\n")
+            before = sequence
+            # by digest, as the entry lists them, so that the file has one form
+            for _, opening in sorted(group, key=lambda pair: pair[1].digest):
+                stream.write(opening.encode(sequence) + b"\n")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,0 +1,1052 @@
+"""Verify an exported ledger: ``python -m trading.verify DIR --key VKEY``.
+
+One file that needs nothing but Python and the package ``cryptography`` and
+shares no code with the programs that write a ledger: copy it anywhere and run
+``python verify.py``. What it trusts is given to it, never read from DIR:
+
+--key VKEY      the log's key, as C2SP signed-note writes it
+--since FILE    a checkpoint seen earlier: DIR must contain that very log
+--policy FILE   witnesses and quorum, as C2SP tlog-policy writes them::
+
+                    witness grid grid.example+1a2b3c4d+BAAA...
+                    witness auditor auditor.example+5e6f7a8b+BAAA...
+                    group two-of-two 2 grid auditor
+                    quorum two-of-two
+
+It checks the checkpoint's signature, every tile on every level, every entry
+(canonical form, sequence, predecessor's hash, place in the tree), the root,
+older checkpoints, and openings where there are any: each must be of a
+commitment in its entry, and the postings of an interval must sum to zero.
+
+Exit status: 0 verified; 1 not verified, naming the first bad entry or the file
+and offset; 2 wrong usage. Without witnesses a log can still show different
+people different histories: that is said as "unwitnessed".
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import re
+import stat
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+TILE_WIDTH = 256
+ENTRY_BYTES_MAX = 65_535
+OPENING_BYTES_MAX = 1_048_576
+NOTE_BYTES_MAX = 65_536
+POLICY_BYTES_MAX = 1_048_576
+INTEGER_MAX = 2**53 - 1
+DEPTH_MAX = 16
+KINDS = frozenset(
+    {
+        "genesis",
+        "readings",
+        "clearing",
+        "plan",
+        "setpoints",
+        "settlement",
+        "correction",
+        "network",
+        "action",
+        "checkpoint",
+        "key",
+    }
+)
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
+_HEX = re.compile(r"[0-9a-f]*", re.ASCII)
+_LABEL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z", re.ASCII)
+_AMOUNT = re.compile(r"0|-?[1-9][0-9]{0,39}", re.ASCII)
+_TAIL = re.compile(rb'"interval":"([^"]{0,24})","kind":"([^"]{1,24})","previous":')
+
+
+class UsageError(Exception):
+    """What the verifier was given is wrong: exit status 2."""
+
+
+class NotVerified(Exception):  # noqa: N818 - a verdict, not an error of the program
+    """Something in the export does not hold: exit status 1."""
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        file: str = "",
+        offset: int | None = None,
+        entry: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.report: dict[str, Any] = {
+            "verified": False,
+            "reason": reason,
+            "file": file,
+            "offset": offset,
+            "entry": entry,
+        }
+
+    def sentence(self) -> str:
+        """Return the verdict for people."""
+        report = self.report
+        parts = []
+        if report["entry"]:
+            about = report["entry"]
+            parts.append(f"entry {about['sequence']} {about['kind']} {about['interval'] or '-'}")
+        if report["file"]:
+            place = "" if report["offset"] is None else f" offset {report['offset']}"
+            parts.append(f"file {report['file']}{place}")
+        return f"NOT VERIFIED: {', '.join(parts)}: {report['reason']}"
+
+
+# --- files ------------------------------------------------------------------
+
+
+def read(folder: Path, name: str, limit: int, exact: int | None = None) -> bytes:
+    """Return the bytes of a regular file, at most `limit`, of the `exact` length."""
+    with open_regular(folder, name) as stream:
+        data = stream.read(limit + 1)
+    if exact is not None and len(data) != exact:
+        raise NotVerified(
+            f"has {'more than' if len(data) > exact else f'{len(data)} of'} {exact} bytes",
+            file=name,
+            offset=min(len(data), exact),
+        )
+    if len(data) > limit:
+        raise NotVerified(f"is longer than {limit} bytes", file=name, offset=limit)
+    return data
+
+
+def open_regular(folder: Path, name: str) -> BinaryIO:
+    """Open a file without following a link or waiting for a pipe."""
+    try:
+        handle = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise NotVerified(f"cannot be read: {error.strerror}", file=name, offset=0) from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise NotVerified("is not a regular file", file=name, offset=0)
+    return os.fdopen(handle, "rb")
+
+
+def tile_name(level: int | str, number: int, width: int) -> str:
+    """Return the path of a tile or entry bundle in C2SP tlog-tiles."""
+    text = f"{number:03d}"
+    text = text.zfill(-(-len(text) // 3) * 3)
+    groups = [text[start : start + 3] for start in range(0, len(text), 3)]
+    path = "/".join([f"x{group}" for group in groups[:-1]] + groups[-1:])
+    return f"tile/{level}/{path}" + (f".p/{width}" if width < TILE_WIDTH else "")
+
+
+def tiles(level: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield (number, width) of each tile of a level in a tree of `size` leaves."""
+    hashes = size >> (8 * level)
+    for number in range(hashes // TILE_WIDTH):
+        yield number, TILE_WIDTH
+    if hashes % TILE_WIDTH:
+        yield hashes // TILE_WIDTH, hashes % TILE_WIDTH
+
+
+def is_expected(name: str, size: int) -> bool:
+    """Whether a log of `size` entries has a file of this name."""
+    if name in ("checkpoint", "openings.jsonl"):
+        return True
+    parts = name.split("/")
+    if parts[0] == "checkpoints" and len(parts) == 2:
+        return bool(_NUMBER.fullmatch(parts[1])) and int(parts[1]) < size
+    if parts[0] != "tile" or len(parts) < 3:
+        return False
+    level = 0 if parts[1] == "entries" else int(parts[1]) if parts[1] in _LEVELS else -1
+    digits = "".join(part.removesuffix(".p").removeprefix("x") for part in parts[2:])
+    if level < 0:
+        return False
+    width = TILE_WIDTH
+    if parts[-2].endswith(".p"):
+        digits = "".join(part.removesuffix(".p").removeprefix("x") for part in parts[2:-1])
+        width = int(parts[-1]) if _NUMBER.fullmatch(parts[-1]) else 0
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 18:
+        return False
+    full, rest = divmod(size >> (8 * level), TILE_WIDTH)
+    number = int(digits)
+    known = number < full if width == TILE_WIDTH else (number, width) == (full, rest)
+    return known and name == tile_name(parts[1], number, width)
+
+
+_LEVELS = frozenset(map(str, range(8)))
+
+
+def walk(folder: Path, prefix: str = "", depth: int = 0) -> Iterator[str]:
+    """Yield every name below `folder` that is not a folder, sorted."""
+    try:
+        with os.scandir(folder / prefix) as scan:
+            found = sorted((item.name, item.is_dir(follow_symlinks=False)) for item in scan)
+    except OSError as error:
+        raise NotVerified(f"cannot be listed: {error.strerror}", file=ascii(prefix)) from error
+    if not found and prefix:
+        raise NotVerified("an empty folder that no log has", file=plain(prefix))
+    for name, is_folder in found:
+        path = f"{prefix}/{name}" if prefix else name
+        if is_folder and depth < 12:
+            yield from walk(folder, path, depth + 1)
+        else:
+            yield path
+
+
+def plain(text: str) -> str:
+    """Return `text` with everything but printable ASCII escaped."""
+    return text if text.isascii() and text.isprintable() else ascii(text)
+
+
+# --- signatures -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Key:
+    """A verifier key: type 1 signs notes, type 4 cosigns checkpoints."""
+
+    name: str
+    kind: int
+    public: bytes
+    identity: bytes
+
+    def holds(self, signature: bytes, message: bytes) -> bool:
+        """Whether an Ed25519 signature is of this key."""
+        try:
+            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+def parse_key(text: str, kind: int) -> Key:
+    """Return the key of type `kind` written as ``name+id+base64``."""
+    parts = text.split("+", 2)
+    raw = unbase64(parts[2]) if len(parts) == 3 else None
+    if raw is None or len(raw) != 33 or raw[0] != kind or not is_name(parts[0]):
+        raise UsageError(f"{plain(text)} is not a verifier key of type {kind}: name+id+base64")
+    identity = sha256(f"{parts[0]}\n".encode() + raw).digest()[:4]
+    if identity.hex() != parts[1]:
+        raise UsageError(f"{plain(text)}: the ID of this key is {identity.hex()}")
+    return Key(parts[0], raw[0], raw[1:], identity)
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` can name a key."""
+    return bool(text) and "+" not in text and text.isprintable() and not re.search(r"\s", text)
+
+
+def unbase64(text: str) -> bytes | None:
+    """Return the bytes of canonical base64, else None."""
+    try:
+        raw = base64.b64decode(text.encode("ascii"), validate=True)
+    except ValueError:
+        return None
+    return raw if base64.b64encode(raw).decode() == text else None
+
+
+@dataclass(frozen=True)
+class Head:
+    """A checkpoint whose signature holds."""
+
+    file: str
+    text: str
+    size: int
+    root: bytes
+    lines: tuple[tuple[str, bytes], ...]
+    """Name and signature bytes (with key ID) of every signature line."""
+
+
+def parse_head(data: bytes, file: str, key: Key) -> Head:
+    """Return a checkpoint after checking its form and the log's signature."""
+    try:
+        note = data.decode()
+    except UnicodeDecodeError as error:
+        raise NotVerified("is not UTF-8", file=file, offset=error.start) from error
+    for offset, byte in enumerate(data):
+        if byte < 0x20 and byte != 0x0A:
+            raise NotVerified("has a control character", file=file, offset=offset)
+    text, separator, rest = note.rpartition("\n\n")
+    text += "\n"
+    at = len(text.encode())
+    if not separator or not rest.endswith("\n"):
+        raise NotVerified("is not a signed note", file=file, offset=0)
+    size, root = parse_head_text(text, file, key)
+    lines = []
+    position = at + 1
+    for line in rest[:-1].split("\n"):
+        words = line.split(" ")
+        raw = unbase64(words[2]) if len(words) == 3 else None
+        if words[0] != "—" or raw is None or len(raw) < 5 or not is_name(words[1]):
+            raise NotVerified("has a malformed signature line", file=file, offset=position)
+        if (
+            words[1] == key.name
+            and raw[:4] == key.identity
+            and not key.holds(raw[4:], text.encode())
+        ):
+            raise NotVerified(
+                "the log's signature does not hold for this text", file=file, offset=0
+            )
+        lines.append((words[1], raw))
+        position += len(line.encode()) + 1
+    if not any(name == key.name and raw[:4] == key.identity for name, raw in lines):
+        raise NotVerified("is not signed by the key given", file=file, offset=at + 1)
+    return Head(file, text, size, root, tuple(lines))
+
+
+def parse_head_text(text: str, file: str, key: Key) -> tuple[int, bytes]:
+    """Return size and root of a checkpoint's text."""
+    lines = text.split("\n")
+    if lines[0] != key.name:
+        raise NotVerified("is the checkpoint of another log than the key's", file=file, offset=0)
+    if len(lines) != 4:
+        raise NotVerified("has other lines than origin, size, root", file=file, offset=0)
+    at = len(lines[0].encode()) + 1
+    if not _NUMBER.fullmatch(lines[1]):
+        raise NotVerified("the size is no number", file=file, offset=at)
+    root = unbase64(lines[2])
+    if root is None or len(root) != 32:
+        raise NotVerified("the root is no hash", file=file, offset=at + len(lines[1]) + 1)
+    return int(lines[1]), root
+
+
+@dataclass
+class Policy:
+    """Witnesses, groups of them and the quorum."""
+
+    witnesses: dict[str, Key] = field(default_factory=dict)
+    groups: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
+    quorum: str = ""
+    logs: list[Key] = field(default_factory=list)
+
+    def met(self, name: str, signed: set[str]) -> bool:
+        """Whether a witness or a group has witnessed."""
+        if name == "none":
+            return True
+        if name in self.witnesses:
+            return name in signed
+        threshold, members = self.groups[name]
+        return sum(self.met(member, signed) for member in members) >= threshold
+
+
+def parse_policy(text: str) -> Policy:
+    """Return the policy of a C2SP tlog-policy file."""
+    policy = Policy()
+    used: set[str] = set()
+    for number, line in enumerate(text.split("\n"), 1):
+        words = line.split()
+        if words and not words[0].startswith("#"):
+            try:
+                _policy_line(policy, words, used)
+            except UsageError as error:
+                raise UsageError(f"policy line {number}: {error}") from error
+    if not policy.quorum:
+        raise UsageError("the policy has no quorum line")
+    return policy
+
+
+def _policy_line(policy: Policy, words: list[str], used: set[str]) -> None:
+    known = {"none", *policy.witnesses, *policy.groups}
+    match words:
+        case ["log", key, *rest] if len(rest) <= 1:
+            policy.logs.append(parse_key(key, 1))
+        case ["witness", name, key, *rest] if len(rest) <= 1 and name not in known:
+            witness = parse_key(key, 4)
+            if any(witness.public == other.public for other in policy.witnesses.values()):
+                raise UsageError(f"{plain(name)} has the key of another witness")
+            policy.witnesses[name] = witness
+        case ["group", name, threshold, *members] if members and name not in known:
+            count = {"any": "1", "all": str(len(members))}.get(threshold, threshold)
+            if not _NUMBER.fullmatch(count) or not 1 <= int(count) <= len(members):
+                raise UsageError(f"a group of {len(members)} cannot need {plain(threshold)}")
+            for member in members:
+                if member not in known - {"none"} or member in used:
+                    raise UsageError(f"{plain(member)} is not defined above or is used twice")
+                used.add(member)
+            policy.groups[name] = (int(count), members)
+        case ["quorum", name] if name in known and not policy.quorum:
+            policy.quorum = name
+        case _:
+            raise UsageError("is not log, witness, group or quorum, or repeats a name")
+
+
+def cosigners(head: Head, policy: Policy) -> set[str]:
+    """Return the policy's names of the witnesses that cosigned a checkpoint."""
+    found = set()
+    for name, key in policy.witnesses.items():
+        for signer, raw in head.lines:
+            if signer != key.name or raw[:4] != key.identity:
+                continue
+            time = int.from_bytes(raw[4:12], "big")
+            message = f"cosignature/v1\ntime {time}\n{head.text}".encode()
+            if len(raw) != 76 or not key.holds(raw[12:], message):
+                raise NotVerified(
+                    f"the cosignature of witness {plain(name)} does not hold",
+                    file=head.file,
+                    offset=len(head.text.encode()) + 1,
+                )
+            found.add(name)
+    return found
+
+
+# --- the tree ---------------------------------------------------------------
+
+
+def pair(left: bytes, right: bytes) -> bytes:
+    """Return the hash of a node of RFC 6962."""
+    return sha256(b"\x01" + left + right).digest()
+
+
+class Stack:
+    """Perfect subtrees from the left, merged as they meet their equal."""
+
+    def __init__(self) -> None:
+        self.trees: list[tuple[int, bytes]] = []
+
+    def push(self, value: bytes, height: int = 0) -> None:
+        """Add the root of a perfect subtree of 2^height leaves."""
+        trees = self.trees
+        while trees and trees[-1][0] == height:
+            value = pair(trees.pop()[1], value)
+            height += 1
+        trees.append((height, value))
+
+    def root(self) -> bytes:
+        """Return the root over all that was pushed."""
+        if not self.trees:
+            return sha256(b"").digest()
+        value = self.trees[-1][1]
+        for _, left in reversed(self.trees[:-1]):
+            value = pair(left, value)
+        return value
+
+
+def split(data: bytes) -> list[bytes]:
+    """Return the hashes of a tile."""
+    return [data[start : start + 32] for start in range(0, len(data), 32)]
+
+
+def perfect(hashes: list[bytes]) -> bytes:
+    """Return the root over a full tile."""
+    while len(hashes) > 1:
+        hashes = [pair(hashes[i], hashes[i + 1]) for i in range(0, len(hashes), 2)]
+    return hashes[0]
+
+
+class Tiles:
+    """The tiles of an export; `genuine` says that level 0 leads to the signed root."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.folder = folder
+        self.size = size
+        self.genuine = False
+
+    def hashes(self, level: int, number: int, width: int) -> list[bytes]:
+        """Return the hashes of one tile."""
+        return split(read(self.folder, tile_name(level, number, width), 8192, 32 * width))
+
+    def check(self, root: bytes) -> None:
+        """Check every level against the one below, and level 0 against the root."""
+        fault: NotVerified | None = None
+        stack = Stack()
+        level = 0
+        while self.size >> (8 * level):
+            above = tiles(level + 1, self.size)
+            name, upper = "", []
+            for number, width in tiles(level, self.size):
+                hashes = self.hashes(level, number, width)
+                if level == 0 and width < TILE_WIDTH:
+                    for value in hashes:
+                        stack.push(value)
+                if width < TILE_WIDTH:
+                    continue
+                value = perfect(hashes)
+                if level == 0:
+                    stack.push(value, 8)
+                if number % TILE_WIDTH == 0:
+                    place = next(above)
+                    name, upper = tile_name(level + 1, *place), self.hashes(level + 1, *place)
+                if upper[number % TILE_WIDTH] != value and fault is None:
+                    fault = NotVerified(
+                        f"hash {number % TILE_WIDTH} is not that of the tile below it",
+                        file=name,
+                        offset=32 * (number % TILE_WIDTH),
+                    )
+            level += 1
+        self.genuine = stack.root() == root
+        # with a false level 0 the entries decide which of the two is wrong
+        if self.genuine and fault is not None:
+            raise fault
+
+
+# --- entries ----------------------------------------------------------------
+
+
+def strict(data: bytes, limit: int) -> Any:
+    """Return the JSON value whose only canonical bytes are `data`, or raise ValueError."""
+    if len(data) > limit:
+        raise ValueError(f"longer than {limit} bytes")
+    text = data.decode()
+    if data.count(b"{") + data.count(b"[") > DEPTH_MAX:
+        check_depth(text)
+    value = json.loads(text, parse_int=_integer, parse_float=_no, parse_constant=_no)
+    if canonical(value, text) != text:
+        raise ValueError("not in canonical form")
+    return value
+
+
+def canonical(value: Any, text: str) -> str:
+    """Return the RFC 8785 form of a value that was parsed from `text`."""
+    if not text.isascii():
+        value = _ordered(value)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=text.isascii())
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_ordered(item) for item in value]
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+        return {key: _ordered(value[key]) for key in keys}
+    return value
+
+
+def check_depth(text: str) -> None:
+    """Raise ValueError when JSON nests deeper than entries may."""
+    depth = 0
+    for token in re.finditer(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', text):
+        if token[0] in "[{":
+            depth += 1
+        elif token[0] in "]}":
+            depth -= 1
+        if depth > DEPTH_MAX:
+            raise ValueError(f"nested deeper than {DEPTH_MAX}")
+
+
+def _integer(text: str) -> int:
+    if len(text) > 17 or abs(int(text)) > INTEGER_MAX:
+        raise ValueError("an integer beyond 2^53 - 1")
+    return int(text)
+
+
+def _no(text: str) -> NoReturn:
+    raise ValueError(f"the number {text[:24]}")
+
+
+@lru_cache(maxsize=1024)
+def is_label(text: str) -> bool:
+    """Whether `text` labels an interval or is empty."""
+    if text == "":
+        return True
+    if not _LABEL.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def parse_entry(data: bytes) -> dict[str, Any]:
+    """Return an entry, or raise ValueError with what is wrong with it."""
+    entry = strict(data, ENTRY_BYTES_MAX)
+    if not isinstance(entry, dict) or list(entry) != [
+        "body",
+        "interval",
+        "kind",
+        "previous",
+        "schema",
+        "sequence",
+    ]:
+        raise ValueError("not an object of body, interval, kind, previous, schema, sequence")
+    previous, body = entry["previous"], entry["body"]
+    if not isinstance(previous, str) or len(previous) != 64 or not _HEX.fullmatch(previous):
+        raise ValueError("the predecessor's hash is no hash")
+    if not isinstance(entry["kind"], str) or entry["kind"] not in KINDS:
+        raise ValueError("an unknown kind")
+    if not isinstance(entry["interval"], str) or not is_label(entry["interval"]):
+        raise ValueError("the interval is no label of an interval")
+    if type(entry["schema"]) is not int or entry["schema"] < 1:
+        raise ValueError("the schema is no version")
+    if type(entry["sequence"]) is not int or not isinstance(body, dict):
+        raise ValueError("the sequence is no number or the body no object")
+    digests = body.get("commitments", [])
+    if not isinstance(digests, list) or not all(
+        isinstance(digest, str) and len(digest) == 64 for digest in digests
+    ):
+        raise ValueError("the commitments are no list of hashes")
+    if not _HEX.fullmatch("".join(digests)) or len(set(digests)) != len(digests):
+        raise ValueError("the commitments are no hashes or repeat one")
+    if digests != sorted(digests):
+        raise ValueError("the commitments are not sorted")
+    return entry
+
+
+def describe(index: int, bundle: bytes, offset: int) -> dict[str, Any]:
+    """Return what can still be said of a bad entry: its place, kind and interval."""
+    tail = _TAIL.search(bundle, min(offset, len(bundle)))
+    kind, interval = "unknown", ""
+    if tail:
+        interval, kind = (part.decode("ascii", "replace") for part in tail.groups())
+    return {"sequence": index, "kind": plain(kind), "interval": plain(interval)}
+
+
+class Entries:
+    """Walks the entry bundles in order and remembers what the report needs."""
+
+    def __init__(self, folder: Path, head: Head, genuine: Tiles, wanted: set[int]) -> None:
+        self.folder = folder
+        self.head = head
+        self.tiles = genuine
+        self.wanted = wanted
+        self.roots: dict[int, bytes] = {}
+        self.kinds: Counter[str] = Counter()
+        self.commitments = 0
+        self.false_tile: NotVerified | None = None
+        self.mismatch: NotVerified | None = None
+        self._stack = Stack()
+        self._previous = bytes(32)
+        self._before: tuple[str, int, dict[str, Any]] | None = None
+        self._broken: NotVerified | None = None
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        self._keep_root(0)
+        for number, width in tiles(0, self.head.size):
+            name = tile_name("entries", number, width)
+            bundle = read(self.folder, name, TILE_WIDTH * (ENTRY_BYTES_MAX + 2))
+            leaves = self.tiles.hashes(0, number, width)
+            offset = 0
+            for slot in range(width):
+                index = number * TILE_WIDTH + slot
+                length = int.from_bytes(bundle[offset : offset + 2], "big")
+                data = bundle[offset + 2 : offset + 2 + length]
+                yield self._check(index, data, leaves[slot], (name, bundle, offset, length))
+                offset += 2 + length
+            if offset != len(bundle):
+                raise NotVerified("has bytes after its last entry", file=name, offset=offset)
+        if self._broken:
+            raise self._broken
+
+    def _check(
+        self, index: int, data: bytes, leaf: bytes, place: tuple[str, bytes, int, int]
+    ) -> dict[str, Any]:
+        name, bundle, offset, length = place
+
+        def bad(reason: str) -> NotVerified:
+            about = describe(index, bundle, offset)
+            return NotVerified(reason, file=name, offset=offset, entry=about)
+
+        own = sha256(b"\x00" + data).digest()
+        if own != leaf:
+            fault = bad("is not the entry whose hash the tree holds")
+            if self.tiles.genuine:
+                raise fault
+            self.mismatch = self.mismatch or fault
+            self.false_tile = self.false_tile or NotVerified(
+                f"hash {index % TILE_WIDTH} is not that of entry {index}",
+                file=name.replace("entries", "0", 1),
+                offset=32 * (index % TILE_WIDTH),
+            )
+        if len(data) != length or offset + 2 > len(bundle):
+            raise bad("is cut off")
+        try:
+            entry = parse_entry(data)
+        except (ValueError, RecursionError) as error:
+            raise bad(f"is malformed: {error}") from error
+        self._check_place(index, entry, bad)
+        self._check_link(index, entry, name, offset)
+        self._previous = own
+        self._before = (name, offset, describe(index, bundle, offset))
+        self.kinds[entry["kind"]] += 1
+        self.commitments += len(entry["body"].get("commitments", ()))
+        self._stack.push(own)
+        self._keep_root(index + 1)
+        return entry
+
+    def _check_place(self, index: int, entry: dict[str, Any], bad: Any) -> None:
+        if entry["sequence"] != index:
+            raise bad(f"says it is entry {entry['sequence']}")
+        if (entry["kind"] == "genesis") != (index == 0):
+            raise bad("the first entry, and only the first, is the genesis")
+        if index == 0:
+            key = entry["body"].get("key")
+            origin = self.head.text.split("\n", 1)[0]
+            if not isinstance(key, str) or key.split("+")[0] != origin:
+                raise bad(f"the genesis is not of the log {plain(origin)}")
+
+    def _check_link(self, index: int, entry: dict[str, Any], name: str, offset: int) -> None:
+        """Name the entry that does not fit: a link is broken by either of its ends."""
+        if entry["previous"] == self._previous.hex():
+            if self._broken:
+                raise self._broken
+            return
+        about = {key: entry[key] for key in ("sequence", "kind", "interval")}
+        if index == 0 or self._broken or self._before is None:
+            raise NotVerified(
+                "does not carry its predecessor's hash",
+                file=self._before[0] if self._broken and self._before else name,
+                offset=self._before[1] if self._broken and self._before else offset,
+                entry=self._before[2] if self._broken and self._before else about,
+            )
+        # two broken links in a row are of the entry between them: wait for the next
+        before = self._before
+        self._broken = NotVerified(
+            f"its hash is not the one entry {index} carries",
+            file=before[0],
+            offset=before[1],
+            entry=before[2],
+        )
+
+    def _keep_root(self, size: int) -> None:
+        if size in self.wanted:
+            self.roots[size] = self._stack.root()
+
+    def conclude(self, older: Sequence[Head]) -> None:
+        """Check the roots, after all entries were seen."""
+        if self._stack.root() != self.head.root:
+            if self.mismatch:
+                raise self.mismatch
+            self._bracket(older)
+        if self.false_tile:
+            raise self.false_tile
+        for head in older:
+            if self.roots[head.size] != head.root:
+                raise NotVerified(
+                    f"is a genuine checkpoint of {head.size} entries, but of another history: "
+                    "the log was forked",
+                    file=head.file,
+                    offset=0,
+                )
+
+    def _bracket(self, older: Sequence[Head]) -> NoReturn:
+        """Say between which genuine checkpoints a consistently rewritten log departs."""
+        good = 0
+        for head in sorted(older, key=lambda head: head.size):
+            if self.roots[head.size] != head.root:
+                self._rewritten(good, head.size)
+            good = head.size
+        self._rewritten(good, self.head.size)
+
+    def _rewritten(self, first: int, end: int) -> NoReturn:
+        raise NotVerified(
+            f"the entries and tiles agree with each other but not with the signed root: "
+            f"an entry from {first} to {end - 1} was rewritten",
+            file="checkpoint",
+            offset=0,
+            entry={"sequence": first, "kind": "unknown", "interval": ""},
+        )
+
+
+# --- openings ---------------------------------------------------------------
+
+
+class Openings:
+    """Reads ``openings.jsonl`` in step with the entries."""
+
+    file = "openings.jsonl"
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.count = 0
+        self.incomplete: set[str] = set()
+        self._stream = stream
+        self._offset = 0
+        self._at = 0
+        self._sums: dict[str, list[Any]] = {}
+        self._next = self._read()
+
+    def check(self, entry: dict[str, Any]) -> None:
+        """Check the openings of one entry."""
+        digests = entry["body"].get("commitments", [])
+        unopened = set(digests)
+        last = ""
+        while self._next is not None and self._next["sequence"] <= entry["sequence"]:
+            opening = self._next
+            digest = self._digest(opening)
+            if opening["sequence"] != entry["sequence"] or digest <= last:
+                self._bad("is out of order")
+            if digest not in unopened or opening["interval"] != entry["interval"]:
+                self._bad(f"is of nothing that entry {entry['sequence']} commits to", entry)
+            unopened.discard(digest)
+            last = digest
+            self.count += 1
+            self._post(opening, entry)
+            self._next = self._read()
+        if unopened:
+            self.incomplete.add(entry["interval"])
+
+    def conclude(self) -> None:
+        """Check what can only be known at the end."""
+        if self._next is not None:
+            self._bad("is of an entry the log does not have")
+        for interval, (money, market, entry) in self._sums.items():
+            if interval not in self.incomplete and (money or market):
+                what = f"sum to {money}" if money else f"leave {market} on the market account"
+                raise NotVerified(
+                    f"the postings of {interval or 'no interval'} {what} nano-currency",
+                    file=self.file,
+                    entry=entry,
+                )
+
+    def _read(self) -> dict[str, Any] | None:
+        self._at = self._offset
+        line = self._stream.readline(OPENING_BYTES_MAX + 2)
+        if not line:
+            return None
+        self._offset += len(line)
+        if not line.endswith(b"\n"):
+            self._bad("is cut off or too long")
+        try:
+            opening = strict(line[:-1], OPENING_BYTES_MAX)
+        except (ValueError, RecursionError) as error:
+            self._bad(f"is malformed: {error}")
+        names = ["interval", "kind", "payload", "salt", "sequence", "subject", "version"]
+        if not isinstance(opening, dict) or list(opening) != names:
+            self._bad("is not an opening")
+        if not all(isinstance(opening[name], str) for name in ("interval", "kind", "subject")):
+            self._bad("has a label that is no text")
+        if not all(type(opening[name]) is int for name in ("sequence", "version")):
+            self._bad("has a sequence or version that is no number")
+        salt = opening["salt"]
+        if not isinstance(salt, str) or len(salt) != 32 or not _HEX.fullmatch(salt):
+            self._bad("has a salt that is no salt")
+        return opening
+
+    def _digest(self, opening: dict[str, Any]) -> str:
+        content = [opening[name] for name in ("interval", "kind", "subject", "version", "payload")]
+        text = json.dumps(content, ensure_ascii=False)
+        message = b"khazri/commitment/v1\n" + bytes.fromhex(opening["salt"])
+        return sha256(message + canonical(content, text).encode()).hexdigest()
+
+    def _post(self, opening: dict[str, Any], entry: dict[str, Any]) -> None:
+        """Add the postings of a payload to the sums of its interval."""
+        payload = opening["payload"]
+        if opening["kind"] == "posting":
+            postings = [payload]
+        elif isinstance(payload, dict) and isinstance(payload.get("postings"), list):
+            postings = payload["postings"]
+        else:
+            return
+        about = {key: entry[key] for key in ("sequence", "kind", "interval")}
+        sums = self._sums.setdefault(entry["interval"], [0, 0, about])
+        for posting in postings:
+            if not isinstance(posting, dict):
+                self._bad("has a posting that is no object", entry)
+            amount = self._number(posting, "amount_nano", entry)
+            energy = self._number(posting, "energy_wh", entry) if "energy_wh" in posting else 0
+            if energy and "price" in posting:
+                price = self._number(posting, "price", entry)
+                if energy * price != amount:
+                    self._bad(f"posts {amount} for {energy} Wh at {price}", entry)
+            sides = {"account": amount}
+            if "account" not in posting:
+                sides = {"debit": -amount, "credit": amount}
+            for side, signed in sides.items():
+                if not isinstance(posting.get(side), str):
+                    self._bad(f"has a posting without the account {side}", entry)
+                sums[0] += signed
+                sums[1] += signed if posting[side] == "market" else 0
+
+    def _number(self, posting: dict[str, Any], name: str, entry: dict[str, Any]) -> int:
+        text = posting.get(name)
+        if not isinstance(text, str) or not _AMOUNT.fullmatch(text):
+            self._bad(f"has a posting whose {name} is no decimal string", entry)
+        return int(text)
+
+    def _bad(self, reason: str, entry: dict[str, Any] | None = None) -> NoReturn:
+        about = entry and {key: entry[key] for key in ("sequence", "kind", "interval")}
+        raise NotVerified(reason, file=self.file, offset=self._at, entry=about)
+
+
+# --- the whole --------------------------------------------------------------
+
+
+def verify(
+    folder: Path,
+    key: Key,
+    *,
+    since: tuple[str, bytes] | None = None,
+    policy: Policy | None = None,
+    openings: bool = False,
+) -> dict[str, Any]:
+    """Return the report on an export, or raise NotVerified."""
+    head = parse_head(read(folder, "checkpoint", NOTE_BYTES_MAX), "checkpoint", key)
+    signed = cosigners(head, policy) if policy else set()
+    if policy and not policy.met(policy.quorum, signed):
+        raise NotVerified(
+            f"the quorum {plain(policy.quorum)} is not met: "
+            f"{', '.join(map(plain, sorted(signed))) or 'no witness'} cosigned",
+            file="checkpoint",
+            offset=len(head.text.encode()) + 1,
+        )
+    older = []
+    has_openings = False
+    for name in walk(folder):
+        if not is_expected(name, head.size):
+            raise NotVerified("is no file of this log", file=plain(name), offset=0)
+        has_openings |= name == Openings.file
+        if name.startswith("checkpoints/"):
+            older.append(parse_older(folder, name, key, policy))
+    if openings and not has_openings:
+        raise NotVerified("is missing, and was asked for", file=Openings.file, offset=0)
+    if since:
+        older.append(parse_since(since, key, head))
+    walker = check_entries(folder, head, older, has_openings)
+    ignored = sorted({name for name, raw in head.lines if name != key.name} - _names(policy))
+    witnessed = policy is not None and policy.quorum != "none"
+    return {
+        "verified": True,
+        "origin": key.name,
+        "size": head.size,
+        "root": base64.b64encode(head.root).decode(),
+        "kinds": dict(sorted(walker[0].kinds.items())),
+        "checkpoints": len(older) - bool(since) + 1,
+        "since": older[-1].size if since else None,
+        "witnesses": sorted(signed),
+        "witnessed": witnessed,
+        "ignored_signatures": ignored,
+        "commitments": walker[0].commitments,
+        "openings": walker[1].count if walker[1] else None,
+        "intervals_not_fully_opened": len(walker[1].incomplete) if walker[1] else None,
+    }
+
+
+def _names(policy: Policy | None) -> set[str]:
+    return {key.name for key in policy.witnesses.values()} if policy else set()
+
+
+def parse_older(folder: Path, name: str, key: Key, policy: Policy | None) -> Head:
+    """Return an older checkpoint of the export."""
+    head = parse_head(read(folder, name, NOTE_BYTES_MAX), name, key)
+    if policy:
+        cosigners(head, policy)
+    if name != f"checkpoints/{head.size}":
+        raise NotVerified(f"is the checkpoint of {head.size} entries", file=name, offset=0)
+    return head
+
+
+def parse_since(since: tuple[str, bytes], key: Key, head: Head) -> Head:
+    """Return the checkpoint seen earlier; the export must not be shorter."""
+    earlier = parse_head(since[1], since[0], key)
+    if earlier.size > head.size:
+        raise NotVerified(
+            f"has {head.size} entries, but the log had {earlier.size} already: truncated",
+            file="checkpoint",
+            offset=0,
+        )
+    return earlier
+
+
+def check_entries(
+    folder: Path, head: Head, older: Sequence[Head], has_openings: bool
+) -> tuple[Entries, Openings | None]:
+    """Check tiles, entries and openings in one walk each."""
+    tree = Tiles(folder, head.size)
+    tree.check(head.root)
+    entries = Entries(folder, head, tree, {earlier.size for earlier in older})
+    if not has_openings:
+        for _ in entries:
+            pass
+        entries.conclude(older)
+        return entries, None
+    with open_regular(folder, Openings.file) as stream:
+        opened = Openings(stream)
+        for entry in entries:
+            opened.check(entry)
+        entries.conclude(older)
+        opened.conclude()
+    return entries, opened
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = argparse.ArgumentParser(
+        prog="verify", description="Verify an exported ledger.", allow_abbrev=False
+    )
+    parser.add_argument("dir", metavar="DIR", help="folder of the export")
+    parser.add_argument("--key", metavar="VKEY", required=True, help="key of the log")
+    parser.add_argument("--since", metavar="FILE", help="a checkpoint seen earlier")
+    parser.add_argument("--policy", metavar="FILE", help="witnesses and quorum")
+    parser.add_argument("--openings", action="store_true", help="openings must be there")
+    parser.add_argument("--json", action="store_true", help="report as one line of JSON")
+    return parser.parse_args(argv)
+
+
+def given(path: str, limit: int) -> bytes:
+    """Return a file the verifier is told to trust or compare with."""
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(limit + 1)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{plain(path)} cannot be read") from error
+    if len(data) > limit:
+        raise UsageError(f"{plain(path)} is longer than {limit} bytes")
+    return data
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Verify as the command line says."""
+    key = parse_key(options.key, 1)
+    policy = None
+    if options.policy is not None:
+        policy = parse_policy(given(options.policy, POLICY_BYTES_MAX).decode("latin-1"))
+        if policy.logs and key not in policy.logs:
+            raise UsageError("the policy does not list the log of --key")
+    since = None
+    if options.since is not None:
+        since = (plain(options.since), given(options.since, NOTE_BYTES_MAX))
+    if not os.path.isdir(options.dir):
+        raise UsageError(f"{plain(options.dir)} is not a folder")
+    return verify(Path(options.dir), key, since=since, policy=policy, openings=options.openings)
+
+
+def summary(report: dict[str, Any]) -> str:
+    """Return a report for people."""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in report["kinds"].items())
+    names = ", ".join(map(plain, report["witnesses"]))
+    lines = [
+        f"VERIFIED {plain(report['origin'])}: {report['size']} entries, root {report['root']}",
+        f"  {kinds or 'empty'}",
+        f"  witnessed by {names}" if report["witnessed"] else "  unwitnessed",
+    ]
+    if report["ignored_signatures"]:
+        names = ", ".join(map(plain, report["ignored_signatures"]))
+        lines.append(f"  signatures of unknown keys, not checked: {names}")
+    if report["openings"] is not None:
+        lines.append(
+            f"  {report['openings']} of {report['commitments']} commitments opened; "
+            f"{report['intervals_not_fully_opened']} intervals not in full"
+        )
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    try:
+        options = arguments(argv)
+    except SystemExit as stop:
+        return 2 if stop.code else 0
+    try:
+        report = run(options)
+    except UsageError as error:
+        print(f"verify: {error}", file=sys.stderr)
+        return 2
+    except NotVerified as verdict:
+        print(json.dumps(verdict.report) if options.json else verdict.sentence())
+        return 1
+    print(json.dumps(report) if options.json else summary(report))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
