@@ -10,7 +10,7 @@ from typing import Any
 from grid import interval
 from grid.site import Site, UsageKind
 from grid.store import Transaction, control, log
-from trading.ledger import canonical, merkle, note
+from trading.ledger import merkle, note
 from trading.ledger.checkpoint import Checkpoint, sign
 from trading.ledger.commitment import Label, Opening, commit, commitments
 from trading.ledger.entry import Entry, Kind, decode, following, genesis
@@ -122,7 +122,6 @@ def record_action(
     The entry names the kind in clear; who, on what and why are committed to.
     """
     payload = {"detail": json.dumps(detail, sort_keys=True), "subject": subject, "user": user}
-    canonical.encode(payload)
     size = log.size(tx)
     fact = Personal(community(site), "action", f"action-{size}", payload)
     sequence = append(

@@ -21,14 +21,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from meters.simulator.dlms import DlmsServers
-
 from grid.errors import BadInputError, GridError
 from grid.operation.field import state as states
 from grid.operation.field.world import World, registers_wh, silent
 from grid.site import Asset, Battery, Genset, Protocol, Shedding, Site
 from meters.device import DeviceKind, Setpoint
 from meters.reading import RegisterRow
+from meters.simulator.dlms import DlmsServers
 from meters.simulator.modbus import ModbusServers
 from meters.simulator.points import DevicePoint, MeterPoint
 
@@ -61,11 +60,13 @@ class Field:
         self.world = world
         self.state = state
         self._unsaved: asyncio.TimerHandle | None = None
-        self.meters = {
+        self.meters: dict[str, MeterPoint] = {
             meter.id: MeterPoint(meter.id, state.clock_s, [0, 0, 0, 0], 230.0)
             for meter in world.site.meter
         }
-        self.devices = {asset.id: self._device(asset) for asset in world.site.assets}
+        self.devices: dict[str, DevicePoint] = {
+            asset.id: self._device(asset) for asset in world.site.assets
+        }
         self.show()
 
     def _device(self, asset: Asset) -> DevicePoint:

@@ -1,0 +1,277 @@
+"""Stages ``read`` and ``validate``: from the wire to intervals and the network's state."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from grid import interval
+from grid.errors import Finding
+from grid.operation.commission import AVAILABLE, DLMS_SECRET, lls
+from grid.operation.room import Room
+from grid.site import Battery, Protocol
+from grid.store import Transaction, control, datasets, field, series
+from meters.device import DeviceAddress
+from meters.reading import CHANNELS, MISSING, MeterAddress
+from meters.vee import Quality, validate
+
+WINDOW = 96
+_LIKE_DAYS = 7
+_RESETTLE = "resettle"
+
+
+def read(room: Room, at_s: int) -> None:
+    """Read every meter and device as of `at_s` and keep what they said."""
+    from meters.modbus.sunspec import read_devices
+    from meters.reader import read_meters
+
+    with room.store.read() as tx:
+        addresses = _addresses(room, tx, at_s)
+    devices = [DeviceAddress(asset.id, room.link.devices[asset.id]) for asset in room.site.assets]
+
+    async def both() -> tuple[list[Finding], list[object], list[object]]:
+        timeout_s = room.site.operation.read_timeout_s
+        (reads, silent), (states, deaf) = await asyncio.gather(
+            read_meters(addresses, at_s=at_s, timeout_s=timeout_s),
+            read_devices(devices, at_s=at_s, timeout_s=timeout_s),
+        )
+        return [*silent, *deaf], list(reads), list(states)
+
+    findings, reads, states = asyncio.run(both())
+    with room.store.write() as tx:
+        field.put_reads(tx, reads, cycle_s=at_s)  # type: ignore[arg-type]
+        field.put_device_states(tx, states, at_s=at_s)  # type: ignore[arg-type]
+        control.put_findings(tx, at_s, findings)
+        control.mark_done(tx, at_s, "read")
+    room.log(at_s, "read", meters=len(reads), devices=len(states), findings=len(findings))
+
+
+def _addresses(room: Room, tx: Transaction, at_s: int) -> list[MeterAddress]:
+    """Return how to reach each meter; one with a gap is asked for its load profile too."""
+    secrets = control.secrets(tx, DLMS_SECRET)
+    last = field.last_reads(tx)
+    addresses = []
+    for meter in room.site.meter:
+        known_s = last.get(meter.id, at_s)
+        has_gap = meter.protocol is Protocol.DLMS and known_s < at_s - room.site.interval_s
+        addresses.append(
+            MeterAddress(
+                meter=meter.id,
+                url=meter.url or room.link.meters[meter.id],
+                profile=meter.profile,
+                auth=meter.auth,
+                secret=lls(secrets[meter.id]) if meter.auth == "lls" else b"",
+                since_s=known_s + room.site.interval_s if has_gap else None,
+                until_s=at_s if has_gap else None,
+            )
+        )
+    return addresses
+
+
+def validate_intervals(room: Room, at_s: int) -> None:
+    """Turn registers into intervals, and complete intervals into network states."""
+    start_s = max(room.first_cycle_s, at_s - WINDOW * room.site.interval_s)
+    count = (at_s - start_s) // room.site.interval_s
+    with room.store.write() as tx:
+        findings: list[Finding] = []
+        if count:
+            checked, findings = _checked(room, tx, at_s, start_s, count)
+            assets = _asset_series(room, tx, at_s)
+            changed = series.put_intervals(tx, checked, time_zone=room.site.time_zone, cycle_s=at_s)
+            series.put_intervals(tx, assets, time_zone=room.site.time_zone, cycle_s=at_s)
+            mark_changed(tx, {when for _, when in changed})
+            findings += _network(room, tx, at_s, start_s, {when for _, when in changed})
+        control.put_findings(tx, at_s, findings)
+        control.mark_done(tx, at_s, "validate")
+    room.log(at_s, "validate", intervals=count, findings=len(findings))
+
+
+def mark_changed(tx: Transaction, starts: set[int]) -> None:
+    """Remember intervals whose readings changed, until they are settled again."""
+    if starts:
+        known = set(json.loads(control.get_meta(tx, _RESETTLE) or "[]"))
+        control.put_meta(tx, _RESETTLE, json.dumps(sorted(known | starts)))
+
+
+def take_changed(tx: Transaction) -> list[int]:
+    """Return and forget the intervals whose readings changed."""
+    changed: list[int] = json.loads(control.get_meta(tx, _RESETTLE) or "[]")
+    if changed:
+        control.put_meta(tx, _RESETTLE, "[]")
+    return changed
+
+
+def _checked(
+    room: Room, tx: Transaction, at_s: int, start_s: int, count: int
+) -> tuple[xr.Dataset, list[Finding]]:
+    meters = room.site.meter
+    registers = field.boundaries(
+        tx, [meter.id for meter in meters], start_s, count, room.site.interval_s
+    )
+    names = [str(meter.usage_point or meter.id) for meter in meters]
+    rating_kw = {str(point.id): point.connection_kw for point in room.site.usage_point}
+    whole_kw = sum(rating_kw.values())
+    hours = room.site.interval_s / 3600
+    limit = np.array([round(2000 * hours * rating_kw.get(name, whole_kw)) for name in names])
+    checked, findings = validate(
+        registers,
+        _reference(room, tx, names, start_s, count).assign_coords(
+            meter=[meter.id for meter in meters]
+        ),
+        limit_wh=limit.astype(np.int64),
+        register_digits=np.array([meter.register_digits for meter in meters], np.int64),
+        estimate_before_s=at_s
+        - room.site.operation.estimate_after_intervals * room.site.interval_s,
+    )
+    renamed = checked.rename({"meter": "usage_point"}).assign_coords(usage_point=names)
+    return renamed, findings
+
+
+def _reference(
+    room: Room, tx: Transaction, names: Sequence[str], start_s: int, count: int
+) -> xr.Dataset:
+    """Return the mean of the same quarter-hour of the days before each interval's day."""
+    starts = start_s + room.site.interval_s * np.arange(count)
+    channels = {name: np.full((len(names), count), MISSING, np.int64) for name in CHANNELS}
+    zone = room.site.time_zone
+    days = np.array([interval.local_day(int(s), zone).toordinal() for s in starts])
+    for day in np.unique(days):
+        here = np.flatnonzero(days == day)
+        mean = _like_days(room, tx, names, int(starts[here[0]]))
+        minutes = [interval.minute_of_day(int(starts[i]), zone) // 15 for i in here]
+        for name in CHANNELS:
+            channels[name][:, here] = mean[name][:, minutes]
+    dims = ("meter", "interval")
+    return xr.Dataset(
+        {name: (dims, values) for name, values in channels.items()},
+        coords={"meter": list(names), "interval": starts.astype("datetime64[s]")},
+    )
+
+
+def _like_days(
+    room: Room, tx: Transaction, names: Sequence[str], at_s: int
+) -> dict[str, np.ndarray]:
+    """Return mean Wh by quarter-hour of the week before the civil day of `at_s`."""
+    low, _ = interval.day_bounds(interval.local_day(at_s, room.site.time_zone), room.site.time_zone)
+    key = f"like-days {low}"
+    if key not in room.memory:
+        past = series.get_intervals(
+            tx, names, low - _LIKE_DAYS * 86_400, low, time_zone=room.site.time_zone
+        )
+        means = {}
+        for name in CHANNELS:
+            values = past[name].values.reshape(len(names), _LIKE_DAYS, 96)
+            known = values != MISSING
+            total = np.where(known, values, 0).sum(axis=1)
+            number = known.sum(axis=1)
+            means[name] = np.where(number > 0, total // np.maximum(number, 1), MISSING)
+        for old in [k for k in room.memory if k.startswith("like-days")][:-1]:
+            del room.memory[old]
+        room.memory[key] = means
+    found: dict[str, np.ndarray] = room.memory[key]
+    return found
+
+
+def _asset_series(room: Room, tx: Transaction, at_s: int) -> xr.Dataset:
+    """Return what each device did, and what each plant could have done, last interval."""
+    before = field.device_states(tx, at_s - room.site.interval_s)
+    now = field.device_states(tx, at_s)
+    names: list[str] = []
+    rows: list[tuple[int, int]] = []
+    for asset in room.site.assets:
+        if asset.id not in before or asset.id not in now:
+            continue
+        taken = now[asset.id]["charged_wh"] - before[asset.id]["charged_wh"]
+        given = now[asset.id]["discharged_wh"] - before[asset.id]["discharged_wh"]
+        possible = round(now[asset.id]["available_w"] * room.site.interval_s / 3600)
+        names += [asset.id, f"{asset.id}{AVAILABLE}"]
+        rows += [(max(taken, 0), max(given, 0)), (0, max(possible, given))]
+    values = np.array(rows, np.int64).reshape(-1, 2)
+    dims = ("usage_point", "interval")
+    none = np.zeros((len(names), 1), np.int64)
+    return xr.Dataset(
+        {
+            "import_wh": (dims, values[:, :1]),
+            "export_wh": (dims, values[:, 1:]),
+            "import_varh": (dims, none),
+            "export_varh": (dims, none),
+            "quality": (dims, np.full((len(names), 1), Quality.VALID, np.uint16)),
+        },
+        coords={
+            "usage_point": names,
+            "interval": interval.starts(at_s - room.site.interval_s, 1, room.site.interval_s),
+        },
+    )
+
+
+def _network(
+    room: Room, tx: Transaction, at_s: int, start_s: int, changed: set[int]
+) -> list[Finding]:
+    """Store the state of each complete interval that has none yet or whose readings changed."""
+    from networks.findings import findings as network_findings
+
+    stored = set(datasets.instants(tx, "network", start_s, at_s)) - changed
+    wanted = [s for s in range(start_s, at_s, room.site.interval_s) if s not in stored]
+    if not wanted:
+        return []
+    readings = series.get_intervals(tx, room.points, wanted[0], at_s, time_zone=room.site.time_zone)
+    starts = readings["interval"].values.astype(np.int64)
+    complete = (readings["quality"].values != Quality.MISSING).all(axis=0)
+    chosen = np.flatnonzero(complete & np.isin(starts, wanted))
+    if not chosen.size:
+        return []
+    state = room.flow(readings.isel(interval=chosen))
+    for number in range(len(chosen)):
+        one = state.isel(interval=number, drop=False)
+        datasets.put_dataset(tx, "network", int(starts[chosen[number]]), one)
+        _actual(room, tx, int(starts[chosen[number]]), one)
+    return network_findings(state, room.model, room.site.network)
+
+
+def _actual(room: Room, tx: Transaction, start_s: int, state: xr.Dataset) -> None:
+    """Store the power balance of one interval, kW, for people to look at."""
+    end_s = start_s + room.site.interval_s
+    names = [str(asset.id) for asset in room.site.assets]
+    done = series.get_intervals(tx, names, start_s, end_s, time_zone=room.site.time_zone)
+    kilo = 3.6 / room.site.interval_s
+
+    def total(register: str, assets: Sequence[object]) -> float:
+        chosen = [str(asset.id) for asset in assets]  # type: ignore[attr-defined]
+        values = done[register].sel(usage_point=chosen).values
+        return float(values[values > 0].sum()) * kilo
+
+    site = room.site
+    head = float(state["head_import_kw"]) - float(state["head_export_kw"])
+    facts = {
+        "solar_kw": total("export_wh", site.solar),
+        "wind_kw": total("export_wh", site.wind),
+        "genset_kw": total("export_wh", site.genset),
+        "battery_charge_kw": total("import_wh", site.battery),
+        "battery_discharge_kw": total("export_wh", site.battery),
+        "import_kw": max(head, 0.0),
+        "export_kw": max(-head, 0.0),
+        "losses_kw": float(state["losses_kw"]),
+    }
+    given = ("solar_kw", "wind_kw", "genset_kw", "battery_discharge_kw", "import_kw")
+    taken = ("battery_charge_kw", "export_kw", "losses_kw")
+    facts["demand_kw"] = sum(facts[n] for n in given) - sum(facts[n] for n in taken)
+    states = field.device_states(tx, end_s)
+    stored = [states[b.id]["energy_wh"] or 0 for b in site.battery if b.id in states]
+    facts["stored_kwh"] = sum(stored) / 1000
+    facts["vm_pu_min"] = float(np.nanmin(state["vm_pu"].values))
+    facts["vm_pu_max"] = float(np.nanmax(state["vm_pu"].values))
+    loadings = [state[f"{kind}_loading_percent"].values for kind in ("line", "trafo")]
+    facts["loading_max_percent"] = float(np.nanmax(np.concatenate(loadings)))
+    content = xr.Dataset(
+        {name: ((), value, {"units": name.rsplit("_", 1)[1]}) for name, value in facts.items()}
+    )
+    datasets.put_dataset(tx, "actual", start_s, content)
+
+
+def is_forming(asset: object) -> bool:
+    """Return whether a device holds the voltage of an island."""
+    return isinstance(asset, Battery) and asset.forming

@@ -1,0 +1,121 @@
+"""What the stages of a cycle share: the site, its store, its field, its feeder."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from grid import interval
+from grid.operation.field.link import FieldLink
+from grid.site import MeterRole, Site
+from grid.store import Store
+from networks.model import NetworkModel
+
+logger = logging.getLogger("khazri.operation")
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass
+class Room:
+    """The control room of one site.
+
+    Attributes
+    ----------
+    memory : dict
+        What can be computed again from the store: trained forecasts, like-day
+        means. Never the only place of a fact.
+    """
+
+    directory: Path
+    site: Site
+    store: Store
+    link: FieldLink
+    first_cycle_s: int
+    memory: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def model(self) -> NetworkModel:
+        """The feeder, loaded once."""
+        from networks.source import load
+
+        network = self.site.network
+        return load(
+            network.source,
+            source_voltage_pu=network.source_voltage_pu,
+            base_dir=self.directory,
+        )
+
+    @cached_property
+    def points(self) -> list[str]:
+        """Usage points in the order of the site."""
+        return [str(point.id) for point in self.site.usage_point]
+
+    @cached_property
+    def row(self) -> dict[str, int]:
+        """Position of each usage point."""
+        return {point: number for number, point in enumerate(self.points)}
+
+    @cached_property
+    def position(self) -> npt.NDArray[np.intp]:
+        """Position of each usage point's bus in the network model."""
+        return np.array([self.model.position(point.bus) for point in self.site.usage_point])
+
+    @cached_property
+    def head(self) -> str:
+        """The feeder-head meter."""
+        return next(m.id for m in self.site.meter if m.role is MeterRole.FEEDER_HEAD)
+
+    @cached_property
+    def forming_bus(self) -> int | None:
+        """Bus of the battery that forms an island."""
+        bus = {point.id: point.bus for point in self.site.usage_point}
+        return next((bus[b.usage_point] for b in self.site.battery if b.forming), None)
+
+    def grid_available(self, starts_s: Ints) -> npt.NDArray[np.bool_]:
+        """Return whether the public network is there in each interval."""
+        available = np.ones(len(starts_s), np.bool_)
+        for outage in self.site.outage:
+            available &= ~((starts_s >= outage.start_s) & (starts_s < outage.end_s))
+        return available
+
+    def by_bus(self, per_point: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return (interval, bus) sums of (usage point, interval) values."""
+        total = np.zeros((per_point.shape[1], len(self.model.bus)))
+        np.add.at(total.T, self.position, per_point)
+        return total
+
+    def flow(self, series: xr.Dataset) -> xr.Dataset:
+        """Return the network state of intervals in which every usage point is known.
+
+        Parameters
+        ----------
+        series : xarray.Dataset
+            Dims (usage_point, interval), the four registers, usage points in
+            the order of the site.
+        """
+        from networks.flow import flow
+
+        starts = series["interval"].values
+        kilo = 3.6 / self.site.interval_s
+        names = ("import_wh", "export_wh", "import_varh", "export_varh")
+        inputs = [self.by_bus(series[name].values * kilo) for name in names]
+        return flow(
+            self.model,
+            *inputs,
+            starts=starts,
+            grid_available=self.grid_available(starts.astype(np.int64)),
+            forming_bus=self.forming_bus,
+        )
+
+    def log(self, at_s: int, stage: str, **facts: object) -> None:
+        """Write one line of the log, with the cycle it belongs to."""
+        text = " ".join(f"{key}={value}" for key, value in facts.items())
+        logger.info("cycle=%s stage=%s %s", interval.label(at_s), stage, text)
