@@ -1,0 +1,279 @@
+"""The questions of one reading of a meter, in their order, and what the answers mean."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from grid import interval
+from grid.errors import Finding, Severity
+from meters import obis
+from meters.dlms import acse, cosem, xdlms
+from meters.dlms.connection import AccessRefused, Associated, AssociationRefused, ValueReceived
+from meters.dlms.data import Value
+from meters.dlms.errors import AccessError, DlmsError, SilentError
+from meters.dlms.profile import Profile
+from meters.dlms.session import Session
+from meters.dlms.xdlms import Attribute
+from meters.reading import MISSING, MeterAddress, MeterRead, RegisterRow
+
+CLOCK_LIMIT_S = 60
+_RANGE_S = 30 * interval.DAY_S
+_DEVICE_NAME = Attribute(cosem.DATA, obis.DEVICE_NAME, 2)
+
+# Each question has its own invoke id, so that a late answer to one is never taken
+# for the answer to the next, and the same question always gives the same bytes.
+_ID_NAME, _ID_SCALER, _ID_REGISTER, _ID_VOLTAGE_SCALER, _ID_VOLTAGE = 1, 2, 6, 10, 11
+_ID_CLOCK, _ID_COLUMNS, _ID_PERIOD, _ID_ROWS = 12, 13, 14, (15, 0)
+
+Answer = ValueReceived | AccessRefused
+
+
+class StaticAnswers:
+    """What meters answered to questions whose answer does not change.
+
+    Units, scalers and the columns of the load profile need not be asked again
+    while the meter says the same logical device name; another name, or a meter
+    that has none, forgets them. Whoever changes a meter's configuration calls
+    :meth:`forget`.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[str, tuple[bytes, dict[Attribute, tuple[Answer, bytes]]]] = {}
+
+    def of(self, meter: str, device_name: bytes) -> dict[Attribute, tuple[Answer, bytes]]:
+        """Return the answers of `meter`, to be added to."""
+        known = self._of.get(meter)
+        if known is None or known[0] != device_name:
+            known = self._of[meter] = device_name, {}
+        return known[1]
+
+    def forget(self, meter: str) -> None:
+        """Ask everything again at the next reading."""
+        self._of.pop(meter, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Register:
+    """An attribute to be read, with its unit and the invoke ids of its two questions."""
+
+    value: Attribute
+    unit: int
+    value_id: int
+    scaler_id: int
+
+    @property
+    def scaler_unit(self) -> Attribute:
+        return Attribute(self.value.class_id, self.value.obis, 3)
+
+
+class Poll:
+    """One reading over a session; `findings` fills while it runs."""
+
+    def __init__(
+        self,
+        session: Session,
+        address: MeterAddress,
+        profile: Profile,
+        at_s: int,
+        cache: StaticAnswers | None,
+    ) -> None:
+        self._session = session
+        self._address = address
+        self._profile = profile
+        self._at_s = at_s
+        self._cache = cache
+        self._static: dict[Attribute, tuple[Answer, bytes]] = {}
+        self._digest = hashlib.sha256()
+        self._scalers: dict[Attribute, int] = {}
+        self.findings: list[Finding] = []
+
+    async def read(self) -> MeterRead:
+        """Associate, ask everything, and return the reading; errors as of ``read_meter``."""
+        conformance = await self._associate()
+        name = await self._dynamic(_DEVICE_NAME, _ID_NAME)
+        device_name = name.value if isinstance(name, ValueReceived) else None
+        if self._cache is not None and isinstance(device_name, bytes) and device_name:
+            self._static = self._cache.of(self._address.meter, device_name)
+        clock = await self._clock()
+        values = [await self._energy(register) for register in self._registers()]
+        if max(values) == MISSING:
+            raise AccessError("gave no energy register")
+        voltage_v = await self._voltage()
+        rows = await self._load_profile(clock, conformance)
+        drift_s = clock.at_s - self._at_s
+        now_s = self._at_s if abs(drift_s) <= CLOCK_LIMIT_S else clock.at_s
+        now = RegisterRow(now_s, (values[0], values[1], values[2], values[3]))
+        return MeterRead(self._address.meter, now, rows, voltage_v, self._digest.digest())
+
+    async def _associate(self) -> int:
+        event = await self._session.ask(self._session.connection.associate())
+        self._keep()
+        if isinstance(event, AssociationRefused):
+            raise AccessError(f"refused the association: {event.reason}")
+        assert isinstance(event, Associated)
+        return event.conformance
+
+    def _keep(self) -> bytes:
+        raw = b"".join(self._session.connection.received)
+        self._digest.update(raw)
+        return raw
+
+    async def _get(self, attribute: Attribute, invoke_id: int, selection: bytes = b"") -> Answer:
+        connection = self._session.connection
+        event = await self._session.ask(connection.get(attribute, selection, invoke_id))
+        assert isinstance(event, ValueReceived | AccessRefused)
+        return event
+
+    async def _dynamic(
+        self, attribute: Attribute, invoke_id: int, selection: bytes = b""
+    ) -> Answer:
+        event = await self._get(attribute, invoke_id, selection)
+        self._keep()
+        return event
+
+    async def _unchanging(self, attribute: Attribute, invoke_id: int) -> Answer:
+        if known := self._static.get(attribute):
+            self._digest.update(known[1])
+            return known[0]
+        event = await self._get(attribute, invoke_id)
+        raw = self._keep()
+        if isinstance(event, ValueReceived):
+            self._static[attribute] = event, raw
+        return event
+
+    def _registers(self) -> list[_Register]:
+        units = (cosem.UNIT_WH, cosem.UNIT_WH, cosem.UNIT_VARH, cosem.UNIT_VARH)
+        return [
+            _Register(attribute, unit, _ID_REGISTER + place, _ID_SCALER + place)
+            for place, (attribute, unit) in enumerate(
+                zip(self._profile.registers, units, strict=True)
+            )
+        ]
+
+    async def _clock(self) -> cosem.Instant:
+        event = await self._dynamic(self._profile.clock, _ID_CLOCK)
+        if isinstance(event, AccessRefused):
+            raise AccessError(f"refused its clock: {event.reason}")
+        clock = cosem.decode_date_time(event.value, self._profile.zone)
+        drift_s = clock.at_s - self._at_s
+        if abs(drift_s) > CLOCK_LIMIT_S:
+            self._find("clock", f"clock is {drift_s:+d} s off, limit is {CLOCK_LIMIT_S} s")
+        elif not clock.valid:
+            self._find("clock", "clock says that its time is not valid")
+        return clock
+
+    async def _energy(self, register: _Register) -> int:
+        name = obis.label(register.value.obis)
+        scaler_unit = await self._unchanging(register.scaler_unit, register.scaler_id)
+        value = await self._dynamic(register.value, register.value_id)
+        for event in (scaler_unit, value):
+            if isinstance(event, AccessRefused):
+                return self._missing(f"{name} refused: {event.reason}")
+        assert isinstance(scaler_unit, ValueReceived)
+        assert isinstance(value, ValueReceived)
+        try:
+            scaler = cosem.parse_scaler(scaler_unit.value, register.unit)
+            self._scalers[register.value] = scaler
+            energy = cosem.scale_energy(value.value, scaler)
+        except DlmsError as error:
+            return self._missing(f"{name}: {error}")
+        return self._missing(f"{name} is null") if energy == MISSING else energy
+
+    async def _voltage(self) -> float | None:
+        attribute = self._profile.voltage
+        if attribute is None:
+            return None
+        register = _Register(attribute, cosem.UNIT_VOLT, _ID_VOLTAGE, _ID_VOLTAGE_SCALER)
+        scaler_unit = await self._unchanging(register.scaler_unit, register.scaler_id)
+        value = await self._dynamic(register.value, register.value_id)
+        try:
+            if isinstance(scaler_unit, AccessRefused) or isinstance(value, AccessRefused):
+                raise AccessError("refused")
+            scaler = cosem.parse_scaler(scaler_unit.value, cosem.UNIT_VOLT)
+            return cosem.scale_voltage(value.value, scaler)
+        except DlmsError as error:
+            self._missing(f"{obis.label(attribute.obis)}: {error}")
+            return None
+
+    async def _load_profile(
+        self, clock: cosem.Instant, conformance: int
+    ) -> tuple[RegisterRow, ...]:
+        since_s, until_s = self._address.since_s, self._address.until_s
+        if since_s is None or until_s is None or until_s < since_s:
+            return ()
+        if abs(clock.at_s - self._at_s) > CLOCK_LIMIT_S:
+            self._find("profile", "load profile is not used: the clock is off")
+            return ()
+        try:
+            if not conformance & acse.Conformance.SELECTIVE_ACCESS:
+                raise AccessError("the meter has no selective access")
+            return await self._rows(since_s, until_s, clock)
+        except SilentError:
+            raise
+        except DlmsError as error:
+            self._find("profile", f"load profile: {error}")
+            return ()
+
+    async def _rows(
+        self, since_s: int, until_s: int, clock: cosem.Instant
+    ) -> tuple[RegisterRow, ...]:
+        profile = self._profile
+        columns_of = Attribute(cosem.PROFILE_GENERIC, profile.load_profile, 3)
+        period_of = Attribute(cosem.PROFILE_GENERIC, profile.load_profile, 4)
+        buffer = Attribute(cosem.PROFILE_GENERIC, profile.load_profile, 2)
+        columns = cosem.parse_capture_objects(
+            _value(await self._unchanging(columns_of, _ID_COLUMNS))
+        )
+        period_s = _value(await self._unchanging(period_of, _ID_PERIOD))
+        if type(period_s) is not int or not 0 <= period_s <= interval.DAY_S:
+            raise DlmsError(f"the capture period is {period_s!r}, must be 0 to 86400 s")
+        rows: list[RegisterRow] = []
+        for turn, from_s in enumerate(range(since_s, until_s + 1, _RANGE_S)):
+            to_s = min(until_s, from_s + _RANGE_S - 1)
+            times = [
+                cosem.encode_date_time(instant_s, clock.deviation_minutes, profile.zone)
+                for instant_s in (from_s, to_s)
+            ]
+            selection = xdlms.encode_range(times[0], times[1], profile.clock.obis)
+            answer = await self._dynamic(buffer, _ID_ROWS[turn % 2], selection)
+            rows += cosem.parse_rows(
+                _value(answer),
+                columns,
+                profile.registers,
+                self._scalers,
+                clock=profile.clock,
+                period_s=period_s,
+                zone=profile.zone,
+            )
+        return self._distinct(row for row in rows if since_s <= row.at_s <= until_s)
+
+    def _distinct(self, rows: Iterable[RegisterRow]) -> tuple[RegisterRow, ...]:
+        """Sort rows; the same row twice is one, two different ones for an instant are none."""
+        by_time: dict[int, set[RegisterRow]] = {}
+        for row in rows:
+            by_time.setdefault(row.at_s, set()).add(row)
+        for at_s, same_time in by_time.items():
+            if len(same_time) > 1:
+                at = interval.label(at_s)
+                self._find("duplicate", f"load profile has {len(same_time)} rows for {at}")
+        return tuple(
+            same_time.pop() for _, same_time in sorted(by_time.items()) if len(same_time) == 1
+        )
+
+    def _missing(self, what: str) -> int:
+        self._find("register", what)
+        return MISSING
+
+    def _find(self, kind: str, what: str) -> None:
+        meter, at = self._address.meter, interval.label(self._at_s)
+        self.findings.append(
+            Finding(f"meter.{kind}", meter, at, Severity.WARNING, f"{meter} {at} {what}")
+        )
+
+
+def _value(event: Answer) -> Value:
+    if isinstance(event, AccessRefused):
+        raise AccessError(f"refused: {event.reason}")
+    return event.value
