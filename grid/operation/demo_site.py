@@ -190,7 +190,7 @@ def _people(facts: DemoFacts) -> list[str]:
             {
                 "id": f"M-{str(row['id'])[3:]}",
                 "protocol": "dlms" if dlms else "modbus",
-                "profile": "dlms-generic" if dlms else "sdm630",
+                "profile": "cosem" if dlms else "sdm630",
                 "usage_point": row["id"],
                 "auth": "lls" if number % 4 == 3 else "none",
             }
@@ -199,7 +199,7 @@ def _people(facts: DemoFacts) -> list[str]:
         {
             "id": "M-HEAD",
             "protocol": "dlms",
-            "profile": "dlms-generic",
+            "profile": "cosem",
             "role": "feeder_head",
             "auth": "lls",
         }

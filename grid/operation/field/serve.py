@@ -193,7 +193,7 @@ async def serve(directory: Path, site: Site, *, start_s: int) -> None:
         [field.meters[name] for name in others], list(field.devices.values())
     )
     passwords = {name: bytes.fromhex(key) for name, key in keys.items()}
-    urls |= await dlms_servers.start([field.meters[name] for name in dlms], passwords)
+    urls |= await dlms_servers.start([field.meters[name] for name in dlms], secrets=passwords)
     control = await asyncio.start_server(partial(_converse, field, stopped), "127.0.0.1", 0)
     field.save()
     announcement = {

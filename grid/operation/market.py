@@ -1,0 +1,370 @@
+"""Stages ``clear`` and ``settle``: sealed books, trades, and what each interval is worth."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from grid import interval
+from grid.errors import VerificationError
+from grid.ids import PartyId, UsagePointId
+from grid.operation import record
+from grid.operation.commission import AVAILABLE
+from grid.operation.metering import take_changed
+from grid.operation.record import Personal
+from grid.operation.room import Room
+from grid.site import RegulationProfile, UsageKind
+from grid.store import Transaction, control, datasets, series
+from grid.store import market as store
+from meters.vee import Quality
+from trading.accounts import Posting, PostingKind
+from trading.book import Book, trades
+from trading.ledger.entry import Kind
+from trading.mechanisms import mechanism
+from trading.orders import TICK, AgentNeed, default_orders, receipt, seal
+from trading.settlement import resettle, settle
+from trading.settlement_facts import (
+    Settlement,
+    SettlementInput,
+    UsagePointInput,
+    UsagePointResult,
+)
+from trading.statements import market_summary
+from trading.tariffs import marginal_block
+
+_WH_PER_KW_INTERVAL = 250
+
+
+def clear(room: Room, at_s: int) -> None:
+    """Close, seal and clear the book of the interval after the next set-points."""
+    start_s = at_s + room.site.interval_s
+    with room.store.write() as tx:
+        if room.site.market.profile is RegulationProfile.SANDBOX:
+            _place_agents(room, tx, at_s, start_s)
+        orders = seal(store.orders(tx, start_s))
+        book = Book.of(orders)
+        rules = mechanism(room.site.market.mechanism)
+        outcome = rules.clear(book, TICK)
+        if broken := rules.certify(book, outcome, TICK):
+            raise VerificationError(f"{interval.label(start_s)} clearing: {broken[0]}")
+        pairs = trades(book, outcome)
+        rows = [
+            {
+                "buy_order": orders[int(buy)].id,
+                "sell_order": orders[int(sell)].id,
+                "buyer": orders[int(buy)].usage_point,
+                "seller": orders[int(sell)].usage_point,
+                "price": outcome.price,
+                "energy_wh": int(energy_wh),
+            }
+            for buy, sell, energy_wh in pairs
+        ]
+        summary = market_summary(orders, outcome, room.site.market.minimum_group)
+        facts = {
+            "mechanism": outcome.mechanism,
+            "price": outcome.price,
+            "price_low": outcome.price_low,
+            "price_high": outcome.price_high,
+            "volume_wh": outcome.volume_wh,
+            "summary": json.dumps(summary),
+        }
+        store.put_clearing(tx, start_s, facts, rows)
+        personal = [Personal(o.party, "order", o.id, receipt(o)) for o in orders]
+        party = {str(point.id): str(point.party) for point in room.site.usage_point}
+        for number, row in enumerate(rows):
+            payload = {key: str(row[key]) for key in ("buyer", "seller", "price", "energy_wh")}
+            for side in ("buyer", "seller"):
+                who = party[str(row[side])]
+                personal.append(Personal(who, "trade", f"{number}-{side}", payload))
+        record.append(tx, Kind.CLEARING, start_s, at_s, summary, personal)
+        control.mark_done(tx, at_s, "clear")
+    room.log(at_s, "clear", orders=len(orders), volume_wh=outcome.volume_wh, price=outcome.price)
+
+
+def _place_agents(room: Room, tx: Transaction, at_s: int, start_s: int) -> None:
+    """Let the default agents bid what the forecast says each usage point needs or spares."""
+    forecast = datasets.require_dataset(tx, "forecast", at_s)
+    step = (start_s - at_s) // room.site.interval_s
+    kw = forecast["mean_kw"].isel(interval=step)
+    produced: dict[str, float] = {}
+    for plant in room.site.plants:
+        point = str(plant.usage_point)
+        produced[point] = produced.get(point, 0.0) + float(kw.sel(series=plant.id))
+    totals = store.month_totals(tx, interval.month_label(start_s, room.site.time_zone))
+    tariffs = {tariff.id: tariff for tariff in room.site.tariff}
+    limits = store.limits(tx)
+    needs = []
+    for point in room.site.usage_point:
+        if point.kind is UsageKind.COMMUNITY:
+            continue
+        net = float(kw.sel(series=f"load:{point.id}")) - produced.get(point.id, 0.0)
+        wh = round(abs(net) * _WH_PER_KW_INTERVAL)
+        month_wh = totals.get(point.id, (0, 0, False))[0]
+        buy, sell = limits.get(point.id, (None, None))
+        needs.append(
+            AgentNeed(
+                usage_point=point.id,
+                party=point.party,
+                need_wh=wh if net > 0 else 0,
+                surplus_wh=wh if net < 0 else 0,
+                retail_price=marginal_block(tariffs[point.tariff], month_wh).price,
+                buy_limit=buy,
+                sell_limit=sell,
+            )
+        )
+    placed = default_orders(
+        needs,
+        start_s=start_s,
+        market=room.site.market,
+        first_sequence=store.next_sequence(tx),
+    )
+    store.put_orders(tx, placed, received_s=at_s)
+
+
+def settle_intervals(room: Room, at_s: int) -> None:
+    """Settle what is complete, correct what changed, make final what is past its deadline."""
+    site = room.site
+    final_before = at_s - site.operation.final_after_intervals * site.interval_s
+    first_s = max(room.first_cycle_s, final_before)
+    settled = corrected = 0
+    with room.store.write() as tx:
+        changed = set(take_changed(tx))
+        states = set(datasets.instants(tx, "network", first_s, at_s))
+        known = {row["start_s"] for row in store.settlements(tx, first_s, at_s)}
+        for start_s in range(first_s, at_s, site.interval_s):
+            if start_s not in states:
+                continue
+            if start_s not in known:
+                _settle(room, tx, at_s, start_s, None)
+                settled += 1
+            elif start_s in changed:
+                corrected += _settle(room, tx, at_s, start_s, newest(tx, start_s))
+        store.finalise(tx, final_before)
+        control.mark_done(tx, at_s, "settle")
+    room.log(at_s, "settle", settled=settled, corrected=corrected)
+
+
+def newest(tx: Transaction, start_s: int) -> Settlement | None:
+    """Return an interval's newest settlement, or ``None``."""
+    found = store.newest_settlement(tx, start_s)
+    return None if found is None else decode_settlement(found[2])
+
+
+def _settle(room: Room, tx: Transaction, at_s: int, start_s: int, old: Settlement | None) -> bool:
+    month = interval.month_label(start_s, room.site.time_zone)
+    totals = store.month_totals(tx, month)
+    given, readings = _input(room, tx, start_s, totals, old)
+    done = settle(given) if old is None else resettle(old, given)
+    if old is not None and not done.postings:
+        return False
+    store.put_month_totals(
+        tx,
+        month,
+        {
+            str(result.usage_point): (
+                result.month_wh,
+                result.bank_wh,
+                result.fixed_fee_due or totals.get(str(result.usage_point), (0, 0, False))[2],
+            )
+            for result in done.usage_points
+        },
+    )
+    store.put_settlement(
+        tx,
+        start_s=start_s,
+        version=done.version,
+        cycle_s=at_s,
+        state="provisional",
+        residual_wh=done.residual_wh,
+        content=encode_settlement(done),
+        postings=done.postings,
+        month=month,
+    )
+    _record(room, tx, at_s, start_s, given, done, readings)
+    return True
+
+
+def _input(
+    room: Room,
+    tx: Transaction,
+    start_s: int,
+    totals: dict[str, tuple[int, int, bool]],
+    old: Settlement | None,
+) -> tuple[SettlementInput, xr.Dataset]:
+    site = room.site
+    end_s = start_s + site.interval_s
+    zone = site.time_zone
+    readings = series.get_intervals(tx, room.points, start_s, end_s, time_zone=zone)
+    devices = [str(asset.id) for asset in site.assets]
+    devices += [f"{plant.id}{AVAILABLE}" for plant in site.plants]
+    did = series.get_intervals(tx, devices, start_s, end_s, time_zone=zone)
+    instructed = _instructed(room, did)
+    traded: dict[str, list[int]] = {}
+    for row in store.trades(tx, start_s, end_s):
+        traded.setdefault(row["buyer"], [0, 0])[0] += row["energy_wh"]
+        traded.setdefault(row["seller"], [0, 0])[1] += row["energy_wh"]
+    cleared = store.clearings(tx, start_s, end_s)
+    due_before = {r.usage_point for r in old.usage_points if r.fixed_fee_due} if old else set()
+    points = []
+    for number, point in enumerate(site.usage_point):
+        month_wh, bank_wh, fee_posted = totals.get(point.id, (0, 0, False))
+        bought, sold = traded.get(point.id, [0, 0])
+        member = point.kind is not UsageKind.COMMUNITY
+        points.append(
+            UsagePointInput(
+                usage_point=point.id,
+                party=point.party,
+                tariff=point.tariff,
+                import_wh=int(readings["import_wh"].values[number, 0]),
+                export_wh=int(readings["export_wh"].values[number, 0]),
+                bought_wh=bought,
+                sold_wh=sold,
+                month_wh=month_wh,
+                bank_wh=bank_wh,
+                fixed_fee_due=member and (not fee_posted or point.id in due_before),
+                **instructed.get(str(point.id), {}),
+            )
+        )
+    state = datasets.require_dataset(tx, "network", start_s)
+    wh = site.interval_s / 3.6
+    buy_price, sell_price = prices_at(room, start_s)
+    return (
+        SettlementInput(
+            start_s=start_s,
+            usage_points=tuple(points),
+            clearing_price=cleared[0]["price"] if cleared else None,
+            market=site.market,
+            tariffs={tariff.id: tariff for tariff in site.tariff},
+            loss_wh=round(float(state["losses_kw"]) * wh),
+            head_import_wh=round(float(state["head_import_kw"]) * wh),
+            head_export_wh=round(float(state["head_export_kw"]) * wh),
+            buy_price=buy_price,
+            sell_price=sell_price,
+        ),
+        readings,
+    )
+
+
+def _instructed(room: Room, did: xr.Dataset) -> dict[str, dict[str, int]]:
+    """Return by usage point what its devices did on the operator's instruction, Wh."""
+    done: dict[str, dict[str, int]] = {}
+
+    def of(register: str, name: str) -> int:
+        return max(int(did[register].sel(usage_point=name).values[0]), 0)
+
+    def add(point: str, key: str, energy_wh: int) -> None:
+        facts = done.setdefault(point, {})
+        facts[key] = facts.get(key, 0) + energy_wh
+
+    for battery in room.site.battery:
+        add(battery.usage_point, "charge_wh", of("import_wh", battery.id))
+        add(battery.usage_point, "discharge_wh", of("export_wh", battery.id))
+    for genset in room.site.genset:
+        add(genset.usage_point, "produced_wh", of("export_wh", genset.id))
+    for plant in room.site.plants:
+        possible = of("export_wh", f"{plant.id}{AVAILABLE}")
+        add(plant.usage_point, "curtailed_wh", max(possible - of("export_wh", plant.id), 0))
+    return done
+
+
+def prices_at(room: Room, at_s: int) -> tuple[int, int]:
+    """Return the community's buy and sell price at the feeder head, nano per Wh."""
+    clock = interval.local_time(at_s, room.site.time_zone)
+    step = [price for price in room.site.grid.price if price.from_time <= clock][-1]
+    return step.buy, step.sell
+
+
+def _record(
+    room: Room,
+    tx: Transaction,
+    at_s: int,
+    start_s: int,
+    given: SettlementInput,
+    done: Settlement,
+    readings: xr.Dataset,
+) -> None:
+    """Append readings and postings of an interval: sums in clear, the rest committed to."""
+    version = done.version - 1
+    personal: list[Personal] = []
+    party = {str(point.id): str(point.party) for point in room.site.usage_point}
+    for number, name in enumerate(room.points):
+        payload = {
+            register: int(readings[register].values[number, 0]) for register in series.REGISTERS
+        }
+        quality = Quality(int(readings["quality"].values[number, 0])).code
+        fact = {**payload, "quality": quality}
+        personal.append(Personal(party[name], "reading", name, fact, version))
+    public = {
+        "head_export_wh": given.head_export_wh,
+        "head_import_wh": given.head_import_wh,
+        "loss_wh": given.loss_wh,
+        "usage_points": len(room.points),
+    }
+    record.append(tx, Kind.READINGS, start_s, at_s, {**public, "version": version}, personal)
+    who = record.community(room.site)
+    lines = [
+        Personal(
+            party[str(line.usage_point)] if line.usage_point else who,
+            "posting",
+            str(number),
+            _payload(line),
+            version,
+        )
+        for number, line in enumerate(done.postings)
+    ]
+    kind = Kind.SETTLEMENT if done.corrects is None else Kind.CORRECTION
+    for part in range(0, max(len(lines), 1), 400):
+        body = {"part": part // 400, "state": "provisional", "version": version}
+        record.append(tx, kind, start_s, at_s, body, lines[part : part + 400])
+
+
+def _payload(line: Posting) -> dict[str, Any]:
+    return {
+        "amount_nano": str(line.amount_nano),
+        "credit": str(line.credit),
+        "debit": str(line.debit),
+        "energy_wh": line.energy_wh,
+        "kind": str(line.kind),
+        "price": str(line.price),
+        "reversal": line.reversal,
+        "usage_point": line.usage_point or "",
+    }
+
+
+def encode_settlement(done: Settlement) -> dict[str, Any]:
+    """Return a settlement as plain values for the store."""
+    return asdict(done)
+
+
+def decode_settlement(raw: dict[str, Any]) -> Settlement:
+    """Return the settlement of :func:`encode_settlement` after JSON."""
+    return Settlement(
+        start_s=raw["start_s"],
+        version=raw["version"],
+        corrects=raw["corrects"],
+        postings=tuple(_line(line) for line in raw["postings"]),
+        lines=tuple(_line(line) for line in raw["lines"]),
+        usage_points=tuple(_result(result) for result in raw["usage_points"]),
+        residual_wh=raw["residual_wh"],
+    )
+
+
+def _line(raw: dict[str, Any]) -> Posting:
+    known = {field.name for field in fields(Posting)}
+    assert set(raw) == known, raw
+    return Posting(**{**raw, "kind": PostingKind(raw["kind"])})
+
+
+def _result(raw: dict[str, Any]) -> UsagePointResult:
+    point, party = UsagePointId(raw["usage_point"]), PartyId(raw["party"])
+    block_wh = tuple(raw["block_wh"])
+    return UsagePointResult(**{**raw, "usage_point": point, "party": party, "block_wh": block_wh})
+
+
+def mean_price(prices: np.ndarray) -> float:
+    """Return the mean of known prices, nano per Wh."""
+    return float(np.nanmean(prices))

@@ -1,0 +1,85 @@
+"""The solver in a process of its own, which can be killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing.connection import Connection
+from typing import Any
+
+from dispatch.plan import Plan, PlanInput
+from grid.errors import GridError, SolverError
+
+
+def _work(channel: Connection) -> None:
+    from dispatch.solve import solve
+
+    while True:
+        try:
+            plan_input, gap, nodes = channel.recv()
+        except EOFError:
+            return
+        try:
+            channel.send(solve(plan_input, gap=gap, nodes=nodes))
+        except GridError as error:
+            channel.send(error)
+
+
+class Solver:
+    """Plans in a child process; started when first needed, and after each failure."""
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        self._process: Any = None
+        self._channel: Connection | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while there is one."""
+        return None if self._process is None else self._process.pid
+
+    def solve(self, plan_input: PlanInput, *, gap: float, nodes: int, deadline_s: float) -> Plan:
+        """Return the plan.
+
+        Raises
+        ------
+        SolverError
+            The child was killed, crashed, gave no answer in `deadline_s`, or
+            found no plan (then :class:`dispatch.plan.InfeasiblePlan`).
+        BadInputError
+            The input was refused.
+        """
+        channel = self._open()
+        try:
+            channel.send((plan_input, gap, nodes))
+            if not channel.poll(deadline_s):
+                raise SolverError(f"the solver gave no plan within {deadline_s:g} s")
+            answer = channel.recv()
+        except (EOFError, OSError) as error:
+            self.close()
+            raise SolverError("the solver process died") from error
+        except SolverError:
+            self.close()
+            raise
+        if isinstance(answer, GridError):
+            raise answer
+        plan: Plan = answer
+        return plan
+
+    def _open(self) -> Connection:
+        if self._process is None or not self._process.is_alive() or self._channel is None:
+            self.close()
+            self._channel, theirs = self._context.Pipe()
+            self._process = self._context.Process(target=_work, args=(theirs,), daemon=True)
+            self._process.start()
+            theirs.close()
+        return self._channel
+
+    def close(self) -> None:
+        """End the child."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process = None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
