@@ -103,8 +103,8 @@ def _must(status: Any, what: str) -> None:
 
 
 def _solver(lp: Any, gap: float, nodes: int) -> Any:
-    solver = highspy.Highs()
-    options = {
+    solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+    options: dict[str, bool | int | float | str] = {
         "output_flag": False,
         "threads": 1,
         "parallel": "off",

@@ -37,6 +37,7 @@ from dispatch.assets.terms import (
     Terms,
 )
 from dispatch.plan import PlanInput, per_kwh
+from grid.site import Battery
 
 ATTRIBUTES = (
     Attribute("power_kw", "float", "kW", "Rating P in both directions."),
@@ -54,8 +55,8 @@ ATTRIBUTES = (
 
 def add(model: Any, plan_input: PlanInput, pairs: Pairs) -> Terms:
     """Add charge, discharge and energy of every battery; return their terms."""
-    batteries = {battery.id: battery for battery in plan_input.battery}
-    rank = {battery.id: i for i, battery in enumerate(plan_input.battery)}
+    batteries: dict[str, Battery] = {battery.id: battery for battery in plan_input.battery}
+    rank: dict[str, int] = {battery.id: i for i, battery in enumerate(plan_input.battery)}
     now = plan_input.battery_energy_kwh
     last, h = plan_input.n - 1, plan_input.hours
     model.BATTERY = pyo.Set(initialize=list(batteries))

@@ -28,6 +28,7 @@ import pyomo.environ as pyo
 
 from dispatch.assets.terms import AssetKind, Attribute, Pairs, Terms
 from dispatch.plan import PlanInput, currency, per_kwh
+from grid.site import Genset
 
 ATTRIBUTES = (
     Attribute("power_kw", "float", "kW", "Rating P."),
@@ -51,8 +52,8 @@ def forced_steps(plan_input: PlanInput, row: int) -> int:
 
 def add(model: Any, plan_input: PlanInput, pairs: Pairs) -> Terms:
     """Add commitment and output of every genset; return their terms."""
-    gensets = {genset.id: genset for genset in plan_input.genset}
-    rank = {genset.id: i for i, genset in enumerate(plan_input.genset)}
+    gensets: dict[str, Genset] = {genset.id: genset for genset in plan_input.genset}
+    rank: dict[str, int] = {genset.id: i for i, genset in enumerate(plan_input.genset)}
     forced = {g: forced_steps(plan_input, i) for g, i in rank.items()}
     model.GENSET = pyo.Set(initialize=list(gensets))
 

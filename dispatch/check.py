@@ -1,0 +1,374 @@
+"""What a plan must satisfy, said a second time without the solver.
+
+:func:`check_input` refuses a plan's input before a model is built: a NaN or 1e30 that
+reaches a solver can come back as "optimal". :func:`check_plan` recomputes every rule of the
+finished schedule with numpy from the input alone; it shares no code with the model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from dispatch.plan import ASSET_COLUMNS, COMMUNITY_COLUMNS, Floats, Plan, PlanInput
+from grid.errors import BadInputError
+from grid.quantities import require_finite
+
+PRICE_LIMIT = 1000.0
+"""Currency per kWh."""
+POWER_LIMIT_KW = 1e6
+ENERGY_LIMIT_KWH = 1e7
+STEPS_LIMIT = 10_000
+TOLERANCE_KW = 1e-5
+TOLERANCE_KWH = 1e-5
+
+
+def _array(value: object, name: str, shape: tuple[int, ...], low: float, high: float) -> Floats:
+    if value is None:
+        raise BadInputError(f"{name} is missing: must have shape {list(shape)}")
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadInputError(f"{name} holds a value that is no number: {error}") from error
+    if array.shape != shape:
+        raise BadInputError(f"{name} has shape {list(array.shape)}, must be {list(shape)}")
+    return require_finite(array, name=name, low=low, high=high)
+
+
+def _booleans(value: object, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    if value is None:
+        raise BadInputError(f"{name} is missing: must have shape {list(shape)}")
+    array = np.asarray(value)
+    if array.shape != shape:
+        raise BadInputError(f"{name} has shape {list(array.shape)}, must be {list(shape)}")
+    if array.dtype != np.bool_:
+        raise BadInputError(f"{name} is {array.dtype}, must be true or false at every position")
+    return array
+
+
+def _whole(value: object, name: str, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise BadInputError(f"{name} is {value!r}, must be a whole number")
+    if not low <= value <= high:
+        raise BadInputError(f"{name} is {value}, must be within {low} to {high}")
+    return int(value)
+
+
+def check_input(plan_input: PlanInput) -> None:
+    """Refuse an input that has anything missing, not finite, out of range or of wrong shape.
+
+    Raises
+    ------
+    BadInputError
+        Naming the field, the position, the value and the limit.
+    """
+    _whole(plan_input.start_s, "start_s", 0, 2**40)
+    _whole(plan_input.interval_s, "interval_s", 1, 86_400)
+    demand = plan_input.demand_kw
+    if demand is None or np.ndim(demand) != 1 or not 1 <= len(demand) <= STEPS_LIMIT:
+        raise BadInputError(f"demand_kw must be one row of 1 to {STEPS_LIMIT} steps")
+    n = plan_input.n
+    _array(demand, "demand_kw", (n,), 0.0, POWER_LIMIT_KW)
+    for kind in ("solar", "wind"):
+        name, plants = f"{kind}_available_kw", len(getattr(plan_input, kind))
+        _array(getattr(plan_input, name), name, (plants, n), 0.0, POWER_LIMIT_KW)
+    groups = len(plan_input.shedding)
+    _array(plan_input.sheddable_kw, "sheddable_kw", (groups, n), 0.0, POWER_LIMIT_KW)
+    _array(plan_input.buy_price, "buy_price", (n,), -PRICE_LIMIT, PRICE_LIMIT)
+    _array(plan_input.sell_price, "sell_price", (n,), -PRICE_LIMIT, PRICE_LIMIT)
+    _array(plan_input.end_value_per_kwh, "end_value_per_kwh", (), -PRICE_LIMIT, PRICE_LIMIT)
+    _array(plan_input.reserve_kw, "reserve_kw", (n,), 0.0, POWER_LIMIT_KW)
+    _booleans(plan_input.grid_available, "grid_available", (n,))
+    _check_state(plan_input)
+    _check_facts(plan_input)
+    _check_cuts(plan_input)
+
+
+def _check_state(plan_input: PlanInput) -> None:
+    batteries = len(plan_input.battery)
+    stored = _array(
+        plan_input.battery_energy_kwh, "battery_energy_kwh", (batteries,), 0.0, ENERGY_LIMIT_KWH
+    )
+    ends = plan_input.end_energy_min_kwh
+    least = (
+        np.zeros(batteries)
+        if ends is None
+        else _array(ends, "end_energy_min_kwh", (batteries,), 0.0, ENERGY_LIMIT_KWH)
+    )
+    for i, battery in enumerate(plan_input.battery):
+        low, high = battery.min_energy_kwh, battery.energy_kwh
+        if not low <= stored[i] <= high:
+            raise BadInputError(
+                f"battery_energy_kwh of {battery.id} is {stored[i]}, must be within {low} to {high}"
+            )
+        if least[i] > high:
+            raise BadInputError(
+                f"end_energy_min_kwh of {battery.id} is {least[i]}, must be at most {high}"
+            )
+    gensets = len(plan_input.genset)
+    _booleans(plan_input.genset_on, "genset_on", (gensets,))
+    name = "genset_intervals_in_state"
+    steps = _array(plan_input.genset_intervals_in_state, name, (gensets,), 0.0, 1e9)
+    if (steps != np.round(steps)).any():
+        raise BadInputError(f"{name} is {steps.tolist()}, must be whole steps")
+
+
+def _check_facts(plan_input: PlanInput) -> None:
+    """Refuse facts of the site that no limit of a dataclass holds (NaN passes none)."""
+    seen: set[str] = set()
+    for asset in (*plan_input.assets, plan_input.grid):
+        if asset.id in seen:
+            raise BadInputError(f"asset {asset.id} stands twice")
+        seen.add(asset.id)
+    for battery in plan_input.battery:
+        price = battery.wear / 1e6
+        require_finite(price, name=f"{battery.id} wear", low=0.0, high=PRICE_LIMIT)
+    for genset in plan_input.genset:
+        for name, value, scale in (
+            ("fuel", genset.fuel, 1e6),
+            ("no_load_per_hour", genset.no_load_per_hour, 1e9),
+            ("start", genset.start, 1e9),
+        ):
+            require_finite(value / scale, name=f"{genset.id} {name}", low=0.0, high=1e6)
+    for group in plan_input.shedding:
+        penalty = group.penalty / 1e6
+        require_finite(penalty, name=f"{group.id} penalty", low=0.0, high=PRICE_LIMIT)
+
+
+def _check_cuts(plan_input: PlanInput) -> None:
+    known = {*plan_input.asset_ids, plan_input.grid.id}
+    for number, cut in enumerate(plan_input.cuts):
+        name = f"cuts[{number}] {cut.name!r}"
+        _whole(cut.step, f"{name} step", 0, plan_input.n - 1)
+        _array(cut.limit_kw, f"{name} limit_kw", (), -1e9, 1e9)
+        for asset, coefficient in cut.coefficient.items():
+            if asset not in known:
+                raise BadInputError(f"{name} names {asset!r}, which is no asset of the plan")
+            _array(coefficient, f"{name} coefficient of {asset}", (), -1e9, 1e9)
+        if not any(cut.coefficient.values()):
+            raise BadInputError(f"{name} has no coefficient other than 0")
+
+
+def check_plan(plan_input: PlanInput, plan: Plan) -> list[str]:
+    """Return every rule that the schedule breaks, recomputed from the input; none when sound."""
+    return [message for part in _RULES for message in part(plan_input, plan)]
+
+
+def _column(plan_input: PlanInput, plan: Plan, kind: str, name: str) -> Floats:
+    values: Floats = plan.schedule[name].values[plan_input.rows(kind)]
+    return values
+
+
+def _worst(
+    plan_input: PlanInput, subject: str, what: str, excess: Floats, unit: str, tolerance: float
+) -> Iterator[str]:
+    """Yield one message when `excess` (step,) is above `tolerance`, at its worst step."""
+    if excess.size and float(excess.max()) > tolerance:
+        t = int(excess.argmax())
+        yield f"{subject} {plan_input.label(t)} {what} by {excess[t]:.6g} {unit}"
+
+
+def _shape(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
+    ids = tuple(str(asset) for asset in plan.schedule["asset"].values)
+    if ids != plan_input.asset_ids:
+        yield f"schedule has assets {ids}, must be {plan_input.asset_ids}"
+    if plan.schedule.sizes["interval"] != plan_input.n:
+        yield f"schedule has {plan.schedule.sizes['interval']} steps, must be {plan_input.n}"
+    if (plan.start_s, plan.interval_s) != (plan_input.start_s, plan_input.interval_s):
+        yield f"schedule starts at {plan.start_s}, must be {plan_input.start_s}"
+
+
+def _finite(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
+    for name in (*ASSET_COLUMNS, *COMMUNITY_COLUMNS):
+        values = plan.schedule[name].values
+        if name == "limit_kw":
+            values = values[~np.isnan(values)]
+        if not np.isfinite(values).all():
+            yield f"{name} has a value that is not finite"
+        elif (values < -TOLERANCE_KW).any():
+            yield f"{name} is {values.min():.6g} kW, must not be negative"
+    if not np.isfinite(_column(plan_input, plan, "battery", "energy_kwh")).all():
+        yield "energy_kwh of a battery is not finite"
+
+
+def _limits(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
+    def at_most(asset: str, name: str, values: Floats, limit: Floats | float) -> Iterator[str]:
+        excess = np.asarray(values - limit)
+        yield from _worst(
+            plan_input, asset, f"{name} is above its limit", excess, "kW", TOLERANCE_KW
+        )
+
+    for name in ("charge_kw", "discharge_kw"):
+        for battery, row in zip(
+            plan_input.battery, _column(plan_input, plan, "battery", name), strict=True
+        ):
+            yield from at_most(battery.id, name, row, battery.power_kw)
+    for kind, available in (
+        ("solar", plan_input.solar_available_kw),
+        ("wind", plan_input.wind_available_kw),
+    ):
+        produced = _column(plan_input, plan, kind, "produce_kw")
+        withheld = _column(plan_input, plan, kind, "curtail_kw")
+        for i, plant in enumerate(getattr(plan_input, kind)):
+            yield from at_most(plant.id, "produce_kw", produced[i], available[i])
+            off = np.abs(produced[i] + withheld[i] - available[i])
+            yield from at_most(plant.id, "produce_kw + curtail_kw against available", off, 0.0)
+    shed = _column(plan_input, plan, "shedding", "shed_kw")
+    for i, group in enumerate(plan_input.shedding):
+        yield from at_most(group.id, "shed_kw", shed[i], plan_input.sheddable_kw[i])
+    open_ = plan_input.grid_available.astype(np.float64)
+    grid = plan_input.grid
+    bought, sold = plan.schedule["import_kw"].values, plan.schedule["export_kw"].values
+    yield from at_most(grid.id, "import_kw", bought, grid.import_limit_kw * open_)
+    yield from at_most(grid.id, "export_kw", sold, grid.export_limit_kw * open_)
+
+
+def _injected(s: xr.Dataset) -> Floats:
+    """Return what each asset gives less what it takes, shape (asset, step), kW."""
+    net: Floats = (
+        s["discharge_kw"].values
+        - s["charge_kw"].values
+        + s["produce_kw"].values
+        + s["shed_kw"].values
+    )
+    return net
+
+
+def _balance(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
+    s = plan.schedule
+    supply = _injected(s).sum(axis=0) + s["import_kw"].values - s["export_kw"].values
+    off = np.abs(supply - plan_input.demand_kw)
+    yield from _worst(plan_input, "balance", "does not close", off, "kW", TOLERANCE_KW)
+    yield from _worst(
+        plan_input, "load", "is not served", s["unserved_kw"].values, "kW", TOLERANCE_KW
+    )
+
+
+def _stores(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
+    charge, discharge, energy = (
+        _column(plan_input, plan, "battery", name)
+        for name in ("charge_kw", "discharge_kw", "energy_kwh")
+    )
+    for i, battery in enumerate(plan_input.battery):
+        gained = charge[i] * battery.charge_efficiency - discharge[i] / battery.discharge_efficiency
+        expected = plan_input.battery_energy_kwh[i] + plan_input.hours * np.cumsum(gained)
+        for what, excess in (
+            ("energy_kwh does not follow from its flows", np.abs(energy[i] - expected)),
+            ("energy_kwh is above its capacity", energy[i] - battery.energy_kwh),
+            ("energy_kwh is below its least", battery.min_energy_kwh - energy[i]),
+        ):
+            yield from _worst(plan_input, battery.id, what, excess, "kWh", TOLERANCE_KWH)
+        if plan_input.end_energy_min_kwh is not None:
+            short = float(plan_input.end_energy_min_kwh[i] - energy[i, -1])
+            if short > TOLERANCE_KWH:
+                yield f"{battery.id} ends {short:.6g} kWh below its target"
+
+
+def _gensets(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
+    running = plan.schedule["on"].values[plan_input.rows("genset")]
+    output = _column(plan_input, plan, "genset", "produce_kw")
+    for i, genset in enumerate(plan_input.genset):
+        on = running[i].astype(np.float64)
+        for what, excess in (
+            ("produce_kw is above its rating", output[i] - genset.power_kw * on),
+            ("produce_kw is below its least load", genset.min_power_kw * on - output[i]),
+        ):
+            yield from _worst(plan_input, genset.id, what, excess, "kW", TOLERANCE_KW)
+        state = bool(plan_input.genset_on[i])
+        held = int(plan_input.genset_intervals_in_state[i])
+        for t, now in enumerate(running[i]):
+            if bool(now) == state:
+                held += 1
+                continue
+            least = genset.min_up_intervals if state else genset.min_down_intervals
+            if held < least:
+                verb = "stops" if state else "starts"
+                yield f"{genset.id} {plan_input.label(t)} {verb} after {held} of {least} steps"
+            state, held = bool(now), 1
+
+
+def _either(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
+    s = plan.schedule
+    both = np.minimum(s["charge_kw"].values, s["discharge_kw"].values)
+    for asset, row in zip(plan_input.asset_ids, both, strict=True):
+        yield from _worst(
+            plan_input, asset, "charges and discharges at once", row, "kW", TOLERANCE_KW
+        )
+    both = np.minimum(s["import_kw"].values, s["export_kw"].values)
+    yield from _worst(
+        plan_input, plan_input.grid.id, "imports and exports at once", both, "kW", TOLERANCE_KW
+    )
+
+
+def cut_excess(plan_input: PlanInput, schedule: xr.Dataset) -> Floats:
+    """Return by how many kW of its strongest asset each cut is broken (negative: room)."""
+    net = dict(zip(plan_input.asset_ids, _injected(schedule), strict=True))
+    s = schedule
+    net[plan_input.grid.id] = s["import_kw"].values - s["export_kw"].values
+    excess = np.empty(len(plan_input.cuts))
+    for i, cut in enumerate(plan_input.cuts):
+        total = math.fsum(c * float(net[asset][cut.step]) for asset, c in cut.coefficient.items())
+        excess[i] = (total - cut.limit_kw) / max(abs(c) for c in cut.coefficient.values())
+    return excess
+
+
+def _cuts_hold(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
+    for cut, excess in zip(plan_input.cuts, cut_excess(plan_input, plan.schedule), strict=True):
+        if excess > TOLERANCE_KW:
+            yield f"cut {cut.name} {plan_input.label(cut.step)} is broken by {excess:.6g} kW"
+
+
+def _reserve(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
+    """Yield where the headroom missing while islanded is more than the plan says."""
+    stated = plan.schedule["reserve_short_kw"].values
+    missing = reserve_short(plan_input, plan.schedule)
+    yield from _worst(
+        plan_input, "reserve", "is shorter than stated", missing - stated, "kW", TOLERANCE_KW
+    )
+
+
+def reserve_short(plan_input: PlanInput, schedule: xr.Dataset) -> Floats:
+    """Return the headroom missing in each islanded step, the worse of both directions, kW."""
+    h = plan_input.hours
+    up, down = np.zeros(plan_input.n), np.zeros(plan_input.n)
+    stored, room = np.full((2, plan_input.n), np.inf)
+    forming = [i for i, battery in enumerate(plan_input.battery) if battery.forming]
+    if forming:
+        stored, room = np.zeros((2, plan_input.n))
+        charge, discharge, energy = (
+            schedule[name].values[plan_input.rows("battery")]
+            for name in ("charge_kw", "discharge_kw", "energy_kwh")
+        )
+        for i in forming:
+            battery = plan_input.battery[i]
+            up += battery.power_kw - discharge[i] + charge[i]
+            down += battery.power_kw - charge[i] + discharge[i]
+            stored += (energy[i] - battery.min_energy_kwh) * battery.discharge_efficiency / h
+            room += (battery.energy_kwh - energy[i]) / (battery.charge_efficiency * h)
+    else:
+        running = schedule["on"].values[plan_input.rows("genset")].astype(np.float64)
+        output = schedule["produce_kw"].values[plan_input.rows("genset")]
+        for i, genset in enumerate(plan_input.genset):
+            up += genset.power_kw * running[i] - output[i]
+            down += output[i] - genset.min_power_kw * running[i]
+    headroom = np.minimum(np.minimum(up, stored), np.minimum(down, room))
+    islanded = ~plan_input.grid_available & (plan_input.reserve_kw > 0.0)
+    missing: Floats = np.where(islanded, np.maximum(0.0, plan_input.reserve_kw - headroom), 0.0)
+    return missing
+
+
+_RULES = (
+    _shape,
+    _finite,
+    _limits,
+    _balance,
+    _stores,
+    _gensets,
+    _either,
+    _cuts_hold,
+    _reserve,
+)

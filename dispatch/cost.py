@@ -1,0 +1,91 @@
+"""What a schedule costs, by item: the one function by which all controllers are judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import xarray as xr
+
+from dispatch.plan import Floats, PlanInput, currency, per_kwh
+
+UNSERVED_PER_KWH = 1000.0
+"""Currency: load that no controller meant to drop, dearer than all that could have saved it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayCost:
+    """Cost of a schedule by item, currency; income is negative.
+
+    Attributes
+    ----------
+    grid_buy, grid_sell : float
+        Energy drawn, and energy fed in (negative at a positive price).
+    fuel, no_load, starts : float
+        Of the gensets.
+    wear : float
+        Of the batteries, by energy discharged.
+    shedding : float
+        Energy not served, at each group's penalty.
+    unserved : float
+        Load lost beyond shedding, at `UNSERVED_PER_KWH`.
+    end_energy : float
+        Deliverable energy taken out of the batteries over the day, at `end_value_per_kwh`.
+    """
+
+    grid_buy: float
+    grid_sell: float
+    fuel: float
+    no_load: float
+    starts: float
+    wear: float
+    shedding: float
+    unserved: float
+    end_energy: float
+
+    @property
+    def total(self) -> float:
+        """Sum of the items."""
+        return float(sum(getattr(self, item.name) for item in fields(self)))
+
+
+def day_cost(day: PlanInput, schedule: xr.Dataset) -> DayCost:
+    """Return what `schedule` costs at the prices of `day`.
+
+    Parameters
+    ----------
+    day : PlanInput
+        Prices, facts and the state before the first step.
+    schedule : xarray.Dataset
+        As in :class:`dispatch.plan.Plan`: planned, simulated or as metered. Of a metered day
+        are used ``import_kw export_kw unserved_kw discharge_kw produce_kw shed_kw on`` and the
+        last ``energy_kwh``.
+    """
+    h = day.hours
+
+    def of(kind: str, name: str) -> Floats:
+        rows: Floats = schedule[name].values[day.rows(kind)]
+        return rows
+
+    output, running = of("genset", "produce_kw"), of("genset", "on").astype(np.float64)
+    before = np.asarray(day.genset_on, dtype=np.float64)[:, np.newaxis]
+    started = np.clip(np.diff(running, axis=1, prepend=before), 0.0, None)
+    discharged, shed = of("battery", "discharge_kw"), of("shedding", "shed_kw")
+    taken = day.battery_energy_kwh - of("battery", "energy_kwh")[:, -1]
+    deliverable = np.array([battery.discharge_efficiency for battery in day.battery])
+    return DayCost(
+        grid_buy=h * float(day.buy_price @ schedule["import_kw"].values),
+        grid_sell=-h * float(day.sell_price @ schedule["export_kw"].values),
+        fuel=h * sum(per_kwh(g.fuel) * float(output[i].sum()) for i, g in enumerate(day.genset)),
+        no_load=h
+        * sum(
+            currency(g.no_load_per_hour) * float(running[i].sum()) for i, g in enumerate(day.genset)
+        ),
+        starts=sum(currency(g.start) * float(started[i].sum()) for i, g in enumerate(day.genset)),
+        wear=h
+        * sum(per_kwh(b.wear) * float(discharged[i].sum()) for i, b in enumerate(day.battery)),
+        shedding=h
+        * sum(per_kwh(s.penalty) * float(shed[i].sum()) for i, s in enumerate(day.shedding)),
+        unserved=h * UNSERVED_PER_KWH * float(schedule["unserved_kw"].values.sum()),
+        end_energy=day.end_value_per_kwh * float(deliverable @ taken),
+    )

@@ -1,0 +1,290 @@
+"""Why a plan does what it does, as codes with parameters, and in English.
+
+The prices compared are the plan's own: the marginal price of a kWh now, and the worth of a
+stored kWh, both duals of the plan with its on/off decisions held. The console translates
+`code` and `params`; :data:`TEXT` is the English and the list of all codes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from dispatch.assets.genset import forced_steps
+from dispatch.plan import Floats, PlanInput, Reason, Value, currency, per_kwh
+from grid.site import Battery, Genset, Shedding, Solar, Wind
+
+SMALL = 1e-4
+"""kW, kWh or currency per kWh below which something counts as nothing in words."""
+
+TEXT = {
+    "charge.cheap_now": "charges {power_kw:.1f} kW: energy costs {price_now:.4f} per kWh now and "
+    "is worth {value_later:.4f} later",
+    "charge.surplus": "charges {power_kw:.1f} kW of local surplus, worth {price_now:.4f} per kWh "
+    "now and {value_later:.4f} later",
+    "charge.before_outage": "charges {power_kw:.1f} kW for the outage at {outage_at}",
+    "charge.islanded": "charges {power_kw:.1f} kW of what else is produced while islanded",
+    "discharge.dear_now": "discharges {power_kw:.1f} kW: energy costs {price_now:.4f} per kWh now, "
+    "keeping it is worth {value_later:.4f}",
+    "discharge.islanded": "discharges {power_kw:.1f} kW: it carries the load while islanded",
+    "discharge.import_limit": "discharges {power_kw:.1f} kW: import is at its limit of "
+    "{limit_kw:.1f} kW",
+    "idle.full": "idle: full at {energy_kwh:.1f} kWh",
+    "idle.empty": "idle: at its least of {energy_kwh:.1f} kWh",
+    "idle.spread": "idle: at {price_now:.4f} per kWh now, charging would earn {charge_worth:.4f} "
+    "and keeping is worth {keep_worth:.4f}, losses and wear counted",
+    "idle.before_outage": "idle: keeps {energy_kwh:.1f} kWh for the outage at {outage_at}",
+    "idle.reserve": "idle: keeps {reserve_kw:.1f} kW of reserve while islanded",
+    "idle.voltage": "idle: {cut} allows no more",
+    "produce.all": "gives all of {power_kw:.1f} kW",
+    "produce.none": "has nothing to give",
+    "curtail.voltage": "withholds {curtail_kw:.1f} kW: {cut}",
+    "curtail.islanded": "withholds {curtail_kw:.1f} kW: no use for it while islanded",
+    "curtail.negative_price": "withholds {curtail_kw:.1f} kW: feeding in pays {price_now:.4f} "
+    "per kWh",
+    "curtail.export_limit": "withholds {curtail_kw:.1f} kW: export is at its limit of "
+    "{limit_kw:.1f} kW",
+    "curtail.surplus": "withholds {curtail_kw:.1f} kW that nothing can use",
+    "genset.min_up": "runs: {steps} more steps of its minimum up time",
+    "genset.min_down": "stands: {steps} more steps of its minimum down time",
+    "genset.islanded": "runs at {power_kw:.1f} kW while islanded",
+    "genset.cheaper": "runs at {power_kw:.1f} kW: its energy costs {cost:.4f} per kWh, the "
+    "community's {price_now:.4f}",
+    "genset.dear": "stands: its energy would cost {cost:.4f} per kWh, the community's costs "
+    "{price_now:.4f}",
+    "serve.all": "served in full",
+    "shed.voltage": "sheds {power_kw:.1f} kW: {cut}",
+    "shed.islanded": "sheds {power_kw:.1f} kW: nothing else can serve it while islanded",
+    "shed.import_limit": "sheds {power_kw:.1f} kW: import is at its limit of {limit_kw:.1f} kW",
+    "shed.short": "sheds {power_kw:.1f} kW: serving it would cost {price_now:.4f} per kWh",
+    "grid.outage": "not available",
+    "grid.import": "imports {power_kw:.1f} kW at {price_now:.4f} per kWh",
+    "grid.import_limit": "imports {power_kw:.1f} kW, its limit",
+    "grid.export": "exports {power_kw:.1f} kW at {price_now:.4f} per kWh",
+    "grid.export_limit": "exports {power_kw:.1f} kW, its limit",
+    "grid.none": "nothing flows",
+    "reserve.short": "reserve is short by {short_kw:.1f} kW from {at} on, of {reserve_kw:.1f} kW",
+    "fallback.last_good": "follows the plan of {planned_at}: {why}",
+    "fallback.safe": "follows the safe rule: {why}",
+    "infeasible.supply": "from {at} to {until} supply is short by up to {short_kw:.1f} kW "
+    "({where}): load that must be served exceeds all sources",
+    "infeasible.surplus": "from {at} to {until} there is {short_kw:.1f} kW too much ({where}): "
+    "what must run has no outlet",
+    "infeasible.cut": "at {at} {cut} cannot be kept: {short_kw:.1f} kW too much",
+    "infeasible.end_energy": "{battery} ends {short_kwh:.1f} kWh below the energy it must hold "
+    "at {at}",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Duals:
+    """Shadow prices of a plan, currency: `price` per kWh in each step; `stored` per kWh in each
+    battery after the first step; `cut` per kW of each cut's scaled limit, >= 0."""
+
+    price: Floats
+    stored: Floats
+    cut: Floats
+
+
+def reason(subject: str, code: str, **params: Value) -> Reason:
+    """Return the reason `code` with its English text."""
+    return Reason(subject, code, params, f"{subject}: {TEXT[code].format(**params)}")
+
+
+def bus_of(cut_name: str) -> str:
+    """Return the bus that a cut's name speaks of, or ``""``."""
+    found = re.search(r"\bbus (\S+)", cut_name)
+    return found[1] if found else ""
+
+
+class _First:
+    """The first step of a plan, as the explanations see it."""
+
+    def __init__(self, plan_input: PlanInput, schedule: xr.Dataset, duals: Duals) -> None:
+        self.input = plan_input
+        self.duals = duals
+        self.price = float(duals.price[0])
+        self.islanded = not bool(plan_input.grid_available[0])
+        self.row = {asset: i for i, asset in enumerate(plan_input.asset_ids)}
+        self.columns = {
+            name: schedule[name].values[..., 0]
+            for name in schedule.data_vars
+            if "interval" in schedule[name].dims
+        }
+        dark = np.flatnonzero(~plan_input.grid_available)
+        self.outage_at = plan_input.label(int(dark[0])) if dark.size and not self.islanded else ""
+
+    def of(self, asset: str, name: str) -> float:
+        return float(self.columns[name][self.row[asset]])
+
+    def community(self, name: str) -> float:
+        return float(self.columns[name])
+
+    def binding(self, asset: str) -> dict[str, Value]:
+        """Return the binding cut of the first step that weighs most on `asset`."""
+        best, found = 0.0, ""
+        for cut, dual in zip(self.input.cuts, self.duals.cut, strict=True):
+            weight = abs(cut.coefficient.get(asset, 0.0)) * float(dual)
+            if cut.step == 0 and weight > best:
+                best, found = weight, cut.name
+        return {"cut": found, "bus": bus_of(found)} if found else {}
+
+    @property
+    def import_full(self) -> bool:
+        return (
+            not self.islanded
+            and self.community("import_kw") > self.input.grid.import_limit_kw - SMALL
+        )
+
+    @property
+    def export_full(self) -> bool:
+        return (
+            not self.islanded
+            and self.community("export_kw") > self.input.grid.export_limit_kw - SMALL
+        )
+
+
+def explain(plan_input: PlanInput, schedule: xr.Dataset, duals: Duals) -> tuple[Reason, ...]:
+    """Return a reason for each asset's first step, for the grid's, and for the plan.
+
+    Parameters
+    ----------
+    plan_input : PlanInput
+    schedule : xarray.Dataset
+        As in :class:`dispatch.plan.Plan`.
+    duals : Duals
+    """
+    first = _First(plan_input, schedule, duals)
+    reasons = [
+        *(_battery(first, asset, i) for i, asset in enumerate(plan_input.battery)),
+        *(_limited(first, asset) for asset in plan_input.solar),
+        *(_limited(first, asset) for asset in plan_input.wind),
+        *(_genset(first, asset, i) for i, asset in enumerate(plan_input.genset)),
+        *(_shedding(first, asset) for asset in plan_input.shedding),
+        _grid(first),
+    ]
+    short = schedule["reserve_short_kw"].values
+    if float(short.max()) > SMALL:
+        t = int(np.flatnonzero(short > SMALL)[0])
+        reasons.append(
+            reason(
+                "plan",
+                "reserve.short",
+                short_kw=float(short.max()),
+                at=plan_input.label(t),
+                reserve_kw=float(plan_input.reserve_kw[t]),
+            )
+        )
+    return tuple(reasons)
+
+
+def _battery(first: _First, battery: Battery, row: int) -> Reason:
+    b, price = battery.id, first.price
+    stored = float(first.duals.stored[row])
+    earns = battery.charge_efficiency * stored
+    keeps = stored / battery.discharge_efficiency + per_kwh(battery.wear)
+    charge, discharge = first.of(b, "charge_kw"), first.of(b, "discharge_kw")
+    energy = first.of(b, "energy_kwh")
+    dearest = float(first.input.buy_price[first.input.grid_available].max(initial=0.0))
+    for_outage = bool(first.outage_at) and stored * battery.discharge_efficiency > dearest + SMALL
+    if charge > SMALL:
+        if first.islanded:
+            return reason(b, "charge.islanded", power_kw=charge)
+        if for_outage:
+            return reason(b, "charge.before_outage", power_kw=charge, outage_at=first.outage_at)
+        withheld = float(first.columns["curtail_kw"].sum())
+        surplus = first.community("export_kw") > SMALL or withheld > SMALL
+        code = "charge.surplus" if surplus else "charge.cheap_now"
+        return reason(b, code, power_kw=charge, price_now=price, value_later=earns)
+    if discharge > SMALL:
+        if first.islanded:
+            return reason(b, "discharge.islanded", power_kw=discharge)
+        if first.import_full:
+            limit = first.input.grid.import_limit_kw
+            return reason(b, "discharge.import_limit", power_kw=discharge, limit_kw=limit)
+        return reason(
+            b, "discharge.dear_now", power_kw=discharge, price_now=price, value_later=keeps
+        )
+    if cut := first.binding(b):
+        return reason(b, "idle.voltage", **cut)
+    if energy > battery.energy_kwh - SMALL and price < earns:
+        return reason(b, "idle.full", energy_kwh=energy)
+    if energy < battery.min_energy_kwh + SMALL and price > keeps:
+        return reason(b, "idle.empty", energy_kwh=energy)
+    if first.islanded and battery.forming and first.input.reserve_kw[0] > 0.0:
+        return reason(b, "idle.reserve", reserve_kw=float(first.input.reserve_kw[0]))
+    if for_outage:
+        return reason(b, "idle.before_outage", energy_kwh=energy, outage_at=first.outage_at)
+    return reason(b, "idle.spread", price_now=price, charge_worth=earns, keep_worth=keeps)
+
+
+def _limited(first: _First, plant: Solar | Wind) -> Reason:
+    p = plant.id
+    given, withheld = first.of(p, "produce_kw"), first.of(p, "curtail_kw")
+    if withheld <= SMALL:
+        if given <= SMALL:
+            return reason(p, "produce.none")
+        return reason(p, "produce.all", power_kw=given)
+    if cut := first.binding(p):
+        return reason(p, "curtail.voltage", curtail_kw=withheld, **cut)
+    if first.islanded:
+        return reason(p, "curtail.islanded", curtail_kw=withheld)
+    sells = float(first.input.sell_price[0])
+    if sells < 0.0:
+        return reason(p, "curtail.negative_price", curtail_kw=withheld, price_now=sells)
+    if first.export_full:
+        limit = first.input.grid.export_limit_kw
+        return reason(p, "curtail.export_limit", curtail_kw=withheld, limit_kw=limit)
+    return reason(p, "curtail.surplus", curtail_kw=withheld)
+
+
+def _genset(first: _First, genset: Genset, row: int) -> Reason:
+    g = genset.id
+    running = bool(first.columns["on"][first.row[g]])
+    steps = forced_steps(first.input, row)
+    output = first.of(g, "produce_kw")
+    at_kw = output if running and output > SMALL else genset.power_kw
+    cost = per_kwh(genset.fuel) + currency(genset.no_load_per_hour) / at_kw
+    if steps:
+        return reason(g, "genset.min_up" if running else "genset.min_down", steps=steps)
+    if not running:
+        return reason(g, "genset.dear", cost=cost, price_now=first.price)
+    if first.islanded:
+        return reason(g, "genset.islanded", power_kw=output)
+    return reason(g, "genset.cheaper", power_kw=output, cost=cost, price_now=first.price)
+
+
+def _shedding(first: _First, group: Shedding) -> Reason:
+    s = group.id
+    shed = first.of(s, "shed_kw")
+    if shed <= SMALL:
+        return reason(s, "serve.all")
+    if cut := first.binding(s):
+        return reason(s, "shed.voltage", power_kw=shed, **cut)
+    if first.islanded:
+        return reason(s, "shed.islanded", power_kw=shed)
+    if first.import_full:
+        limit = first.input.grid.import_limit_kw
+        return reason(s, "shed.import_limit", power_kw=shed, limit_kw=limit)
+    return reason(s, "shed.short", power_kw=shed, price_now=first.price)
+
+
+def _grid(first: _First) -> Reason:
+    g = first.input.grid.id
+    if first.islanded:
+        return reason(g, "grid.outage")
+    drawn, fed = first.community("import_kw"), first.community("export_kw")
+    if drawn > SMALL:
+        if first.import_full:
+            return reason(g, "grid.import_limit", power_kw=drawn)
+        price = float(first.input.buy_price[0])
+        return reason(g, "grid.import", power_kw=drawn, price_now=price)
+    if fed > SMALL:
+        if first.export_full:
+            return reason(g, "grid.export_limit", power_kw=fed)
+        price = float(first.input.sell_price[0])
+        return reason(g, "grid.export", power_kw=fed, price_now=price)
+    return reason(g, "grid.none")

@@ -1,0 +1,218 @@
+"""Plan: build the model, solve it, check the answer, and say why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from dispatch import highs
+from dispatch.assets.terms import Pairs
+from dispatch.check import check_input, check_plan, cut_excess, reserve_short
+from dispatch.cost import day_cost
+from dispatch.explain import SMALL, Duals, bus_of, explain, reason
+from dispatch.model import build
+from dispatch.plan import (
+    NEW_PLAN,
+    Floats,
+    InfeasiblePlan,
+    Plan,
+    PlanInput,
+    Reason,
+    empty_schedule,
+)
+from grid.errors import SolverError
+
+BOTH_KW = 1e-6
+"""Power in both directions at once from which an either-or is added."""
+
+EITHER_ROUNDS = 6
+"""Rounds of adding either-ors where they are broken, before they are added everywhere."""
+
+DIGITS = 9
+"""Decimals kept of each flow, so that rounding of the last bit is not a change of plan."""
+
+
+def solve(plan_input: PlanInput, *, gap: float = 1e-3, nodes: int = 2000) -> Plan:
+    """Return the cheapest schedule within `gap`.
+
+    Stores are first allowed to run both ways at once, which only a negative price makes
+    attractive; where the answer does so, a binary forbids it and the plan is solved again.
+
+    Parameters
+    ----------
+    plan_input : PlanInput
+    gap : float
+        Relative distance to the proven optimum at which to stop.
+    nodes : int
+        Branch-and-bound nodes after which to stop with the best found.
+
+    Raises
+    ------
+    BadInputError
+        Before any model is built, naming the field, position, value and limit.
+    InfeasiblePlan
+        Naming which rule cannot be kept, when, and by how many kW.
+    SolverError
+        When HiGHS fails, or its answer breaks a rule of :func:`dispatch.check.check_plan`.
+    """
+    check_input(plan_input)
+    pairs: Pairs = frozenset()
+    rounds = 0
+    while True:
+        model = build(plan_input, pairs)
+        answer = highs.optimise(highs.compiled(model), gap=gap, nodes=nodes)
+        if answer.status == "infeasible":
+            raise InfeasiblePlan(diagnose(plan_input, pairs, nodes=nodes))
+        schedule = _schedule(plan_input, model, answer)
+        broken = _both(plan_input, schedule) - pairs
+        if not broken:
+            break
+        rounds += 1
+        if rounds > EITHER_ROUNDS:
+            broken = frozenset((a, t) for a, _ in broken for t in range(plan_input.n))
+        pairs |= broken
+    return _plan(plan_input, model, answer, schedule)
+
+
+def _plan(plan_input: PlanInput, model: Any, answer: highs.Answer, schedule: xr.Dataset) -> Plan:
+    duals = _duals(plan_input, model, answer)
+    schedule["marginal_price"].values[:] = np.round(duals.price, DIGITS)
+    tight = np.abs(cut_excess(plan_input, schedule)) < SMALL
+    plan = Plan(
+        status=answer.status,
+        source=NEW_PLAN,
+        start_s=plan_input.start_s,
+        interval_s=plan_input.interval_s,
+        objective=day_cost(plan_input, schedule).total,
+        gap=answer.gap,
+        schedule=schedule,
+        reasons=explain(plan_input, schedule, duals),
+        binding_cuts=tuple(
+            (cut.step, cut.name)
+            for cut, is_tight in zip(plan_input.cuts, tight, strict=True)
+            if is_tight
+        ),
+    )
+    violations = check_plan(plan_input, plan)
+    if violations:
+        raise SolverError("HiGHS called a broken plan optimal: " + "; ".join(violations))
+    return plan
+
+
+def _schedule(plan_input: PlanInput, model: Any, answer: highs.Answer) -> xr.Dataset:
+    n = plan_input.n
+    schedule = empty_schedule(plan_input)
+
+    def put(name: str, kind: str, variable: Any, high: Floats | float = np.inf) -> None:
+        flows = answer.values(variable).reshape(-1, n)
+        rows = plan_input.rows(kind)
+        # HiGHS may leave a flow 1e-7 outside its bounds; adding 0 turns -0.0 into 0.0
+        schedule[name].values[rows] = np.round(np.clip(flows, 0.0, high), DIGITS) + 0.0
+
+    rating = np.array([[battery.power_kw] for battery in plan_input.battery]).reshape(-1, 1)
+    put("charge_kw", "battery", model.charge, rating)
+    put("discharge_kw", "battery", model.discharge, rating)
+    put("energy_kwh", "battery", model.energy)
+    put("produce_kw", "genset", model.output)
+    put("shed_kw", "shedding", model.shed, plan_input.sheddable_kw)
+    for kind, variable, available in (
+        ("solar", model.solar, plan_input.solar_available_kw),
+        ("wind", model.wind, plan_input.wind_available_kw),
+    ):
+        rows = plan_input.rows(kind)
+        put("produce_kw", kind, variable, available)
+        produced = schedule["produce_kw"].values[rows]
+        withheld = np.round(available - produced, DIGITS)
+        schedule["curtail_kw"].values[rows] = np.where(withheld > BOTH_KW, withheld, 0.0)
+        schedule["limit_kw"].values[rows] = np.where(withheld > BOTH_KW, produced, np.nan)
+    shed = plan_input.rows("shedding")
+    withheld = schedule["shed_kw"].values[shed]
+    served = plan_input.sheddable_kw - withheld
+    schedule["limit_kw"].values[shed] = np.where(withheld > BOTH_KW, served, np.nan)
+    schedule["on"].values[plan_input.rows("genset")] = (
+        np.round(answer.values(model.on)).reshape(-1, n) == 1.0
+    )
+    for name in ("import_kw", "export_kw"):
+        flows = answer.values(getattr(model, name))
+        schedule[name].values[:] = np.round(np.clip(flows, 0.0, None), DIGITS) + 0.0
+    schedule["reserve_short_kw"].values[:] = np.round(reserve_short(plan_input, schedule), DIGITS)
+    return schedule
+
+
+def _both(plan_input: PlanInput, schedule: xr.Dataset) -> Pairs:
+    """Return the (asset, step) at which power flows both ways at once."""
+    both = np.minimum(schedule["charge_kw"].values, schedule["discharge_kw"].values) > BOTH_KW
+    grid = np.minimum(schedule["import_kw"].values, schedule["export_kw"].values) > BOTH_KW
+    ids = plan_input.asset_ids
+    return frozenset(
+        [(ids[a], int(t)) for a, t in np.argwhere(both)]
+        + [(plan_input.grid.id, int(t)) for t in np.flatnonzero(grid)]
+    )
+
+
+def _duals(plan_input: PlanInput, model: Any, answer: highs.Answer) -> Duals:
+    h = plan_input.hours
+    price = np.array([answer.dual(row) for row in model.balance.values()]) / h
+    stored = np.array([-answer.dual(model.dynamics[b.id, 0]) for b in plan_input.battery])
+    rows = model.cut.values() if plan_input.cuts else ()
+    cut = np.array([max(0.0, -answer.dual(row)) for row in rows])
+    return Duals(price, stored, cut)
+
+
+def diagnose(
+    plan_input: PlanInput, pairs: Pairs = frozenset(), *, nodes: int = 2000
+) -> tuple[Reason, ...]:
+    """Return what keeps a checked input from having a schedule, in operator's words.
+
+    The rules that can give way do so by as little as possible in sum; what they give is what
+    is missing.
+    """
+    model = build(plan_input, pairs, elastic=True)
+    answer = highs.optimise(highs.compiled(model), gap=1e-6, nodes=nodes)
+    if answer.status == "infeasible":
+        return ()
+    reasons = [
+        *_spans(plan_input, answer.values(model.short), "infeasible.supply"),
+        *_spans(plan_input, answer.values(model.surplus), "infeasible.surplus"),
+    ]
+    for cut, over in zip(plan_input.cuts, answer.values(model.over), strict=True):
+        if over > SMALL:
+            params = {"cut": cut.name, "bus": bus_of(cut.name), "at": plan_input.label(cut.step)}
+            reasons.append(reason("plan", "infeasible.cut", short_kw=float(over), **params))
+    at = plan_input.label(plan_input.n)
+    for battery, short in zip(plan_input.battery, answer.values(model.end_short), strict=True):
+        if short > SMALL:
+            missing = float(short) * plan_input.hours
+            reasons.append(
+                reason(
+                    "plan",
+                    "infeasible.end_energy",
+                    battery=battery.id,
+                    short_kwh=missing,
+                    at=at,
+                )
+            )
+    return tuple(reasons)
+
+
+def _spans(plan_input: PlanInput, short_kw: Floats, code: str) -> list[Reason]:
+    """Return one reason per run of steps in which `short_kw` is above nothing."""
+    edges = np.diff(np.concatenate([[False], short_kw > SMALL, [False]]).astype(np.int8))
+    reasons = []
+    for start, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+        connected = bool(plan_input.grid_available[start:end].any())
+        grid = plan_input.grid
+        limit = grid.import_limit_kw if code == "infeasible.supply" else grid.export_limit_kw
+        reasons.append(
+            reason(
+                "plan",
+                code,
+                at=plan_input.label(int(start)),
+                until=plan_input.label(int(end)),
+                short_kw=float(short_kw[start:end].max()),
+                where=f"grid limit {limit:g} kW" if connected else "islanded",
+            )
+        )
+    return reasons
