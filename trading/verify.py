@@ -330,22 +330,24 @@ class Policy:
     quorum: str = ""
     logs: list[Key] = field(default_factory=list)
 
-    def met(self, name: str, signed: set[str]) -> bool:
-        """Whether a witness or a group has witnessed."""
-        if name == "none":
-            return True
-        if name in self.witnesses:
-            return name in signed
-        threshold, members = self.groups[name]
-        return sum(self.met(member, signed) for member in members) >= threshold
+    def met(self, signed: set[str]) -> bool:
+        """Whether the witnesses that signed make up the quorum."""
+        reached = {"none", *signed}
+        # a group names only what stands above it, so one pass in order is enough
+        for name, (threshold, members) in self.groups.items():
+            if sum(member in reached for member in members) >= threshold:
+                reached.add(name)
+        return self.quorum in reached
 
 
 def parse_policy(text: str) -> Policy:
     """Return the policy of a C2SP tlog-policy file."""
+    if any(character < " " and character not in "\t\n" for character in text):
+        raise UsageError("the policy has control characters")
     policy = Policy()
     used: set[str] = set()
     for number, line in enumerate(text.split("\n"), 1):
-        words = line.split()
+        words = [word for word in re.split(r"[ \t]+", line) if word]
         if words and not words[0].startswith("#"):
             try:
                 _policy_line(policy, words, used)
@@ -500,7 +502,7 @@ def strict(data: bytes, limit: int) -> Any:
     text = data.decode()
     if data.count(b"{") + data.count(b"[") > DEPTH_MAX:
         check_depth(text)
-    value = json.loads(text, parse_int=_integer, parse_float=_no, parse_constant=_no)
+    value = _DECODER.decode(text)
     if canonical(value, text) != text:
         raise ValueError("not in canonical form")
     return value
@@ -510,7 +512,7 @@ def canonical(value: Any, text: str) -> str:
     """Return the RFC 8785 form of a value that was parsed from `text`."""
     if not text.isascii():
         value = _ordered(value)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=text.isascii())
+    return (_ASCII_ENCODER if text.isascii() else _ENCODER).encode(value)
 
 
 def _ordered(value: Any) -> Any:
@@ -542,6 +544,11 @@ def _integer(text: str) -> int:
 
 def _no(text: str) -> NoReturn:
     raise ValueError(f"the number {text[:24]}")
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_no, parse_constant=_no)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_ASCII_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 @lru_cache(maxsize=1024)
@@ -687,17 +694,19 @@ class Entries:
 
     def _check_link(self, index: int, entry: dict[str, Any], name: str, offset: int) -> None:
         """Name the entry that does not fit: a link is broken by either of its ends."""
-        if entry["previous"] == self._previous.hex():
-            if self._broken:
-                raise self._broken
+        holds = entry["previous"] == self._previous.hex()
+        if holds and self._broken:
+            raise self._broken
+        if holds:
             return
-        about = {key: entry[key] for key in ("sequence", "kind", "interval")}
-        if index == 0 or self._broken or self._before is None:
+        if self._broken or self._before is None:
+            about = {key: entry[key] for key in ("sequence", "kind", "interval")}
+            place = self._before or (name, offset, about)
             raise NotVerified(
                 "does not carry its predecessor's hash",
-                file=self._before[0] if self._broken and self._before else name,
-                offset=self._before[1] if self._broken and self._before else offset,
-                entry=self._before[2] if self._broken and self._before else about,
+                file=place[0],
+                offset=place[1],
+                entry=place[2],
             )
         # two broken links in a row are of the entry between them: wait for the next
         before = self._before
@@ -882,7 +891,7 @@ def verify(
     """Return the report on an export, or raise NotVerified."""
     head = parse_head(read(folder, "checkpoint", NOTE_BYTES_MAX), "checkpoint", key)
     signed = cosigners(head, policy) if policy else set()
-    if policy and not policy.met(policy.quorum, signed):
+    if policy and not policy.met(signed):
         raise NotVerified(
             f"the quorum {plain(policy.quorum)} is not met: "
             f"{', '.join(map(plain, sorted(signed))) or 'no witness'} cosigned",
@@ -999,7 +1008,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     key = parse_key(options.key, 1)
     policy = None
     if options.policy is not None:
-        policy = parse_policy(given(options.policy, POLICY_BYTES_MAX).decode("latin-1"))
+        policy = parse_policy(
+            given(options.policy, POLICY_BYTES_MAX).decode("utf-8", "surrogateescape")
+        )
         if policy.logs and key not in policy.logs:
             raise UsageError("the policy does not list the log of --key")
     since = None
@@ -1043,6 +1054,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except NotVerified as verdict:
         print(json.dumps(verdict.report) if options.json else verdict.sentence())
+        return 1
+    except OSError as error:
+        fault = NotVerified(f"cannot be read: {error.strerror}", file=plain(options.dir))
+        print(json.dumps(fault.report) if options.json else fault.sentence())
         return 1
     print(json.dumps(report) if options.json else summary(report))
     return 0

@@ -30,10 +30,7 @@ def encode(value: Value) -> bytes:
         name that is no string, any other type, or nesting beyond 16.
     """
     try:
-        text = json.dumps(
-            _checked(value, 0), ensure_ascii=False, separators=(",", ":"), allow_nan=False
-        )
-        return text.encode()
+        return _ENCODER.encode(_checked(value, 0)).encode()
     except UnicodeEncodeError as error:
         raise BadInputError("a text with a lone surrogate has no canonical form") from error
 
@@ -53,7 +50,7 @@ def decode(data: bytes, *, limit: int = BYTES_MAX) -> Any:
     _check_depth(data)
     try:
         text = data.decode()
-        value = json.loads(text, parse_int=_integer, parse_float=_refuse, parse_constant=_refuse)
+        value = _DECODER.decode(text)
     except VerificationError:
         raise
     except (ValueError, RecursionError) as error:
@@ -131,3 +128,7 @@ def _first_difference(first: bytes, second: bytes) -> int:
     return next(
         (index for index, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second))
     )
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_refuse, parse_constant=_refuse)

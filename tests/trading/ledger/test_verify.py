@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import random
 import shutil
 import subprocess
 import sys
@@ -158,6 +160,9 @@ def test_links_pipes_and_empty_folders_are_refused(verify, folder, tmp_path):
     path = folder / "tile/0/000.p/32"
     shutil.move(path, tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
+    assert verify(folder)[0] == 1
+    path.unlink()
+    os.mkfifo(path)
     assert verify(folder)[0] == 1
     path.unlink()
     shutil.move(tmp_path / "elsewhere", path)
@@ -457,3 +462,19 @@ def test_the_empty_log_verifies(verify, log, tmp_path):
     head = checkpoint.sign(checkpoint.Checkpoint(log.origin, 0, merkle.EMPTY_ROOT), log.signer)
     tiles.export([], [head], tmp_path / "export")
     assert verify(tmp_path / "export")[0] == 0
+
+
+def test_any_damage_is_refused_with_a_reason(verify, folder):
+    draw = random.Random(7)
+    for _ in range(400):
+        path = draw.choice(files(folder))
+        genuine = path.read_bytes()
+        start = draw.randrange(len(genuine))
+        end = draw.randrange(start, min(len(genuine), start + 80)) + 1
+        middle = draw.choice([b"", draw.randbytes(end - start + 1), genuine[start:end] * 2])
+        path.write_bytes(genuine[:start] + middle + genuine[end:])
+        status, report = verify(folder)
+        assert status == 1
+        assert report["file"] == path.relative_to(folder).as_posix()
+        assert report["reason"]
+        path.write_bytes(genuine)
