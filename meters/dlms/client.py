@@ -91,6 +91,7 @@ def parse_url(url: str) -> tuple[str, int, int]:
     try:
         parts = urlsplit(url)
         host, port, server_port = parts.hostname, parts.port, int(parts.path[1:])
+        (host or "").encode("idna")
     except ValueError:
         host = port = None
         server_port = 0
