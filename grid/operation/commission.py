@@ -80,6 +80,7 @@ def commission(
         control.put_secrets(tx, made)
         control.put_meta(tx, "site_toml", text)
         control.put_meta(tx, "clock_s", str(at_s))
+        control.put_meta(tx, "first_cycle_s", str(at_s))
         control.put_meta(tx, "ledger_vkey", record.begin(tx, site, at_s))
     store.close()
     (directory / SITE_FILE).write_text(text, encoding="utf-8")

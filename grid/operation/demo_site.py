@@ -73,7 +73,7 @@ estimate_after_intervals = 2     # settle with an estimate when a reading is thi
 final_after_intervals = 32
 
 [market]
-mechanism = "uniform-price"
+mechanism = "uniform_price"
 profile = "sandbox"              # peer-to-peer trading needs a regulatory sandbox; or "lawful"
 feed_in = "0.050"
 shortfall = "0.160"

@@ -92,8 +92,8 @@ def _place_agents(room: Room, tx: Transaction, at_s: int, start_s: int) -> None:
     kw = forecast["mean_kw"].isel(interval=step)
     produced: dict[str, float] = {}
     for plant in room.site.plants:
-        point = str(plant.usage_point)
-        produced[point] = produced.get(point, 0.0) + float(kw.sel(series=plant.id))
+        at = str(plant.usage_point)
+        produced[at] = produced.get(at, 0.0) + float(kw.sel(series=plant.id))
     totals = store.month_totals(tx, interval.month_label(start_s, room.site.time_zone))
     tariffs = {tariff.id: tariff for tariff in room.site.tariff}
     limits = store.limits(tx)

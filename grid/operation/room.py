@@ -14,11 +14,14 @@ import xarray as xr
 
 from grid import interval
 from grid.operation.field.link import FieldLink
-from grid.site import MeterRole, Site
+from grid.operation.solver import Solver
+from grid.site import MeterRole, Shedding, Site
 from grid.store import Store
 from networks.model import NetworkModel
 
 logger = logging.getLogger("khazri.operation")
+
+_TAN_PHI = 0.25
 
 Ints = npt.NDArray[np.int64]
 
@@ -67,6 +70,25 @@ class Room:
     def position(self) -> npt.NDArray[np.intp]:
         """Position of each usage point's bus in the network model."""
         return np.array([self.model.position(point.bus) for point in self.site.usage_point])
+
+    @cached_property
+    def solver(self) -> Solver:
+        """The process that plans."""
+        return Solver()
+
+    @cached_property
+    def point_of(self) -> dict[str, str]:
+        """Usage point of each device that has one."""
+        return {
+            str(asset.id): str(asset.usage_point)
+            for asset in self.site.assets
+            if not isinstance(asset, Shedding)
+        }
+
+    @cached_property
+    def kvar_per_kw(self) -> dict[str, float]:
+        """Reactive power per active power of each usage point's load, for the plan's AC check."""
+        return dict.fromkeys(self.points, _TAN_PHI)
 
     @cached_property
     def head(self) -> str:

@@ -1,0 +1,78 @@
+"""The operating cycle: its stages in order, each committed once, resumable at any point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from grid.errors import StoreError
+from grid.operation import forecasting, market, metering, planning, record
+from grid.operation.field.link import FieldLink
+from grid.operation.room import Room
+from grid.site_file import parse
+from grid.store import Store, control
+
+Stage = Callable[[Room, int], None]
+
+
+def checkpoint(room: Room, at_s: int) -> None:
+    """Sign the ledger as the cycle leaves it, and move the site's clock on."""
+    with room.store.write() as tx:
+        head = record.checkpoint(tx, room.site, at_s)
+        control.put_meta(tx, "clock_s", str(at_s + room.site.interval_s))
+        control.mark_done(tx, at_s, "checkpoint")
+    room.log(at_s, "checkpoint", size=head.size, root=head.root.hex()[:16])
+
+
+STAGES: dict[str, Stage] = {
+    "read": metering.read,
+    "validate": metering.validate_intervals,
+    "forecast": forecasting.forecast,
+    "clear": market.clear,
+    "plan": planning.plan,
+    "send": planning.send,
+    "settle": market.settle_intervals,
+    "checkpoint": checkpoint,
+}
+
+
+def open_room(directory: Path, *, store_url: str = "") -> Room:
+    """Return the control room of a commissioned site folder whose field answers.
+
+    Raises
+    ------
+    StoreError
+        When the folder was never commissioned.
+    PeerError
+        When no field runs.
+    """
+    store = Store(store_url) if store_url else Store.at(directory)
+    with store.read() as tx:
+        text = control.get_meta(tx, "site_toml")
+        first = control.get_meta(tx, "first_cycle_s")
+    if text is None or first is None:
+        raise StoreError(f"{directory}: no site here; start with 'khazri init {directory}'")
+    return Room(directory, parse(text), store, FieldLink(directory), int(first))
+
+
+def clock(room: Room) -> int:
+    """Return the cycle that is to run next, seconds UTC."""
+    with room.store.read() as tx:
+        return int(control.get_meta(tx, "clock_s") or room.first_cycle_s)
+
+
+def run(room: Room, at_s: int) -> None:
+    """Run the stages of one cycle that have not committed yet.
+
+    The field's time is moved to `at_s` first: the cycle before has committed,
+    so nothing of the interval in between can be asked for again.
+    """
+    with room.store.read() as tx:
+        done = control.done(tx, at_s)
+    if len(done) == len(STAGES):
+        return
+    room.link.advance(at_s)
+    for name, stage in STAGES.items():
+        if name not in done:
+            room.log(at_s, name, state="begins")
+            stage(room, at_s)

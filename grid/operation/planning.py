@@ -1,0 +1,330 @@
+"""Stages ``plan`` and ``send``: an AC-feasible schedule, and its first step to the devices."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from dispatch.plan import LinearCut, Plan, PlanInput, per_kwh
+from dispatch.rule import fallback
+from grid import interval
+from grid.errors import BadInputError, Finding, Severity, SolverError
+from grid.operation import record
+from grid.operation.field.serve import device_kind, rating_w
+from grid.operation.market import prices_at
+from grid.operation.record import Personal
+from grid.operation.room import Room
+from grid.site import Asset, Battery, Genset, Shedding
+from grid.store import Transaction, control, datasets, field
+from meters.device import DeviceAddress, Setpoint
+from trading.ledger.entry import Kind
+
+Floats = npt.NDArray[np.float64]
+
+ROUNDS = 5
+_MARGIN = 5e-4
+_FIRST_LOSSES = 0.02
+
+
+def plan(room: Room, at_s: int) -> None:
+    """Plan from `at_s`, check in AC, cut, plan again; store the plan and its set-points."""
+    with room.store.read() as tx:
+        given, ahead = plan_input(room, tx, at_s)
+        last = control.get_plan(tx, at_s - room.site.interval_s)
+    chosen, used, cuts, rounds, trouble = _feasible_plan(room, given, ahead)
+    wishes = setpoints(room, chosen)
+    with room.store.write() as tx:
+        datasets.put_dataset(tx, "plan", at_s, chosen.schedule)
+        detail = {
+            "reasons": [asdict(reason) for reason in chosen.reasons],
+            "binding": [list(one) for one in chosen.binding_cuts],
+            "input_sha256": input_hash(used),
+            "replaces": None if last is None else last["source"],
+        }
+        facts = {
+            "status": chosen.status,
+            "source": chosen.source,
+            "objective": None if np.isnan(chosen.objective) else chosen.objective,
+            "gap": None if np.isnan(chosen.gap) else chosen.gap,
+            "rounds": rounds,
+            "cuts": cuts,
+        }
+        control.put_plan(tx, at_s, facts, detail)
+        control.put_setpoints(tx, at_s, wishes, "intended")
+        control.put_findings(tx, at_s, trouble)
+        payload = {
+            "input_sha256": detail["input_sha256"],
+            "setpoints": [_payload(wish) for wish in wishes],
+        }
+        who = record.community(room.site)
+        public = {"cuts": cuts, "source": chosen.source, "status": chosen.status}
+        record.append(tx, Kind.PLAN, at_s, at_s, public, [Personal(who, "plan", "plan", payload)])
+        control.mark_done(tx, at_s, "plan")
+    room.log(at_s, "plan", status=chosen.status, source=chosen.source, cuts=cuts, rounds=rounds)
+
+
+def plan_input(room: Room, tx: Transaction, at_s: int) -> tuple[PlanInput, xr.Dataset]:
+    """Return what the plan from `at_s` depends on, and the forecast it came from."""
+    site = room.site
+    ahead = datasets.require_dataset(tx, "forecast", at_s)
+    n = ahead.sizes["interval"]
+    starts = at_s + site.interval_s * np.arange(n)
+    mean = ahead["mean_kw"]
+    prices = np.array([prices_at(room, int(s)) for s in starts]).reshape(n, 2)
+    states = field.device_states(tx, at_s)
+    load = {str(name): mean.sel(series=f"load:{name}").values for name in room.points}
+    total = sum(load.values())
+    return PlanInput(
+        start_s=at_s,
+        interval_s=site.interval_s,
+        battery=site.battery,
+        solar=site.solar,
+        wind=site.wind,
+        genset=site.genset,
+        shedding=site.shedding,
+        grid=site.grid,
+        demand_kw=np.asarray(total) * (1.0 + _FIRST_LOSSES),
+        solar_available_kw=_rows(mean, site.solar, n),
+        wind_available_kw=_rows(mean, site.wind, n),
+        sheddable_kw=np.array(
+            [sum(load[str(p)] for p in one.usage_points) for one in site.shedding]
+        ).reshape(-1, n),
+        buy_price=np.array([per_kwh(int(price)) for price in prices[:, 0]]),
+        sell_price=np.array([per_kwh(int(price)) for price in prices[:, 1]]),
+        end_value_per_kwh=end_value(room),
+        grid_available=room.grid_available(starts),
+        battery_energy_kwh=np.array([_stored(states, battery) for battery in site.battery]),
+        genset_on=np.array(
+            [g.id in states and bool(states[g.id]["running"]) for g in site.genset], np.bool_
+        ),
+        genset_intervals_in_state=np.array(
+            [_in_state(room, tx, g, at_s) for g in site.genset], np.int64
+        ),
+        reserve_kw=np.asarray(total) * site.operation.critical_reserve_percent / 100.0,
+    ), ahead
+
+
+def end_value(room: Room) -> float:
+    """Return the stated worth of a kWh left in a battery: the mean of the buy prices."""
+    return float(np.mean([per_kwh(step.buy) for step in room.site.grid.price]))
+
+
+def _rows(mean: xr.DataArray, plants: tuple[Asset, ...], n: int) -> Floats:
+    rows = []
+    for plant in plants:
+        rating_kw = getattr(plant, "power_kw", np.inf)
+        rows.append(np.minimum(mean.sel(series=plant.id).values, rating_kw))
+    return np.array(rows).reshape(-1, n)
+
+
+def _stored(states: Mapping[str, Any], battery: Battery) -> float:
+    energy_wh = states[battery.id]["energy_wh"] if battery.id in states else None
+    if energy_wh is None:
+        raise BadInputError(f"{battery.id}: its state of charge is not known")
+    low = battery.min_energy_kwh
+    return float(min(max(energy_wh / 1000, low), battery.energy_kwh))
+
+
+def _in_state(room: Room, tx: Transaction, genset: Genset, at_s: int) -> int:
+    """Return for how many intervals a genset has been on, or off, up to `at_s`."""
+    most = max(genset.min_up_intervals, genset.min_down_intervals)
+    rows = field.device_history(tx, at_s - most * room.site.interval_s, at_s)
+    runs = [bool(row["running"]) for row in rows if row["asset"] == genset.id]
+    if not runs:
+        return most
+    count = 0
+    while count < len(runs) and runs[-1 - count] == runs[-1]:
+        count += 1
+    return most if count == len(runs) else count
+
+
+def _feasible_plan(
+    room: Room, given: PlanInput, ahead: xr.Dataset
+) -> tuple[Plan, PlanInput, int, int, list[Finding]]:
+    """Return a plan that holds in AC; the fallback when there is none."""
+    from networks.cuts import cuts as network_cuts
+
+    operation = room.site.operation
+    when = interval.label(given.start_s)
+    cuts: list[LinearCut] = []
+    reason = ""
+    for number in range(1, ROUNDS + 1):
+        try:
+            made = room.solver.solve(
+                given,
+                gap=operation.solver_gap,
+                nodes=operation.solver_nodes,
+                deadline_s=operation.solver_deadline_s,
+            )
+        except (SolverError, BadInputError) as error:
+            reason = str(error)
+            break
+        state = check_in_ac(room, ahead, made.schedule)
+        broken = network_cuts(
+            room.model,
+            state,
+            room.site.network,
+            controllable_buses(room),
+            _MARGIN,
+        )
+        losses = state["losses_kw"].values
+        base = given.demand_kw if number > 1 else given.demand_kw / (1.0 + _FIRST_LOSSES)
+        if not broken:
+            return made, given, len(cuts), number, []
+        cuts += [linear_cut(room, cut, made.schedule) for cut in broken]
+        demand = base if number > 1 else base + losses
+        given = replace(given, cuts=tuple(cuts), demand_kw=demand)
+    else:
+        reason = f"the network still breaks limits after {ROUNDS} rounds of cuts"
+    chosen = fallback(room.memory.get("last good plan"), given.start_s, given)
+    message = f"plan {when} is the {chosen.source}: {reason}"
+    finding = Finding("plan.fallback", "plan", when, Severity.ALARM, message)
+    return chosen, given, len(cuts), ROUNDS, [finding]
+
+
+def controllable_buses(room: Room) -> list[int]:
+    """Return the buses with devices, ascending."""
+    bus = {point.id: point.bus for point in room.site.usage_point}
+    return sorted({bus[a.usage_point] for a in room.site.assets if not isinstance(a, Shedding)})
+
+
+def injections(room: Room, schedule: xr.Dataset) -> dict[str, Floats]:
+    """Return for each device what it injects less what it absorbs, kW, by step."""
+    values = {}
+    for number, asset in enumerate(room.site.assets):
+        if isinstance(asset, Shedding):
+            continue
+        row = schedule.isel(asset=number)
+        values[str(asset.id)] = (
+            row["discharge_kw"].values + row["produce_kw"].values - row["charge_kw"].values
+        )
+    return values
+
+
+def check_in_ac(room: Room, ahead: xr.Dataset, schedule: xr.Dataset) -> xr.Dataset:
+    """Return the network state that a schedule would lead to under the forecast."""
+    from networks.flow import flow
+
+    site = room.site
+    n = schedule.sizes["interval"]
+    net = np.array([ahead["mean_kw"].sel(series=f"load:{p}").values[:n] for p in room.points])
+    for number, asset in enumerate(site.assets):
+        if isinstance(asset, Shedding):
+            rows = [room.row[str(point)] for point in asset.usage_points]
+            total = net[rows].sum(axis=0)
+            shed = schedule["shed_kw"].values[number]
+            net[rows] *= 1.0 - np.divide(shed, total, out=np.zeros(n), where=total > 0)
+    reactive = np.array([room.kvar_per_kw[p] for p in room.points])[:, None] * net
+    for name, values in injections(room, schedule).items():
+        net[room.row[room.point_of[name]]] -= values
+    starts = schedule["interval"].values.astype("datetime64[s]")
+    zero = np.zeros((n, len(room.model.bus)))
+    return flow(
+        room.model,
+        room.by_bus(np.maximum(net, 0.0)),
+        room.by_bus(np.maximum(-net, 0.0)),
+        room.by_bus(reactive),
+        zero,
+        starts=starts,
+        grid_available=room.grid_available(starts.astype(np.int64)),
+        forming_bus=room.forming_bus,
+    )
+
+
+def linear_cut(room: Room, cut: object, schedule: xr.Dataset) -> LinearCut:
+    """Return a network cut in terms of the devices' injections."""
+    from networks.cuts import Cut
+
+    assert isinstance(cut, Cut)
+    bus = {point.id: point.bus for point in room.site.usage_point}
+    per_bus = dict(zip(controllable_buses(room), cut.coefficient, strict=True))
+    injected = injections(room, schedule)
+    coefficient = {
+        str(a.id): per_bus[bus[a.usage_point]]
+        for a in room.site.assets
+        if not isinstance(a, Shedding)
+    }
+    step = cut.interval_index
+    now = sum(value * float(injected[name][step]) for name, value in coefficient.items())
+    return LinearCut(step, cut.name, coefficient, cut.limit - cut.base + now)
+
+
+def setpoints(room: Room, chosen: Plan) -> list[Setpoint]:
+    """Return the first step of a plan as the devices can hold it, whole W."""
+    from meters.modbus.sunspec import quantise
+
+    step = chosen.schedule.isel(interval=0)
+    wishes = []
+    for number, asset in enumerate(room.site.assets):
+        rating = rating_w(room.site, asset)
+        row = step.isel(asset=number)
+        kind = device_kind(asset)
+        limit_kw = float(row["limit_kw"])
+        wish = Setpoint(
+            asset=str(asset.id),
+            kind=kind,
+            charge_w=round(1000 * float(row["charge_kw"])),
+            discharge_w=round(1000 * float(row["discharge_kw"] + row["produce_kw"]))
+            if kind != "limit"
+            else 0,
+            limit_w=(rating if np.isnan(limit_kw) else min(round(1000 * limit_kw), rating))
+            if kind == "limit"
+            else 0,
+            running=bool(row["on"]) if isinstance(asset, Genset) else True,
+        )
+        wishes.append(quantise(wish, rating))
+    return wishes
+
+
+def _payload(wish: Setpoint) -> dict[str, object]:
+    return asdict(wish)
+
+
+def input_hash(given: PlanInput) -> str:
+    """Return a SHA-256 over every number of a plan's input, hexadecimal."""
+    digest = hashlib.sha256()
+    for name in given.__dataclass_fields__:
+        value = getattr(given, name)
+        if isinstance(value, np.ndarray):
+            digest.update(name.encode() + np.ascontiguousarray(value).tobytes())
+        else:
+            digest.update(f"{name}={value!r}".encode())
+    return digest.hexdigest()
+
+
+def send(room: Room, at_s: int) -> None:
+    """Send the set-points of the interval from `at_s` and keep what the devices then held."""
+    from meters.modbus.sunspec import send_setpoints
+
+    with room.store.read() as tx:
+        rows = control.setpoints(tx, at_s)
+    names = tuple(Setpoint.__dataclass_fields__)
+    wishes = [Setpoint(**{name: row[name] for name in names}) for row in rows]
+    addresses = [DeviceAddress(wish.asset, room.link.devices[wish.asset]) for wish in wishes]
+    timeout_s = room.site.operation.read_timeout_s
+    held, findings = asyncio.run(send_setpoints(addresses, wishes, timeout_s=timeout_s))
+    when = interval.label(at_s)
+    findings = [replace(finding, interval=when) for finding in findings]
+    wanted = {wish.asset: wish for wish in wishes}
+    confirmed = [one for one in held if one == wanted[one.asset]]
+    failed = sorted(set(wanted) - {one.asset for one in confirmed})
+    with room.store.write() as tx:
+        control.put_setpoints(tx, at_s, confirmed, "confirmed")
+        control.put_setpoints(tx, at_s, [wanted[name] for name in failed], "failed")
+        control.put_findings(tx, at_s, findings)
+        payload = json.loads(json.dumps([_payload(one) for one in confirmed]))
+        facts = {"confirmed": len(confirmed), "failed": len(failed)}
+        who = record.community(room.site)
+        record.append(
+            tx, Kind.SETPOINTS, at_s, at_s, facts, [Personal(who, "setpoints", "held", payload)]
+        )
+        control.mark_done(tx, at_s, "send")
+    room.log(at_s, "send", confirmed=len(confirmed), failed=len(failed))
