@@ -17,8 +17,8 @@ from meters.dlms import acse, wrapper, xdlms
 from meters.dlms import data as axdr
 from meters.dlms.errors import DlmsError, LocalProtocolError
 
-MAX_RESPONSE = 1 << 18
-"""Bytes of one value over all its blocks; two months of quarter-hours of five columns."""
+MAX_RESPONSE = 1 << 16
+"""Bytes of one value over all its blocks; decoding the worst of them takes 30 to 60 ms."""
 
 MAX_BLOCKS = 1 << 14
 

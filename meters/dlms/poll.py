@@ -10,7 +10,13 @@ from grid import interval
 from grid.errors import Finding, Severity
 from meters import obis
 from meters.dlms import acse, cosem, xdlms
-from meters.dlms.connection import AccessRefused, Associated, AssociationRefused, ValueReceived
+from meters.dlms.connection import (
+    MAX_RESPONSE,
+    AccessRefused,
+    Associated,
+    AssociationRefused,
+    ValueReceived,
+)
 from meters.dlms.data import Value
 from meters.dlms.errors import AccessError, DlmsError, SilentError
 from meters.dlms.profile import Profile
@@ -19,7 +25,8 @@ from meters.dlms.xdlms import Attribute
 from meters.reading import MISSING, MeterAddress, MeterRead, RegisterRow
 
 CLOCK_LIMIT_S = 60
-_RANGE_S = 30 * interval.DAY_S
+# A captured value takes fewer bytes than this, so that an answer stays below the limit.
+_VALUE_BYTES = 32
 _DEVICE_NAME = Attribute(cosem.DATA, obis.DEVICE_NAME, 2)
 
 # Each question has its own invoke id, so that a late answer to one is never taken
@@ -227,11 +234,12 @@ class Poll:
             _value(await self._unchanging(columns_of, _ID_COLUMNS))
         )
         period_s = _value(await self._unchanging(period_of, _ID_PERIOD))
-        if type(period_s) is not int or not 0 <= period_s <= interval.DAY_S:
-            raise DlmsError(f"the capture period is {period_s!r}, must be 0 to 86400 s")
+        if type(period_s) is not int or not 1 <= period_s <= interval.DAY_S:
+            raise DlmsError(f"the capture period is {period_s!r}, must be 1 to 86400 s")
+        part_s = period_s * (MAX_RESPONSE // (_VALUE_BYTES * len(columns)))
         rows: list[RegisterRow] = []
-        for turn, from_s in enumerate(range(since_s, until_s + 1, _RANGE_S)):
-            to_s = min(until_s, from_s + _RANGE_S - 1)
+        for turn, from_s in enumerate(range(since_s, until_s + 1, part_s)):
+            to_s = min(until_s, from_s + part_s - 1)
             times = [
                 cosem.encode_date_time(instant_s, clock.deviation_minutes, profile.zone)
                 for instant_s in (from_s, to_s)
