@@ -73,7 +73,8 @@ TEXT = {
     "({where}): load that must be served exceeds all sources",
     "infeasible.surplus": "from {at} to {until} there is {short_kw:.1f} kW too much ({where}): "
     "what must run has no outlet",
-    "infeasible.cut": "at {at} {cut} cannot be kept: {short_kw:.1f} kW too much",
+    "infeasible.cut": "at {at} {cut} cannot be kept: {short_kw:.1f} kW beyond what can be "
+    "controlled",
     "infeasible.end_energy": "{battery} ends {short_kwh:.1f} kWh below the energy it must hold "
     "at {at}",
 }

@@ -1,0 +1,146 @@
+"""What an input must be before a model is built from it.
+
+A NaN or 1e30 that reaches a solver can come back as "optimal", so each field is held to a
+declared range here, and the refusal names field, position, value and limit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dispatch.plan import Floats, PlanInput
+from grid.errors import BadInputError
+from grid.quantities import require_finite
+
+PRICE_LIMIT = 1000.0
+"""Currency per kWh."""
+POWER_LIMIT_KW = 1e6
+ENERGY_LIMIT_KWH = 1e7
+STEPS_LIMIT = 10_000
+
+
+def _array(value: object, name: str, shape: tuple[int, ...], low: float, high: float) -> Floats:
+    if value is None:
+        raise BadInputError(f"{name} is missing: must have shape {list(shape)}")
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadInputError(f"{name} holds a value that is no number: {error}") from error
+    if array.shape != shape:
+        raise BadInputError(f"{name} has shape {list(array.shape)}, must be {list(shape)}")
+    return require_finite(array, name=name, low=low, high=high)
+
+
+def _booleans(value: object, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    if value is None:
+        raise BadInputError(f"{name} is missing: must have shape {list(shape)}")
+    array = np.asarray(value)
+    if array.shape != shape:
+        raise BadInputError(f"{name} has shape {list(array.shape)}, must be {list(shape)}")
+    if array.dtype != np.bool_:
+        raise BadInputError(f"{name} is {array.dtype}, must be true or false at every position")
+    return array
+
+
+def _whole(value: object, name: str, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise BadInputError(f"{name} is {value!r}, must be a whole number")
+    if not low <= value <= high:
+        raise BadInputError(f"{name} is {value}, must be within {low} to {high}")
+    return int(value)
+
+
+def check_input(plan_input: PlanInput) -> None:
+    """Refuse an input that has anything missing, not finite, out of range or of wrong shape.
+
+    Raises
+    ------
+    BadInputError
+        Naming the field, the position, the value and the limit.
+    """
+    _whole(plan_input.start_s, "start_s", 0, 2**40)
+    _whole(plan_input.interval_s, "interval_s", 1, 86_400)
+    demand = plan_input.demand_kw
+    if demand is None or np.ndim(demand) != 1 or not 1 <= len(demand) <= STEPS_LIMIT:
+        raise BadInputError(f"demand_kw must be one row of 1 to {STEPS_LIMIT} steps")
+    n = plan_input.n
+    _array(demand, "demand_kw", (n,), 0.0, POWER_LIMIT_KW)
+    for kind in ("solar", "wind"):
+        name, plants = f"{kind}_available_kw", len(getattr(plan_input, kind))
+        _array(getattr(plan_input, name), name, (plants, n), 0.0, POWER_LIMIT_KW)
+    groups = len(plan_input.shedding)
+    _array(plan_input.sheddable_kw, "sheddable_kw", (groups, n), 0.0, POWER_LIMIT_KW)
+    _array(plan_input.buy_price, "buy_price", (n,), -PRICE_LIMIT, PRICE_LIMIT)
+    _array(plan_input.sell_price, "sell_price", (n,), -PRICE_LIMIT, PRICE_LIMIT)
+    _array(plan_input.end_value_per_kwh, "end_value_per_kwh", (), -PRICE_LIMIT, PRICE_LIMIT)
+    _array(plan_input.reserve_kw, "reserve_kw", (n,), 0.0, POWER_LIMIT_KW)
+    _booleans(plan_input.grid_available, "grid_available", (n,))
+    _check_state(plan_input)
+    _check_facts(plan_input)
+    _check_cuts(plan_input)
+
+
+def _check_state(plan_input: PlanInput) -> None:
+    batteries = len(plan_input.battery)
+    stored = _array(
+        plan_input.battery_energy_kwh, "battery_energy_kwh", (batteries,), 0.0, ENERGY_LIMIT_KWH
+    )
+    ends = plan_input.end_energy_min_kwh
+    least = (
+        np.zeros(batteries)
+        if ends is None
+        else _array(ends, "end_energy_min_kwh", (batteries,), 0.0, ENERGY_LIMIT_KWH)
+    )
+    for i, battery in enumerate(plan_input.battery):
+        low, high = battery.min_energy_kwh, battery.energy_kwh
+        if not low <= stored[i] <= high:
+            raise BadInputError(
+                f"battery_energy_kwh of {battery.id} is {stored[i]}, must be within {low} to {high}"
+            )
+        if least[i] > high:
+            raise BadInputError(
+                f"end_energy_min_kwh of {battery.id} is {least[i]}, must be at most {high}"
+            )
+    gensets = len(plan_input.genset)
+    _booleans(plan_input.genset_on, "genset_on", (gensets,))
+    name = "genset_intervals_in_state"
+    steps = _array(plan_input.genset_intervals_in_state, name, (gensets,), 0.0, 1e9)
+    if (steps != np.round(steps)).any():
+        raise BadInputError(f"{name} is {steps.tolist()}, must be whole steps")
+
+
+def _check_facts(plan_input: PlanInput) -> None:
+    """Refuse facts of the site that no limit of a dataclass holds (NaN passes none)."""
+    seen: set[str] = set()
+    for asset in (*plan_input.assets, plan_input.grid):
+        if asset.id in seen:
+            raise BadInputError(f"asset {asset.id} stands twice")
+        seen.add(asset.id)
+    for battery in plan_input.battery:
+        price = battery.wear / 1e6
+        require_finite(price, name=f"{battery.id} wear", low=0.0, high=PRICE_LIMIT)
+    for genset in plan_input.genset:
+        for name, value, scale in (
+            ("fuel", genset.fuel, 1e6),
+            ("no_load_per_hour", genset.no_load_per_hour, 1e9),
+            ("start", genset.start, 1e9),
+        ):
+            require_finite(value / scale, name=f"{genset.id} {name}", low=0.0, high=1e6)
+    for group in plan_input.shedding:
+        penalty = group.penalty / 1e6
+        require_finite(penalty, name=f"{group.id} penalty", low=0.0, high=PRICE_LIMIT)
+
+
+def _check_cuts(plan_input: PlanInput) -> None:
+    known = {*plan_input.asset_ids, plan_input.grid.id}
+    for number, cut in enumerate(plan_input.cuts):
+        name = f"cuts[{number}] {cut.name!r}"
+        _whole(cut.step, f"{name} step", 0, plan_input.n - 1)
+        _array(cut.limit_kw, f"{name} limit_kw", (), -1e9, 1e9)
+        for asset, coefficient in cut.coefficient.items():
+            if asset not in known:
+                raise BadInputError(f"{name} names {asset!r}, which is no asset of the plan")
+            _array(coefficient, f"{name} coefficient of {asset}", (), -1e9, 1e9)
+        if not any(cut.coefficient.values()):
+            raise BadInputError(f"{name} has no coefficient other than 0")

@@ -1,0 +1,282 @@
+"""Self-consumption by rule: what a microgrid does without an optimiser.
+
+Batteries take the community's surplus and give it back at a deficit; nobody looks at a
+price. The genset runs only while islanded, when the batteries cannot carry the load. Then
+sheddable load goes, then the reserve, and last, as ``unserved_kw``, load that nobody meant
+to drop. Solar and wind are withheld pro rata where a cut of the network asks for it.
+It is the yardstick for the plan, so it keeps every limit that the plan keeps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from dispatch.check import reserve_short
+from dispatch.fallback import fallback
+from dispatch.plan import Floats, LinearCut, PlanInput, empty_schedule
+from dispatch.safe import safe
+
+__all__ = ["fallback", "safe", "self_consumption"]
+
+CUT_ROUNDS = 40
+"""Rounds of giving way to the cuts of a step; less output makes batteries charge less, which
+asks for a little more, ever less."""
+
+SMALL_KW = 1e-7
+
+
+@dataclass(slots=True)
+class _Step:
+    """Flows of one step, and the caps that the cuts have put on them so far."""
+
+    plants_kw: Floats
+    charge_cap_kw: Floats
+    discharge_cap_kw: Floats
+    shed_kw: Floats
+    charge_kw: Floats
+    discharge_kw: Floats
+    genset_kw: Floats
+    import_kw: float = 0.0
+    export_kw: float = 0.0
+    unserved_kw: float = 0.0
+
+
+@dataclass(slots=True)
+class _State:
+    energy_kwh: Floats
+    on: list[bool]
+    held: list[int]
+
+
+def self_consumption(plan_input: PlanInput) -> xr.Dataset:
+    """Return the schedule of the rule.
+
+    Parameters
+    ----------
+    plan_input : PlanInput
+        Checked (:func:`dispatch.check.check_input`).
+
+    Returns
+    -------
+    xarray.Dataset
+        As in :class:`dispatch.plan.Plan`. Where generation that must run has no outlet, a
+        genset goes below its least load.
+    """
+    schedule = empty_schedule(plan_input)
+    state = _State(
+        np.array(plan_input.battery_energy_kwh, dtype=np.float64),
+        [bool(on) for on in plan_input.genset_on],
+        [int(steps) for steps in plan_input.genset_intervals_in_state],
+    )
+    at: dict[int, list[LinearCut]] = {}
+    for cut in plan_input.cuts:
+        at.setdefault(cut.step, []).append(cut)
+    for t in range(plan_input.n):
+        _commit(plan_input, t, state)
+        step = _flows(plan_input, t, state, at.get(t, []))
+        _write(plan_input, schedule, t, state, step)
+    schedule["reserve_short_kw"].values[:] = reserve_short(plan_input, schedule)
+    return schedule
+
+
+def _column(plan_input: PlanInput, name: str) -> Floats:
+    return np.array([getattr(battery, name) for battery in plan_input.battery], dtype=np.float64)
+
+
+def _headroom(
+    plan_input: PlanInput, t: int, energy: Floats, *, keep: bool, steps: int = 1
+) -> tuple[Floats, Floats]:
+    """Return what each battery can take and give from step `t` on for `steps` steps, kW.
+
+    With `keep`, forming batteries hold the reserve back while islanded, shared by power.
+    """
+    h, power = plan_input.hours * steps, _column(plan_input, "power_kw")
+    room = (_column(plan_input, "energy_kwh") - energy) / (
+        h * _column(plan_input, "charge_efficiency")
+    )
+    stored = (energy - _column(plan_input, "min_energy_kwh")) / h
+    stored = stored * _column(plan_input, "discharge_efficiency")
+    held = np.zeros_like(power)
+    if keep and not plan_input.grid_available[t]:
+        forming = np.array([battery.forming for battery in plan_input.battery], dtype=np.float64)
+        total = float((forming * power).sum())
+        if total > 0.0:
+            held = forming * power * float(plan_input.reserve_kw[t]) / total
+    take = np.clip(np.minimum(power, room) - held, 0.0, None)
+    give = np.clip(np.minimum(power, stored) - held, 0.0, None)
+    return take, give
+
+
+def _share(total: float, caps: Floats) -> Floats:
+    """Return `total`, or all the caps allow, spread in proportion to the caps."""
+    whole = float(caps.sum())
+    return caps * (min(total, whole) / whole) if whole > 0.0 and total > 0.0 else caps * 0.0
+
+
+def _plants(plan_input: PlanInput, t: int) -> Floats:
+    return np.concatenate(
+        [plan_input.solar_available_kw[:, t], plan_input.wind_available_kw[:, t]]
+    ).astype(np.float64)
+
+
+def _commit(plan_input: PlanInput, t: int, state: _State) -> None:
+    """Start the gensets that the islanded load needs; stop the others when they may."""
+    deficit = float(plan_input.demand_kw[t]) - float(_plants(plan_input, t).sum())
+    islanded = not bool(plan_input.grid_available[t])
+    for g, genset in enumerate(plan_input.genset):
+        # one that stops cannot come back at once: the batteries must last until it can
+        steps = 1 + genset.min_down_intervals if state.on[g] else 1
+        _, give = _headroom(plan_input, t, state.energy_kwh, keep=True, steps=steps)
+        wanted = islanded and deficit - float(give.sum()) > SMALL_KW
+        least = genset.min_up_intervals if state.on[g] else genset.min_down_intervals
+        if wanted != state.on[g] and state.held[g] >= least:
+            state.on[g], state.held[g] = wanted, 0
+        state.held[g] += 1
+        if state.on[g]:
+            deficit -= genset.power_kw
+
+
+def _flows(plan_input: PlanInput, t: int, state: _State, cuts: list[LinearCut]) -> _Step:
+    take, give = _headroom(plan_input, t, state.energy_kwh, keep=True)
+    batteries, gensets = len(plan_input.battery), len(plan_input.genset)
+    step = _Step(
+        _plants(plan_input, t),
+        take,
+        give,
+        np.zeros(len(plan_input.shedding)),
+        np.zeros(batteries),
+        np.zeros(batteries),
+        np.zeros(gensets),
+    )
+    floor = np.zeros(len(plan_input.shedding))
+    for _ in range(CUT_ROUNDS):
+        step.shed_kw = floor.copy()
+        _close(plan_input, t, state, step)
+        if sum(_give_way(plan_input, t, step, floor, cut) for cut in cuts) == 0:
+            break
+    return step
+
+
+def _close(plan_input: PlanInput, t: int, state: _State, step: _Step) -> None:
+    """Set batteries, gensets, grid and the last resorts so that the balance closes."""
+    step.unserved_kw = 0.0
+    served = float(plan_input.demand_kw[t]) - float(step.shed_kw.sum())
+    net = served - float(step.plants_kw.sum())
+    for g, genset in enumerate(plan_input.genset):
+        wanted = min(max(net, genset.min_power_kw), genset.power_kw)
+        step.genset_kw[g] = wanted if state.on[g] else 0.0
+        net -= step.genset_kw[g]
+    step.charge_kw = _share(-net, step.charge_cap_kw)
+    step.discharge_kw = _share(net, step.discharge_cap_kw)
+    net += float(step.charge_kw.sum()) - float(step.discharge_kw.sum())
+    open_ = bool(plan_input.grid_available[t])
+    net = round(net, 9)
+    step.import_kw = min(max(net, 0.0), plan_input.grid.import_limit_kw if open_ else 0.0)
+    step.export_kw = min(max(-net, 0.0), plan_input.grid.export_limit_kw if open_ else 0.0)
+    net += step.export_kw - step.import_kw
+    if net > SMALL_KW:
+        _last_resorts(plan_input, t, state, step, net)
+    elif net < -SMALL_KW:
+        _withhold(step, -net)
+
+
+def _last_resorts(
+    plan_input: PlanInput, t: int, state: _State, step: _Step, missing: float
+) -> None:
+    left = np.clip(plan_input.sheddable_kw[:, t] - step.shed_kw, 0.0, None)
+    shed = _share(missing, left)
+    step.shed_kw = step.shed_kw + shed
+    missing -= float(shed.sum())
+    _, give = _headroom(plan_input, t, state.energy_kwh, keep=False)
+    more = _share(missing, np.clip(give - step.discharge_kw, 0.0, None))
+    more = np.where(step.charge_kw > 0.0, 0.0, more)
+    step.discharge_kw = step.discharge_kw + more
+    step.unserved_kw = max(0.0, missing - float(more.sum()))
+
+
+def _withhold(step: _Step, surplus: float) -> None:
+    """Withhold plants pro rata, then let gensets down below their least load."""
+    off = _share(surplus, step.plants_kw)
+    step.plants_kw = step.plants_kw - off
+    step.genset_kw = step.genset_kw - _share(surplus - float(off.sum()), step.genset_kw)
+
+
+def _give_way(plan_input: PlanInput, t: int, step: _Step, floor: Floats, cut: LinearCut) -> bool:
+    """Move towards `cut` where it is broken: plants, then batteries, then shedding.
+
+    Returns whether anything moved.
+    """
+
+    def of(assets: tuple[object, ...]) -> Floats:
+        return np.array([cut.coefficient.get(getattr(a, "id"), 0.0) for a in assets])  # noqa: B009
+
+    plants, stores = of((*plan_input.solar, *plan_input.wind)), of(plan_input.battery)
+    groups = of(plan_input.shedding)
+    value = (
+        float(plants @ step.plants_kw)
+        + float(stores @ (step.discharge_kw - step.charge_kw))
+        + float(of(plan_input.genset) @ step.genset_kw)
+        + float(groups @ step.shed_kw)
+        + cut.coefficient.get(plan_input.grid.id, 0.0) * (step.import_kw - step.export_kw)
+    )
+    scale = max(abs(c) for c in cut.coefficient.values())
+    excess = (value - cut.limit_kw) / scale
+    if excess <= SMALL_KW:
+        return False
+    for caps, relief in (
+        (step.plants_kw, plants * step.plants_kw),
+        (step.discharge_cap_kw, stores * step.discharge_kw),
+        (step.charge_cap_kw, -stores * step.charge_kw),
+    ):
+        relief = np.clip(relief, 0.0, None) / scale
+        whole = float(relief.sum())
+        if whole > SMALL_KW:
+            moved = min(1.0, excess / whole)
+            flows = caps.copy()
+            if caps is step.discharge_cap_kw:
+                flows = step.discharge_kw
+            elif caps is step.charge_cap_kw:
+                flows = step.charge_kw
+            caps[:] = np.where(relief > 0.0, flows * (1.0 - moved), caps)
+            return True
+    left = np.clip(plan_input.sheddable_kw[:, t] - step.shed_kw, 0.0, None)
+    relief = np.clip(-groups * left, 0.0, None) / scale
+    whole = float(relief.sum())
+    if whole <= SMALL_KW:
+        return False
+    more = np.where(relief > 0.0, left * min(1.0, excess / whole), 0.0)
+    floor[:] = step.shed_kw + more
+    return True
+
+
+def _write(plan_input: PlanInput, schedule: xr.Dataset, t: int, state: _State, step: _Step) -> None:
+    gain = step.charge_kw * _column(plan_input, "charge_efficiency")
+    loss = step.discharge_kw / _column(plan_input, "discharge_efficiency")
+    state.energy_kwh = np.clip(
+        state.energy_kwh + plan_input.hours * (gain - loss),
+        _column(plan_input, "min_energy_kwh"),
+        _column(plan_input, "energy_kwh"),
+    )
+    battery, genset = plan_input.rows("battery"), plan_input.rows("genset")
+    plants = slice(plan_input.rows("solar").start, plan_input.rows("wind").stop)
+    shedding = plan_input.rows("shedding")
+    withheld = _plants(plan_input, t) - step.plants_kw
+    served = plan_input.sheddable_kw[:, t] - step.shed_kw
+    for name, rows, values in (
+        ("charge_kw", battery, step.charge_kw),
+        ("discharge_kw", battery, step.discharge_kw),
+        ("energy_kwh", battery, state.energy_kwh),
+        ("produce_kw", plants, step.plants_kw),
+        ("curtail_kw", plants, withheld),
+        ("limit_kw", plants, np.where(withheld > SMALL_KW, step.plants_kw, np.nan)),
+        ("produce_kw", genset, step.genset_kw),
+        ("shed_kw", shedding, step.shed_kw),
+        ("limit_kw", shedding, np.where(step.shed_kw > SMALL_KW, served, np.nan)),
+    ):
+        schedule[name].values[rows, t] = values
+    schedule["on"].values[genset, t] = state.on
+    for name in ("import_kw", "export_kw", "unserved_kw"):
+        schedule[name].values[t] = getattr(step, name)
