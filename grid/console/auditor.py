@@ -1,0 +1,3 @@
+from flask import Blueprint
+
+pages = Blueprint("auditor", __name__, url_prefix="/auditor")

@@ -1,0 +1,183 @@
+"""The operator's pages: now, dispatch, network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, abort, jsonify, redirect, render_template, url_for
+from flask_babel import gettext as _
+from flask_security import current_user
+
+from grid.console import operator_charts, operator_network
+from grid.console.web_view import clock, form_text, live, only_fields, record, room, stored
+from grid.store import Transaction, control, views
+
+pages = Blueprint("operator", __name__, url_prefix="/operator")
+
+STAGES = ("read", "forecast", "market", "plan", "send", "settle", "ledger")
+_COMMENT_MAX = 500
+
+
+def _scalars(tx: Transaction, kind: str, now_s: int) -> dict[str, float]:
+    at_s = views.latest(tx, kind, now_s)
+    found = None if at_s is None else stored(tx, kind, at_s)
+    if found is None or at_s is None:
+        return {}
+    values = {
+        str(name): float(variable.values)
+        for name, variable in found.data_vars.items()
+        if variable.ndim == 0
+    }
+    return {**values, "at_s": at_s}
+
+
+def _balance(actual: dict[str, float]) -> list[tuple[str, float | None, float | None]]:
+    """Return what gives and what takes power: label, into the community, out of it, kW."""
+    return [
+        (_("Demand"), None, actual.get("demand_kw")),
+        (_("Solar"), actual.get("solar_kw"), None),
+        (_("Wind"), actual.get("wind_kw"), None),
+        (_("Battery"), actual.get("battery_discharge_kw"), actual.get("battery_charge_kw")),
+        (_("Genset"), actual.get("genset_kw"), None),
+        (_("Public grid"), actual.get("import_kw"), actual.get("export_kw")),
+    ]
+
+
+def _now() -> dict[str, Any]:
+    here = room()
+    with here.store.read() as tx:
+        now_s = clock(tx)
+        if now_s is None:
+            return {"clock_s": None, "alarms_open": []}
+        actual = _scalars(tx, "actual", now_s)
+        network_s = views.latest(tx, "network", now_s)
+        network = None if network_s is None else stored(tx, "network", network_s)
+        plan_s = views.latest_plan(tx, now_s)
+        plan = None if plan_s is None else control.get_plan(tx, plan_s)
+        waiting = control.findings(tx, open_only=True, limit=50)
+        done = control.done(tx, now_s)
+    stages = [(name, name in done) for name in STAGES]
+    stages += [(name, True) for name in sorted(done - set(STAGES))]
+    balance = _balance(actual)
+    return {
+        "clock_s": now_s,
+        "actual": actual,
+        "balance": balance,
+        "scale_kw": max([v for row in balance for v in row[1:] if v is not None] + [1.0]),
+        "capacity_kwh": sum(battery.energy_kwh for battery in here.site.battery),
+        "network": operator_network.extremes(network, here.site.network),
+        "plan": plan,
+        "alarms_open": sorted(waiting, key=lambda row: row["severity"] != "alarm"),
+        "stages": stages,
+        "interval_end_s": now_s + here.site.interval_s,
+    }
+
+
+@pages.get("/now")
+def now() -> str:
+    """Show what happens now."""
+    return render_template("operator_now.html", **_now())
+
+
+@pages.get("/now/live")
+def now_live() -> Response:
+    """Show the part of :func:`now` that changes."""
+    return live(render_template("operator_now_live.html", **_now()))
+
+
+@pages.post("/alarms/<int:number>/acknowledge")
+def acknowledge(number: int) -> Any:
+    """Record that the operator has seen an alarm."""
+    only_fields("comment")
+    comment = form_text("comment", _COMMENT_MAX)
+    here = room()
+    with here.store.write() as tx:
+        found = views.finding_row(tx, number)
+        if found is None:
+            abort(404)
+        if found["acknowledged_s"] is not None:
+            abort(409)
+        at_s = clock(tx) or found["cycle_s"]
+        control.acknowledge(tx, number, current_user.email, at_s, comment)
+        detail: dict[str, object] = {"code": found["code"], "interval": found["label"]}
+        record(tx, at_s, "alarm.acknowledge", str(number), detail)
+    return redirect(url_for("operator.now"))
+
+
+def _setpoints() -> dict[str, Any]:
+    with room().store.read() as tx:
+        now_s = clock(tx)
+        cycle_s = None if now_s is None else views.latest_setpoints(tx, now_s)
+        if cycle_s is None:
+            return {"clock_s": now_s, "setpoints": [], "cycle_s": None, "plan": None}
+        rows = control.setpoints(tx, cycle_s)
+        plan = control.get_plan(tx, cycle_s)
+    detail = plan["detail"] if plan else {}
+    reasons: dict[str, list[dict[str, Any]]] = {}
+    for reason in detail.get("reasons", []):
+        reasons.setdefault(reason["subject"], []).append(reason)
+    return {
+        "clock_s": now_s,
+        "cycle_s": cycle_s,
+        "setpoints": rows,
+        "plan": plan,
+        "reasons": reasons,
+        "plan_reasons": reasons.get("plan", []),
+        "binding": detail.get("binding", []),
+    }
+
+
+@pages.get("/dispatch")
+def dispatch() -> str:
+    """Show the plan against what happened."""
+    return render_template("operator_dispatch.html", **_setpoints())
+
+
+@pages.get("/dispatch/live")
+def dispatch_live() -> Response:
+    """Show the set-points of the current interval."""
+    return live(render_template("operator_dispatch_live.html", **_setpoints()))
+
+
+@pages.get("/dispatch/data")
+def dispatch_data() -> Response:
+    """Return the series of the charts."""
+    here = room()
+    with here.store.read() as tx:
+        return live_json(operator_charts.charts(tx, here.site, clock(tx)))
+
+
+def live_json(content: object) -> Response:
+    """Return JSON with its ETag, or 304."""
+    body = jsonify(content)
+    response = live(body.get_data(as_text=True))
+    response.mimetype = "application/json"
+    return response
+
+
+def _network() -> dict[str, Any]:
+    here = room()
+    with here.store.read() as tx:
+        now_s = clock(tx)
+        at_s = None if now_s is None else views.latest(tx, "network", now_s)
+        state = None if at_s is None else stored(tx, "network", at_s)
+        layout_s = views.latest(tx, "layout", now_s or 0)
+        layout = None if layout_s is None else stored(tx, "layout", layout_s)
+    return {
+        "clock_s": now_s,
+        "at_s": at_s,
+        "diagram": operator_network.diagram(layout, state, here.site),
+        "network": operator_network.extremes(state, here.site.network),
+    }
+
+
+@pages.get("/network")
+def network() -> str:
+    """Show the feeder."""
+    return render_template("operator_network.html", **_network())
+
+
+@pages.get("/network/live")
+def network_live() -> Response:
+    """Show the part of :func:`network` that changes."""
+    return live(render_template("operator_network_live.html", **_network()))

@@ -1,0 +1,65 @@
+"""Who may open what: the one table. What is not in it is refused."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ROLES: Final = (
+    "operator",
+    "metering",
+    "billing",
+    "market",
+    "prosumer",
+    "auditor",
+    "administrator",
+)
+
+PUBLIC: Final = frozenset({"healthz", "static", "security.login", "language"})
+"""Open to everyone."""
+
+SIGNED_IN: Final = frozenset({"home", "security.logout"})
+"""Open to whoever is signed in, whatever the role."""
+
+PERMISSIONS: Final[dict[str, frozenset[str]]] = {
+    "operator.now": frozenset({"operator"}),
+    "operator.now_live": frozenset({"operator"}),
+    "operator.acknowledge": frozenset({"operator"}),
+    "operator.dispatch": frozenset({"operator"}),
+    "operator.dispatch_live": frozenset({"operator"}),
+    "operator.dispatch_data": frozenset({"operator"}),
+    "operator.network": frozenset({"operator"}),
+    "operator.network_live": frozenset({"operator"}),
+    "prosumer.energy": frozenset({"prosumer"}),
+    "prosumer.trades": frozenset({"prosumer"}),
+    "prosumer.statement": frozenset({"prosumer"}),
+    "prosumer.limits": frozenset({"prosumer"}),
+    "prosumer.set_limits": frozenset({"prosumer"}),
+    "prosumer.undo_limits": frozenset({"prosumer"}),
+    "auditor.checkpoints": frozenset({"auditor"}),
+    "auditor.entries": frozenset({"auditor"}),
+    "auditor.entry": frozenset({"auditor"}),
+    "auditor.verify": frozenset({"auditor"}),
+    "auditor.actions": frozenset({"auditor", "administrator"}),
+    "administrator.users": frozenset({"administrator"}),
+    "administrator.create_user": frozenset({"administrator"}),
+    "administrator.set_roles": frozenset({"administrator"}),
+    "administrator.set_active": frozenset({"administrator"}),
+    "administrator.meters": frozenset({"administrator", "metering"}),
+    "administrator.system": frozenset({"administrator"}),
+}
+
+HOME: Final = (
+    ("operator", "operator.now"),
+    ("prosumer", "prosumer.energy"),
+    ("auditor", "auditor.checkpoints"),
+    ("administrator", "administrator.users"),
+    ("metering", "administrator.meters"),
+)
+"""Where each role begins, in this order for who has several."""
+
+
+def allowed(endpoint: str, roles: frozenset[str]) -> bool:
+    """Return whether someone signed in with `roles` may open `endpoint`."""
+    if endpoint in PUBLIC or endpoint in SIGNED_IN:
+        return True
+    return bool(PERMISSIONS.get(endpoint, frozenset()) & roles)

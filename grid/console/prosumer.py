@@ -1,0 +1,3 @@
+from flask import Blueprint
+
+pages = Blueprint("prosumer", __name__, url_prefix="/prosumer")

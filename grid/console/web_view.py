@@ -1,0 +1,96 @@
+"""What every page needs: the site, its store, its clock, live parts and short texts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import xarray as xr
+from flask import Response, abort, current_app, make_response, request
+from flask_security import current_user
+
+from grid import interval
+from grid.site import Site
+from grid.store import Store, Transaction, control, datasets
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the console shows: one site and its store."""
+
+    site: Site
+    store: Store
+    directory: Path
+
+
+def room() -> Room:
+    """Return the room of this application."""
+    found: Room = current_app.extensions["khazri"]
+    return found
+
+
+def clock(tx: Transaction) -> int | None:
+    """Return the site's time: the cycle the control room is in, or ``None`` before the first."""
+    text = control.get_meta(tx, "clock_s")
+    return None if text is None else int(text)
+
+
+def civil(at_s: int | None, form: str = "%Y-%m-%d %H:%M") -> str:
+    """Return an instant in the site's civil time."""
+    if at_s is None:
+        return "–"
+    zone = interval.zone(room().site.time_zone)
+    return datetime.fromtimestamp(at_s, UTC).astimezone(zone).strftime(form)
+
+
+def local_hhmm(at_s: int) -> str:
+    """Return the civil hour and minute of an instant."""
+    return interval.local_time(at_s, room().site.time_zone)
+
+
+def stored(tx: Transaction, kind: str, at_s: int) -> xr.Dataset | None:
+    """Return a stored dataset, decoded once."""
+    return datasets.get_dataset(tx, kind, at_s)
+
+
+def live(body: str) -> Response:
+    """Return a live part with its ETag, or 304 when the reader has it."""
+    response = make_response(body)
+    response.set_etag(hashlib.sha256(body.encode()).hexdigest()[:32])
+    response.headers["Cache-Control"] = "private, no-store"
+    response.vary.update(["Cookie", "HX-Request"])
+    return response.make_conditional(request)
+
+
+def record(tx: Transaction, at_s: int, kind: str, subject: str, detail: dict[str, object]) -> None:
+    """Write what the signed-in person did, and its ledger entry, in this transaction."""
+    from grid.operation.record import record_action
+
+    record_action(
+        tx,
+        room().site,
+        at_s=at_s,
+        user=current_user.email,
+        kind=kind,
+        subject=subject,
+        detail=detail,
+    )
+
+
+def form_text(name: str, length: int = 255) -> str:
+    """Return one field of the form, printable and not too long, else refuse with 400."""
+    values = request.form.getlist(name)
+    if len(values) > 1:
+        abort(400)
+    text = (values[0] if values else "").strip()
+    if len(text) > length or any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
+        abort(400)
+    return text
+
+
+def only_fields(*names: str) -> None:
+    """Refuse a form that has other fields: nothing is assigned that a form does not offer."""
+    if set(request.form) - {*names, "csrf_token"}:
+        abort(400)

@@ -1,0 +1,95 @@
+"""A console on a store with a small village and half a day of facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from grid.site import Site
+from grid.store import Store
+
+_HERE = Path(__file__).parent
+
+
+def _village() -> object:
+    import importlib.util
+    import sys
+
+    name = "khazri_console_village"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, _HERE / "village.py")
+        assert spec
+        assert spec.loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+village = _village()
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a filled store, made once."""
+    folder = tmp_path_factory.mktemp("village")
+    village.fill(folder)  # type: ignore[attr-defined]
+    return folder
+
+
+@pytest.fixture
+def folder(filled: Path, tmp_path: Path) -> Path:
+    """A copy of the filled store for one test."""
+    import shutil
+
+    for file in filled.iterdir():
+        shutil.copy(file, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def site() -> Site:
+    """The village."""
+    return village.SITE  # type: ignore[attr-defined,no-any-return]
+
+
+@pytest.fixture
+def store(folder: Path) -> Iterator[Store]:
+    """The village's store."""
+    opened = Store.at(folder)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def app(folder: Path, site: Site) -> Flask:
+    """The console of the village."""
+    from grid.console.web import create_app
+
+    return create_app(f"sqlite:///{folder / 'khazri.sqlite3'}", site, directory=folder)
+
+
+@pytest.fixture
+def sign_in(app: Flask) -> Callable[..., FlaskClient]:
+    """Sign in as a role of the village."""
+
+    def enter(role: str) -> FlaskClient:
+        client = app.test_client()
+        page = client.get("/login")
+        token = village.token(page.text)  # type: ignore[attr-defined]
+        answer = client.post(
+            "/login",
+            data={
+                "email": f"{role}@example.org",
+                "password": village.PASSWORD,  # type: ignore[attr-defined]
+                "csrf_token": token,
+            },
+        )
+        assert answer.status_code == 302, answer.text
+        return client
+
+    return enter

@@ -1,0 +1,419 @@
+"""A village with half a day of made-up facts, written through the store's own functions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from grid import interval, site_file
+from grid.console.auth_passwords import hash_password
+from grid.console.permissions import ROLES
+from grid.errors import Finding, Severity
+from grid.ids import UsagePointId
+from grid.store import Store, control, datasets, field, log, market, people, series
+from meters.device import Setpoint
+from meters.reading import MeterRead, RegisterRow
+from trading.accounts import COMMUNITY, SUPPLIER, Posting, PostingKind, party_account
+from trading.book import Order, Side
+from trading.ledger import checkpoint, entry, merkle, note
+
+PASSWORD = "a long enough password"
+NOW = interval.parse("2026-05-27T14:00+04:00")
+N = 8
+
+_TOML = """
+id = "village"
+name = "Sarı Qaya"
+time_zone = "Asia/Baku"
+currency = "AZN"
+interval_s = 900
+[network]
+source = "simbench:1-LV-rural1--0-sw"
+[field]
+kind = "simulated"
+[operation]
+[market]
+mechanism = "uniform_price"
+profile = "sandbox"
+feed_in = "0.05"
+shortfall = "0.15"
+surplus = "0.04"
+grid_fee = "0.01"
+battery_use_fee = "0.02"
+[grid]
+id = "GRID"
+import_limit_kw = 100
+export_limit_kw = 100
+[[grid.price]]
+from_time = "00:00"
+buy = "0.08"
+sell = "0.04"
+[[grid.price]]
+from_time = "17:00"
+buy = "0.16"
+sell = "0.06"
+[[tariff]]
+id = "home"
+name = "Home"
+fixed_fee = "1.00"
+[[tariff.block]]
+up_to_kwh = 200
+price = "0.084"
+[[tariff.block]]
+up_to_kwh = 0
+price = "0.10"
+[[party]]
+id = "community"
+name = "Community"
+kind = "community"
+[[meter]]
+id = "M-HEAD"
+protocol = "modbus"
+profile = "sdm630"
+role = "feeder_head"
+[[battery]]
+id = "BAT-1"
+usage_point = "UP-1"
+power_kw = 30
+energy_kwh = 120
+forming = true
+[[solar]]
+id = "PV-1"
+usage_point = "UP-2"
+power_kw = 40
+[[wind]]
+id = "WIND-1"
+usage_point = "UP-3"
+power_kw = 20
+[[genset]]
+id = "DG-1"
+usage_point = "UP-1"
+power_kw = 25
+min_power_kw = 5
+fuel = "0.35"
+no_load_per_hour = "1.2"
+start = "3.0"
+""" + "".join(
+    f"""
+[[party]]
+id = "P-{n}"
+name = "Household {n}"
+kind = "household"
+[[usage_point]]
+id = "UP-{n}"
+bus = {n}
+party = "P-{n}"
+kind = "household"
+tariff = "home"
+connection_kw = 50
+[[meter]]
+id = "M-{n}"
+protocol = "dlms"
+profile = "standard"
+usage_point = "UP-{n}"
+"""
+    for n in range(1, N + 1)
+)
+SITE = site_file.parse(_TOML)
+
+
+def token(page: str) -> str:
+    """Return the CSRF token of a page."""
+    found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
+    assert found, page
+    return found[1]
+
+
+def _hours(count: int, start_s: int) -> np.ndarray:
+    return ((start_s + 4 * 3600 + 900 * np.arange(count)) % 86_400) / 3600
+
+
+def _sun(hours: np.ndarray) -> np.ndarray:
+    return np.clip(np.sin((hours - 6) / 13 * np.pi), 0, None)
+
+
+def _intervals(tx: object) -> None:
+    start_s = interval.day_bounds(interval.local_day(NOW, SITE.time_zone), SITE.time_zone)[0]
+    start_s -= 86_400
+    count = (NOW - start_s) // 900
+    hours = _hours(count, start_s)
+    names = [point.id for point in SITE.usage_point]
+    load = 90 + 60 * np.exp(-((hours - 20) ** 2) / 6) + 40 * np.exp(-((hours - 8) ** 2) / 3)
+    wave = load[None, :] * (1 + 0.1 * np.arange(N)[:, None])
+    wave = wave + 15 * np.sin(np.arange(count) * 1.7 + np.arange(N)[:, None])
+    solar = np.where(np.arange(N)[:, None] % 2 == 1, 700 * _sun(hours)[None, :], 0)
+    net = wave - solar
+    imports, exports = np.clip(net, 0, None).astype(np.int64), np.clip(-net, 0, None).astype(int)
+    quality = np.ones((N, count), np.uint16)
+    quality[:, 100:112] = 3
+    for values in (imports, exports):
+        values[:, 120:126] = -1
+        values[:, count - 2 :] = -1
+    quality[:, 120:126] = quality[:, count - 2 :] = 0
+    dims = ("usage_point", "interval")
+    zeros = np.where(imports < 0, -1, 0)
+    content = xr.Dataset(
+        {
+            "import_wh": (dims, imports),
+            "export_wh": (dims, exports.astype(np.int64)),
+            "import_varh": (dims, zeros),
+            "export_varh": (dims, zeros),
+            "quality": (dims, quality),
+        },
+        coords={"usage_point": names, "interval": interval.starts(start_s, count, 900)},
+    )
+    series.put_intervals(tx, content, time_zone=SITE.time_zone, cycle_s=NOW)  # type: ignore[arg-type]
+
+
+def _control(tx: object, at_s: int, n: int) -> None:
+    hour = _hours(1, at_s)[0]
+    solar, demand = 40 * _sun(np.array([hour]))[0], 30 + 8 * np.sin(hour) + n % 3
+    charge = max(0.0, solar - 25)
+    facts = {
+        "demand_kw": demand,
+        "solar_kw": solar,
+        "wind_kw": 6.0 + 2 * np.sin(n / 5),
+        "battery_charge_kw": charge,
+        "battery_discharge_kw": 4.0 if solar < 5 else 0.0,
+        "genset_kw": 0.0,
+        "import_kw": max(0.0, demand - solar),
+        "export_kw": max(0.0, solar - demand - charge),
+        "stored_kwh": 50 + n * 0.7,
+    }
+    datasets.put_dataset(
+        tx, "actual", at_s, xr.Dataset({k: ((), float(v)) for k, v in facts.items()})
+    )  # type: ignore[arg-type]  # noqa: E501
+
+
+def _plan(tx: object, cycle_s: int, n: int) -> None:
+    steps, assets = 96, [asset.id for asset in SITE.assets]
+    hours = _hours(steps, cycle_s)
+    shape = (len(assets), steps)
+    columns = ("charge_kw", "discharge_kw", "produce_kw", "curtail_kw", "shed_kw", "limit_kw")
+    table = {name: (("asset", "interval"), np.zeros(shape)) for name in columns}
+    sun = 40 * _sun(hours)
+    table["produce_kw"][1][1], table["produce_kw"][1][2] = sun * 0.95, 6.5 + 0 * hours
+    table["charge_kw"][1][0] = np.clip(sun - 24, 0, None)
+    table["discharge_kw"][1][0] = np.where((hours > 18) & (hours < 22), 12, 0)
+    energy = 50 + n * 0.7 + np.cumsum(table["charge_kw"][1][0] - table["discharge_kw"][1][0]) / 4
+    stored = np.full(shape, np.nan)
+    stored[0] = np.clip(energy, 0, 120)
+    schedule = xr.Dataset(
+        {
+            **table,
+            "energy_kwh": (("asset", "interval"), stored),
+            "import_kw": ("interval", np.clip(30 - sun, 0, None)),
+            "export_kw": ("interval", np.clip(sun - 36, 0, None)),
+            "marginal_price": ("interval", np.where(hours > 17, 0.15, 0.075)),
+        },
+        coords={"asset": assets, "interval": interval.starts(cycle_s, steps, 900)},
+    )
+    datasets.put_dataset(tx, "plan", cycle_s, schedule)  # type: ignore[arg-type]
+    reasons = [
+        (
+            "BAT-1",
+            "charge",
+            "BAT-1 charges 14.2 kW: the surplus is worth more from 18:00, at 0.16.",
+        ),
+        ("PV-1", "full", "PV-1 runs free: nothing limits it."),
+        ("DG-1", "off", "DG-1 is off: the grid costs 0.08, the genset 0.35 per kWh."),
+        ("plan", "cost", "The day costs 41.70 AZN."),
+    ]
+    control.put_plan(
+        tx,  # type: ignore[arg-type]
+        cycle_s,
+        {
+            "status": "optimal",
+            "source": "last good plan" if n == 20 else "new plan",
+            "objective": 41.7,
+            "gap": 0.0,
+            "rounds": 2,
+            "cuts": 3,
+        },
+        {
+            "reasons": [{"subject": s, "code": c, "params": {}, "text": t} for s, c, t in reasons],
+            "binding": [[3, "vm_pu bus 7 <= 1.10"]],
+            "input_sha256": "00" * 32,
+        },
+    )
+
+
+def _network(tx: object) -> None:
+    buses = N + 2
+    x = np.array([0, 1, 2, 3, 4, 5, 2, 3, 4, 5], float)
+    y = np.array([0, 0, 0.1, 0, -0.1, 0, 1, 1.2, -1, -1.1], float)
+    layout = xr.Dataset(
+        {
+            "x": ("bus", x),
+            "y": ("bus", y),
+            "bus_name": ("bus", [f"LV {n}" for n in range(buses)]),
+            "line_from": ("line", [1, 2, 3, 4, 1, 6, 3, 8]),
+            "line_to": ("line", [2, 3, 4, 5, 6, 7, 8, 9]),
+            "line_name": ("line", [f"Line {n}" for n in range(8)]),
+            "trafo_from": ("trafo", [0]),
+            "trafo_to": ("trafo", [1]),
+            "trafo_name": ("trafo", ["Trafo"]),
+        }
+    )
+    datasets.put_dataset(tx, "layout", 0, layout)  # type: ignore[arg-type]
+    vm = np.linspace(1.0, 1.06, buses)
+    vm[9] = 1.112
+    state = xr.Dataset(
+        {
+            "vm_pu": ("bus", vm),
+            "line_loading_percent": ("line", np.array([30, 25, 18, 9, 44, 12, 103.5, 60.0])),
+            "trafo_loading_percent": ("trafo", np.array([51.2])),
+            "losses_kw": ((), 0.83),
+        }
+    )
+    datasets.put_dataset(tx, "network", NOW - 900, state)  # type: ignore[arg-type]
+
+
+def _forecast(tx: object) -> None:
+    hours = _hours(96, NOW)
+    load = 32 + 9 * np.exp(-((hours - 20) ** 2) / 8)
+    groups = np.stack([load, 40 * _sun(hours), 6 + 0 * hours])
+    table = groups[None] * np.array([0.88, 1.0, 1.13])[:, None, None]
+    content = xr.Dataset(
+        {"group_kw": (("quantile", "group", "interval"), table)},
+        coords={
+            "quantile": [0.1, 0.5, 0.9],
+            "group": ["load", "solar", "wind"],
+            "interval": interval.starts(NOW, 96, 900),
+        },
+    )
+    datasets.put_dataset(tx, "forecast", NOW, content)  # type: ignore[arg-type]
+
+
+def _market(tx: object) -> None:
+    number = 0
+    for n in range(8):
+        start_s = NOW - 3600 - 900 * n
+        orders = [
+            Order(f"O-{n}-1", "P-1", "UP-1", start_s, Side.BUY, 84_000, 250, number),  # type: ignore[arg-type]
+            Order(f"O-{n}-2", "P-2", "UP-2", start_s, Side.SELL, 50_000, 250, number + 1),  # type: ignore[arg-type]
+        ]
+        number += 2
+        market.put_orders(tx, orders, received_s=start_s - 1800)  # type: ignore[arg-type]
+        trade = {
+            "buy_order": f"O-{n}-1",
+            "sell_order": f"O-{n}-2",
+            "buyer": "UP-1",
+            "seller": "UP-2",
+            "price": 66_000,
+            "energy_wh": 250,
+        }
+        facts = {
+            "mechanism": "uniform_price",
+            "price": 66_000,
+            "price_low": 50_000,
+            "price_high": 84_000,
+            "volume_wh": 250,
+            "summary": "{}",
+        }
+        market.put_clearing(tx, start_s, facts, [trade])  # type: ignore[arg-type]
+        point = UsagePointId("UP-2")
+        buyer, seller = party_account("P-1"), party_account("P-2")  # type: ignore[arg-type]
+        lines = [
+            Posting(buyer, seller, 250 * 66_000, 250, PostingKind.PURCHASE, UsagePointId("UP-1"), 66_000),
+            Posting(SUPPLIER, seller, 90 * 50_000, 90, PostingKind.FEED_IN, point, 50_000),
+            Posting(seller, SUPPLIER, 40 * 84_000, 40, PostingKind.SUPPLY, point, 84_000),
+            Posting(seller, COMMUNITY, 10**9 if n == 0 else 10**7, 0, PostingKind.FIXED_FEE, point),
+        ]  # fmt: skip
+        market.put_settlement(
+            tx,  # type: ignore[arg-type]
+            start_s=start_s,
+            version=1,
+            cycle_s=NOW,
+            state="provisional",
+            residual_wh=0,
+            content={},
+            postings=lines,
+            month="2026-05",
+        )
+
+
+def _ledger(tx: object) -> None:
+    signer = note.signer("khazri/village", bytes(range(32)))
+    control.put_secrets(tx, {"ledger.seed": bytes(range(32))})  # type: ignore[arg-type]
+    key = signer.key.encode()
+    control.put_meta(tx, "ledger_vkey", key)  # type: ignore[arg-type]
+    one = entry.genesis("village", key)
+    entries = [one]
+    for n in range(1, 24):
+        kind = (entry.Kind.PLAN, entry.Kind.CLEARING, entry.Kind.READINGS)[n % 3]
+        label = interval.label(NOW - 900 * (8 - n // 3))
+        body = {"price": "0.0660", "note": n} if n % 3 == 1 else {"commitments": ["ab" * 32]}
+        one = entry.following(one, kind, label, body)
+        entries.append(one)
+    for one in entries:
+        log.append(
+            tx,  # type: ignore[arg-type]
+            sequence=one.sequence,
+            kind=str(one.kind),
+            label=one.interval,
+            cycle_s=NOW,
+            content=one.encode(),
+            leaf_hash=one.leaf_hash,
+        )
+    leaves = [one.leaf_hash for one in entries]
+    for size in (8, 16, 24):
+        point = checkpoint.Checkpoint("khazri/village", size, merkle.root(leaves[:size]))
+        log.put_checkpoint(tx, size, NOW - 900 * (24 - size), checkpoint.sign(point, signer))  # type: ignore[arg-type]
+
+
+def fill(folder: Path) -> None:
+    """Make a store with the village's facts."""
+    store = Store.at(folder, create=True)
+    password = hash_password(PASSWORD)
+    with store.write() as tx:
+        control.put_secrets(tx, {"console.secret_key": bytes(range(32)), "pseudonyms": bytes(32)})
+        control.put_meta(tx, "clock_s", str(NOW))
+        for number, role in enumerate(ROLES):
+            party = "P-2" if role == "prosumer" else None
+            people.create(
+                tx,
+                email=f"{role}@example.org",
+                name=role.title(),
+                password_hash=password,
+                roles=[role],
+                at_s=NOW - number,
+                party=party,
+            )
+        _intervals(tx)
+        for n in range(48):
+            _control(tx, NOW - 900 * (48 - n), n)
+        for n in range(24):
+            _plan(tx, NOW - 900 * (23 - n), n)
+        _network(tx)
+        _forecast(tx)
+        _market(tx)
+        _ledger(tx)
+        for name in ("read", "forecast", "market", "plan"):
+            control.mark_done(tx, NOW, name)
+        label = interval.label(NOW)
+        found = [
+            Finding("network.voltage", "LV 9", label, Severity.ALARM, "LV 9 vm_pu 1.112 > 1.100"),
+            Finding("meter.silent", "M-3", label, Severity.WARNING, "M-3 did not answer in 5 s"),
+            Finding("vee.spike", "UP-4", label, Severity.INFO, "UP-4 import 9000 Wh > 7500 Wh"),
+        ]
+        control.put_findings(tx, NOW, found)
+        wishes = [
+            Setpoint("BAT-1", "storage", charge_w=14_200),
+            Setpoint("PV-1", "limit", limit_w=40_000),
+            Setpoint("WIND-1", "limit", limit_w=20_000),
+            Setpoint("DG-1", "genset", running=False),
+        ]
+        control.put_setpoints(tx, NOW, wishes[:3], "confirmed")
+        control.put_setpoints(tx, NOW, wishes[3:], "failed")
+        reads = [
+            MeterRead(
+                f"M-{n}", RegisterRow(NOW - 900 * (n % 3), (n, 0, 0, 0)), (), 230.0, bytes(32)
+            )
+            for n in range(1, N + 1)
+        ]
+        field.put_reads(tx, reads, cycle_s=NOW)
+    store.close()
