@@ -1,3 +1,207 @@
-from flask import Blueprint
+"""The auditor's pages: checkpoints, entries, proofs, verification, actions."""
 
-pages = Blueprint("auditor", __name__, url_prefix="/auditor")
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import pairwise
+
+from flask import Blueprint, abort, render_template, request
+
+from grid import interval
+from grid.console.web_view import room
+from grid.errors import GridError, VerificationError
+from grid.store import Transaction, control, log, views
+from trading.ledger import checkpoint, entry as ledger_entry, merkle, note
+
+pages = Blueprint("auditor", __name__, url_prefix="/audit")
+
+_PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of an inclusion proof: what is hashed with what."""
+
+    number: int
+    side: str
+    sibling: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One statement about the ledger, and what was found when it does not hold."""
+
+    name: str
+    holds: bool
+    detail: str
+
+
+def _key(tx: Transaction) -> note.VerifierKey:
+    text = control.get_meta(tx, "ledger_vkey")
+    if text is None:
+        raise VerificationError("the store has no verifier key")
+    return note.parse_key(text)
+
+
+@pages.get("/")
+def checkpoints() -> str:
+    """Show the signed checkpoints and how large the ledger is."""
+    with room().store.read() as tx:
+        rows = [
+            {**row, "checkpoint": checkpoint.parse(note.parse(row["note"])[0])}
+            for row in log.checkpoints(tx, limit=_PAGE)
+        ]
+        size, kinds = log.size(tx), views.entry_kinds(tx)
+        key = control.get_meta(tx, "ledger_vkey")
+    return render_template(
+        "auditor_checkpoints.html", rows=rows, size=size, kinds=kinds, key=key, checks=None
+    )
+
+
+@pages.get("/entries")
+def entries() -> str:
+    """List entries, newest first, of a kind or interval when asked."""
+    kind, label = request.args.get("kind") or None, request.args.get("interval") or None
+    before = request.args.get("before", type=int)
+    if label is not None:
+        label = interval.label(interval.parse(label))
+    with room().store.read() as tx:
+        kinds = views.entry_kinds(tx)
+        if kind is not None and kind not in kinds:
+            abort(404)
+        rows = log.listed(tx, kind=kind, label=label, before=before, limit=_PAGE)
+    return render_template(
+        "auditor_entries.html",
+        rows=rows,
+        kinds=kinds,
+        kind=kind,
+        label=label,
+        older=rows[-1]["sequence"] if len(rows) == _PAGE else None,
+    )
+
+
+def _steps(index: int, size: int, leaf: bytes, path: tuple[bytes, ...]) -> list[Step]:
+    """Return the proof as a person would do it (RFC 9162, section 2.1.3.2)."""
+    node, last, result = index, size - 1, leaf
+    steps: list[Step] = []
+    for number, sibling in enumerate(path, start=1):
+        left = bool(node & 1) or node == last
+        if left:
+            result = merkle.node_hash(sibling, result)
+            while not node & 1 and node:
+                node, last = node >> 1, last >> 1
+        else:
+            result = merkle.node_hash(result, sibling)
+        steps.append(Step(number, "left" if left else "right", sibling.hex(), result.hex()))
+        node, last = node >> 1, last >> 1
+    return steps
+
+
+@pages.get("/entries/<int:sequence>")
+def entry(sequence: int) -> str:
+    """Show an entry and, on request, prove that it is in the signed ledger."""
+    proof = None
+    with room().store.read() as tx:
+        row = log.entry_row(tx, sequence)
+        if row is None:
+            abort(404)
+        openings = log.openings(tx, sequence=sequence)
+        if "prove" in request.args:
+            proof = _prove(tx, sequence, bytes(row["content"]))
+    text = json.dumps(json.loads(row["content"]), indent=2, ensure_ascii=False, sort_keys=True)
+    return render_template(
+        "auditor_entry.html",
+        row=row,
+        text=text,
+        canonical=bytes(row["content"]).decode(),
+        openings=openings,
+        proof=proof,
+    )
+
+
+def _prove(tx: Transaction, sequence: int, content: bytes) -> dict[str, object]:
+    points = [row for row in log.checkpoints(tx) if row["size"] > sequence]
+    if not points:
+        return {"problem": "no checkpoint covers this entry yet"}
+    try:
+        signed = checkpoint.verify(points[-1]["note"], _key(tx))
+        leaf = merkle.leaf_hash(content)
+        path = merkle.Tree(log.leaf_hashes(tx, signed.size)).inclusion(sequence, signed.size)
+        merkle.verify_inclusion(leaf, sequence, signed.size, path, signed.root)
+    except GridError as error:
+        return {"problem": str(error)}
+    return {
+        "leaf": leaf.hex(),
+        "size": signed.size,
+        "origin": signed.origin,
+        "root": signed.root.hex(),
+        "steps": _steps(sequence, signed.size, leaf, path),
+    }
+
+
+def _verify(tx: Transaction) -> list[Check]:
+    """Recompute everything from the entries' bytes and compare."""
+    contents = list(log.entries(tx))
+    leaves = [merkle.leaf_hash(content) for content in contents]
+    decoded, problem = [], ""
+    for number, content in enumerate(contents):
+        try:
+            decoded.append(ledger_entry.decode(content))
+        except GridError as error:
+            problem = problem or f"{number}: {error}"
+    checks = [Check("canonical", not problem, problem)]
+    broken = [
+        later.sequence
+        for (earlier, leaf), (later, _) in pairwise(zip(decoded, leaves, strict=False))
+        if later.previous != leaf or later.sequence != earlier.sequence + 1
+    ]
+    checks.append(Check("chain", not broken, f"{broken[0]}" if broken else ""))
+    stored = log.leaf_hashes(tx)
+    wrong = [n for n, (a, b) in enumerate(zip(leaves, stored, strict=False)) if a != b]
+    checks.append(Check("leaves", not wrong, f"{wrong[0]}" if wrong else ""))
+    return [*checks, *_signed(tx, leaves)]
+
+
+def _signed(tx: Transaction, leaves: list[bytes]) -> list[Check]:
+    tree = merkle.Tree(leaves)
+    forged, other = "", ""
+    points = log.checkpoints(tx)
+    for row in reversed(points):
+        try:
+            point = checkpoint.verify(row["note"], _key(tx))
+            if point.size > tree.size or tree.root(point.size) != point.root:
+                other = other or f"{point.size}"
+        except GridError as error:
+            forged = forged or f"{row['size']}: {error}"
+    covered = points[0]["size"] if points else 0
+    return [
+        Check("signatures", bool(points) and not forged, forged),
+        Check("roots", bool(points) and not other, other),
+        Check("covered", covered == len(leaves), f"{len(leaves) - covered}"),
+    ]
+
+
+@pages.post("/verify")
+def verify() -> str:
+    """Verify the whole ledger from its bytes."""
+    with room().store.read() as tx:
+        checks = _verify(tx)
+        rows = [
+            {**row, "checkpoint": checkpoint.parse(note.parse(row["note"])[0])}
+            for row in log.checkpoints(tx, limit=_PAGE)
+        ]
+        size, kinds = log.size(tx), views.entry_kinds(tx)
+        key = control.get_meta(tx, "ledger_vkey")
+    return render_template(
+        "auditor_checkpoints.html", rows=rows, size=size, kinds=kinds, key=key, checks=checks
+    )
+
+
+@pages.get("/actions")
+def actions() -> str:
+    """Show what people did, with the ledger entry of each act."""
+    with room().store.read() as tx:
+        rows = control.actions(tx)
+    return render_template("auditor_actions.html", rows=rows)

@@ -1,0 +1,48 @@
+"""The command line: one module per group of commands, imported when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from grid.errors import GridError
+
+GROUPS = {
+    "demo": "play a day of the demo microgrid, then go on live",
+    "init": "make a new site folder",
+    "check": "check a site file; every error with its line",
+    "run": "run the control room and the console of a site",
+    "cycle": "run operating cycles",
+    "meter": "read, simulate and import meters",
+    "ledger": "export, verify and prove the ledger",
+    "user": "add users and give roles",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose wrong usage is exit status 2 with one line."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status: 0 done, 1 failed, 2 wrong usage."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = Parser(prog="khazri", description="Runs energy microgrids.")
+    groups = parser.add_subparsers(dest="group", metavar="COMMAND", required=True)
+    chosen = next((word for word in arguments if not word.startswith("-")), "")
+    for name, text in GROUPS.items():
+        sub = groups.add_parser(name, help=text, description=text)
+        if name == chosen:
+            module = importlib.import_module(f"grid.console.cli.{name}")
+            module.declare(sub)
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except GridError as error:
+        print(f"khazri: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 1

@@ -1,0 +1,72 @@
+"""``khazri ledger export|verify|prove``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from grid.console.cli.options import answer, as_json, directory
+from grid.errors import BadInputError
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare the commands' options."""
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    export = verbs.add_parser("export", help="write the ledger as files anyone can verify")
+    export.add_argument("out", type=Path, metavar="OUT")
+    export.add_argument("--openings", action="store_true", help="with personal facts (mandate)")
+    directory(export)
+    as_json(export)
+    export.set_defaults(run=run_export)
+    verify = verbs.add_parser("verify", help="verify an export, offline")
+    verify.add_argument("folder", type=Path, metavar="DIR")
+    verify.add_argument("--key", required=True, help="the log's verifier key, or a file with it")
+    verify.add_argument("--policy", type=Path, help="witnesses and quorum")
+    verify.add_argument("--since", type=Path, help="an older checkpoint that must be a prefix")
+    verify.add_argument("--openings", action="store_true", help="openings must be there")
+    as_json(verify)
+    verify.set_defaults(run=run_verify)
+    prove = verbs.add_parser("prove", help="prove that an entry is in the log")
+    prove.add_argument("entry", type=int, metavar="ENTRY")
+    directory(prove)
+    as_json(prove)
+    prove.set_defaults(run=run_prove)
+
+
+def run_export(options: argparse.Namespace) -> int:
+    """Export the ledger of a site folder."""
+    from grid.operation.audit import export
+    from grid.store import Store
+
+    head, key = export(Store.at(options.dir), options.out, openings=options.openings)
+    facts = {"size": head.size, "root": head.root.hex(), "key": key, "folder": str(options.out)}
+    command = f"khazri ledger verify {options.out} --key '{key}'"
+    answer(options, facts, f"{head.size} entries written to {options.out}\nverify: {command}")
+    return 0
+
+
+def run_verify(options: argparse.Namespace) -> int:
+    """Verify an export by the verifier that shares nothing with the ledger's code."""
+    from trading.verify import main
+
+    key = Path(options.key)
+    text = key.read_text().strip() if "+" not in options.key and key.is_file() else options.key
+    arguments = [str(options.folder), "--key", text]
+    for name in ("policy", "since"):
+        value = getattr(options, name)
+        arguments += [f"--{name}", str(value)] if value else []
+    arguments += ["--openings"] if options.openings else []
+    arguments += ["--json"] if options.json else []
+    return main(arguments)
+
+
+def run_prove(options: argparse.Namespace) -> int:
+    """Print the inclusion proof of one entry against the newest checkpoint."""
+    from grid.operation.audit import prove
+    from grid.store import Store
+
+    if options.entry < 0:
+        raise BadInputError(f"entry {options.entry}: entries are numbered from 0")
+    text = prove(Store.at(options.dir), options.entry)
+    answer(options, {"entry": options.entry, "proof": text}, text)
+    return 0

@@ -1,0 +1,101 @@
+"""A day of energy as bars: what is estimated is hatched, what is missing is a gap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from grid.store.series import MISSING
+from meters.vee.quality import Quality
+
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 800.0, 260.0, 44.0, 10.0, 20.0
+_ESTIMATED = {Quality.ESTIMATED_LINEAR, Quality.ESTIMATED_LIKE_DAY, Quality.SCALED}
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One quarter-hour: energies in Wh (``None``: missing) and its bars' geometry."""
+
+    at_s: int
+    x: float
+    width: float
+    import_wh: int | None
+    export_wh: int | None
+    import_px: float
+    export_px: float
+    quality: Quality
+    estimated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DayChart:
+    """The bars of a day with their scale."""
+
+    slots: list[Slot]
+    zero: float
+    top: float
+    bottom: float
+    height: float
+    rules: list[tuple[float, str]]
+    hours: list[tuple[float, int]]
+    import_wh: int
+    export_wh: int
+    estimated: int
+    missing: int
+
+
+def day_chart(found: xr.Dataset, now_s: int) -> DayChart:
+    """Return the chart of one usage point's day, up to `now_s`."""
+    starts = found["interval"].values.astype("datetime64[s]").astype(np.int64)
+    imports, exports = (found[name].values[0] for name in ("import_wh", "export_wh"))
+    quality = found["quality"].values[0]
+    high_in = max(int(imports.max(initial=0)), 100)
+    high_out = max(int(exports.max(initial=0)), 0)
+    scale = (_HEIGHT - _TOP - _BOTTOM) / (high_in + high_out)
+    zero = _TOP + high_in * scale
+    width = (_WIDTH - _LEFT) / max(len(starts), 1)
+    slots: list[Slot] = []
+    for n, at_s in enumerate(starts.tolist()):
+        if at_s >= now_s:
+            break
+        known = imports[n] != MISSING and exports[n] != MISSING
+        code = Quality(int(quality[n])) if known else Quality.MISSING
+        slots.append(
+            Slot(
+                at_s=at_s,
+                x=round(_LEFT + n * width, 2),
+                width=round(width * 0.86, 2),
+                import_wh=int(imports[n]) if known else None,
+                export_wh=int(exports[n]) if known else None,
+                import_px=round(int(imports[n]) * scale, 2) if known else 0.0,
+                export_px=round(int(exports[n]) * scale, 2) if known else 0.0,
+                quality=code,
+                estimated=code in _ESTIMATED,
+            )
+        )
+    step = _step(high_in + high_out)
+    marks = range(-(high_out // step) * step, high_in + 1, step)
+    return DayChart(
+        slots=slots,
+        zero=round(zero, 2),
+        top=_TOP,
+        bottom=_HEIGHT - _BOTTOM,
+        height=_HEIGHT,
+        rules=[(round(zero - mark * scale, 2), f"{abs(mark)}") for mark in marks],
+        hours=[
+            (round(_LEFT + n * width, 2), int(at_s)) for n, at_s in enumerate(starts) if n % 16 == 0
+        ],
+        import_wh=sum(slot.import_wh or 0 for slot in slots),
+        export_wh=sum(slot.export_wh or 0 for slot in slots),
+        estimated=sum(slot.estimated for slot in slots),
+        missing=sum(slot.import_wh is None for slot in slots),
+    )
+
+
+def _step(span: int) -> int:
+    step = 10
+    while span / step > 5:
+        step *= 5 if str(step)[0] == "1" else 2
+    return step
