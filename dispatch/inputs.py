@@ -32,6 +32,10 @@ def _array(value: object, name: str, shape: tuple[int, ...], low: float, high: f
     return require_finite(array, name=name, low=low, high=high)
 
 
+def _number(value: object, name: str, low: float, high: float) -> None:
+    _array([value], name, (1,), low, high)
+
+
 def _booleans(value: object, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     if value is None:
         raise BadInputError(f"{name} is missing: must have shape {list(shape)}")
@@ -73,7 +77,7 @@ def check_input(plan_input: PlanInput) -> None:
     _array(plan_input.sheddable_kw, "sheddable_kw", (groups, n), 0.0, POWER_LIMIT_KW)
     _array(plan_input.buy_price, "buy_price", (n,), -PRICE_LIMIT, PRICE_LIMIT)
     _array(plan_input.sell_price, "sell_price", (n,), -PRICE_LIMIT, PRICE_LIMIT)
-    _array(plan_input.end_value_per_kwh, "end_value_per_kwh", (), -PRICE_LIMIT, PRICE_LIMIT)
+    _number(plan_input.end_value_per_kwh, "end_value_per_kwh", -PRICE_LIMIT, PRICE_LIMIT)
     _array(plan_input.reserve_kw, "reserve_kw", (n,), 0.0, POWER_LIMIT_KW)
     _booleans(plan_input.grid_available, "grid_available", (n,))
     _check_state(plan_input)
@@ -119,17 +123,17 @@ def _check_facts(plan_input: PlanInput) -> None:
         seen.add(asset.id)
     for battery in plan_input.battery:
         price = battery.wear / 1e6
-        require_finite(price, name=f"{battery.id} wear", low=0.0, high=PRICE_LIMIT)
+        _number(price, f"{battery.id} wear", 0.0, PRICE_LIMIT)
     for genset in plan_input.genset:
         for name, value, scale in (
             ("fuel", genset.fuel, 1e6),
             ("no_load_per_hour", genset.no_load_per_hour, 1e9),
             ("start", genset.start, 1e9),
         ):
-            require_finite(value / scale, name=f"{genset.id} {name}", low=0.0, high=1e6)
+            _number(value / scale, f"{genset.id} {name}", 0.0, 1e6)
     for group in plan_input.shedding:
         penalty = group.penalty / 1e6
-        require_finite(penalty, name=f"{group.id} penalty", low=0.0, high=PRICE_LIMIT)
+        _number(penalty, f"{group.id} penalty", 0.0, PRICE_LIMIT)
 
 
 def _check_cuts(plan_input: PlanInput) -> None:
@@ -137,10 +141,10 @@ def _check_cuts(plan_input: PlanInput) -> None:
     for number, cut in enumerate(plan_input.cuts):
         name = f"cuts[{number}] {cut.name!r}"
         _whole(cut.step, f"{name} step", 0, plan_input.n - 1)
-        _array(cut.limit_kw, f"{name} limit_kw", (), -1e9, 1e9)
+        _number(cut.limit_kw, f"{name} limit_kw", -1e9, 1e9)
         for asset, coefficient in cut.coefficient.items():
             if asset not in known:
                 raise BadInputError(f"{name} names {asset!r}, which is no asset of the plan")
-            _array(coefficient, f"{name} coefficient of {asset}", (), -1e9, 1e9)
+            _number(coefficient, f"{name} coefficient of {asset}", -1e9, 1e9)
         if not any(cut.coefficient.values()):
             raise BadInputError(f"{name} has no coefficient other than 0")

@@ -1,0 +1,168 @@
+"""What every kind of asset must hold: its table, its rows in the model, its optimum by hand."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dispatch.assets import REGISTRY
+from dispatch.check import check_plan
+from dispatch.model import build
+from dispatch.plan import PlanInput
+from dispatch.solve import solve
+from grid import site
+from grid.site import Price, Shedding, Solar, Wind
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def battery_case(community, make):
+    """Buys 4 / 0.81 kWh more at 0.10 to serve 4 kWh at 0.30, wearing 0.02 a kWh."""
+    case = community(
+        2, battery=(make.battery(wear=20_000),), demand_kw=[4, 4], buy_price=[0.1, 0.3]
+    )
+    return case, frozenset({("bat-1", 0)}), 0.1 * (4 + 4 / 0.81) + 0.02 * 4
+
+
+def solar_case(community, make):
+    """Buys 1 kWh at 0.20, then sells the 1 kWh that export allows at 0.05 and withholds 1."""
+    case = community(
+        2,
+        solar=(Solar("pv-1", "u-1", 8.0),),
+        grid=make.grid(export_kw=1.0),
+        demand_kw=[4, 4],
+        solar_available_kw=[[3, 6]],
+        buy_price=[0.2, 0.2],
+        sell_price=[0.05, 0.05],
+    )
+    return case, frozenset(), 0.2 - 0.05
+
+
+def wind_case(community, make):
+    """Feeding in would cost 0.02 a kWh: withholds all that the load does not take."""
+    case = community(
+        2,
+        wind=(Wind("wind-1", "u-1", 8.0),),
+        grid=make.grid(export_kw=10.0),
+        demand_kw=[4, 4],
+        wind_available_kw=[[2, 6]],
+        sell_price=[-0.02, -0.02],
+    )
+    return case, frozenset(), 0.1 * 2
+
+
+def genset_case(community, make):
+    """Runs through the two dear hours: 2 (0.5 + 10 · 0.3) + 0.4, and buys 10 kWh twice."""
+    case = community(
+        4,
+        genset=(make.genset(min_up_intervals=2),),
+        demand_kw=[10] * 4,
+        buy_price=[0.1, 0.6, 0.6, 0.1],
+    )
+    return case, frozenset(), 1.0 + 7.0 + 0.4 + 1.0
+
+
+def shedding_case(community, make):
+    """Import brings 5 of 8 kW; the other 3 cost 2 a kWh."""
+    case = community(
+        1,
+        shedding=(Shedding("shed-1", ("u-1",), Price(2_000_000)),),
+        grid=make.grid(import_kw=5.0),
+        demand_kw=[8],
+        sheddable_kw=[[4]],
+    )
+    return case, frozenset(), 0.5 + 6.0
+
+
+def grid_case(community, make):
+    """Selling pays more than buying costs, but one meter nets what passes it."""
+    case = community(
+        2,
+        grid=make.grid(20.0, 20.0),
+        demand_kw=[5, 0],
+        sell_price=[0.2, 0.2],
+        grid_available=[True, False],
+    )
+    return case, frozenset({("grid-1", 0)}), 0.5
+
+
+CASES = {
+    "battery": battery_case,
+    "solar": solar_case,
+    "wind": wind_case,
+    "genset": genset_case,
+    "shedding": shedding_case,
+    "grid": grid_case,
+}
+
+
+@pytest.fixture(params=sorted(CASES))
+def case(request, community, make):
+    return request.param, *CASES[request.param](community, make)
+
+
+def test_each_registered_asset_has_a_case():
+    assert sorted(REGISTRY) == sorted(CASES)
+
+
+def test_the_optimum_is_the_one_by_hand(case):
+    _, plan_input, _, expected = case
+    plan = solve(plan_input, gap=0.0)
+    assert plan.objective == pytest.approx(expected, abs=1e-8)
+    assert plan.status == "optimal"
+
+
+def test_the_plan_passes_the_check(case):
+    _, plan_input, _, _ = case
+    assert check_plan(plan_input, solve(plan_input)) == []
+
+
+def test_the_model_is_the_golden_one(case, tmp_path):
+    name, plan_input, pairs, _ = case
+    written = tmp_path / "model.lp"
+    build(plan_input, pairs).write(str(written), io_options={"symbolic_solver_labels": True})
+    text = written.read_text()
+    golden = GOLDEN / f"{name}.lp"
+    if os.environ.get("KHAZRI_GOLDEN") == "write":
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def test_the_attribute_table_names_real_attributes():
+    inputs = {field.name for field in dataclasses.fields(PlanInput)}
+    facts = {kind: getattr(site, kind.title()) for kind in REGISTRY if kind != "grid"}
+    facts["grid"] = site.GridConnection
+    for name, kind in REGISTRY.items():
+        known = inputs | {field.name for field in dataclasses.fields(facts[name])}
+        assert {row.name for row in kind.attributes} <= known
+        assert all(row.type and row.description for row in kind.attributes)
+
+
+def test_of_equal_hours_it_charges_in_the_earlier_and_discharges_in_the_later(community, make):
+    plan_input = community(
+        4,
+        battery=(make.battery(power=4.0),),
+        demand_kw=[4.0] * 4,
+        buy_price=[0.1, 0.1, 0.5, 0.5],
+        battery_energy_kwh=[0.0],
+    )
+    schedule = solve(plan_input).schedule
+    assert schedule["charge_kw"].values[0].tolist() == pytest.approx([4.0, 4.0, 0.0, 0.0])
+    assert schedule["discharge_kw"].values[0, 2:] == pytest.approx([6.48 - 4.0, 4.0])
+
+
+def test_surplus_is_withheld_and_not_burnt_in_a_battery(community, make):
+    plan_input = community(
+        3,
+        battery=(make.battery(),),
+        solar=(Solar("pv-1", "u-1", 9.0),),
+        solar_available_kw=[[9.0] * 3],
+        battery_energy_kwh=[10.0],
+        end_value_per_kwh=0.1,
+    )
+    schedule = solve(plan_input).schedule
+    assert np.all(schedule["charge_kw"].values == 0.0)
+    assert schedule["curtail_kw"].values[1].tolist() == [9.0] * 3
+    assert schedule["limit_kw"].values[1].tolist() == [0.0] * 3

@@ -1,0 +1,225 @@
+"""The rule, the safe rule and the ladder between them: they exist, and they keep the limits."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dispatch.check import check_plan
+from dispatch.plan import LAST_GOOD_PLAN, SAFE_RULE, LinearCut, Plan, empty_schedule
+from dispatch.rule import fallback, safe, self_consumption
+from dispatch.solve import solve
+from grid.site import Price, Shedding, Solar
+
+
+def broken(plan_input, schedule):
+    plan = Plan("rule", "rule", plan_input.start_s, plan_input.interval_s, 0.0, 0.0, schedule)
+    return check_plan(plan_input, plan)
+
+
+def test_it_charges_from_surplus_and_discharges_on_deficit_at_any_price(community, make):
+    plan_input = community(
+        3,
+        battery=(make.battery(),),
+        solar=(Solar("pv-1", "u-1", 8.0),),
+        solar_available_kw=[[8.0, 0.0, 0.0]],
+        demand_kw=[4.0, 2.0, 2.0],
+        buy_price=[9.0, -9.0, 9.0],
+    )
+    schedule = self_consumption(plan_input)
+    assert schedule["charge_kw"].values[0].tolist() == [4.0, 0.0, 0.0]
+    assert schedule["discharge_kw"].values[0].tolist() == pytest.approx([0.0, 2.0, 1.24])
+    assert schedule["import_kw"].values.tolist() == pytest.approx([0.0, 0.0, 0.76])
+    assert broken(plan_input, schedule) == []
+
+
+def test_it_runs_the_genset_only_while_islanded_and_for_its_minimum_up_time(community, make):
+    plan_input = community(
+        6,
+        battery=(make.battery(power=30.0, energy=40.0, forming=True),),
+        genset=(make.genset(min_up_intervals=3, least=2.0),),
+        demand_kw=[10.0] * 6,
+        grid_available=[True, False, True, True, True, True],
+        buy_price=[9.0] * 6,
+        battery_energy_kwh=[0.0],
+    )
+    schedule = self_consumption(plan_input)
+    assert schedule["on"].values[1].tolist() == [False, True, True, True, False, False]
+    assert broken(plan_input, schedule) == []
+
+
+def test_it_sheds_what_it_may_before_it_drops_what_it_must_not(community, make):
+    plan_input = community(
+        1,
+        shedding=(Shedding("shed-1", ("u-1",), Price(2_000_000)),),
+        demand_kw=[8.0],
+        sheddable_kw=[[5.0]],
+        grid_available=[False],
+    )
+    schedule = self_consumption(plan_input)
+    assert schedule["shed_kw"].values.tolist() == [[5.0]]
+    assert schedule["unserved_kw"].values.tolist() == [3.0]
+
+
+def test_it_withholds_plants_pro_rata_for_a_cut(community, make):
+    plan_input = community(
+        1,
+        solar=(Solar("pv-1", "u-1", 10.0), Solar("pv-2", "u-1", 10.0), Solar("pv-3", "u-1", 10.0)),
+        grid=make.grid(export_kw=50.0),
+        solar_available_kw=[[10.0], [5.0], [8.0]],
+        cuts=(LinearCut(0, "vm_pu bus 4 <= 1.05", {"pv-1": 2e-4, "pv-2": 2e-4}, 1.5e-3),),
+    )
+    schedule = self_consumption(plan_input)
+    assert schedule["produce_kw"].values[:, 0].tolist() == pytest.approx([5.0, 2.5, 8.0])
+    assert schedule["limit_kw"].values[:2, 0].tolist() == pytest.approx([5.0, 2.5])
+    assert math.isnan(float(schedule["limit_kw"].values[2, 0]))
+    assert broken(plan_input, schedule) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("outage", [range(0), range(60, 72), range(30, 60)])
+def test_it_keeps_every_limit_of_a_day_that_the_plan_keeps(demo_day, outage, seed):
+    plan_input = demo_day(outage, 60, seed)
+    assert broken(plan_input, self_consumption(plan_input)) == []
+
+
+numbers = st.floats(width=32) | st.sampled_from([np.nan, np.inf, -np.inf, 1e30, -5.0, 0.0, 8.0])
+FIELDS = (
+    "demand_kw",
+    "solar_available_kw",
+    "sheddable_kw",
+    "buy_price",
+    "sell_price",
+    "battery_energy_kwh",
+    "reserve_kw",
+    "grid_available",
+    "genset_intervals_in_state",
+    "start_s",
+    "interval_s",
+)
+
+
+@st.composite
+def faults(draw):
+    name = draw(st.sampled_from(FIELDS))
+    shape = draw(st.sampled_from([(4,), (1, 4), (1,), (0,), (), (3, 2)]))
+    count = math.prod(shape)
+    values = draw(st.lists(numbers, min_size=count, max_size=count))
+    kind = draw(st.sampled_from(["array", "scalar", "none", "text"]))
+    if kind == "none":
+        return name, None
+    if kind == "text":
+        return name, np.array(["x", "y"])
+    return name, np.array(values).reshape(shape) if kind == "array" else draw(numbers)
+
+
+def island(community, make):
+    return community(
+        4,
+        battery=(make.battery(forming=True), make.battery("bat-2")),
+        solar=(Solar("pv-1", "u-1", 8.0),),
+        genset=(make.genset(),),
+        shedding=(Shedding("shed-1", ("u-1",), Price(2_000_000)),),
+        demand_kw=[6.0] * 4,
+        solar_available_kw=[[7.0] * 4],
+        sheddable_kw=[[2.0] * 4],
+        grid_available=[True, True, False, False],
+        battery_energy_kwh=[5.0, 5.0],
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(several=st.lists(faults(), min_size=1, max_size=5))
+def test_a_safe_schedule_exists_whatever_is_wrong(several):
+    community, make = _facts()
+    plan_input = replace(island(community, make), **dict(several))
+    schedule = safe(plan_input)
+    for name in ("charge_kw", "discharge_kw", "produce_kw", "shed_kw"):
+        assert np.isfinite(schedule[name].values).all()
+        assert (schedule[name].values >= 0.0).all()
+    battery_power = schedule["discharge_kw"].values[:2] + schedule["charge_kw"].values[:2]
+    assert (battery_power <= 5.0).all()
+    assert (schedule["limit_kw"].values[2] <= 4.0).all()
+    assert fallback(None, 0, plan_input).source == SAFE_RULE
+
+
+def _facts():
+    import runpy
+    from pathlib import Path
+
+    conftest = runpy.run_path(str(Path(__file__).with_name("conftest.py")))
+
+    class Make:
+        battery = staticmethod(conftest["battery"])
+        genset = staticmethod(conftest["genset"])
+
+    return conftest["community"], Make
+
+
+def test_the_safe_rule_idles_the_batteries_and_runs_the_genset_while_islanded(community, make):
+    schedule = safe(island(community, make))
+    assert schedule["on"].values[3].tolist() == [False, False, True, True]
+    assert schedule["charge_kw"].values[:, :2].max() == 0.0
+    assert schedule["discharge_kw"].values[1].max() == 0.0
+    assert schedule["limit_kw"].values[2].tolist() == [4.0, 4.0, 0.0, 0.0]
+    assert schedule["unserved_kw"].values.max() == 0.0
+
+
+def test_a_plan_that_still_holds_is_followed_from_the_step_of_now(demo_day):
+    plan_input = demo_day()
+    plan = solve(plan_input)
+    at_s = plan.start_s + 2 * plan.interval_s
+    stored = plan.schedule["energy_kwh"].values[:9, 1]
+    now = replace(plan_input, start_s=at_s, battery_energy_kwh=stored, buy_price=np.array([np.nan]))
+    followed = fallback(plan, at_s, now, why="buy_price is NaN")
+    assert followed.source == LAST_GOOD_PLAN
+    assert followed.schedule.sizes["interval"] == 94
+    assert followed.reasons[0].code == "fallback.last_good"
+    assert "buy_price is NaN" in followed.reasons[-1].text
+    kept = followed.schedule["charge_kw"].values[:, 1:]
+    assert np.array_equal(kept, plan.schedule["charge_kw"].values[:, 3:])
+    supply = sum(
+        float(followed.schedule[name].values[:, 0].sum()) for name in ("discharge_kw", "produce_kw")
+    )
+    net = supply + float(followed.schedule["import_kw"][0] - followed.schedule["export_kw"][0])
+    assert net - float(followed.schedule["charge_kw"].values[:, 0].sum()) == pytest.approx(
+        float(now.demand_kw[0])
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"demand_kw": np.full(96, np.nan)}, "not known"),
+        ({"demand_kw": np.full(96, 900.0)}, "import would be"),
+        ({"battery_energy_kwh": np.full(9, 200.0)}, "outside its limits"),
+        ({"grid_available": np.zeros(96, dtype=bool), "demand_kw": np.full(96, 90.0)}, "lack"),
+        ({"interval_s": 1800}, "other steps"),
+        ({"solar_available_kw": None}, "does not fit"),
+        ({"cuts": (LinearCut(0, "vm_pu bus 1 <= 1", {"grid-1": 1.0}, 1.0),)}, "vm_pu bus 1"),
+    ],
+)
+def test_a_plan_that_no_longer_holds_gives_way_to_the_safe_rule(demo_day, change, why):
+    plan_input = demo_day()
+    plan = solve(plan_input)
+    followed = fallback(plan, plan_input.start_s, replace(plan_input, **change))
+    assert followed.source == SAFE_RULE
+    assert followed.status == "rule"
+    assert why in followed.reasons[-1].text
+
+
+@pytest.mark.parametrize("late", [96 * 900, -900, 450])
+def test_a_plan_that_does_not_cover_the_step_gives_way_to_the_safe_rule(demo_day, late):
+    plan_input = demo_day()
+    plan = solve(plan_input)
+    at_s = plan_input.start_s + late
+    assert fallback(plan, at_s, replace(plan_input, start_s=at_s)).source == SAFE_RULE
+
+
+def test_an_empty_schedule_has_no_flow_and_no_limit(demo_day):
+    schedule = empty_schedule(demo_day())
+    assert float(schedule["charge_kw"].sum()) == 0.0
+    assert bool(np.isnan(schedule["limit_kw"]).all())
