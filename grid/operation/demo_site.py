@@ -82,7 +82,8 @@ grid_fee = "0.012"
 battery_use_fee = "0.010"
 minimum_group = 5
 
-# What the community pays at the feeder head: two rates, by civil time.
+# What the community pays at the feeder head by civil time: two rates, and an evening premium
+# for what it sells.
 [grid]
 id = "GRID"
 import_limit_kw = 60.0
@@ -95,6 +96,10 @@ sell = "0.030"
 from_time = "08:00"
 buy = "0.120"
 sell = "0.030"
+[[grid.price]]
+from_time = "17:00"
+buy = "0.120"
+sell = "0.085"
 [[grid.price]]
 from_time = "22:00"
 buy = "0.055"

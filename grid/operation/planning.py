@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from dispatch.plan import LinearCut, Plan, PlanInput, per_kwh
-from dispatch.rule import fallback
+from dispatch.fallback import fallback
+from dispatch.plan import NEW_PLAN, LinearCut, Plan, PlanInput, per_kwh
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
 from grid.operation import record
@@ -30,7 +30,7 @@ from trading.ledger.entry import Kind
 Floats = npt.NDArray[np.float64]
 
 ROUNDS = 5
-_MARGIN = 5e-4
+_MARGIN = 1.5e-3
 _FIRST_LOSSES = 0.02
 
 
@@ -38,8 +38,8 @@ def plan(room: Room, at_s: int) -> None:
     """Plan from `at_s`, check in AC, cut, plan again; store the plan and its set-points."""
     with room.store.read() as tx:
         given, ahead = plan_input(room, tx, at_s)
-        last = control.get_plan(tx, at_s - room.site.interval_s)
-    chosen, used, cuts, rounds, trouble = _feasible_plan(room, given, ahead)
+        last = last_good_plan(room, tx, at_s)
+    chosen, used, cuts, rounds, trouble = _feasible_plan(room, given, ahead, last)
     wishes = setpoints(room, chosen)
     with room.store.write() as tx:
         datasets.put_dataset(tx, "plan", at_s, chosen.schedule)
@@ -47,7 +47,6 @@ def plan(room: Room, at_s: int) -> None:
             "reasons": [asdict(reason) for reason in chosen.reasons],
             "binding": [list(one) for one in chosen.binding_cuts],
             "input_sha256": input_hash(used),
-            "replaces": None if last is None else last["source"],
         }
         facts = {
             "status": chosen.status,
@@ -71,10 +70,29 @@ def plan(room: Room, at_s: int) -> None:
     room.log(at_s, "plan", status=chosen.status, source=chosen.source, cuts=cuts, rounds=rounds)
 
 
+def last_good_plan(room: Room, tx: Transaction, at_s: int) -> Plan | None:
+    """Return the newest solved plan that still covers `at_s`, as it is stored."""
+    horizon_s = room.site.operation.horizon_intervals * room.site.interval_s
+    solved = [row for row in control.plans(tx, at_s - horizon_s, at_s) if row["source"] == NEW_PLAN]
+    if not solved:
+        return None
+    row = solved[-1]
+    schedule = datasets.require_dataset(tx, "plan", row["cycle_s"])
+    interval_s = room.site.interval_s
+    return Plan(
+        row["status"], NEW_PLAN, row["cycle_s"], interval_s, row["objective"], row["gap"], schedule
+    )
+
+
 def plan_input(room: Room, tx: Transaction, at_s: int) -> tuple[PlanInput, xr.Dataset]:
     """Return what the plan from `at_s` depends on, and the forecast it came from."""
-    site = room.site
     ahead = datasets.require_dataset(tx, "forecast", at_s)
+    return planned_from(room, tx, at_s, ahead), ahead
+
+
+def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> PlanInput:
+    """Return the input of a plan from the state at `at_s` and the means of `ahead`."""
+    site = room.site
     n = ahead.sizes["interval"]
     starts = at_s + site.interval_s * np.arange(n)
     mean = ahead["mean_kw"]
@@ -109,12 +127,12 @@ def plan_input(room: Room, tx: Transaction, at_s: int) -> tuple[PlanInput, xr.Da
             [_in_state(room, tx, g, at_s) for g in site.genset], np.int64
         ),
         reserve_kw=np.asarray(total) * site.operation.critical_reserve_percent / 100.0,
-    ), ahead
+    )
 
 
 def end_value(room: Room) -> float:
-    """Return the stated worth of a kWh left in a battery: the mean of the buy prices."""
-    return float(np.mean([per_kwh(step.buy) for step in room.site.grid.price]))
+    """Return the stated worth of a kWh left in a battery: what filling it again costs at best."""
+    return min(per_kwh(step.buy) for step in room.site.grid.price)
 
 
 def _rows(mean: xr.DataArray, plants: tuple[Asset, ...], n: int) -> Floats:
@@ -147,7 +165,7 @@ def _in_state(room: Room, tx: Transaction, genset: Genset, at_s: int) -> int:
 
 
 def _feasible_plan(
-    room: Room, given: PlanInput, ahead: xr.Dataset
+    room: Room, given: PlanInput, ahead: xr.Dataset, last: Plan | None
 ) -> tuple[Plan, PlanInput, int, int, list[Finding]]:
     """Return a plan that holds in AC; the fallback when there is none."""
     from networks.cuts import cuts as network_cuts
@@ -184,7 +202,7 @@ def _feasible_plan(
         given = replace(given, cuts=tuple(cuts), demand_kw=demand)
     else:
         reason = f"the network still breaks limits after {ROUNDS} rounds of cuts"
-    chosen = fallback(room.memory.get("last good plan"), given.start_s, given)
+    chosen = fallback(last, given.start_s, given, why=reason)
     message = f"plan {when} is the {chosen.source}: {reason}"
     finding = Finding("plan.fallback", "plan", when, Severity.ALARM, message)
     return chosen, given, len(cuts), ROUNDS, [finding]

@@ -99,7 +99,7 @@ def _store(
 
 def begin(tx: Transaction, site: Site, at_s: int) -> str:
     """Write the genesis; return the log's verifier key."""
-    key = str(signer(tx, site).key)
+    key = signer(tx, site).key.encode()
     _store(tx, genesis(f"khazri/{site.id}", key), at_s)
     checkpoint(tx, site, at_s)
     return key

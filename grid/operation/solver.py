@@ -6,7 +6,7 @@ import multiprocessing
 from multiprocessing.connection import Connection
 from typing import Any
 
-from dispatch.plan import Plan, PlanInput
+from dispatch.plan import InfeasiblePlan, Plan, PlanInput
 from grid.errors import GridError, SolverError
 
 
@@ -20,6 +20,8 @@ def _work(channel: Connection) -> None:
             return
         try:
             channel.send(solve(plan_input, gap=gap, nodes=nodes))
+        except InfeasiblePlan as error:
+            channel.send(error.reasons)
         except GridError as error:
             channel.send(error)
 
@@ -62,6 +64,8 @@ class Solver:
             raise
         if isinstance(answer, GridError):
             raise answer
+        if isinstance(answer, tuple):
+            raise InfeasiblePlan(answer)
         plan: Plan = answer
         return plan
 

@@ -1,0 +1,100 @@
+"""``khazri meter read|simulate|profiles|import``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from pathlib import Path
+
+from grid.console.cli.options import answer, as_json, directory
+from grid.errors import PeerError
+from grid.interval import label
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare the commands' options."""
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    read = verbs.add_parser("read", help="read one meter now")
+    read.add_argument("url", help="modbus://HOST:PORT/UNIT or dlms://HOST:PORT/SERVER")
+    read.add_argument("--profile", help="register map; by protocol when not given")
+    read.add_argument("--auth", default="none", help="none, or lls:PASSWORD")
+    read.add_argument("--timeout", type=float, default=5.0, help="seconds")
+    as_json(read)
+    read.set_defaults(run=run_read)
+    simulate = verbs.add_parser("simulate", help="serve the simulated field of a site folder")
+    directory(simulate)
+    simulate.set_defaults(run=run_simulate)
+    profiles = verbs.add_parser("profiles", help="list the register maps")
+    as_json(profiles)
+    profiles.set_defaults(run=run_profiles)
+    take = verbs.add_parser("import", help="take a history of intervals (CSV) into the store")
+    take.add_argument("file", type=Path, metavar="FILE")
+    directory(take)
+    as_json(take)
+    take.set_defaults(run=run_import)
+
+
+def run_read(options: argparse.Namespace) -> int:
+    """Read one meter and print its registers."""
+    from meters.reader import read_meters
+    from meters.reading import CHANNELS, MeterAddress
+
+    scheme = options.url.split(":", 1)[0]
+    auth, _, password = options.auth.partition(":")
+    address = MeterAddress(
+        meter="meter",
+        url=options.url,
+        profile=options.profile or ("cosem" if scheme == "dlms" else "sdm630"),
+        auth=auth,
+        secret=password.encode(),
+    )
+    now_s = int(time.time())
+    reads, findings = asyncio.run(read_meters([address], at_s=now_s, timeout_s=options.timeout))
+    if not reads:
+        raise PeerError("; ".join(finding.message for finding in findings))
+    read = reads[0]
+    registers = dict(zip(CHANNELS, read.now.values, strict=True))
+    facts = {"at": label(read.now.at_s), **registers, "voltage_v": read.voltage_v}
+    text = "\n".join(f"{name:<12} {value}" for name, value in facts.items())
+    answer(options, facts, text)
+    return 0
+
+
+def run_simulate(options: argparse.Namespace) -> int:
+    """Serve the field until it is told to stop."""
+    from grid import site_file
+    from grid.operation import commission
+    from grid.operation.field.serve import serve
+    from grid.store import control
+
+    store = commission.open_store(options.dir)
+    with store.read() as tx:
+        start_s = int(control.get_meta(tx, "first_cycle_s") or 0)
+    store.close()
+    site = site_file.read(options.dir / commission.SITE_FILE)
+    print(f"serving {len(site.meter)} meters; addresses in {options.dir / 'field.json'}")
+    asyncio.run(serve(options.dir, site, start_s=start_s))
+    return 0
+
+
+def run_profiles(options: argparse.Namespace) -> int:
+    """List the register maps that come with Khazri."""
+    import meters
+
+    names = sorted(path.stem for path in (Path(meters.__file__).parent / "profiles").glob("*.toml"))
+    answer(options, {"profiles": names}, "\n".join(names))
+    return 0
+
+
+def run_import(options: argparse.Namespace) -> int:
+    """Take a history file; nothing is stored when a line is refused."""
+    from grid import site_file
+    from grid.operation import commission
+
+    store = commission.open_store(options.dir)
+    site = site_file.read(options.dir / commission.SITE_FILE)
+    count = commission.import_history(store, site, options.file)
+    store.close()
+    answer(options, {"intervals": count}, f"{count} intervals taken from {options.file}")
+    return 0

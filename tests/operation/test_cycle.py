@@ -1,0 +1,121 @@
+"""The cycle over real sockets: each interval settled once, exact, the same on every store."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from grid.operation import audit, cycle
+from grid.operation.room import Room
+from grid.store import control, datasets, log, market, series
+from meters.vee import Quality
+from networks.verify import compare
+from trading import verify
+
+
+def _played() -> ModuleType:
+    path = Path(__file__).with_name("conftest.py")
+    spec = importlib.util.spec_from_file_location("operation_fixtures", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+playing = _played()
+
+CYCLES = 5
+
+
+def _root(room: Room) -> str:
+    with room.store.read() as tx:
+        return str(log.checkpoints(tx, limit=1)[0]["note"])
+
+
+def test_a_few_cycles_hold_every_promise_on_each_store(
+    store_url: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with playing.played(tmp_path / "site", CYCLES, store_url=store_url) as room:
+        _settled_once_and_balanced(room)
+        _energy_adds_up_and_voltages_agree(room)
+        _ledger_verifies(room, tmp_path)
+        before = _root(room)
+        cycle.run(room, cycle.clock(room) - room.site.interval_s)
+        assert _root(room) == before, "running an interval again changed the ledger"
+        seen = tmp_path_factory.getbasetemp() / "root-of-the-first-store"
+        if seen.exists():
+            assert seen.read_text() == before, "two stores gave two ledgers"
+        seen.write_text(before)
+
+
+def _settled_once_and_balanced(room: Room) -> None:
+    with room.store.read() as tx:
+        rows = market.settlements(tx, 0, 2**40)
+        assert [row["version"] for row in rows] == [1] * (CYCLES - 1)
+        assert market.postings_sum(tx) == 0
+        assert {row["state"] for row in control.setpoints(tx, room.first_cycle_s)} == {"confirmed"}
+
+
+def _energy_adds_up_and_voltages_agree(room: Room) -> None:
+    start_s, end_s = room.first_cycle_s, cycle.clock(room) - room.site.interval_s
+    with room.store.read() as tx:
+        zone = room.site.time_zone
+        readings = series.get_intervals(tx, room.points, start_s, end_s, time_zone=zone)
+        head = series.get_intervals(tx, [room.head], start_s, end_s, time_zone=zone)
+    state = room.flow(readings)
+    assert compare(room.model, state, steps=range(state.sizes["interval"]))["vm_pu"] < 1e-8
+    imports = readings["import_wh"].values.sum(axis=0)
+    exports = readings["export_wh"].values.sum(axis=0)
+    through = (head["import_wh"].values - head["export_wh"].values)[0]
+    losses = state["losses_kw"].values * 250.0
+    tolerance = 1e-3 * (imports + exports) + len(room.site.meter)
+    assert (np.abs(imports - exports + losses - through) <= tolerance).all()
+
+
+def _ledger_verifies(room: Room, tmp_path: Path) -> None:
+    out = tmp_path / "export"
+    _, key = audit.export(room.store, out, openings=True)
+    assert verify.main([str(out), "--key", key, "--openings"]) == 0
+
+
+def test_a_silent_meter_is_estimated_then_made_good_exactly(tmp_path: Path) -> None:
+    """UP-001 speaks Modbus, UP-002 DLMS: both silent for three hours, then back."""
+    with playing.played(tmp_path / "site", 3) as room:
+        from_s = cycle.clock(room)
+        for meter in ("M-001", "M-002"):
+            fault = {"meter": meter, "kind": "silent", "from_s": from_s, "to_s": from_s + 3 * 3600}
+            room.link.ask(do="fault", fault=fault)
+        playing.run(room, 12)
+        silent_s = from_s - room.site.interval_s
+        with room.store.read() as tx:
+            gap = _gap(room, tx, silent_s, 10)
+            assert (gap["quality"].values >= Quality.ESTIMATED_LINEAR).all()
+            assert (gap["import_wh"].values > 0).all()
+            codes = {(row["code"], row["subject"]) for row in control.findings(tx, limit=10_000)}
+            assert ("meter.silent", "M-001") in codes
+        playing.run(room, 4)
+        with room.store.read() as tx:
+            gap = _gap(room, tx, silent_s, 12)
+            qualities = {int(q) for q in gap["quality"].values[0]}
+            assert qualities == {int(Quality.SCALED)}
+            assert {int(q) for q in gap["quality"].values[1]} == {int(Quality.BACKFILLED)}
+            versions = [row["version"] for row in market.settlements(tx, 0, 2**40)]
+            assert max(versions) > 1, "nothing was settled again"
+            assert market.postings_sum(tx) == 0
+            states = datasets.instants(tx, "network", 0, 2**40)
+            assert len(states) == len({row["start_s"] for row in market.settlements(tx, 0, 2**40)})
+        _ledger_verifies(room, tmp_path)
+
+
+def _gap(room: Room, tx: object, start_s: int, count: int) -> object:
+    end_s = start_s + count * room.site.interval_s
+    return series.get_intervals(
+        tx, ["UP-001", "UP-002"], start_s, end_s, time_zone=room.site.time_zone
+    )
