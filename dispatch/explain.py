@@ -2,12 +2,11 @@
 
 The prices compared are the plan's own: the marginal price of a kWh now, and the worth of a
 stored kWh, both duals of the plan with its on/off decisions held. The console translates
-`code` and `params`; :data:`TEXT` is the English and the list of all codes.
+`code` and `params`; :data:`dispatch.reasons.TEXT` is the English and the list of all codes.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,69 +14,13 @@ import xarray as xr
 
 from dispatch.assets.genset import forced_steps
 from dispatch.plan import Floats, PlanInput, Reason, Value, currency, per_kwh
+from dispatch.reasons import TEXT, bus_of, reason
 from grid.site import Battery, Genset, Shedding, Solar, Wind
+
+__all__ = ["SMALL", "TEXT", "Duals", "bus_of", "explain", "reason"]
 
 SMALL = 1e-4
 """kW, kWh or currency per kWh below which something counts as nothing in words."""
-
-TEXT = {
-    "charge.cheap_now": "charges {power_kw:.1f} kW: energy costs {price_now:.4f} per kWh now and "
-    "is worth {value_later:.4f} later",
-    "charge.surplus": "charges {power_kw:.1f} kW of local surplus, worth {price_now:.4f} per kWh "
-    "now and {value_later:.4f} later",
-    "charge.before_outage": "charges {power_kw:.1f} kW for the outage at {outage_at}",
-    "charge.islanded": "charges {power_kw:.1f} kW of what else is produced while islanded",
-    "discharge.dear_now": "discharges {power_kw:.1f} kW: energy costs {price_now:.4f} per kWh now, "
-    "keeping it is worth {value_later:.4f}",
-    "discharge.islanded": "discharges {power_kw:.1f} kW: it carries the load while islanded",
-    "discharge.import_limit": "discharges {power_kw:.1f} kW: import is at its limit of "
-    "{limit_kw:.1f} kW",
-    "idle.full": "idle: full at {energy_kwh:.1f} kWh",
-    "idle.empty": "idle: at its least of {energy_kwh:.1f} kWh",
-    "idle.spread": "idle: at {price_now:.4f} per kWh now, charging would earn {charge_worth:.4f} "
-    "and keeping is worth {keep_worth:.4f}, losses and wear counted",
-    "idle.before_outage": "idle: keeps {energy_kwh:.1f} kWh for the outage at {outage_at}",
-    "idle.reserve": "idle: keeps {reserve_kw:.1f} kW of reserve while islanded",
-    "idle.voltage": "idle: {cut} allows no more",
-    "produce.all": "gives all of {power_kw:.1f} kW",
-    "produce.none": "has nothing to give",
-    "curtail.voltage": "withholds {curtail_kw:.1f} kW: {cut}",
-    "curtail.islanded": "withholds {curtail_kw:.1f} kW: no use for it while islanded",
-    "curtail.negative_price": "withholds {curtail_kw:.1f} kW: feeding in pays {price_now:.4f} "
-    "per kWh",
-    "curtail.export_limit": "withholds {curtail_kw:.1f} kW: export is at its limit of "
-    "{limit_kw:.1f} kW",
-    "curtail.surplus": "withholds {curtail_kw:.1f} kW that nothing can use",
-    "genset.min_up": "runs: {steps} more steps of its minimum up time",
-    "genset.min_down": "stands: {steps} more steps of its minimum down time",
-    "genset.islanded": "runs at {power_kw:.1f} kW while islanded",
-    "genset.cheaper": "runs at {power_kw:.1f} kW: its energy costs {cost:.4f} per kWh, the "
-    "community's {price_now:.4f}",
-    "genset.dear": "stands: its energy would cost {cost:.4f} per kWh, the community's costs "
-    "{price_now:.4f}",
-    "serve.all": "served in full",
-    "shed.voltage": "sheds {power_kw:.1f} kW: {cut}",
-    "shed.islanded": "sheds {power_kw:.1f} kW: nothing else can serve it while islanded",
-    "shed.import_limit": "sheds {power_kw:.1f} kW: import is at its limit of {limit_kw:.1f} kW",
-    "shed.short": "sheds {power_kw:.1f} kW: serving it would cost {price_now:.4f} per kWh",
-    "grid.outage": "not available",
-    "grid.import": "imports {power_kw:.1f} kW at {price_now:.4f} per kWh",
-    "grid.import_limit": "imports {power_kw:.1f} kW, its limit",
-    "grid.export": "exports {power_kw:.1f} kW at {price_now:.4f} per kWh",
-    "grid.export_limit": "exports {power_kw:.1f} kW, its limit",
-    "grid.none": "nothing flows",
-    "reserve.short": "reserve is short by {short_kw:.1f} kW from {at} on, of {reserve_kw:.1f} kW",
-    "fallback.last_good": "follows the plan of {planned_at}: {why}",
-    "fallback.safe": "follows the safe rule: {why}",
-    "infeasible.supply": "from {at} to {until} supply is short by up to {short_kw:.1f} kW "
-    "({where}): load that must be served exceeds all sources",
-    "infeasible.surplus": "from {at} to {until} there is {short_kw:.1f} kW too much ({where}): "
-    "what must run has no outlet",
-    "infeasible.cut": "at {at} {cut} cannot be kept: {short_kw:.1f} kW beyond what can be "
-    "controlled",
-    "infeasible.end_energy": "{battery} ends {short_kwh:.1f} kWh below the energy it must hold "
-    "at {at}",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,17 +31,6 @@ class Duals:
     price: Floats
     stored: Floats
     cut: Floats
-
-
-def reason(subject: str, code: str, **params: Value) -> Reason:
-    """Return the reason `code` with its English text."""
-    return Reason(subject, code, params, f"{subject}: {TEXT[code].format(**params)}")
-
-
-def bus_of(cut_name: str) -> str:
-    """Return the bus that a cut's name speaks of, or ``""``."""
-    found = re.search(r"\bbus (\S+)", cut_name)
-    return found[1] if found else ""
 
 
 class _First:
@@ -115,8 +47,10 @@ class _First:
             for name in schedule.data_vars
             if "interval" in schedule[name].dims
         }
+        self.schedule = schedule
         dark = np.flatnonzero(~plan_input.grid_available)
-        self.outage_at = plan_input.label(int(dark[0])) if dark.size and not self.islanded else ""
+        self.outage = int(dark[0]) if dark.size and not self.islanded else 0
+        self.outage_at = plan_input.label(self.outage) if self.outage else ""
 
     def of(self, asset: str, name: str) -> float:
         return float(self.columns[name][self.row[asset]])
@@ -132,6 +66,34 @@ class _First:
             if cut.step == 0 and weight > best:
                 best, found = weight, cut.name
         return {"cut": found, "bus": bus_of(found)} if found else {}
+
+    def holds_for_outage(self, battery: Battery, row: int) -> bool:
+        """Return whether stored energy is kept until the next outage and used in it."""
+        if not self.outage:
+            return False
+        stored = self.schedule["energy_kwh"].values[row, : self.outage]
+        used = self.schedule["discharge_kw"].values[row, self.outage :]
+        used = used[~self.input.grid_available[self.outage :]]
+        return bool(stored.min() > battery.min_energy_kwh + SMALL and used.max() > SMALL)
+
+    def displaces(self, battery: Battery, row: int) -> float:
+        """Return what a kWh charged now saves when it is given back, currency.
+
+        The next discharges of the battery replace import at its price, or add to export at
+        its price; without any, what is left at the end has its stated worth.
+        """
+        given = self.schedule["discharge_kw"].values[row]
+        kept = battery.charge_efficiency * battery.discharge_efficiency
+        empty = np.flatnonzero(
+            self.schedule["energy_kwh"].values[row, 1:] < battery.min_energy_kwh + SMALL
+        )
+        until = int(empty[0]) + 2 if empty.size else self.input.n
+        power = given[:until]
+        if float(power.sum()) <= SMALL:
+            return kept * self.input.end_value_per_kwh
+        sells = self.schedule["export_kw"].values[:until] > SMALL
+        price = np.where(sells, self.input.sell_price[:until], self.input.buy_price[:until])
+        return kept * (float(power @ price) / float(power.sum()) - per_kwh(battery.wear))
 
     @property
     def import_full(self) -> bool:
@@ -189,8 +151,7 @@ def _battery(first: _First, battery: Battery, row: int) -> Reason:
     keeps = stored / battery.discharge_efficiency + per_kwh(battery.wear)
     charge, discharge = first.of(b, "charge_kw"), first.of(b, "discharge_kw")
     energy = first.of(b, "energy_kwh")
-    dearest = float(first.input.buy_price[first.input.grid_available].max(initial=0.0))
-    for_outage = bool(first.outage_at) and stored * battery.discharge_efficiency > dearest + SMALL
+    for_outage = first.holds_for_outage(battery, row)
     if charge > SMALL:
         if first.islanded:
             return reason(b, "charge.islanded", power_kw=charge)
@@ -199,7 +160,8 @@ def _battery(first: _First, battery: Battery, row: int) -> Reason:
         withheld = float(first.columns["curtail_kw"].sum())
         surplus = first.community("export_kw") > SMALL or withheld > SMALL
         code = "charge.surplus" if surplus else "charge.cheap_now"
-        return reason(b, code, power_kw=charge, price_now=price, value_later=earns)
+        worth = first.displaces(battery, row)
+        return reason(b, code, power_kw=charge, price_now=price, value_later=worth)
     if discharge > SMALL:
         if first.islanded:
             return reason(b, "discharge.islanded", power_kw=discharge)

@@ -15,8 +15,8 @@ import xarray as xr
 
 from dispatch.assets.genset import forced_steps
 from dispatch.check import TOLERANCE_KW, cut_excess
-from dispatch.explain import reason
 from dispatch.plan import LAST_GOOD_PLAN, SAFE_RULE, Floats, Plan, PlanInput, Reason
+from dispatch.reasons import reason
 from dispatch.safe import safe
 from grid import interval
 

@@ -171,7 +171,7 @@ class Reason:
     subject : str
         Asset id, or ``"plan"``.
     code : str
-        A key of :data:`dispatch.explain.TEXT`.
+        A key of :data:`dispatch.reasons.TEXT`.
     params : Mapping[str, float | int | str]
         What the text of the code takes; numbers in the unit of their name.
     text : str

@@ -152,11 +152,15 @@ def _flows(plan_input: PlanInput, t: int, state: _State, cuts: list[LinearCut]) 
         np.zeros(gensets),
     )
     floor = np.zeros(len(plan_input.shedding))
-    for _ in range(CUT_ROUNDS):
+    for number in range(CUT_ROUNDS):
+        # pushes harder as the rounds pass, so that they end
+        push = 1.0 + 0.25 * number
         step.shed_kw = floor.copy()
         _close(plan_input, t, state, step)
-        if sum(_give_way(plan_input, t, step, floor, cut) for cut in cuts) == 0:
-            break
+        if sum(_give_way(plan_input, t, step, floor, cut, push) for cut in cuts) == 0:
+            return step
+    step.shed_kw = floor.copy()
+    _close(plan_input, t, state, step)
     return step
 
 
@@ -204,7 +208,9 @@ def _withhold(step: _Step, surplus: float) -> None:
     step.genset_kw = step.genset_kw - _share(surplus - float(off.sum()), step.genset_kw)
 
 
-def _give_way(plan_input: PlanInput, t: int, step: _Step, floor: Floats, cut: LinearCut) -> bool:
+def _give_way(
+    plan_input: PlanInput, t: int, step: _Step, floor: Floats, cut: LinearCut, push: float
+) -> bool:
     """Move towards `cut` where it is broken: plants, then batteries, then shedding.
 
     Returns whether anything moved.
@@ -226,6 +232,7 @@ def _give_way(plan_input: PlanInput, t: int, step: _Step, floor: Floats, cut: Li
     excess = (value - cut.limit_kw) / scale
     if excess <= SMALL_KW:
         return False
+    excess *= push
     for caps, relief in (
         (step.plants_kw, plants * step.plants_kw),
         (step.discharge_cap_kw, stores * step.discharge_kw),

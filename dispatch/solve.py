@@ -11,7 +11,7 @@ from dispatch import highs
 from dispatch.assets.terms import Pairs
 from dispatch.check import check_input, check_plan, cut_excess, reserve_short
 from dispatch.cost import day_cost
-from dispatch.explain import SMALL, Duals, bus_of, explain, reason
+from dispatch.explain import SMALL, Duals, explain
 from dispatch.model import build
 from dispatch.plan import (
     NEW_PLAN,
@@ -22,6 +22,7 @@ from dispatch.plan import (
     Reason,
     empty_schedule,
 )
+from dispatch.reasons import bus_of, reason
 from grid.errors import SolverError
 
 BOTH_KW = 1e-6

@@ -21,9 +21,7 @@ def test_a_battery_that_charges_says_what_energy_costs_now_and_is_worth_later(co
     reason = first(storing(community, make, buy_price=[0.1, 0.5]), "bat-1")
     assert reason.code == "charge.cheap_now"
     assert reason.params["price_now"] == pytest.approx(0.1, abs=1e-4)
-    # one more kWh stored would only be worth the tie-break once the load is served; until then
-    # 0.9 * 0.9 * (0.5 - 0.01) less what has been stored at the margin
-    assert 0.1 - 1e-4 <= reason.params["value_later"] <= 0.9 * 0.9 * 0.49 + 1e-4
+    assert reason.params["value_later"] == pytest.approx(0.9 * 0.9 * (0.5 - 0.01))
     assert "0.1000" in reason.text
 
 
