@@ -12,7 +12,8 @@ from grid import interval
 from grid.console.web_view import room
 from grid.errors import GridError, VerificationError
 from grid.store import Transaction, control, log, views
-from trading.ledger import checkpoint, entry as ledger_entry, merkle, note
+from trading.ledger import checkpoint, merkle, note
+from trading.ledger import entry as ledger_entry
 
 pages = Blueprint("auditor", __name__, url_prefix="/audit")
 

@@ -14,7 +14,7 @@ from grid.store import Transaction, control, views
 
 pages = Blueprint("operator", __name__, url_prefix="/operator")
 
-STAGES = ("read", "forecast", "market", "plan", "send", "settle", "ledger")
+STAGES = ("read", "validate", "forecast", "clear", "plan", "send", "settle", "checkpoint")
 _COMMENT_MAX = 500
 
 
@@ -55,7 +55,12 @@ def _now() -> dict[str, Any]:
         plan_s = views.latest_plan(tx, now_s)
         plan = None if plan_s is None else control.get_plan(tx, plan_s)
         waiting = control.findings(tx, open_only=True, limit=50)
-        done = control.done(tx, now_s)
+        cycle_s = now_s
+        if not (done := control.done(tx, now_s)):
+            cycle_s -= here.site.interval_s
+            done = control.done(tx, cycle_s)
+            if not done:
+                cycle_s = now_s
     stages = [(name, name in done) for name in STAGES]
     stages += [(name, True) for name in sorted(done - set(STAGES))]
     balance = _balance(actual)
@@ -69,7 +74,7 @@ def _now() -> dict[str, Any]:
         "plan": plan,
         "alarms_open": sorted(waiting, key=lambda row: row["severity"] != "alarm"),
         "stages": stages,
-        "interval_end_s": now_s + here.site.interval_s,
+        "cycle_s": cycle_s,
     }
 
 

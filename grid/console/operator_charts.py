@@ -100,9 +100,9 @@ def _planned(tx: Transaction, grid: _Grid, now_s: int, site: Site) -> dict[str, 
 def _forecast(tx: Transaction, grid: _Grid, now_s: int) -> dict[str, np.ndarray]:
     at_s = views.latest(tx, "forecast", now_s)
     found = None if at_s is None else stored(tx, "forecast", at_s)
-    if found is None or "group_kw" not in found:
+    if found is None or "total_kw" not in found:
         return {}
-    table = found["group_kw"].transpose("quantile", "group", "interval")
+    table = found["total_kw"].transpose("quantile", "group", "interval")
     groups = [str(name) for name in table["group"].values]
     if "load" not in groups:
         return {}
@@ -165,8 +165,8 @@ def charts(tx: Transaction, site: Site, now_s: int | None) -> dict[str, Any]:
     demand = [
         _series(_("Demand, metered"), _BLACK, done.get("demand_kw"), grid),
         _series(_("Demand, forecast"), _BLUE, load.get("q50"), grid, dash=True),
-        _series(_("Forecast, 10 %%"), _SKY, load.get("q10"), grid),
-        _series(_("Forecast, 90 %%"), _SKY, load.get("q90"), grid),
+        _series(_("Forecast, 10 % quantile"), _SKY, load.get("q10"), grid),
+        _series(_("Forecast, 90 % quantile"), _SKY, load.get("q90"), grid),
     ]
     plants = pair(_("Solar"), _ORANGE, "solar_kw") + pair(_("Wind"), _SKY, "wind_kw")
     if site.genset:

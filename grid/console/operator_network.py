@@ -25,8 +25,10 @@ class Extremes:
     trafo_loading_max_percent: float
     dead_buses: int
     losses_kw: float | None
-    voltage_ok: bool
-    loading_ok: bool
+    low_ok: bool
+    high_ok: bool
+    line_ok: bool
+    trafo_ok: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,6 @@ def extremes(state: xr.Dataset | None, limits: Network) -> Extremes | None:
     vm = _column(state, "vm_pu")
     line, trafo = _column(state, "line_loading_percent"), _column(state, "trafo_loading_percent")
     low, high = -_worst(-vm), _worst(vm)
-    loading = max((v for v in (_worst(line), _worst(trafo)) if v == v), default=0.0)
     losses = _column(state, "losses_kw")
     return Extremes(
         vm_min_pu=low,
@@ -81,8 +82,10 @@ def extremes(state: xr.Dataset | None, limits: Network) -> Extremes | None:
         trafo_loading_max_percent=_worst(trafo),
         dead_buses=int(np.isnan(vm).sum()),
         losses_kw=float(losses[0]) if losses.size else None,
-        voltage_ok=limits.voltage_min_pu <= low and high <= limits.voltage_max_pu,
-        loading_ok=loading <= limits.loading_max_percent,
+        low_ok=not low < limits.voltage_min_pu,
+        high_ok=not high > limits.voltage_max_pu,
+        line_ok=not _worst(line) > limits.loading_max_percent,
+        trafo_ok=not _worst(trafo) > limits.loading_max_percent,
     )
 
 

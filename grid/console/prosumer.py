@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-import numpy as np
 from flask import Blueprint, abort, redirect, render_template, request, session, url_for
 from flask_security import current_user
 
@@ -15,10 +14,11 @@ from grid.console.web_view import clock, form_text, only_fields, record, room
 from grid.errors import BadInputError
 from grid.quantities import format_price
 from grid.site import Party, UsagePoint
-from grid.store import Transaction, control, market, series, views
+from grid.store import Transaction, market, series, views
 from trading.accounts import party_account
 from trading.orders import OrderRules, parse_limit
-from trading.statements import MonthEnergy, statement as month_statement
+from trading.statements import MonthEnergy
+from trading.statements import statement as month_statement
 
 pages = Blueprint("prosumer", __name__, url_prefix="/my")
 
@@ -130,33 +130,18 @@ def _baselines(
     """Return import and export without instructions, from the settlements of a month."""
     sums: dict[str, tuple[int, int]] = {}
     settled = {row["start_s"] for row in market.settlements(tx, start_s, end_s)}
-    known = False
     for at_s in sorted(settled):
         newest = market.newest_settlement(tx, at_s)
         content = newest[2] if newest else None
         points = content.get("usage_points", []) if isinstance(content, dict) else []
         for point in points:
             if point.get("usage_point") in names and "baseline_import_wh" in point:
-                known = True
                 old = sums.get(point["usage_point"], (0, 0))
                 sums[point["usage_point"]] = (
                     old[0] + int(point["baseline_import_wh"]),
                     old[1] + int(point["baseline_export_wh"]),
                 )
-    return sums if known else _metered(tx, sorted(names), sorted(settled))
-
-
-def _metered(tx: Transaction, names: list[str], settled: list[int]) -> dict[str, tuple[int, int]]:
-    if not settled:
-        return {}
-    start_s, end_s = settled[0], settled[-1] + 900
-    found = series.get_intervals(tx, names, start_s, end_s, time_zone=room().site.time_zone)
-    keep = np.isin(found["interval"].values.astype("datetime64[s]").astype(np.int64), settled)
-    sums = {}
-    for n, name in enumerate(names):
-        values = [found[column].values[n][keep] for column in ("import_wh", "export_wh")]
-        sums[name] = tuple(int(v[v != series.MISSING].sum()) for v in values)
-    return sums  # type: ignore[return-value]
+    return sums
 
 
 @pages.get("/statement")

@@ -10,7 +10,7 @@ import xarray as xr
 from grid.store.series import MISSING
 from meters.vee.quality import Quality
 
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 800.0, 260.0, 44.0, 10.0, 20.0
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 800.0, 320.0, 44.0, 10.0, 24.0
 _ESTIMATED = {Quality.ESTIMATED_LINEAR, Quality.ESTIMATED_LIKE_DAY, Quality.SCALED}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, Response, abort, redirect, render_template, request, session, url_for
 from flask_security import current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from grid.console import administrator, auditor, auth, operator, prosumer, web_language
 from grid.console.permissions import HOME, allowed
@@ -20,7 +20,7 @@ from grid.site import Site
 from grid.store import Store, control, people, views
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-SECRET = "console.secret_key"  # noqa: S105  the name it is stored under
+SECRET = "console.secret_key"
 _BODY_BYTES_MAX = 64 * 1024
 
 _CSP = "; ".join(
@@ -163,6 +163,8 @@ def _language(store: Store) -> Any:
 def _refused(error: HTTPException) -> Any:
     if error.code is None or error.code < 400:
         return error
+    if isinstance(error, SecurityError):
+        return Response("unknown host\n", status=400, mimetype="text/plain")
     code = 400 if isinstance(error, CSRFError) else error.code
     return render_template("error.html", code=code, message=None), code
 

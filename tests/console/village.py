@@ -16,7 +16,7 @@ from grid.ids import UsagePointId
 from grid.store import Store, control, datasets, field, log, market, people, series
 from meters.device import Setpoint
 from meters.reading import MeterRead, RegisterRow
-from trading.accounts import COMMUNITY, SUPPLIER, Posting, PostingKind, party_account
+from trading.accounts import COMMUNITY, MARKET, SUPPLIER, Posting, PostingKind, party_account
 from trading.book import Order, Side
 from trading.ledger import checkpoint, entry, merkle, note
 
@@ -278,7 +278,7 @@ def _forecast(tx: object) -> None:
     groups = np.stack([load, 40 * _sun(hours), 6 + 0 * hours])
     table = groups[None] * np.array([0.88, 1.0, 1.13])[:, None, None]
     content = xr.Dataset(
-        {"group_kw": (("quantile", "group", "interval"), table)},
+        {"total_kw": (("quantile", "group", "interval"), table)},
         coords={
             "quantile": [0.1, 0.5, 0.9],
             "group": ["load", "solar", "wind"],
@@ -318,7 +318,8 @@ def _market(tx: object) -> None:
         point = UsagePointId("UP-2")
         buyer, seller = party_account("P-1"), party_account("P-2")  # type: ignore[arg-type]
         lines = [
-            Posting(buyer, seller, 250 * 66_000, 250, PostingKind.PURCHASE, UsagePointId("UP-1"), 66_000),
+            Posting(MARKET, seller, 250 * 66_000, 250, PostingKind.SALE, point, 66_000),
+            Posting(buyer, MARKET, 250 * 66_000, 250, PostingKind.PURCHASE, UsagePointId("UP-1"), 66_000),
             Posting(SUPPLIER, seller, 90 * 50_000, 90, PostingKind.FEED_IN, point, 50_000),
             Posting(seller, SUPPLIER, 40 * 84_000, 40, PostingKind.SUPPLY, point, 84_000),
             Posting(seller, COMMUNITY, 10**9 if n == 0 else 10**7, 0, PostingKind.FIXED_FEE, point),
@@ -330,7 +331,11 @@ def _market(tx: object) -> None:
             cycle_s=NOW,
             state="provisional",
             residual_wh=0,
-            content={},
+            content={
+                "usage_points": [
+                    {"usage_point": "UP-2", "baseline_import_wh": 40, "baseline_export_wh": 340}
+                ]
+            },
             postings=lines,
             month="2026-05",
         )
@@ -338,7 +343,13 @@ def _market(tx: object) -> None:
 
 def _ledger(tx: object) -> None:
     signer = note.signer("khazri/village", bytes(range(32)))
-    control.put_secrets(tx, {"ledger.seed": bytes(range(32))})  # type: ignore[arg-type]
+    control.put_secrets(
+        tx,
+        {
+            "ledger.ed25519": bytes(range(32)),
+            **{f"party/{party.id}": bytes(32) for party in SITE.party},
+        },
+    )  # type: ignore[arg-type]
     key = signer.key.encode()
     control.put_meta(tx, "ledger_vkey", key)  # type: ignore[arg-type]
     one = entry.genesis("village", key)
@@ -370,7 +381,7 @@ def fill(folder: Path) -> None:
     store = Store.at(folder, create=True)
     password = hash_password(PASSWORD)
     with store.write() as tx:
-        control.put_secrets(tx, {"console.secret_key": bytes(range(32)), "pseudonyms": bytes(32)})
+        control.put_secrets(tx, {"console.secret_key": bytes(range(32))})
         control.put_meta(tx, "clock_s", str(NOW))
         for number, role in enumerate(ROLES):
             party = "P-2" if role == "prosumer" else None
@@ -392,7 +403,7 @@ def fill(folder: Path) -> None:
         _forecast(tx)
         _market(tx)
         _ledger(tx)
-        for name in ("read", "forecast", "market", "plan"):
+        for name in ("read", "validate", "forecast", "clear", "plan"):
             control.mark_done(tx, NOW, name)
         label = interval.label(NOW)
         found = [
