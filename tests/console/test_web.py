@@ -207,7 +207,8 @@ def test_the_auditor_verifies_and_finds_a_flipped_byte(sign_in: SignIn, store: S
     assert "equals the signed root" in client.get("/audit/entries/9?prove=1").text
     with store.write() as tx:
         tx.exec_driver_sql(
-            "UPDATE ledger_entry SET content = replace(content, '\"note\":10', '\"note\":11') "
+            "UPDATE ledger_entry SET content = "
+            "CAST(replace(content, '\"note\":10', '\"note\":11') AS BLOB) "
             "WHERE sequence = 10"
         )
     page = client.post("/audit/verify", data={"csrf_token": token}).text

@@ -1,0 +1,94 @@
+"""A served console and a browser that must stay silent and at home."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def _village() -> Any:
+    name = "khazri_console_village"
+    if name not in sys.modules:
+        path = Path(__file__).parents[1] / "console" / "village.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec
+        assert spec.loader
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+village = _village()
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """The address of a served village."""
+    from werkzeug.serving import make_server
+
+    from grid.console.web import create_app
+
+    village.fill(tmp_path)
+    url = f"sqlite:///{tmp_path / 'khazri.sqlite3'}"
+    app = create_app(url, village.SITE, directory=tmp_path)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """One browser for the run."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def enter(chromium: Any, address: str) -> Iterator[Callable[..., Any]]:
+    """Sign in as a role; at the end no error was logged and no other host was asked."""
+    trouble: list[str] = []
+    contexts = []
+
+    def sign_in(role: str, *, width: int = 1366) -> Any:
+        context = chromium.new_context(
+            viewport={"width": width, "height": 800}, locale="en", base_url=address
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: trouble.append(f"{m.type}: {m.text}"))
+        page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith(address + "/") else trouble.append(r.url),
+        )
+        page.goto("/login")
+        page.fill("input[name=email]", f"{role}@example.org")
+        page.fill("input[name=password]", village.PASSWORD)
+        page.click("button.main")
+        return page
+
+    yield sign_in
+    for context in contexts:
+        context.close()
+    assert trouble == []
