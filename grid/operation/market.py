@@ -327,7 +327,7 @@ def _payload(line: Posting) -> dict[str, Any]:
         "amount_nano": str(line.amount_nano),
         "credit": str(line.credit),
         "debit": str(line.debit),
-        "energy_wh": line.energy_wh,
+        "energy_wh": str(line.energy_wh),
         "kind": str(line.kind),
         "price": str(line.price),
         "reversal": line.reversal,
