@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import xarray as xr
 
+from dispatch.assets.genset import forced_steps
 from dispatch.inputs import check_input
 from dispatch.plan import ASSET_COLUMNS, COMMUNITY_COLUMNS, Floats, LinearCut, Plan, PlanInput
 
@@ -157,6 +158,11 @@ def _gensets(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
                 verb = "stops" if state else "starts"
                 yield f"{genset.id} {plan_input.label(t)} {verb} after {held} of {least} steps"
             state, held = bool(now), 1
+        if genset.island_required:
+            absent = ~running[i] & ~plan_input.grid_available
+            absent[: forced_steps(plan_input, i)] = False
+            for step in np.flatnonzero(absent):
+                yield f"{genset.id} {plan_input.label(int(step))} stands while the island requires it"
 
 
 def _either(plan_input: PlanInput, plan: Plan) -> Iterator[str]:

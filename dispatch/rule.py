@@ -130,7 +130,8 @@ def _commit(plan_input: PlanInput, t: int, state: _State) -> None:
         # one that stops cannot come back at once: the batteries must last until it can
         steps = 1 + genset.min_down_intervals if state.on[g] else 1
         _, give = _headroom(plan_input, t, state.energy_kwh, keep=True, steps=steps)
-        wanted = islanded and deficit - float(give.sum()) > SMALL_KW
+        short = genset.island_required or deficit - float(give.sum()) > SMALL_KW
+        wanted = islanded and short
         least = genset.min_up_intervals if state.on[g] else genset.min_down_intervals
         if wanted != state.on[g] and state.held[g] >= least:
             state.on[g], state.held[g] = wanted, 0

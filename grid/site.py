@@ -277,7 +277,11 @@ class Wind:
 
 @dataclass(frozen=True, slots=True)
 class Genset:
-    """A diesel genset: `fuel` per Wh produced, `no_load` per hour running."""
+    """A diesel genset: `fuel` per Wh produced, `no_load` per hour running.
+
+    With `island_required` it runs whenever the public network is away: fuses and
+    breakers need the short-circuit current that inverters cannot give.
+    """
 
     id: AssetId
     usage_point: UsagePointId
@@ -288,6 +292,7 @@ class Genset:
     start: Amount
     min_up_intervals: int = 1
     min_down_intervals: int = 1
+    island_required: bool = False
     url: str = ""
 
     def __post_init__(self) -> None:

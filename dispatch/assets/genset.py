@@ -17,6 +17,9 @@ time (Rajan and Takriti, 2005):
 What began before the window holds inside it: with :math:`k` steps in its state,
 :math:`u_{g,t}` is fixed to that state for the first :math:`U_g - k` or :math:`D_g - k` steps.
 
+One that an island requires runs while the public network is away, unless its minimum
+down time forbids it: :math:`u_{g,t} = 1`.
+
 .. math:: \text{cost}\; h \sum_t (f_g\,p_{g,t} + n_g\,u_{g,t}) + \sum_t c_g\,s_{g,t}
 """
 
@@ -38,6 +41,7 @@ ATTRIBUTES = (
     Attribute("start", "int", "nano-currency", "Per start, c."),
     Attribute("min_up_intervals", "int", "steps", "Minimum up time U."),
     Attribute("min_down_intervals", "int", "steps", "Minimum down time D."),
+    Attribute("island_required", "bool", "", "Runs whenever islanded: fault current."),
     Attribute("genset_on", "array (genset,)", "bool", "Running before the first step."),
     Attribute("genset_intervals_in_state", "array (genset,)", "steps", "Since it last changed, k."),
 )
@@ -61,6 +65,8 @@ def add(model: Any, plan_input: PlanInput, pairs: Pairs) -> Terms:
         if t < forced[g]:
             held = float(plan_input.genset_on[rank[g]])
             return (held, held)
+        if gensets[g].island_required and not plan_input.grid_available[t]:
+            return (1.0, 1.0)
         return (0.0, 1.0)
 
     def change(m: Any, g: str, t: int) -> Any:

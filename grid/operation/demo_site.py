@@ -262,6 +262,7 @@ def _assets(facts: DemoFacts) -> list[str]:
             "start": "1.00",
             "min_up_intervals": 2,
             "min_down_intervals": 4,
+            "island_required": True,
         }
     ]
     flexible = [

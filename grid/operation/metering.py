@@ -21,6 +21,7 @@ from meters.vee import Quality, validate
 
 WINDOW = 96
 _LIKE_DAYS = 7
+_LATE_TIMEOUT_S = 1.0
 _RESETTLE = "resettle"
 
 
@@ -31,15 +32,21 @@ def read(room: Room, at_s: int) -> None:
 
     with room.store.read() as tx:
         addresses = _addresses(room, tx, at_s)
+        last = field.last_reads(tx)
+    # A meter that was silent before is asked again, but nobody waits long for it.
+    before_s = at_s - room.site.interval_s
+    late = [one for one in addresses if last.get(one.meter, before_s) < before_s]
+    prompt = [one for one in addresses if one not in late]
     devices = [DeviceAddress(asset.id, room.link.devices[asset.id]) for asset in room.site.assets]
 
     async def both() -> tuple[list[Finding], list[object], list[object]]:
         timeout_s = room.site.operation.read_timeout_s
-        (reads, silent), (states, deaf) = await asyncio.gather(
-            read_meters(addresses, at_s=at_s, timeout_s=timeout_s),
+        (reads, silent), (tried, mute), (states, deaf) = await asyncio.gather(
+            read_meters(prompt, at_s=at_s, timeout_s=timeout_s),
+            read_meters(late, at_s=at_s, timeout_s=min(timeout_s, _LATE_TIMEOUT_S)),
             read_devices(devices, at_s=at_s, timeout_s=timeout_s),
         )
-        return [*silent, *deaf], list(reads), list(states)
+        return [*silent, *mute, *deaf], [*reads, *tried], list(states)
 
     findings, reads, states = asyncio.run(both())
     with room.store.write() as tx:
