@@ -112,7 +112,7 @@ def meters() -> str:
         now_s = clock(tx)
         last = field.last_reads(tx)
         failed = views.failures(tx, "meter.", (now_s or 0) - _DAY_S)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for meter in here.site.meter:
         at_s = last.get(meter.id)
         age_s = None if at_s is None or now_s is None else max(now_s - at_s, 0)
@@ -128,7 +128,7 @@ def meters() -> str:
                 "message": message,
             }
         )
-    rows.sort(key=lambda row: (not row["late"], -row["failures"], row["meter"].id))  # type: ignore[operator, attr-defined]
+    rows.sort(key=lambda row: (not row["late"], -row["failures"], row["meter"].id))
     return render_template("administrator_meters.html", rows=rows)
 
 

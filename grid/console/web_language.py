@@ -35,9 +35,10 @@ class _Catalogues(Domain):  # type: ignore[misc]
 
     def get_translations(self) -> NullTranslations:
         language = str(get_locale() or "en")
-        if language not in self.cache:
-            self.cache[language] = catalogue(language)
-        return self.cache[language]
+        found: NullTranslations | None = self.cache.get(language)
+        if found is None:
+            found = self.cache[language] = catalogue(language)
+        return found
 
 
 def selected() -> str:

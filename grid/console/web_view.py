@@ -64,7 +64,8 @@ def live(body: str) -> Response:
     response.set_etag(hashlib.sha256(lasting.encode()).hexdigest()[:32])
     response.headers["Cache-Control"] = "private, no-store"
     response.vary.update(["Cookie", "HX-Request"])
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 def record(tx: Transaction, at_s: int, kind: str, subject: str, detail: dict[str, object]) -> None:

@@ -20,8 +20,9 @@ def _routes(app: Flask) -> list[tuple[str, str, str]]:
 
         for rule in app.url_map.iter_rules():
             values = {name: ARGUMENTS[name] for name in rule.arguments}
-            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-                found.append((rule.endpoint, method, url_for(rule.endpoint, **values)))
+            methods = sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+            url = url_for(rule.endpoint, **values)
+            found += [(rule.endpoint, method, url) for method in methods]
     return found
 
 

@@ -24,7 +24,7 @@ PASSWORD = "a long enough password"
 NOW = interval.parse("2026-05-27T14:00+04:00")
 N = 8
 
-_TOML = """
+TOML = """
 id = "village"
 name = "Sarı Qaya"
 time_zone = "Asia/Baku"
@@ -117,7 +117,7 @@ usage_point = "UP-{n}"
 """
     for n in range(1, N + 1)
 )
-SITE = site_file.parse(_TOML)
+SITE = site_file.parse(TOML)
 
 
 def token(page: str) -> str:
@@ -185,7 +185,7 @@ def _control(tx: object, at_s: int, n: int) -> None:
     }
     datasets.put_dataset(
         tx, "actual", at_s, xr.Dataset({k: ((), float(v)) for k, v in facts.items()})
-    )  # type: ignore[arg-type]  # noqa: E501
+    )  # type: ignore[arg-type]
 
 
 def _plan(tx: object, cycle_s: int, n: int) -> None:
@@ -315,11 +315,11 @@ def _market(tx: object) -> None:
             "summary": "{}",
         }
         market.put_clearing(tx, start_s, facts, [trade])  # type: ignore[arg-type]
-        point = UsagePointId("UP-2")
+        point, first = UsagePointId("UP-2"), UsagePointId("UP-1")
         buyer, seller = party_account("P-1"), party_account("P-2")  # type: ignore[arg-type]
         lines = [
             Posting(MARKET, seller, 250 * 66_000, 250, PostingKind.SALE, point, 66_000),
-            Posting(buyer, MARKET, 250 * 66_000, 250, PostingKind.PURCHASE, UsagePointId("UP-1"), 66_000),
+            Posting(buyer, MARKET, 250 * 66_000, 250, PostingKind.PURCHASE, first, 66_000),
             Posting(SUPPLIER, seller, 90 * 50_000, 90, PostingKind.FEED_IN, point, 50_000),
             Posting(seller, SUPPLIER, 40 * 84_000, 40, PostingKind.SUPPLY, point, 84_000),
             Posting(seller, COMMUNITY, 10**9 if n == 0 else 10**7, 0, PostingKind.FIXED_FEE, point),
