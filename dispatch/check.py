@@ -162,7 +162,8 @@ def _gensets(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
             absent = ~running[i] & ~plan_input.grid_available
             absent[: forced_steps(plan_input, i)] = False
             for step in np.flatnonzero(absent):
-                yield f"{genset.id} {plan_input.label(int(step))} stands while the island requires it"
+                when = plan_input.label(int(step))
+                yield f"{genset.id} {when} stands while the island requires it"
 
 
 def _either(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
