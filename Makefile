@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint types bench faults test-tools lock clean
+.PHONY: install demo test lint types faults test-tools lock clean
 
 install: $(STAMP)
 
@@ -13,6 +13,15 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
+
+DEMO_DIR ?= khazri-demo
+
+demo: install
+	$(BIN)/khazri demo --dir $(DEMO_DIR)
+
+# Fifty kills over a day of 24 intervals; `make test` does five.
+faults: install
+	KHAZRI_KILLS=50 KHAZRI_KILL_INTERVALS=24 $(BIN)/pytest tests/faults --timeout 3600
 
 # Chromium and PostgreSQL by their Debian names, when missing and when we may.
 test-tools:
