@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_security import current_user
+from sqlalchemy import RowMapping
 
 from grid.console import operator_charts, operator_network
 from grid.console.web_view import clock, form_text, live, only_fields, record, room, stored
@@ -16,6 +18,7 @@ pages = Blueprint("operator", __name__, url_prefix="/operator")
 
 STAGES = ("read", "validate", "forecast", "clear", "plan", "send", "settle", "checkpoint")
 _COMMENT_MAX = 500
+_GROUPS_MAX = 12
 
 
 def _scalars(tx: Transaction, kind: str, now_s: int) -> dict[str, float]:
@@ -43,6 +46,15 @@ def _balance(actual: dict[str, float]) -> list[tuple[str, float | None, float | 
     ]
 
 
+def _grouped(rows: Sequence[RowMapping]) -> list[list[RowMapping]]:
+    """Return findings of one kind and interval together, the most severe and newest first."""
+    groups: dict[tuple[str, str], list[RowMapping]] = {}
+    for row in rows:
+        groups.setdefault((row["code"], row["label"]), []).append(row)
+    ordered = sorted(groups.values(), key=lambda group: group[0]["severity"] != "alarm")
+    return ordered[:_GROUPS_MAX]
+
+
 def _now() -> dict[str, Any]:
     here = room()
     with here.store.read() as tx:
@@ -54,7 +66,7 @@ def _now() -> dict[str, Any]:
         network = None if network_s is None else stored(tx, "network", network_s)
         plan_s = views.latest_plan(tx, now_s)
         plan = None if plan_s is None else control.get_plan(tx, plan_s)
-        waiting = control.findings(tx, open_only=True, limit=50)
+        waiting = control.findings(tx, open_only=True, limit=500)
         cycle_s = now_s
         if not (done := control.done(tx, now_s)):
             cycle_s -= here.site.interval_s
@@ -72,7 +84,8 @@ def _now() -> dict[str, Any]:
         "capacity_kwh": sum(battery.energy_kwh for battery in here.site.battery),
         "network": operator_network.extremes(network, here.site.network),
         "plan": plan,
-        "alarms_open": sorted(waiting, key=lambda row: row["severity"] != "alarm"),
+        "alarms_open": _grouped(waiting),
+        "alarms_count": len(waiting),
         "stages": stages,
         "cycle_s": cycle_s,
     }
@@ -92,7 +105,7 @@ def now_live() -> Response:
 
 @pages.post("/alarms/<int:number>/acknowledge")
 def acknowledge(number: int) -> Any:
-    """Record that the operator has seen an alarm."""
+    """Record that the operator has seen an alarm: all of one kind in one interval."""
     only_fields("comment")
     comment = form_text("comment", _COMMENT_MAX)
     here = room()
@@ -103,8 +116,15 @@ def acknowledge(number: int) -> Any:
         if found["acknowledged_s"] is not None:
             abort(409)
         at_s = clock(tx) or found["cycle_s"]
-        control.acknowledge(tx, number, current_user.email, at_s, comment)
-        detail: dict[str, object] = {"code": found["code"], "interval": found["label"]}
+        seen = views.siblings(tx, number)
+        for one in seen:
+            control.acknowledge(tx, one, current_user.email, at_s, comment)
+        detail: dict[str, object] = {
+            "code": found["code"],
+            "comment": comment,
+            "findings": list(seen),
+            "interval": found["label"],
+        }
         record(tx, at_s, "alarm.acknowledge", str(number), detail)
     return redirect(url_for("operator.now"))
 

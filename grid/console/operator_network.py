@@ -98,7 +98,7 @@ def _pairs(layout: xr.Dataset, kind: str) -> list[tuple[int, int]]:
 
 def _names(layout: xr.Dataset, kind: str, count: int) -> list[str]:
     for name in (f"{kind}_name", kind):
-        if name in layout.variables:
+        if name in layout.variables and layout[name].dtype.kind == "U":
             return [str(one) for one in layout[name].values]
     return [f"{kind} {number}" for number in range(count)]
 
@@ -158,6 +158,7 @@ def diagram(layout: xr.Dataset | None, state: xr.Dataset | None, site: Site) -> 
         y = -y
     x, y = _fit(x, _WIDTH), _fit(y, _HEIGHT)
     vm = _column(state, "vm_pu")
+    indices = _indices(layout, x.size)
     buses = [
         BusMark(
             name=name,
@@ -165,7 +166,7 @@ def diagram(layout: xr.Dataset | None, state: xr.Dataset | None, site: Site) -> 
             y=round(float(y[n]), 1),
             vm_pu=float(vm[n]) if n < vm.size else None,
             state=_voltage_state(float(vm[n]) if n < vm.size else None, site.network),
-            has=_behind(site, n),
+            has=_behind(site, indices[n]),
         )
         for n, name in enumerate(_names(layout, "bus", x.size))
     ]
@@ -189,6 +190,13 @@ def diagram(layout: xr.Dataset | None, state: xr.Dataset | None, site: Site) -> 
                 )
             )
     return {"buses": buses, "lines": marks, "width": _WIDTH, "height": _HEIGHT}
+
+
+def _indices(layout: xr.Dataset, count: int) -> list[int]:
+    """Return the bus index of each position: the coordinate ``bus``, else the position."""
+    if "bus" in layout.coords and layout["bus"].dtype.kind in "iu":
+        return [int(one) for one in layout["bus"].values]
+    return list(range(count))
 
 
 def _behind(site: Site, bus: int) -> str:

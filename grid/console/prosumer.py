@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request, session, url_for
@@ -55,7 +56,8 @@ def _selected() -> UsagePoint:
 
 def _today(tx: Transaction) -> dt.date | None:
     now_s = clock(tx)
-    return None if now_s is None else interval.local_day(now_s, room().site.time_zone)
+    site = room().site
+    return None if now_s is None else interval.local_day(now_s - site.interval_s, site.time_zone)
 
 
 @pages.get("/energy")
@@ -144,6 +146,17 @@ def _baselines(
     return sums
 
 
+def _items(lines: Any) -> list[dict[str, Any]]:
+    """Return the lines of a statement summed by kind, exactly."""
+    items: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        empty = {"kind": line["kind"], "energy_wh": 0, "amount": Decimal(0)}
+        item = items.setdefault(line["kind"], empty)
+        item["energy_wh"] += line["energy_wh"]
+        item["amount"] += Decimal(line["amount"])
+    return list(items.values())
+
+
 @pages.get("/statement")
 def statement() -> str:
     """Show the own statement of a month."""
@@ -162,7 +175,13 @@ def statement() -> str:
             document, _ = month_statement(
                 party.id, month, here.site.currency, lines, energies, here.site.market
             )
-    return render_template("prosumer_statement.html", document=document, months=months, month=month)
+    return render_template(
+        "prosumer_statement.html",
+        document=document,
+        items=_items(document["lines"]) if document else [],
+        months=months,
+        month=month,
+    )
 
 
 @pages.get("/limits")

@@ -11,6 +11,7 @@ from grid.store.series import MISSING
 from meters.vee.quality import Quality
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 800.0, 320.0, 44.0, 10.0, 24.0
+_READ_WITHIN_S = 900
 _ESTIMATED = {Quality.ESTIMATED_LINEAR, Quality.ESTIMATED_LIKE_DAY, Quality.SCALED}
 
 
@@ -61,6 +62,8 @@ def day_chart(found: xr.Dataset, now_s: int) -> DayChart:
         if at_s >= now_s:
             break
         known = imports[n] != MISSING and exports[n] != MISSING
+        if not known and at_s >= now_s - _READ_WITHIN_S:
+            break
         code = Quality(int(quality[n])) if known else Quality.MISSING
         slots.append(
             Slot(

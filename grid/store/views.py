@@ -31,6 +31,20 @@ def finding_row(tx: Transaction, number: int) -> RowMapping | None:
     return tx.execute(query).mappings().one_or_none()
 
 
+def siblings(tx: Transaction, number: int) -> list[int]:
+    """Return the open findings of the same code and interval as one finding, itself too."""
+    one = finding_row(tx, number)
+    if one is None:
+        return []
+    query = select(finding.c.id).where(
+        finding.c.code == one["code"],
+        finding.c.label == one["label"],
+        finding.c.acknowledged_s.is_(None),
+        finding.c.severity != "info",
+    )
+    return [int(found) for found in tx.execute(query.order_by(finding.c.id)).scalars()]
+
+
 def open_findings(tx: Transaction) -> dict[str, int]:
     """Return how many findings nobody has acknowledged, by severity, without notes."""
     rows = tx.execute(

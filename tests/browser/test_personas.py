@@ -52,7 +52,7 @@ def test_a_live_part_is_polled_and_answers_304(enter: Enter) -> None:
 
 def test_the_prosumer_sets_a_limit_price_on_a_phone_and_undoes_it(enter: Enter) -> None:
     page = enter("prosumer", width=390)
-    assert page.locator("svg.day rect.gap").count() == 8
+    assert page.locator("svg.day rect.gap").count() == 7
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 390
     page.get_by_role("link", name="Limit prices").click()

@@ -218,6 +218,6 @@ def test_the_auditor_verifies_and_finds_a_flipped_byte(sign_in: SignIn, store: S
 
 def test_gaps_are_never_zero(sign_in: SignIn) -> None:
     page = sign_in("prosumer").get("/my/energy?day=2026-05-27").text
-    assert page.count('class="gap"') == 8
+    assert page.count('class="gap"') == 7
     assert page.count('class="hatch"') == 12
-    assert "8 quarter-hours are missing" in page
+    assert "7 quarter-hours are missing" in page

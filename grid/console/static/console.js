@@ -7,7 +7,8 @@ document.addEventListener("htmx:configRequest", (event) => {
 });
 document.addEventListener("htmx:beforeRequest", (event) => {
   const active = document.activeElement;
-  const busy = active && active.matches("input, select, textarea") && event.target.contains(active);
+  const open = event.target.querySelector("details[open]");
+  const busy = open || (active && active.matches("input, select, textarea") && event.target.contains(active));
   if (busy || document.hidden) event.preventDefault();
 });
 document.addEventListener("htmx:afterRequest", (event) => {
