@@ -24,6 +24,7 @@ from trading.statements import statement as month_statement
 pages = Blueprint("prosumer", __name__, url_prefix="/my")
 
 _TRADES_S = 7 * 86_400
+_READ_WITHIN_S = 3600
 
 
 def _party() -> Party:
@@ -57,7 +58,7 @@ def _selected() -> UsagePoint:
 def _today(tx: Transaction) -> dt.date | None:
     now_s = clock(tx)
     site = room().site
-    return None if now_s is None else interval.local_day(now_s - site.interval_s, site.time_zone)
+    return None if now_s is None else interval.local_day(now_s - _READ_WITHIN_S, site.time_zone)
 
 
 @pages.get("/energy")
@@ -71,7 +72,8 @@ def energy() -> str:
         day = interval.parse_date(text) if text else today
         if day is None or today is None:
             return render_template("prosumer_energy.html", chart=None, own=_own(), point=point)
-        if not today - dt.timedelta(days=3660) <= day <= today:
+        newest = interval.local_day(clock(tx) or 0, zone)
+        if not newest - dt.timedelta(days=3660) <= day <= newest:
             abort(404)
         start_s, end_s = interval.day_bounds(day, zone)
         found = series.get_intervals(tx, [point.id], start_s, end_s, time_zone=zone)
@@ -83,7 +85,7 @@ def energy() -> str:
         point=point,
         day=day,
         before=day - dt.timedelta(days=1),
-        after=day + dt.timedelta(days=1) if day < today else None,
+        after=day + dt.timedelta(days=1) if day < newest else None,
         chart=chart,
     )
 

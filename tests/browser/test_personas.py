@@ -29,6 +29,7 @@ def test_the_operator_sees_plan_against_actual_and_its_table(enter: Enter) -> No
     page.wait_for_selector(".uplot canvas")
     assert page.locator(".uplot").count() == 6
     page.get_by_text("As a table").first.click()
+    page.wait_for_selector(".charts details[open] tbody tr")
     assert page.locator(".charts details[open] tbody tr").count() > 90
     assert page.get_by_text("the surplus is worth more from 18:00").is_visible()
 
