@@ -63,7 +63,8 @@ def solve(plan_input: PlanInput, *, gap: float = 1e-3, nodes: int = 2000) -> Pla
     rounds = 0
     while True:
         model = build(plan_input, pairs)
-        answer = highs.optimise(highs.compiled(model), gap=gap, nodes=nodes)
+        problem = highs.compiled(model)
+        answer = highs.optimise(problem, gap=gap, nodes=nodes, small=not pairs)
         if answer.status == "infeasible":
             raise InfeasiblePlan(diagnose(plan_input, pairs, nodes=nodes))
         schedule = _schedule(plan_input, model, answer)

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyomo.environ as pyo
 
 from dispatch.assets.terms import IMPORT_PER_KWH, AssetKind, Attribute, Pairs, Terms
-from dispatch.plan import PlanInput
+from dispatch.plan import Floats, PlanInput
 
 ATTRIBUTES = (
     Attribute("import_limit_kw", "float", "kW", "Most that may be drawn, I."),
@@ -38,13 +39,15 @@ def add(model: Any, plan_input: PlanInput, pairs: Pairs) -> Terms:
     model.export_kw = pyo.Var(model.STEP, bounds=lambda m, t: (0.0, fed if available[t] else 0.0))
     either = sorted(t for asset, t in pairs if asset == grid.id)
     if either:
+        most_drawn, most_fed = _most(plan_input)
         model.NETTED = pyo.Set(initialize=either)
         model.importing = pyo.Var(model.NETTED, domain=pyo.Binary)
         model.only_import = pyo.Constraint(
-            model.NETTED, rule=lambda m, t: m.import_kw[t] <= drawn * m.importing[t]
+            model.NETTED, rule=lambda m, t: m.import_kw[t] <= float(most_drawn[t]) * m.importing[t]
         )
         model.only_export = pyo.Constraint(
-            model.NETTED, rule=lambda m, t: m.export_kw[t] <= fed * (1 - m.importing[t])
+            model.NETTED,
+            rule=lambda m, t: m.export_kw[t] <= float(most_fed[t]) * (1 - m.importing[t]),
         )
     terms = Terms()
     for t in range(plan_input.n):
@@ -53,6 +56,19 @@ def add(model: Any, plan_input: PlanInput, pairs: Pairs) -> Terms:
         terms.cost.append((h * buy, model.import_kw[t]))
         terms.cost.append((-h * float(plan_input.sell_price[t]), model.export_kw[t]))
     return terms
+
+
+def _most(plan_input: PlanInput) -> tuple[Floats, Floats]:
+    """Return what could be drawn and fed in each step at the very most, kW.
+
+    The tighter these are, the less a solver has to branch.
+    """
+    stores = sum(battery.power_kw for battery in plan_input.battery)
+    gensets = sum(genset.power_kw for genset in plan_input.genset)
+    plants = plan_input.solar_available_kw.sum(axis=0) + plan_input.wind_available_kw.sum(axis=0)
+    drawn = np.minimum(plan_input.grid.import_limit_kw, plan_input.demand_kw + stores)
+    fed = np.minimum(plan_input.grid.export_limit_kw, plants + stores + gensets)
+    return drawn, fed
 
 
 KIND = AssetKind("grid", ATTRIBUTES, add)

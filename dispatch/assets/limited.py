@@ -25,7 +25,8 @@ def add_limited(
     variable = pyo.Var(
         pyo.Set(initialize=list(ids)),
         model.STEP,
-        bounds=lambda m, a, t: (0.0, float(available_kw[row[a], t])),
+        # dawn gives 1e-16 kW, which is no bound for a solver
+        bounds=lambda m, a, t: (0.0, round(float(available_kw[row[a], t]), 9)),
     )
     model.add_component(name, variable)
     terms = Terms()

@@ -216,15 +216,13 @@ def controllable_buses(room: Room) -> list[int]:
 
 def injections(room: Room, schedule: xr.Dataset) -> dict[str, Floats]:
     """Return for each device what it injects less what it absorbs, kW, by step."""
-    values = {}
-    for number, asset in enumerate(room.site.assets):
-        if isinstance(asset, Shedding):
-            continue
-        row = schedule.isel(asset=number)
-        values[str(asset.id)] = (
-            row["discharge_kw"].values + row["produce_kw"].values - row["charge_kw"].values
-        )
-    return values
+    given = schedule["discharge_kw"].values + schedule["produce_kw"].values
+    net = given - schedule["charge_kw"].values
+    return {
+        str(asset.id): row
+        for asset, row in zip(room.site.assets, net, strict=True)
+        if not isinstance(asset, Shedding)
+    }
 
 
 def check_in_ac(room: Room, ahead: xr.Dataset, schedule: xr.Dataset) -> xr.Dataset:
@@ -233,7 +231,8 @@ def check_in_ac(room: Room, ahead: xr.Dataset, schedule: xr.Dataset) -> xr.Datas
 
     site = room.site
     n = schedule.sizes["interval"]
-    net = np.array([ahead["mean_kw"].sel(series=f"load:{p}").values[:n] for p in room.points])
+    mean = ahead["mean_kw"].sel(series=[f"load:{point}" for point in room.points])
+    net = mean.values[:, :n].copy()
     for number, asset in enumerate(site.assets):
         if isinstance(asset, Shedding):
             rows = [room.row[str(point)] for point in asset.usage_points]
