@@ -5,7 +5,8 @@ r"""Grid: the connection to the public network at the feeder head.
 .. math:: \text{cost}\; h \sum_t (b_t\,i_t - q_t\,x_t)
 
 One meter nets what passes it, so the community never imports and exports at once. Where
-selling pays more than buying costs, an optimum would; there (`pairs`) the either-or is added:
+selling pays more than buying costs, an optimum would; there (`pairs`) the either-or is added,
+with :math:`I` and :math:`X` no larger than what could flow at all:
 
 .. math:: i_t \le I\,m_t \qquad x_t \le X\,(1 - m_t) \qquad m_t \in \{0,1\}
 """

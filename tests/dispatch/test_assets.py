@@ -5,12 +5,13 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pyomo.environ as pyo
 import pytest
 
 from dispatch.assets import REGISTRY
 from dispatch.check import check_plan
 from dispatch.model import build
-from dispatch.plan import PlanInput
+from dispatch.plan import LinearCut, PlanInput
 from dispatch.solve import solve
 from grid import site
 from grid.site import Price, Shedding, Solar, Wind
@@ -119,15 +120,49 @@ def test_the_plan_passes_the_check(case):
     assert check_plan(plan_input, solve(plan_input)) == []
 
 
-def test_the_model_is_the_golden_one(case, tmp_path):
-    name, plan_input, pairs, _ = case
-    written = tmp_path / "model.lp"
-    build(plan_input, pairs).write(str(written), io_options={"symbolic_solver_labels": True})
-    text = written.read_text()
+def same_as_golden(name, model, folder):
+    written = folder / "model.lp"
+    model.write(str(written), io_options={"symbolic_solver_labels": True})
     golden = GOLDEN / f"{name}.lp"
     if os.environ.get("KHAZRI_GOLDEN") == "write":
-        golden.write_text(text)
-    assert text == golden.read_text()
+        golden.write_text(written.read_text())
+    assert written.read_text() == golden.read_text()
+
+
+def test_the_model_is_the_golden_one(case, tmp_path):
+    name, plan_input, pairs, _ = case
+    same_as_golden(name, build(plan_input, pairs), tmp_path)
+
+
+def island_case(community, make):
+    """One islanded step with a reserve and a cut; all that the elastic model has besides."""
+    return community(
+        1,
+        battery=(make.battery(forming=True),),
+        demand_kw=[4],
+        grid_available=[False],
+        battery_energy_kwh=[6.0],
+        reserve_kw=[2.0],
+        end_energy_min_kwh=[1.0],
+        cuts=(LinearCut(0, "vm_pu bus 3 <= 1.05", {"bat-1": 2e-4}, 9e-4),),
+    )
+
+
+def test_reserve_and_cuts_are_the_golden_ones(community, make, tmp_path):
+    same_as_golden("island", build(island_case(community, make)), tmp_path)
+
+
+def test_the_elastic_model_is_the_golden_one(community, make, tmp_path):
+    same_as_golden("elastic", build(island_case(community, make), elastic=True), tmp_path)
+
+
+def test_every_constraint_of_the_model_stands_in_a_golden_file(community, make, demo_day):
+    text = "".join(path.read_text() for path in GOLDEN.glob("*.lp"))
+    pairs = frozenset({("bat-c", 0), ("grid-1", 0)})
+    for elastic in (False, True):
+        day = demo_day(range(4), 1, end_energy_min_kwh=np.ones(9))
+        for constraint in build(day, pairs, elastic=elastic).component_objects(pyo.Constraint):
+            assert f"_{constraint.name}(" in text, constraint.name
 
 
 def test_the_attribute_table_names_real_attributes():

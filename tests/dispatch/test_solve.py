@@ -296,6 +296,22 @@ def test_a_day_of_negative_prices_is_solved_without_running_both_ways(demo_day):
     assert check_plan(plan_input, plan) == []
 
 
+def test_a_feed_in_price_above_retail_does_not_make_energy_circle_through_the_meter(demo_day):
+    dear = (np.arange(96) > 40) & (np.arange(96) < 56)
+    plan_input = demo_day(sell_price=np.where(dear, 0.2, 0.05))
+    plan = solve(plan_input)
+    both = np.minimum(plan.schedule["import_kw"], plan.schedule["export_kw"])
+    assert float(both.max()) <= 1e-6
+    assert float(plan.schedule["export_kw"].values[dear].max()) > 0.0
+
+
+def test_the_node_limit_stops_with_a_sound_plan_and_says_how_far_it_may_be(demo_day):
+    plan_input = demo_day(range(96), seed=1)
+    plan = solve(plan_input, gap=0.0, nodes=1)
+    assert (plan.status, plan.gap > 0.0) == ("limit", True)
+    assert check_plan(plan_input, plan) == []
+
+
 def digest(plan):
     columns = (plan.schedule[name].values.tobytes() for name in sorted(plan.schedule.data_vars))
     return hashlib.sha256(b"".join(columns)).hexdigest()
