@@ -88,7 +88,7 @@ def require_finite(
     array = np.asarray(values, dtype=np.float64)
     bad = ~np.isfinite(array) | (array < low) | (array > high)
     if bad.any():
-        where = tuple(int(axis[0]) for axis in np.nonzero(bad))
+        where = tuple(int(place) for place in np.argwhere(bad)[0])
         value = array[where]
         position = f" at {list(where)}" if where else ""
         raise BadInputError(f"{name}{position} is {value}: must be finite within [{low}, {high}]")

@@ -231,12 +231,30 @@ def _network(
     chosen = np.flatnonzero(complete & np.isin(starts, wanted))
     if not chosen.size:
         return []
+    if datasets.get_dataset(tx, "layout", 0) is None:
+        datasets.put_dataset(tx, "layout", 0, layout(room))
     state = room.flow(readings.isel(interval=chosen))
     for number in range(len(chosen)):
         one = state.isel(interval=number, drop=False)
         datasets.put_dataset(tx, "network", int(starts[chosen[number]]), one)
         _actual(room, tx, int(starts[chosen[number]]), one)
     return network_findings(state, room.model, room.site.network)
+
+
+def layout(room: Room) -> xr.Dataset:
+    """Return where buses stand and what joins them, for drawing."""
+    model = room.model
+    columns: dict[str, tuple[str, object]] = {
+        "x": ("bus", model.x),
+        "y": ("bus", model.y),
+        "bus_name": ("bus", np.array(model.bus_name)),
+    }
+    for kind, branches in (("line", model.line), ("trafo", model.trafo)):
+        for end, buses in (("from", branches.from_bus), ("to", branches.to_bus)):
+            positions = np.array([model.position(int(bus)) for bus in buses], np.int64)
+            columns[f"{kind}_{end}"] = (kind, positions)
+        columns[f"{kind}_name"] = (kind, np.array(branches.name))
+    return xr.Dataset(columns, coords={"bus": model.bus})
 
 
 def _actual(room: Room, tx: Transaction, start_s: int, state: xr.Dataset) -> None:
