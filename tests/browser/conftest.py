@@ -53,9 +53,9 @@ def address(tmp_path: Path) -> Iterator[str]:
     thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """One browser for the run."""
+    """One browser for a module; longer would leave its event loop running under other tests."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
