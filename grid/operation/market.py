@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict, fields
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from grid import interval
@@ -363,8 +362,3 @@ def _result(raw: dict[str, Any]) -> UsagePointResult:
     point, party = UsagePointId(raw["usage_point"]), PartyId(raw["party"])
     block_wh = tuple(raw["block_wh"])
     return UsagePointResult(**{**raw, "usage_point": point, "party": party, "block_wh": block_wh})
-
-
-def mean_price(prices: np.ndarray) -> float:
-    """Return the mean of known prices, nano per Wh."""
-    return float(np.nanmean(prices))

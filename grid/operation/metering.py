@@ -13,7 +13,7 @@ from grid import interval
 from grid.errors import Finding
 from grid.operation.commission import AVAILABLE, DLMS_SECRET, lls
 from grid.operation.room import Room
-from grid.site import Battery, Protocol
+from grid.site import Protocol
 from grid.store import Transaction, control, datasets, field, series
 from meters.device import DeviceAddress
 from meters.reading import CHANNELS, MISSING, MeterAddress
@@ -295,8 +295,3 @@ def _actual(room: Room, tx: Transaction, start_s: int, state: xr.Dataset) -> Non
         {name: ((), value, {"units": name.rsplit("_", 1)[1]}) for name, value in facts.items()}
     )
     datasets.put_dataset(tx, "actual", start_s, content)
-
-
-def is_forming(asset: object) -> bool:
-    """Return whether a device holds the voltage of an island."""
-    return isinstance(asset, Battery) and asset.forming

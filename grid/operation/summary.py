@@ -11,7 +11,6 @@ import xarray as xr
 from dispatch.evaluate import day_cost, foresight, simulate_rule
 from dispatch.plan import LinearCut, PlanInput
 from grid.operation import planning
-from grid.operation.commission import AVAILABLE
 from grid.operation.forecasting import gross
 from grid.operation.room import Room
 from grid.site import Protocol
@@ -87,10 +86,8 @@ def measured_day(
 
 
 def _withheld(room: Room, tx: Transaction, start_s: int, end_s: int) -> np.ndarray:
-    names = [f"{one.id}{AVAILABLE}" for one in room.site.shedding]
-    names += [str(one.id) for one in room.site.shedding]
     n = (end_s - start_s) // room.site.interval_s
-    if not names:
+    if not room.site.shedding:
         return np.zeros((0, n))
     rows: list[list[float]] = []
     for one in room.site.shedding:
