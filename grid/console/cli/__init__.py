@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -37,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             module = importlib.import_module(f"grid.console.cli.{name}")
             module.declare(sub)
     options = parser.parse_args(arguments)
+    # A polite end unwinds as Ctrl-C does, so that no field or console is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return int(options.run(options))
     except GridError as error:
