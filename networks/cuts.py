@@ -74,6 +74,7 @@ def cuts(
     margin: float = 2e-4,
     *,
     worst: int = 3,
+    reach_pu: float = 0.0,
     head_import_limit_kw: float = np.inf,
     head_export_limit_kw: float = np.inf,
 ) -> list[Cut]:
@@ -92,6 +93,8 @@ def cuts(
         loadings and head flows.
     worst : int
         At most this many cuts for each interval and kind of limit.
+    reach_pu : float
+        Also cut voltages that keep their limit by less than this.
     head_import_limit_kw, head_export_limit_kw : float
         Limits at the feeder head.
     """
@@ -101,7 +104,8 @@ def cuts(
     for position in chosen:
         if model.node[position] < 0:
             raise BadInputError(f"{model.bus_label(position)}: is cut off and cannot be controlled")
-    broken = _broken(model, dataset, network, worst, (head_import_limit_kw, head_export_limit_kw))
+    head = (head_import_limit_kw, head_export_limit_kw)
+    broken = _broken(model, dataset, network, worst, reach_pu, head)
     available = dataset["grid_available"].to_numpy()
     inputs = [dataset[name].to_numpy() for name in INPUTS]
     net_kw = inputs[1] - inputs[0]
@@ -132,6 +136,7 @@ def _broken(
     dataset: xr.Dataset,
     network: Network,
     worst: int,
+    reach_pu: float,
     head_limits: tuple[float, float],
 ) -> dict[int, list[_Broken]]:
     kinds: list[tuple[str, Float, float, float]] = []
@@ -146,12 +151,13 @@ def _broken(
     result: dict[int, list[_Broken]] = {}
     for kind, values, limit, sign in kinds:
         excess = np.nan_to_num(sign * (values - limit), nan=-1.0)
-        for step in np.flatnonzero((excess > TOLERANCE).any(axis=1)):
+        least = TOLERANCE - (reach_pu if kind.startswith("vm") else 0.0)
+        for step in np.flatnonzero((excess > least).any(axis=1)):
             order = np.argsort(-excess[step], kind="stable")[:worst]
             result.setdefault(int(step), []).extend(
                 _Broken(kind, int(row), float(values[step, row]), limit, float(excess[step, row]))
                 for row in order
-                if excess[step, row] > TOLERANCE
+                if excess[step, row] > least
             )
     return result
 

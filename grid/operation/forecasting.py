@@ -32,14 +32,26 @@ def forecast(room: Room, at_s: int) -> None:
             local = datetime.fromtimestamp(at_s, interval.zone(site.time_zone))
             offset = local.utcoffset() or datetime.now(UTC).utcoffset()
             assert offset is not None
-            room.memory[key] = train(
-                gross(room, tx, start_s, until_s), utc_offset_s=int(offset.total_seconds())
+            past = gross(room, tx, start_s, until_s)
+            room.memory[key] = (
+                train(past, utc_offset_s=int(offset.total_seconds())),
+                tan_phi(past),
             )
+        model, ratio = room.memory[key]
         recent = gross(room, tx, at_s - _RECENT_DAYS * 86_400, at_s)
-        ahead = predict(room.memory[key], recent, at_s, site.operation.horizon_intervals)
+        ahead = predict(model, recent, at_s, site.operation.horizon_intervals)
+        ahead["mean_kvar"] = ahead["mean_kw"] * ratio
         datasets.put_dataset(tx, "forecast", at_s, ahead.drop_vars("power_kw"))
         control.mark_done(tx, at_s, "forecast")
     room.log(at_s, "forecast", series=ahead.sizes["series"], method=ahead.attrs.get("method"))
+
+
+def tan_phi(past: xr.Dataset) -> xr.DataArray:
+    """Return the reactive power of each series per kW, as the days of `past` had it."""
+    known = past["power_kw"].notnull() & past["reactive_kvar"].notnull()
+    active = past["power_kw"].where(known).sum("interval")
+    reactive = past["reactive_kvar"].where(known).sum("interval")
+    return (reactive / active.where(active > 0.0)).fillna(0.0).drop_vars("group")
 
 
 def gross(room: Room, tx: Transaction, start_s: int, end_s: int) -> xr.Dataset:
@@ -48,8 +60,9 @@ def gross(room: Room, tx: Transaction, start_s: int, end_s: int) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``power_kw`` (series, interval) in kW, NaN where missing; coordinate
-        ``group`` on the series. Series are ``load:ID`` for usage points with
+        ``power_kw`` (series, interval) in kW, NaN where missing, and what the
+        loads take in ``reactive_kvar`` (below 0 where they give, 0 for plants);
+        coordinate ``group`` on the series. Series are ``load:ID`` for usage points with
         whatever their devices did taken out again, then plants by ID.
     """
     site = room.site
@@ -66,6 +79,10 @@ def gross(room: Room, tx: Transaction, start_s: int, end_s: int) -> xr.Dataset:
     for number, asset in enumerate(assets, start=points):
         assert isinstance(asset, (Solar, Wind, Genset)) or hasattr(asset, "energy_kwh")
         load[room.row[str(asset.usage_point)]] += given[number] - taken[number]
+    reactive = (
+        stored["import_varh"].values[:points] - stored["export_varh"].values[:points]
+    ) * kilo
+    reactive = np.where(known[:points], reactive, np.nan)
     first = points + len(assets)
     possible = np.where(known[first:], given[first:], np.nan)
     groups = ["load"] * points + ["solar"] * len(site.solar) + ["wind"] * len(site.wind)
@@ -76,7 +93,12 @@ def gross(room: Room, tx: Transaction, start_s: int, end_s: int) -> xr.Dataset:
                 ("series", "interval"),
                 np.vstack([np.maximum(load, 0.0), possible]),
                 {"units": "kW"},
-            )
+            ),
+            "reactive_kvar": (
+                ("series", "interval"),
+                np.vstack([reactive, np.zeros_like(possible)]),
+                {"units": "kvar"},
+            ),
         },
         coords={
             "series": labels,

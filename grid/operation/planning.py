@@ -14,7 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from dispatch.fallback import fallback
-from dispatch.plan import NEW_PLAN, LinearCut, Plan, PlanInput, per_kwh
+from dispatch.plan import NEW_PLAN, InfeasiblePlan, LinearCut, Plan, PlanInput, per_kwh
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
 from grid.operation import record
@@ -22,7 +22,7 @@ from grid.operation.field.serve import device_kind, rating_w
 from grid.operation.market import prices_at
 from grid.operation.record import Personal
 from grid.operation.room import Room
-from grid.site import Asset, Battery, Genset, Shedding
+from grid.site import Asset, Battery, Genset
 from grid.store import Transaction, control, datasets, field
 from meters.device import DeviceAddress, Setpoint
 from trading.ledger.entry import Kind
@@ -30,7 +30,6 @@ from trading.ledger.entry import Kind
 Floats = npt.NDArray[np.float64]
 
 ROUNDS = 5
-_MARGIN = 1.5e-3
 _FIRST_LOSSES = 0.02
 
 
@@ -39,7 +38,8 @@ def plan(room: Room, at_s: int) -> None:
     with room.store.read() as tx:
         given, ahead = plan_input(room, tx, at_s)
         last = last_good_plan(room, tx, at_s)
-    chosen, used, cuts, rounds, trouble = _feasible_plan(room, given, ahead, last)
+    chosen, used, rounds, trouble = _feasible_plan(room, given, ahead, last)
+    cuts = len(used.cuts)
     wishes = setpoints(room, chosen)
     with room.store.write() as tx:
         datasets.put_dataset(tx, "plan", at_s, chosen.schedule)
@@ -109,7 +109,7 @@ def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> P
         genset=site.genset,
         shedding=site.shedding,
         grid=site.grid,
-        demand_kw=np.asarray(total) * (1.0 + _FIRST_LOSSES),
+        demand_kw=np.asarray(total),
         solar_available_kw=_rows(mean, site.solar, n),
         wind_available_kw=_rows(mean, site.wind, n),
         sheddable_kw=np.array(
@@ -166,112 +166,47 @@ def _in_state(room: Room, tx: Transaction, genset: Genset, at_s: int) -> int:
 
 def _feasible_plan(
     room: Room, given: PlanInput, ahead: xr.Dataset, last: Plan | None
-) -> tuple[Plan, PlanInput, int, int, list[Finding]]:
-    """Return a plan that holds in AC; the fallback when there is none."""
-    from networks.cuts import cuts as network_cuts
+) -> tuple[Plan, PlanInput, int, list[Finding]]:
+    """Return a plan that holds in AC, its input and its rounds; the fallback when there is none.
+
+    What the last plan comes near to is cut from the start. Cuts are made anew from the stored
+    plan and the stored forecast, so a resumed cycle makes the same ones.
+    """
+    from grid.operation.feasibility import REACH_PU, broken, shifted
 
     operation = room.site.operation
+    gap, nodes = operation.solver_gap, operation.solver_nodes
+    deadline_s = operation.solver_deadline_s
+    cuts: tuple[LinearCut, ...] = ()
+    losses = given.demand_kw * _FIRST_LOSSES
+    number = 0
+    reason = f"the network still breaks limits after {ROUNDS} rounds of cuts"
+    try:
+        if last is not None:
+            before = shifted(last, given.start_s)
+            cuts, losses = broken(room, ahead, before, reach_pu=REACH_PU)
+        for number in range(1, ROUNDS + 1):
+            wanted = replace(given, cuts=cuts, demand_kw=given.demand_kw + losses)
+            try:
+                made = room.solver.solve(wanted, gap=gap, nodes=nodes, deadline_s=deadline_s)
+            except InfeasiblePlan:
+                if number > 1 or not cuts:
+                    raise
+                cuts = ()
+                continue
+            more, seen = broken(room, ahead, made.schedule)
+            if not more:
+                return made, wanted, number, []
+            cuts += more
+            losses = seen if number == 1 else losses
+    except (SolverError, BadInputError) as error:
+        reason = str(error)
     when = interval.label(given.start_s)
-    cuts: list[LinearCut] = []
-    reason = ""
-    for number in range(1, ROUNDS + 1):
-        try:
-            made = room.solver.solve(
-                given,
-                gap=operation.solver_gap,
-                nodes=operation.solver_nodes,
-                deadline_s=operation.solver_deadline_s,
-            )
-        except (SolverError, BadInputError) as error:
-            reason = str(error)
-            break
-        state = check_in_ac(room, ahead, made.schedule)
-        broken = network_cuts(
-            room.model,
-            state,
-            room.site.network,
-            controllable_buses(room),
-            _MARGIN,
-        )
-        losses = state["losses_kw"].values
-        base = given.demand_kw if number > 1 else given.demand_kw / (1.0 + _FIRST_LOSSES)
-        if not broken:
-            return made, given, len(cuts), number, []
-        cuts += [linear_cut(room, cut, made.schedule) for cut in broken]
-        demand = base if number > 1 else base + losses
-        given = replace(given, cuts=tuple(cuts), demand_kw=demand)
-    else:
-        reason = f"the network still breaks limits after {ROUNDS} rounds of cuts"
-    chosen = fallback(last, given.start_s, given, why=reason)
+    wanted = replace(given, cuts=cuts, demand_kw=given.demand_kw + losses)
+    chosen = fallback(last, given.start_s, wanted, why=reason)
     message = f"plan {when} is the {chosen.source}: {reason}"
     finding = Finding("plan.fallback", "plan", when, Severity.ALARM, message)
-    return chosen, given, len(cuts), ROUNDS, [finding]
-
-
-def controllable_buses(room: Room) -> list[int]:
-    """Return the buses with devices, ascending."""
-    bus = {point.id: point.bus for point in room.site.usage_point}
-    return sorted({bus[a.usage_point] for a in room.site.assets if not isinstance(a, Shedding)})
-
-
-def injections(room: Room, schedule: xr.Dataset) -> dict[str, Floats]:
-    """Return for each device what it injects less what it absorbs, kW, by step."""
-    given = schedule["discharge_kw"].values + schedule["produce_kw"].values
-    net = given - schedule["charge_kw"].values
-    return {
-        str(asset.id): row
-        for asset, row in zip(room.site.assets, net, strict=True)
-        if not isinstance(asset, Shedding)
-    }
-
-
-def check_in_ac(room: Room, ahead: xr.Dataset, schedule: xr.Dataset) -> xr.Dataset:
-    """Return the network state that a schedule would lead to under the forecast."""
-    from networks.flow import flow
-
-    site = room.site
-    n = schedule.sizes["interval"]
-    mean = ahead["mean_kw"].sel(series=[f"load:{point}" for point in room.points])
-    net = mean.values[:, :n].copy()
-    for number, asset in enumerate(site.assets):
-        if isinstance(asset, Shedding):
-            rows = [room.row[str(point)] for point in asset.usage_points]
-            total = net[rows].sum(axis=0)
-            shed = schedule["shed_kw"].values[number]
-            net[rows] *= 1.0 - np.divide(shed, total, out=np.zeros(n), where=total > 0)
-    reactive = np.array([room.kvar_per_kw[p] for p in room.points])[:, None] * net
-    for name, values in injections(room, schedule).items():
-        net[room.row[room.point_of[name]]] -= values
-    starts = schedule["interval"].values.astype("datetime64[s]")
-    zero = np.zeros((n, len(room.model.bus)))
-    return flow(
-        room.model,
-        room.by_bus(np.maximum(net, 0.0)),
-        room.by_bus(np.maximum(-net, 0.0)),
-        room.by_bus(reactive),
-        zero,
-        starts=starts,
-        grid_available=room.grid_available(starts.astype(np.int64)),
-        forming_bus=room.forming_bus,
-    )
-
-
-def linear_cut(room: Room, cut: object, schedule: xr.Dataset) -> LinearCut:
-    """Return a network cut in terms of the devices' injections."""
-    from networks.cuts import Cut
-
-    assert isinstance(cut, Cut)
-    bus = {point.id: point.bus for point in room.site.usage_point}
-    per_bus = dict(zip(controllable_buses(room), cut.coefficient, strict=True))
-    injected = injections(room, schedule)
-    coefficient = {
-        str(a.id): per_bus[bus[a.usage_point]]
-        for a in room.site.assets
-        if not isinstance(a, Shedding)
-    }
-    step = cut.interval_index
-    now = sum(value * float(injected[name][step]) for name, value in coefficient.items())
-    return LinearCut(step, cut.name, coefficient, cut.limit - cut.base + now)
+    return chosen, wanted, number, [finding]
 
 
 def setpoints(room: Room, chosen: Plan) -> list[Setpoint]:

@@ -21,8 +21,6 @@ from networks.model import NetworkModel
 
 logger = logging.getLogger("khazri.operation")
 
-_TAN_PHI = 0.25
-
 Ints = npt.NDArray[np.int64]
 
 
@@ -84,11 +82,6 @@ class Room:
             for asset in self.site.assets
             if not isinstance(asset, Shedding)
         }
-
-    @cached_property
-    def kvar_per_kw(self) -> dict[str, float]:
-        """Reactive power per active power of each usage point's load, for the plan's AC check."""
-        return dict.fromkeys(self.points, _TAN_PHI)
 
     @cached_property
     def head(self) -> str:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from dispatch.evaluate import day_cost, foresight, simulate_rule
 from dispatch.plan import LinearCut, PlanInput
-from grid.operation import planning
+from grid.operation import feasibility, planning
 from grid.operation.forecasting import gross
 from grid.operation.room import Room
 from grid.site import Protocol
@@ -51,7 +51,9 @@ def summarise(room: Room, start_s: int, end_s: int) -> dict[str, Any]:
     protocols = [meter.protocol for meter in room.site.meter]
     cost = day_cost(day, done)
     rule = day_cost(day, rule_schedule(room, day, seen))
-    best = foresight(day, feasible=lambda schedule: broken_limits(room, seen, schedule))
+    best = foresight(
+        day, feasible=lambda schedule: feasibility.broken_as_metered(room, seen, schedule)
+    )
     on = done["on"].values[day.rows("genset")]
     return {
         "meters": len(protocols),
@@ -75,7 +77,9 @@ def measured_day(
 ) -> tuple[PlanInput, xr.Dataset]:
     """Return a day as it was, as the input of a plan, and its loads as a forecast's means."""
     truth = gross(room, tx, start_s, end_s)
-    seen = xr.Dataset({"mean_kw": truth["power_kw"].fillna(0.0)})
+    seen = xr.Dataset(
+        {"mean_kw": truth["power_kw"].fillna(0.0), "mean_kvar": truth["reactive_kvar"].fillna(0.0)}
+    )
     starts = range(start_s, end_s, room.site.interval_s)
     states = [datasets.require_dataset(tx, "network", s) for s in starts]
     losses = np.array([float(state["losses_kw"]) for state in states])
@@ -130,22 +134,12 @@ def realised(room: Room, tx: Transaction, day: PlanInput) -> xr.Dataset:
     return schedule
 
 
-def broken_limits(room: Room, seen: xr.Dataset, schedule: xr.Dataset) -> tuple[LinearCut, ...]:
-    """Return the cuts of the limits that a schedule breaks in AC."""
-    from networks.cuts import cuts
-
-    state = planning.check_in_ac(room, seen, schedule)
-    buses = planning.controllable_buses(room)
-    found = cuts(room.model, state, room.site.network, buses, 1e-5)
-    return tuple(planning.linear_cut(room, cut, schedule) for cut in found)
-
-
 def rule_schedule(room: Room, day: PlanInput, seen: xr.Dataset) -> xr.Dataset:
     """Return what self-consumption by rule would have done within the network's limits."""
     made: tuple[LinearCut, ...] = ()
     schedule = simulate_rule(day)
     for _ in range(_RULE_ROUNDS):
-        more = broken_limits(room, seen, schedule)
+        more = feasibility.broken_as_metered(room, seen, schedule)
         if not more:
             break
         made += more

@@ -67,7 +67,7 @@ def test_a_bad_value_is_named_and_a_labelled_plan_goes_out(
     values = getattr(given, name).astype(np.float64).copy()
     values.flat[-1] = bad
     broken = replace(given, **{name: values})
-    chosen, _, _, _, findings = planning._feasible_plan(room, broken, ahead, last)  # type: ignore[arg-type]
+    chosen, _, _, findings = planning._feasible_plan(room, broken, ahead, last)  # type: ignore[arg-type]
     assert chosen.source in (LAST_GOOD_PLAN, SAFE_RULE)
     assert chosen.status != "optimal" or chosen.source == LAST_GOOD_PLAN
     assert name in findings[0].message
@@ -124,7 +124,7 @@ def test_an_infeasible_plan_names_the_reason(played: tuple[Room, int]) -> None:
     with pytest.raises(InfeasiblePlan, match="vm_pu bus 25"):
         solver.solve(stuck, gap=1e-3, nodes=100, deadline_s=60)
     solver.close()
-    chosen, _, _, _, findings = planning._feasible_plan(room, stuck, ahead, last)  # type: ignore[arg-type]
+    chosen, _, _, findings = planning._feasible_plan(room, stuck, ahead, last)  # type: ignore[arg-type]
     assert chosen.source != NEW_PLAN
     assert findings[0].code == "plan.fallback"
     room.solver.close()

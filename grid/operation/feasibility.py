@@ -1,0 +1,174 @@
+"""Whether a schedule holds in AC, and the cuts that make the next one hold.
+
+A schedule must keep the network's limits under the forecast, and also when the sun and the
+wind reach their upper quantile while the load falls to its lower one: that is the day on which
+a feeder's voltage rises. A plant that the schedule holds back stays at its limit then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from dispatch.plan import LinearCut, Plan
+from grid.operation.room import Room
+from grid.site import Shedding, Solar, Wind
+from networks.cuts import Cut
+from networks.cuts import cuts as network_cuts
+from networks.flow import flow
+
+Floats = npt.NDArray[np.float64]
+
+MARGIN_PU = 2e-4
+"""By which cuts are tighter than the limits: they are straight where the network is curved."""
+
+REACH_PU = 4e-3
+"""A limit that the last plan comes this near is cut before the first solution of the next."""
+
+_MOST_RATIO = 3.0
+
+
+def controllable_buses(room: Room) -> list[int]:
+    """Return the buses with devices, ascending."""
+    bus = {point.id: point.bus for point in room.site.usage_point}
+    return sorted({bus[a.usage_point] for a in room.site.assets if not isinstance(a, Shedding)})
+
+
+def injections(room: Room, schedule: xr.Dataset) -> dict[str, Floats]:
+    """Return for each device what it injects less what it absorbs, kW, by step."""
+    given = schedule["discharge_kw"].values + schedule["produce_kw"].values
+    net = given - schedule["charge_kw"].values
+    return {
+        str(asset.id): row
+        for asset, row in zip(room.site.assets, net, strict=True)
+        if not isinstance(asset, Shedding)
+    }
+
+
+def state_of(room: Room, ahead: xr.Dataset, schedule: xr.Dataset) -> xr.Dataset:
+    """Return the network state of a schedule under the means of a forecast.
+
+    Parameters
+    ----------
+    ahead : xarray.Dataset
+        ``mean_kw`` (series, interval) and ``mean_kvar`` of the loads, as
+        :func:`grid.operation.forecasting.forecast` stores them.
+    schedule : xarray.Dataset
+        Of as many or fewer steps.
+    """
+    return _flow(room, ahead, schedule, injections(room, schedule), np.ones(_steps(schedule)))
+
+
+def state_at_worst(room: Room, ahead: xr.Dataset, schedule: xr.Dataset) -> xr.Dataset:
+    """Return the network state when plants give their most and loads take their least."""
+    n = _steps(schedule)
+    totals = ahead["total_kw"].isel(interval=slice(0, n))
+    means = ahead["total_mean_kw"].isel(interval=slice(0, n))
+    low, high = float(totals["quantile"].min()), float(totals["quantile"].max())
+
+    def ratio(group: str, quantile: float) -> Floats:
+        mean = means.sel(group=group).values
+        edge = totals.sel(group=group, quantile=quantile).values
+        found: Floats = np.divide(edge, mean, out=np.ones(n), where=mean > 1e-3)
+        return np.clip(found, 0.0, _MOST_RATIO)
+
+    injected = injections(room, schedule)
+    for number, asset in enumerate(room.site.assets):
+        if isinstance(asset, (Solar, Wind)):
+            group = "solar" if isinstance(asset, Solar) else "wind"
+            free = np.isnan(schedule["limit_kw"].values[number])
+            most = injected[asset.id] * np.maximum(ratio(group, high), 1.0)
+            injected[asset.id] = np.where(
+                free, np.minimum(most, asset.power_kw), injected[asset.id]
+            )
+    return _flow(room, ahead, schedule, injected, np.minimum(ratio("load", low), 1.0))
+
+
+def broken(
+    room: Room, ahead: xr.Dataset, schedule: xr.Dataset, *, reach_pu: float = 0.0
+) -> tuple[tuple[LinearCut, ...], Floats]:
+    """Return cuts for the limits that a schedule breaks, and its losses by step, kW."""
+    expected = state_of(room, ahead, schedule)
+    found: dict[tuple[int, str], LinearCut] = {}
+    for state in (state_at_worst(room, ahead, schedule), expected):
+        for cut in _cuts(room, state, schedule, MARGIN_PU, reach_pu):
+            found.setdefault((cut.step, cut.name), cut)
+    return tuple(found.values()), expected["losses_kw"].values
+
+
+def broken_as_metered(room: Room, seen: xr.Dataset, schedule: xr.Dataset) -> tuple[LinearCut, ...]:
+    """Return cuts for the limits that a schedule breaks on a day that is known."""
+    return tuple(_cuts(room, state_of(room, seen, schedule), schedule, 1e-5, 0.0))
+
+
+def shifted(last: Plan, start_s: int) -> xr.Dataset:
+    """Return what `last` says from `start_s` on; its final step stands for what follows it."""
+    n = last.schedule.sizes["interval"]
+    first = (start_s - last.start_s) // last.interval_s
+    steps = np.minimum(np.arange(first, first + n), n - 1)
+    starts = start_s + last.interval_s * np.arange(n)
+    ahead = last.schedule.isel(interval=steps)
+    return ahead.assign_coords(interval=starts.astype("datetime64[s]"))
+
+
+def _steps(schedule: xr.Dataset) -> int:
+    return int(schedule.sizes["interval"])
+
+
+def _flow(
+    room: Room,
+    ahead: xr.Dataset,
+    schedule: xr.Dataset,
+    injected: Mapping[str, Floats],
+    share: Floats,
+) -> xr.Dataset:
+    n = _steps(schedule)
+    loads = [f"load:{point}" for point in room.points]
+    net = ahead["mean_kw"].sel(series=loads).values[:, :n] * share
+    reactive = ahead["mean_kvar"].sel(series=loads).values[:, :n] * share
+    for number, asset in enumerate(room.site.assets):
+        if isinstance(asset, Shedding):
+            rows = [room.row[str(point)] for point in asset.usage_points]
+            total = net[rows].sum(axis=0)
+            shed = np.minimum(schedule["shed_kw"].values[number], total)
+            served = 1.0 - np.divide(shed, total, out=np.zeros(n), where=total > 0)
+            net[rows] *= served
+            reactive[rows] *= served
+    for name, values in injected.items():
+        net[room.row[room.point_of[name]]] -= values
+    starts = schedule["interval"].values.astype("datetime64[s]")
+    return flow(
+        room.model,
+        room.by_bus(np.maximum(net, 0.0)),
+        room.by_bus(np.maximum(-net, 0.0)),
+        room.by_bus(np.maximum(reactive, 0.0)),
+        room.by_bus(np.maximum(-reactive, 0.0)),
+        starts=starts,
+        grid_available=room.grid_available(starts.astype(np.int64)),
+        forming_bus=room.forming_bus,
+    )
+
+
+def _cuts(
+    room: Room, state: xr.Dataset, schedule: xr.Dataset, margin_pu: float, reach_pu: float
+) -> list[LinearCut]:
+    buses = controllable_buses(room)
+    found = network_cuts(room.model, state, room.site.network, buses, margin_pu, reach_pu=reach_pu)
+    bus = {point.id: point.bus for point in room.site.usage_point}
+    column = {number: position for position, number in enumerate(buses)}
+    devices = [asset for asset in room.site.assets if not isinstance(asset, Shedding)]
+    injected = injections(room, schedule)
+    return [
+        _linear(cut, {a.id: column[bus[a.usage_point]] for a in devices}, injected) for cut in found
+    ]
+
+
+def _linear(cut: Cut, column: Mapping[str, int], injected: Mapping[str, Floats]) -> LinearCut:
+    """Return a network cut in terms of what the devices inject."""
+    step = cut.interval_index
+    coefficient = {name: cut.coefficient[position] for name, position in column.items()}
+    now = sum(value * float(injected[name][step]) for name, value in coefficient.items())
+    return LinearCut(step, cut.name, coefficient, cut.limit - cut.base + now)
