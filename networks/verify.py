@@ -79,7 +79,8 @@ class Judge:
                     tolerance_mva=TOLERANCE_MVA,
                     max_iteration=50,
                     calculate_voltage_angles=True,
-                    **options,
+                    # Compiling takes longer than a few hundred judgements without it.
+                    **{"numba": False, **options},
                 )
         except pp.LoadflowNotConverged:
             return None

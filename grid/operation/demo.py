@@ -59,6 +59,7 @@ def opened(directory: Path, *, store_url: str = "") -> Iterator[Room]:
     room: Room | None = None
     try:
         room = cycle.open_room(directory, store_url=store_url)
+        room.solver.start()
         yield room
     finally:
         if room is not None:

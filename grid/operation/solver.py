@@ -34,6 +34,10 @@ class Solver:
         self._process: Any = None
         self._channel: Connection | None = None
 
+    def start(self) -> None:
+        """Start the child, so that it is ready when the first plan comes."""
+        self._open()
+
     @property
     def pid(self) -> int | None:
         """The child's process id while there is one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,8 @@ from grid.store.upsert import put
 REGISTERS = ("import_wh", "export_wh", "import_varh", "export_varh")
 MISSING = -1
 _INTERVAL_S = 900
-
-Day = tuple[npt.NDArray[np.int64], npt.NDArray[np.uint16], int]
+_FEW = 64
+"""Usage points up to which naming them saves more than it costs."""
 
 
 def _days(start_s: int, end_s: int, time_zone: str) -> list[tuple[str, int, int]]:
@@ -34,29 +35,54 @@ def _days(start_s: int, end_s: int, time_zone: str) -> list[tuple[str, int, int]
         day += dt.timedelta(days=1)
 
 
-def _newest(tx: Transaction, usage_points: Sequence[str], day: str) -> dict[tuple[str, str], Day]:
-    """Return energy, quality and version of the newest version of each register."""
-    rows = tx.execute(
-        select(
-            interval_day.c.usage_point,
-            interval_day.c.register,
-            interval_day.c.version,
-            interval_day.c.energy,
-            interval_day.c.quality,
-        )
-        .where(interval_day.c.day == day)
-        .order_by(interval_day.c.version)
-    )
-    wanted = set(usage_points)
-    return {
-        (row.usage_point, row.register): (
-            np.frombuffer(row.energy, "<i8"),
-            np.frombuffer(row.quality, "<u2"),
-            row.version,
-        )
-        for row in rows
-        if row.usage_point in wanted
+@dataclass(frozen=True, eq=False)
+class _Day:
+    """The newest version of each register on one local day.
+
+    Attributes
+    ----------
+    energy : ndarray of int64 (usage point, register, slot)
+        `MISSING` where nothing is stored.
+    quality : ndarray of uint16 (usage point, register, slot)
+    version : ndarray of int64 (usage point, register)
+        0 where nothing is stored.
+    """
+
+    energy: npt.NDArray[np.int64]
+    quality: npt.NDArray[np.uint16]
+    version: npt.NDArray[np.int64]
+
+
+def _newest(tx: Transaction, usage_points: Sequence[str], day: str, slots: int) -> _Day:
+    """Return what is stored of a day of `slots` intervals."""
+    columns = (interval_day.c[name] for name in ("usage_point", "register", "energy", "quality"))
+    query = select(*columns, interval_day.c.version).where(interval_day.c.day == day)
+    if len(usage_points) <= _FEW:
+        query = query.where(interval_day.c.usage_point.in_(usage_points))
+    place = {name: number for number, name in enumerate(usage_points)}
+    kind = {register: number for number, register in enumerate(REGISTERS)}
+    newest = {
+        (place[row[0]], kind[row[1]]): row
+        for row in tx.execute(query.order_by(interval_day.c.version))
+        if row[0] in place
     }
+    shape = (len(usage_points), len(REGISTERS))
+    found = _Day(
+        np.full((*shape, slots), MISSING, np.int64),
+        np.zeros((*shape, slots), np.uint16),
+        np.zeros(shape, np.int64),
+    )
+    if newest:
+        where = tuple(np.array(list(newest)).T)
+        rows = list(newest.values())
+        found.energy[where] = np.frombuffer(b"".join(row[2] for row in rows), "<i8").reshape(
+            -1, slots
+        )
+        found.quality[where] = np.frombuffer(b"".join(row[3] for row in rows), "<u2").reshape(
+            -1, slots
+        )
+        found.version[where] = [row[4] for row in rows]
+    return found
 
 
 def put_intervals(
@@ -84,42 +110,35 @@ def put_intervals(
         return []
     changed: set[tuple[str, int]] = set()
     rows: list[dict[str, object]] = []
+    values = np.stack([series[register].values for register in REGISTERS], axis=1)
+    qualities = series["quality"].values[:, None, :]
     for day, low, high in _days(int(starts[0]), int(starts[-1]) + 1, time_zone):
         inside = np.flatnonzero((starts >= low) & (starts < high))
         slots = (starts[inside] - low) // _INTERVAL_S
-        stored = _newest(tx, names, day)
-        count = (high - low) // _INTERVAL_S
-        for register in REGISTERS:
-            values = series[register].values[:, inside]
-            quality = series["quality"].values[:, inside]
-            for number, name in enumerate(names):
-                energy, qualities, version = stored.get(
-                    (name, register),
-                    (np.full(count, MISSING, "<i8"), np.zeros(count, "<u2"), 1),
-                )
-                new = (values[number] != MISSING) & (
-                    (values[number] != energy[slots]) | (quality[number] != qualities[slots])
-                )
-                if not new.any():
-                    continue
-                filled = energy[slots][new] != MISSING
-                differs = values[number][new] != energy[slots][new]
-                changed.update((name, int(s)) for s in starts[inside][new][filled & differs])
-                energy, qualities = energy.copy(), qualities.copy()
-                energy[slots[new]] = values[number][new]
-                qualities[slots[new]] = quality[number][new]
-                rows.append(
-                    {
-                        "usage_point": name,
-                        "register": register,
-                        "day": day,
-                        "version": version + 1 if filled.any() else version,
-                        "start_s": low,
-                        "energy": energy.astype("<i8").tobytes(),
-                        "quality": qualities.astype("<u2").tobytes(),
-                        "cycle_s": cycle_s,
-                    }
-                )
+        stored = _newest(tx, names, day, (high - low) // _INTERVAL_S)
+        value, quality = values[:, :, inside], qualities[:, :, inside]
+        energy_before, quality_before = stored.energy[:, :, slots], stored.quality[:, :, slots]
+        differs = value != energy_before
+        new = (value != MISSING) & (differs | (quality != quality_before))
+        filled = new & (energy_before != MISSING)
+        for point, _, column in np.argwhere(filled & differs):
+            changed.add((names[point], int(starts[inside[column]])))
+        stored.energy[:, :, slots] = np.where(new, value, energy_before)
+        stored.quality[:, :, slots] = np.where(new, quality, quality_before)
+        version = np.maximum(stored.version, 1) + filled.any(axis=2)
+        rows += [
+            {
+                "usage_point": names[point],
+                "register": REGISTERS[register],
+                "day": day,
+                "version": int(version[point, register]),
+                "start_s": low,
+                "energy": stored.energy[point, register].astype("<i8").tobytes(),
+                "quality": stored.quality[point, register].astype("<u2").tobytes(),
+                "cycle_s": cycle_s,
+            }
+            for point, register in np.argwhere(new.any(axis=2))
+        ]
     put(tx, interval_day, rows)
     return sorted(changed)
 
@@ -135,24 +154,23 @@ def get_intervals(
         As :func:`put_intervals` takes; `MISSING` and quality 0 where nothing is stored.
     """
     count = (end_s - start_s) // _INTERVAL_S
-    shape = (len(usage_points), count)
-    energy = {register: np.full(shape, MISSING, np.int64) for register in REGISTERS}
-    quality = np.zeros(shape, np.uint16)
+    energy = np.full((len(usage_points), len(REGISTERS), count), MISSING, np.int64)
+    quality = np.zeros((len(usage_points), count), np.uint16)
     for day, low, high in _days(start_s, end_s, time_zone) if count else []:
-        stored = _newest(tx, usage_points, day)
+        stored = _newest(tx, usage_points, day, (high - low) // _INTERVAL_S)
         first, last = max(low, start_s), min(high, end_s)
         here = slice((first - low) // _INTERVAL_S, (last - low) // _INTERVAL_S)
         there = slice((first - start_s) // _INTERVAL_S, (last - start_s) // _INTERVAL_S)
-        for number, name in enumerate(usage_points):
-            for register in REGISTERS:
-                found = stored.get((name, register))
-                if found is not None:
-                    energy[register][number, there] = found[0][here]
-                    quality[number, there] = found[1][here]
+        energy[:, :, there] = stored.energy[:, :, here]
+        quality[:, there] = stored.quality[:, :, here].max(axis=1, initial=0)
     dims = ("usage_point", "interval")
     variables = {
-        register: (dims, energy[register], {"units": register.rsplit("_", 1)[1], "missing": -1})
-        for register in REGISTERS
+        register: (
+            dims,
+            energy[:, number],
+            {"units": register.rsplit("_", 1)[1], "missing": MISSING},
+        )
+        for number, register in enumerate(REGISTERS)
     }
     return xr.Dataset(
         {**variables, "quality": (dims, quality)},

@@ -60,6 +60,7 @@ class Field:
         self.world = world
         self.state = state
         self._unsaved: asyncio.TimerHandle | None = None
+        self.ready: asyncio.Future[None] = asyncio.ensure_future(asyncio.to_thread(world.rehearse))
         self.meters: dict[str, MeterPoint] = {
             meter.id: MeterPoint(meter.id, state.clock_s, [0, 0, 0, 0], 230.0)
             for meter in world.site.meter
@@ -124,6 +125,11 @@ class Field:
             self._unsaved.cancel()
             self._unsaved = None
         self.state.write(self.directory / STATE_FILE)
+
+    def moves(self, command: dict[str, Any]) -> bool:
+        """Return whether a command lets time pass."""
+        to_s = command.get("to_s")
+        return type(to_s) is int and to_s > self.state.clock_s
 
     def obey(self, command: dict[str, Any]) -> dict[str, Any]:
         """Carry out one command of the control channel."""
@@ -225,6 +231,8 @@ async def _converse(
                 command = json.loads(line)
                 if not isinstance(command, dict):
                     raise BadInputError("a command is a JSON object")
+                if field.moves(command):
+                    await field.ready
                 answer = field.obey(command)
             except (GridError, ValueError, TypeError, KeyError) as error:
                 answer = {"error": f"{error}"}

@@ -80,6 +80,16 @@ class World:
         """Return what sky and people do in the intervals at `starts_s`."""
         return self._year.at(starts_s)
 
+    def rehearse(self) -> None:
+        """Judge an empty feeder once: the first time takes seconds, and nobody waits for it yet."""
+        nothing = np.zeros((1, self._bus_count))
+        self._judge(
+            *(nothing for _ in range(4)),
+            starts=interval.starts(0, 1, self.site.interval_s),
+            grid_available=np.array([True]),
+            forming_bus=None,
+        )
+
     def advance(self, state: FieldState, to_s: int) -> None:
         """Let time pass up to `to_s`; nothing happens when that is not later."""
         while state.clock_s < to_s:
