@@ -26,12 +26,15 @@ INTEGRALITY = 1e-5
 
 
 _SMALL_SEARCH: dict[str, bool | int | float | str] = {
-    # heuristics that solve smaller problems, and restarts, take four fifths of the time of a
+    # heuristics that solve smaller problems, and restarts, take most of the time of a
     # day with one genset, and find nothing there that rounding and branching do not
     "mip_heuristic_run_rins": False,
     "mip_heuristic_run_rens": False,
     "mip_heuristic_run_root_reduced_cost": False,
+    "mip_heuristic_run_feasibility_jump": False,
     "mip_allow_restart": False,
+    # the rows are few and tight as they are
+    "presolve": "off",
 }
 
 

@@ -76,11 +76,13 @@ def state_at_worst(room: Room, ahead: xr.Dataset, schedule: xr.Dataset) -> xr.Da
         return np.clip(found, 0.0, _MOST_RATIO)
 
     injected = injections(room, schedule)
+    groups = [str(group) for group in totals["group"].values if group != "load"]
+    most_of = {group: np.maximum(ratio(group, high), 1.0) for group in groups}
     for number, asset in enumerate(room.site.assets):
         if isinstance(asset, (Solar, Wind)):
             group = "solar" if isinstance(asset, Solar) else "wind"
             free = np.isnan(schedule["limit_kw"].values[number])
-            most = injected[asset.id] * np.maximum(ratio(group, high), 1.0)
+            most = injected[asset.id] * most_of[group]
             injected[asset.id] = np.where(
                 free, np.minimum(most, asset.power_kw), injected[asset.id]
             )

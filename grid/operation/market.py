@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 import xarray as xr
@@ -88,11 +88,12 @@ def _place_agents(room: Room, tx: Transaction, at_s: int, start_s: int) -> None:
     """Let the default agents bid what the forecast says each usage point needs or spares."""
     forecast = datasets.require_dataset(tx, "forecast", at_s)
     step = (start_s - at_s) // room.site.interval_s
-    kw = forecast["mean_kw"].isel(interval=step)
+    mean = forecast["mean_kw"]
+    kw = dict(zip(mean["series"].values.tolist(), mean.values[:, step].tolist(), strict=True))
     produced: dict[str, float] = {}
     for plant in room.site.plants:
         at = str(plant.usage_point)
-        produced[at] = produced.get(at, 0.0) + float(kw.sel(series=plant.id))
+        produced[at] = produced.get(at, 0.0) + kw[plant.id]
     totals = store.month_totals(tx, interval.month_label(start_s, room.site.time_zone))
     tariffs = {tariff.id: tariff for tariff in room.site.tariff}
     limits = store.limits(tx)
@@ -100,7 +101,7 @@ def _place_agents(room: Room, tx: Transaction, at_s: int, start_s: int) -> None:
     for point in room.site.usage_point:
         if point.kind is UsageKind.COMMUNITY:
             continue
-        net = float(kw.sel(series=f"load:{point.id}")) - produced.get(point.id, 0.0)
+        net = kw[f"load:{point.id}"] - produced.get(point.id, 0.0)
         wh = round(abs(net) * _WH_PER_KW_INTERVAL)
         month_wh = totals.get(point.id, (0, 0, False))[0]
         buy, sell = limits.get(point.id, (None, None))
@@ -252,8 +253,11 @@ def _instructed(room: Room, did: xr.Dataset) -> dict[str, dict[str, int]]:
     """Return by usage point what its devices did on the operator's instruction, Wh."""
     done: dict[str, dict[str, int]] = {}
 
+    row = {str(name): number for number, name in enumerate(did["usage_point"].values)}
+    energy = {name: did[name].values[:, 0] for name in ("import_wh", "export_wh")}
+
     def of(register: str, name: str) -> int:
-        return max(int(did[register].sel(usage_point=name).values[0]), 0)
+        return max(int(energy[register][row[name]]), 0)
 
     def add(point: str, key: str, energy_wh: int) -> None:
         facts = done.setdefault(point, {})
@@ -336,7 +340,16 @@ def _payload(line: Posting) -> dict[str, Any]:
 
 def encode_settlement(done: Settlement) -> dict[str, Any]:
     """Return a settlement as plain values for the store."""
-    return asdict(done)
+    return {
+        **_plain(done),
+        "postings": [_plain(line) for line in done.postings],
+        "lines": [_plain(line) for line in done.lines],
+        "usage_points": [_plain(result) for result in done.usage_points],
+    }
+
+
+def _plain(fact: Settlement | Posting | UsagePointResult) -> dict[str, Any]:
+    return {field.name: getattr(fact, field.name) for field in fields(fact)}
 
 
 def decode_settlement(raw: dict[str, Any]) -> Settlement:

@@ -13,7 +13,7 @@ from grid import interval
 from grid.errors import Finding
 from grid.operation.commission import AVAILABLE, DLMS_SECRET, lls
 from grid.operation.room import Room
-from grid.site import Protocol
+from grid.site import Asset, Protocol
 from grid.store import Transaction, control, datasets, field, series
 from meters.device import DeviceAddress
 from meters.reading import CHANNELS, MISSING, MeterAddress
@@ -264,9 +264,10 @@ def _actual(room: Room, tx: Transaction, start_s: int, state: xr.Dataset) -> Non
     done = series.get_intervals(tx, names, start_s, end_s, time_zone=room.site.time_zone)
     kilo = 3.6 / room.site.interval_s
 
-    def total(register: str, assets: Sequence[object]) -> float:
-        chosen = [str(asset.id) for asset in assets]  # type: ignore[attr-defined]
-        values = done[register].sel(usage_point=chosen).values
+    energy = {name: done[name].values[:, 0] for name in ("import_wh", "export_wh")}
+
+    def total(register: str, assets: Sequence[Asset]) -> float:
+        values = energy[register][[names.index(str(asset.id)) for asset in assets]]
         return float(values[values > 0].sum()) * kilo
 
     site = room.site

@@ -98,8 +98,8 @@ def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> P
     mean = ahead["mean_kw"]
     prices = np.array([prices_at(room, int(s)) for s in starts]).reshape(n, 2)
     states = field.device_states(tx, at_s)
-    load = {str(name): mean.sel(series=f"load:{name}").values for name in room.points}
-    total = sum(load.values())
+    loads = mean.sel(series=[f"load:{name}" for name in room.points]).values
+    total = loads.sum(axis=0)
     return PlanInput(
         start_s=at_s,
         interval_s=site.interval_s,
@@ -109,11 +109,11 @@ def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> P
         genset=site.genset,
         shedding=site.shedding,
         grid=site.grid,
-        demand_kw=np.asarray(total),
+        demand_kw=total,
         solar_available_kw=_rows(mean, site.solar, n),
         wind_available_kw=_rows(mean, site.wind, n),
         sheddable_kw=np.array(
-            [sum(load[str(p)] for p in one.usage_points) for one in site.shedding]
+            [loads[[room.row[p] for p in one.usage_points]].sum(axis=0) for one in site.shedding]
         ).reshape(-1, n),
         buy_price=np.array([per_kwh(int(price)) for price in prices[:, 0]]),
         sell_price=np.array([per_kwh(int(price)) for price in prices[:, 1]]),
@@ -126,7 +126,7 @@ def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> P
         genset_intervals_in_state=np.array(
             [_in_state(room, tx, g, at_s) for g in site.genset], np.int64
         ),
-        reserve_kw=np.asarray(total) * site.operation.critical_reserve_percent / 100.0,
+        reserve_kw=total * site.operation.critical_reserve_percent / 100.0,
     )
 
 
@@ -213,11 +213,11 @@ def setpoints(room: Room, chosen: Plan) -> list[Setpoint]:
     """Return the first step of a plan as the devices can hold it, whole W."""
     from meters.modbus.sunspec import quantise
 
-    step = chosen.schedule.isel(interval=0)
+    step = {name: column.values for name, column in chosen.schedule.isel(interval=0).items()}
     wishes = []
     for number, asset in enumerate(room.site.assets):
         rating = rating_w(room.site, asset)
-        row = step.isel(asset=number)
+        row = {name: values[number] for name, values in step.items() if values.ndim}
         kind = device_kind(asset)
         limit_kw = float(row["limit_kw"])
         wish = Setpoint(

@@ -57,8 +57,9 @@ def boundaries(
     shape = (len(meters), count + 1)
     energy = {register: np.full(shape, MISSING, np.int64) for register in REGISTERS}
     from_profile = np.zeros(shape, np.bool_)
+    names = ("meter", "at_s", "from_profile", *REGISTERS)
     rows = tx.execute(
-        select(register_read)
+        select(*(register_read.c[name] for name in names))
         .where(
             register_read.c.at_s >= start_s,
             register_read.c.at_s <= start_s + count * interval_s,
@@ -66,13 +67,17 @@ def boundaries(
         )
         .order_by(register_read.c.from_profile.desc(), register_read.c.cycle_s.desc())
     )
-    for row in rows:
-        number = position.get(row.meter)
-        if number is not None:
-            at = (row.at_s - start_s) // interval_s
-            for register in REGISTERS:
-                energy[register][number, at] = getattr(row, register)
-            from_profile[number, at] = row.from_profile
+    best = {
+        (position[row[0]], (row[1] - start_s) // interval_s): row[2:]
+        for row in rows
+        if row[0] in position
+    }
+    if best:
+        where = tuple(np.array(list(best)).T)
+        values = np.array(list(best.values()), np.int64)
+        from_profile[where] = values[:, 0] != 0
+        for number, register in enumerate(REGISTERS, start=1):
+            energy[register][where] = values[:, number]
     dims = ("meter", "boundary")
     return xr.Dataset(
         {
