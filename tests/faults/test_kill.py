@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections import Counter
 from pathlib import Path
 
 from grid.operation import cycle, demo
@@ -15,10 +17,12 @@ from grid.store import Store, control, log, market
 KILLS = int(os.environ.get("KHAZRI_KILLS", "5"))
 INTERVALS = int(os.environ.get("KHAZRI_KILL_INTERVALS", "3"))
 STAGES = tuple(cycle.STAGES)
+DELAYS_S = (0.0, 0.004, 0.02, 0.06)
+"""From the line that a stage begins to the kill: before its work, within it, at its commit."""
 
 
-def _run(directory: Path, count: int, kill_at: str | None) -> bool:
-    """Run `count` cycles in a process; kill it when `kill_at` begins. Returns whether it ended."""
+def _run(directory: Path, count: int, kill_at: str | None, delay_s: float = 0.0) -> bool:
+    """Run `count` cycles in a process; kill it in `kill_at`. Returns whether it ended."""
     process = subprocess.Popen(
         [sys.executable, "-m", "grid.console.cli", "cycle"]
         + [str(directory / "SITE.toml"), "--count", str(count)],
@@ -33,6 +37,7 @@ def _run(directory: Path, count: int, kill_at: str | None) -> bool:
         for line in process.stderr:
             lines.append(line)
             if kill_at is not None and f"stage={kill_at} state=begins" in line:
+                time.sleep(delay_s)
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 return False
@@ -80,10 +85,14 @@ def test_kills_in_every_stage_leave_the_ledger_of_an_undisturbed_run(tmp_path: P
     fields = [_field(undisturbed), _field(killed)]
     try:
         assert _run(undisturbed, INTERVALS + 1, None)
+        kills: Counter[str] = Counter()
         for number in range(KILLS):
+            # Every third stage: eight kills visit all of them and take three cycles.
             stage = STAGES[(number * 3 + 1) % len(STAGES)]
-            done = _run(killed, _left(killed), stage)
+            delay_s = DELAYS_S[number // len(STAGES) % len(DELAYS_S)]
+            done = _run(killed, _left(killed), stage, delay_s)
             assert not done, f"the run ended before stage {stage} began"
+            kills[stage] += 1
             if number * (INTERVALS + 1) // KILLS > INTERVALS + 1 - _left(killed):
                 assert _run(killed, 1, None)
         while _left(killed) > 0:
@@ -96,3 +105,6 @@ def test_kills_in_every_stage_leave_the_ledger_of_an_undisturbed_run(tmp_path: P
     assert (note, settled, total) == _facts(undisturbed)
     assert len(settled) == len({start for start, _ in settled}) == INTERVALS
     assert total == 0
+    assert sum(kills.values()) == KILLS
+    if 3 * len(STAGES) <= KILLS:
+        assert min(kills[stage] for stage in STAGES) >= 3
