@@ -61,7 +61,7 @@ def fallback(
         if schedule is not None:
             since = interval.label(last_good.start_s)
             return Plan(
-                last_good.status,
+                "reused",
                 LAST_GOOD_PLAN,
                 at_s,
                 last_good.interval_s,

@@ -192,7 +192,8 @@ class Plan:
     ----------
     status : str
         ``"optimal"`` within the gap asked for; ``"limit"`` when the node limit came
-        first (feasible, `gap` says how far); ``"rule"`` when no optimiser made it.
+        first (feasible, `gap` says how far); ``"reused"`` when it is the rest of an older plan;
+        ``"rule"`` when no optimiser made it.
     source : str
         ``"new plan"``, ``"last good plan"`` or ``"safe rule"``.
     start_s, interval_s : int

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from dispatch.check import check_input
 from dispatch.fallback import fallback
-from dispatch.plan import NEW_PLAN, InfeasiblePlan, LinearCut, Plan, PlanInput, per_kwh
+from dispatch.plan import LAST_GOOD_PLAN, NEW_PLAN, InfeasiblePlan, Plan, PlanInput, per_kwh
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
 from grid.operation import record
@@ -177,22 +178,23 @@ def _feasible_plan(
     operation = room.site.operation
     gap, nodes = operation.solver_gap, operation.solver_nodes
     deadline_s = operation.solver_deadline_s
-    cuts: tuple[LinearCut, ...] = ()
-    losses = given.demand_kw * _FIRST_LOSSES
-    number = 0
+    cuts, wanted, number = given.cuts, given, 0
     reason = f"the network still breaks limits after {ROUNDS} rounds of cuts"
     try:
+        check_input(given)
+        losses = given.demand_kw * _FIRST_LOSSES
         if last is not None:
             before = shifted(last, given.start_s)
-            cuts, losses = broken(room, ahead, before, reach_pu=REACH_PU)
+            near, losses = broken(room, ahead, before, reach_pu=REACH_PU)
+            cuts += near
         for number in range(1, ROUNDS + 1):
             wanted = replace(given, cuts=cuts, demand_kw=given.demand_kw + losses)
             try:
                 made = room.solver.solve(wanted, gap=gap, nodes=nodes, deadline_s=deadline_s)
             except InfeasiblePlan:
-                if number > 1 or not cuts:
+                if number > 1 or cuts == given.cuts:
                     raise
-                cuts = ()
+                cuts = given.cuts
                 continue
             more, seen = broken(room, ahead, made.schedule)
             if not more:
@@ -202,11 +204,29 @@ def _feasible_plan(
     except (SolverError, BadInputError) as error:
         reason = str(error)
     when = interval.label(given.start_s)
-    wanted = replace(given, cuts=cuts, demand_kw=given.demand_kw + losses)
     chosen = fallback(last, given.start_s, wanted, why=reason)
-    message = f"plan {when} is the {chosen.source}: {reason}"
-    finding = Finding("plan.fallback", "plan", when, Severity.ALARM, message)
-    return chosen, wanted, number, [finding]
+    limits = _broken_now(room, ahead, chosen)
+    if limits and chosen.source == LAST_GOOD_PLAN:
+        reason = f"{reason}; the last good plan {limits}"
+        chosen = fallback(None, given.start_s, wanted, why=reason)
+        limits = _broken_now(room, ahead, chosen)
+    found = [("plan.fallback", f"plan {when} is the {chosen.source}: {reason}")]
+    if limits:
+        found.append(("plan.network", f"plan {when}: the {chosen.source} {limits}"))
+    alarms = [Finding(code, "plan", when, Severity.ALARM, text) for code, text in found]
+    return chosen, wanted, number, alarms
+
+
+def _broken_now(room: Room, ahead: xr.Dataset, chosen: Plan) -> str:
+    """Return which limits the first step of a plan breaks in AC; nothing when it holds."""
+    from grid.operation.feasibility import broken
+
+    step = chosen.schedule.isel(interval=slice(0, 1))
+    try:
+        cuts, _ = broken(room, ahead.isel(interval=slice(0, 1)), step)
+    except (SolverError, BadInputError) as error:
+        return f"could not be checked in AC: {error}"
+    return "breaks " + ", ".join(sorted({cut.name for cut in cuts})) if cuts else ""
 
 
 def setpoints(room: Room, chosen: Plan) -> list[Setpoint]:
