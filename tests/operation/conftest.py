@@ -1,26 +1,66 @@
-"""A demo site folder, played for a few cycles over real sockets."""
+"""A demo site folder, played for a few cycles or for its whole day over real sockets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from grid.operation import cycle, demo
+import pytest
+
+from grid.operation import demo
 from grid.operation.demo_site import DEFAULT_DAY
 from grid.operation.room import Room
 
+Played = Callable[..., AbstractContextManager[Room]]
+
 
 @contextmanager
-def played(directory: Path, count: int, *, store_url: str = "", seed: int = 1) -> Iterator[Room]:
-    """Yield the control room after `count` cycles from midnight; its field still runs."""
+def _played(directory: Path, count: int, *, store_url: str = "", seed: int = 1) -> Iterator[Room]:
     demo.prepare(directory, day=DEFAULT_DAY, seed=seed, store_url=store_url)
     with demo.opened(directory, store_url=store_url) as room:
-        run(room, count)
+        demo.play(room, count, lambda text: None)
         yield room
 
 
-def run(room: Room, count: int) -> None:
-    """Run the next `count` cycles."""
-    for _ in range(count):
-        cycle.run(room, cycle.clock(room))
+@pytest.fixture(scope="session")
+def played() -> Played:
+    """Return what yields a control room after `count` cycles from midnight; its field runs on."""
+    return _played
+
+
+@dataclass(frozen=True)
+class Day:
+    """The demo's past day as the command played it: its folder and the object it printed."""
+
+    directory: Path
+    facts: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def days(tmp_path_factory: pytest.TempPathFactory) -> list[Day]:
+    """The same day by two processes at once, each with a hash seed of its own."""
+    running = []
+    for hash_seed in ("1", "2"):
+        directory = tmp_path_factory.mktemp("day") / "site"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "grid.console.cli"]
+            + ["demo", "--once", "--json", "--dir", str(directory)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        )
+        running.append((directory, process))
+    found = []
+    for directory, process in running:
+        out, _ = process.communicate(timeout=900)
+        assert process.returncode == 0, out
+        found.append(Day(directory, json.loads(out.strip().splitlines()[-1])))
+    return found

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
-from grid.operation import audit, cycle
+from grid.operation import audit, cycle, demo
+from grid.operation import market as settling
 from grid.operation.room import Room
-from grid.store import control, datasets, log, market, series
+from grid.store import Transaction, control, datasets, log, market, series
 from meters.vee import Quality
 from networks.verify import compare
 from trading import verify
+from trading.settlement import settle
 
-
-def _played() -> ModuleType:
-    path = Path(__file__).with_name("conftest.py")
-    spec = importlib.util.spec_from_file_location("operation_fixtures", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-playing = _played()
+Played = Callable[..., AbstractContextManager[Room]]
 
 CYCLES = 5
+
+
+def _run(room: Room, count: int) -> None:
+    demo.play(room, count, lambda text: None)
 
 
 def _root(room: Room) -> str:
@@ -40,9 +34,9 @@ def _root(room: Room) -> str:
 
 
 def test_a_few_cycles_hold_every_promise_on_each_store(
-    store_url: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    played: Played, store_url: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    with playing.played(tmp_path / "site", CYCLES, store_url=store_url) as room:
+    with played(tmp_path / "site", CYCLES, store_url=store_url) as room:
         _settled_once_and_balanced(room)
         _energy_adds_up_and_voltages_agree(room)
         _ledger_verifies(room, tmp_path)
@@ -85,14 +79,14 @@ def _ledger_verifies(room: Room, tmp_path: Path) -> None:
     assert verify.main([str(out), "--key", key, "--openings"]) == 0
 
 
-def test_a_silent_meter_is_estimated_then_made_good_exactly(tmp_path: Path) -> None:
+def test_a_silent_meter_is_estimated_then_made_good_exactly(played: Played, tmp_path: Path) -> None:
     """UP-001 speaks Modbus, UP-002 DLMS: both silent for three hours, then back."""
-    with playing.played(tmp_path / "site", 3) as room:
+    with played(tmp_path / "site", 3) as room:
         from_s = cycle.clock(room)
         for meter in ("M-001", "M-002"):
             fault = {"meter": meter, "kind": "silent", "from_s": from_s, "to_s": from_s + 3 * 3600}
             room.link.ask(do="fault", fault=fault)
-        playing.run(room, 12)
+        _run(room, 12)
         silent_s = from_s - room.site.interval_s
         with room.store.read() as tx:
             gap = _gap(room, tx, silent_s, 10)
@@ -100,7 +94,7 @@ def test_a_silent_meter_is_estimated_then_made_good_exactly(tmp_path: Path) -> N
             assert (gap["import_wh"].values > 0).all()
             codes = {(row["code"], row["subject"]) for row in control.findings(tx, limit=10_000)}
             assert ("meter.silent", "M-001") in codes
-        playing.run(room, 4)
+        _run(room, 4)
         with room.store.read() as tx:
             gap = _gap(room, tx, silent_s, 12)
             qualities = {int(q) for q in gap["quality"].values[0]}
@@ -109,9 +103,32 @@ def test_a_silent_meter_is_estimated_then_made_good_exactly(tmp_path: Path) -> N
             versions = [row["version"] for row in market.settlements(tx, 0, 2**40)]
             assert max(versions) > 1, "nothing was settled again"
             assert market.postings_sum(tx) == 0
+            _accounts_are_as_if_known_at_once(room, tx)
             states = datasets.instants(tx, "network", 0, 2**40)
             assert len(states) == len({row["start_s"] for row in market.settlements(tx, 0, 2**40)})
         _ledger_verifies(room, tmp_path)
+
+
+def _accounts_are_as_if_known_at_once(room: Room, tx: Transaction) -> None:
+    """Settling every interval afresh with the readings as they are now ends at the same money."""
+    posted, fresh = Counter[str](), Counter[str]()
+    totals: dict[str, tuple[int, int, bool]] = {}
+    for _, _, line in market.postings(tx):
+        posted[line.debit] -= line.amount_nano
+        posted[line.credit] += line.amount_nano
+    for row in market.settlements(tx, 0, 2**40):
+        if row["version"] > 1:
+            continue
+        given, _ = settling._input(room, tx, row["start_s"], totals, None)
+        done = settle(given)
+        for result in done.usage_points:
+            due = result.fixed_fee_due or totals.get(result.usage_point, (0, 0, False))[2]
+            totals[result.usage_point] = (result.month_wh, result.bank_wh, due)
+        for line in done.postings:
+            fresh[line.debit] -= line.amount_nano
+            fresh[line.credit] += line.amount_nano
+    assert posted == fresh
+    assert any(posted.values())
 
 
 def _gap(room: Room, tx: object, start_s: int, count: int) -> object:

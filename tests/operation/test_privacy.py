@@ -4,18 +4,56 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
-from grid.operation import audit, demo
-from grid.operation.demo_site import DEFAULT_DAY
-from grid.store import Store, series
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from grid import interval
+from grid.operation import audit, record
+from grid.operation.demo_site import DEFAULT_DAY, TIME_ZONE
+from grid.site import UsageKind
+from grid.site_file import parse
+from grid.store import Store, control, series
 from trading.ledger import canonical
 from trading.ledger.commitment import Label, commit
 
-SEARCHED_WH = range(5001)
+pytestmark = pytest.mark.timeout(900)
+
+START_S, END_S = interval.day_bounds(DEFAULT_DAY, TIME_ZONE)
+SEARCHED_WH = 5000
+SEARCHED_INTERVALS = range(0, 96, 12)
 
 
-def _entries(folder: Path) -> list[dict[str, object]]:
+@pytest.fixture(scope="module")
+def store(days: list[Any]) -> Store:
+    """The store of the played day."""
+    return Store.at(days[0].directory)
+
+
+@pytest.fixture(scope="module")
+def truth(store: Store) -> dict[str, npt.NDArray[np.int64]]:
+    """Each household's registers of the day, (register, interval)."""
+    with store.read() as tx:
+        site = parse(control.get_meta(tx, "site_toml") or "")
+        names = [str(p.id) for p in site.usage_point if p.kind is not UsageKind.COMMUNITY]
+        day = series.get_intervals(tx, names, START_S, END_S, time_zone=TIME_ZONE)
+    stacked = np.stack([day[name].values for name in series.REGISTERS], axis=1)
+    return dict(zip(names, stacked, strict=True))
+
+
+@pytest.fixture(scope="module")
+def public(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The export anyone may take."""
+    folder = tmp_path_factory.mktemp("public") / "ledger"
+    audit.export(store, folder)
+    return folder
+
+
+def _entries(folder: Path) -> list[dict[str, Any]]:
     found = []
     for path in sorted((folder / "tile" / "entries").rglob("*")):
         data = path.read_bytes() if path.is_file() else b""
@@ -26,51 +64,110 @@ def _entries(folder: Path) -> list[dict[str, object]]:
     return found
 
 
-def test_readings_cannot_be_recovered_from_the_public_part_but_from_the_openings(
-    tmp_path: Path,
-) -> None:
-    site = tmp_path / "site"
-    demo.prepare(site, day=DEFAULT_DAY, seed=1)
-    with demo.opened(site) as room:
-        demo.play(room, 2, lambda text: None)
-        points, zone, start_s = room.points, room.site.time_zone, room.first_cycle_s
-    store = Store.at(site)
-    public, full = tmp_path / "public", tmp_path / "full"
-    audit.export(store, public)
-    audit.export(store, full, openings=True)
-    with store.read() as tx:
-        truth = series.get_intervals(tx, points, start_s, start_s + 900, time_zone=zone)
+def _numbers(body: object) -> set[int]:
+    """Return every number in a body, money and prices also as nano-currency."""
+    if isinstance(body, dict):
+        return set().union(*(_numbers(v) for k, v in body.items() if k != "commitments"), set())
+    if isinstance(body, int) and not isinstance(body, bool):
+        return {body}
+    try:
+        return {round(float(str(body)) * scale) for scale in (1, 1000, 1_000_000)}
+    except ValueError:
+        return set()
 
+
+def _reachable(numbers: set[int]) -> set[int]:
+    """Return what sums, differences and quotients of two public numbers come to."""
+    found = {abs(number) for number in numbers}
+    for one, other in combinations(sorted(found), 2):
+        found |= {one + other, other - one}
+        if one:
+            found |= {other // one, other * 1000 // one}
+    return found
+
+
+def test_no_name_and_no_opening_is_in_the_public_part(
+    public: Path, truth: dict[str, npt.NDArray[np.int64]]
+) -> None:
     assert not list(public.rglob("openings*"))
     text = b"".join(path.read_bytes() for path in public.rglob("*") if path.is_file())
-    for name in points:
+    for name in truth:
         assert name.encode() not in text
         assert name.replace("UP-", "P-").encode() not in text
-    entry = next(one for one in _entries(public) if one["kind"] == "readings")
-    body = entry["body"]
-    assert isinstance(body, dict)
-    committed = set(body["commitments"])
-    known = truth.sel(usage_point="UP-001")
-    others = {name: int(known[name].values[0]) for name in series.REGISTERS}
-    for wh in SEARCHED_WH:
-        # The attacker is even given everything but the import register.
-        payload = {**others, "import_wh": wh, "quality": "1.0.0"}
-        label = Label(str(entry["interval"]), "reading", "UP-001")
-        content = canonical.encode([label.interval, label.kind, label.subject, 0, payload])
-        guesses = {
-            hashlib.sha256(content).hexdigest(),
-            commit(bytes(32), label, payload)[0],
-            commit(hashlib.sha256(b"UP-001").digest(), label, payload)[0],
-        }
-        assert not guesses & committed
-    total = {value for value in body.values() if isinstance(value, int)}
-    assert not {int(v) for v in truth["import_wh"].values[:, 0] if v > 50} & total
 
-    opened = {}
-    for line in (full / "openings.jsonl").read_text().splitlines():
+
+def test_arithmetic_on_the_public_part_finds_a_household_no_better_than_chance(
+    public: Path, truth: dict[str, npt.NDArray[np.int64]]
+) -> None:
+    by_interval: dict[str, set[int]] = {}
+    whole_day: dict[str, int] = {}
+    for entry in _entries(public):
+        numbers = _numbers(entry["body"])
+        by_interval.setdefault(entry["interval"], set()).update(numbers)
+        if entry["kind"] == "readings":
+            for name, value in entry["body"].items():
+                if isinstance(value, int):
+                    whole_day[name] = whole_day.get(name, 0) + value
+    labels = [interval.label(s) for s in range(START_S, END_S, 900)]
+    reachable = [_reachable(by_interval[label]) for label in labels]
+    here = there = 0
+    for registers in truth.values():
+        for number in range(96):
+            for wh in registers[:2, number]:
+                # A small number is met by chance; what tells is whether its own interval helps.
+                here += int(wh) > 20 and int(wh) in reachable[number]
+                there += int(wh) > 20 and int(wh) in reachable[(number + 37) % 96]
+    assert here <= 1.5 * there + 10, (here, there)
+    sums = _reachable(set(whole_day.values()))
+    days = [int(registers[row].sum()) for registers in truth.values() for row in (0, 1)]
+    assert not {wh for wh in days if wh > 200} & sums
+
+
+def test_a_search_over_every_wh_finds_no_reading(
+    store: Store, public: Path, truth: dict[str, npt.NDArray[np.int64]]
+) -> None:
+    committed: set[str] = set()
+    for entry in _entries(public):
+        committed |= set(entry["body"].get("commitments", ()))
+    assert len(committed) > 96 * len(truth)
+    for name, registers in truth.items():
+        for number in SEARCHED_INTERVALS:
+            # The attacker is even given everything but the import register.
+            others = dict(zip(series.REGISTERS, map(int, registers[:, number]), strict=True))
+            payload = {**others, "import_wh": 1234567, "quality": "1.0.0"}
+            label = Label(interval.label(START_S + 900 * number), "reading", name)
+            parts = [label.interval, label.kind, label.subject, 0, payload]
+            before, after = canonical.encode(parts).split(b"1234567")
+            for wh in range(SEARCHED_WH + 1):
+                guess = before + str(wh).encode() + after
+                assert hashlib.sha256(guess).hexdigest() not in committed
+                assert hashlib.sha256(b"\x00" * 32 + guess).hexdigest() not in committed
+    with store.read() as tx:
+        site = parse(control.get_meta(tx, "site_toml") or "")
+        secrets = control.secrets(tx, record.PARTY_SECRET)
+    party = {str(point.id): str(point.party) for point in site.usage_point}
+    weak = (bytes(32), hashlib.sha256(b"khazri").digest())
+    for name, registers in truth.items():
+        others = dict(zip(series.REGISTERS, map(int, registers[:, 0]), strict=True))
+        label = Label(interval.label(START_S), "reading", name)
+        payload = {**others, "quality": "1.0.0"}
+        for secret in (*weak, hashlib.sha256(name.encode()).digest()):
+            assert commit(secret, label, payload)[0] not in committed
+        found = commit(secrets[party[name]], label, payload)[0] in committed
+        assert found, "the guesses have another form than the readings"
+
+
+def test_the_openings_recover_every_reading_of_the_day(
+    store: Store, truth: dict[str, npt.NDArray[np.int64]], tmp_path: Path
+) -> None:
+    audit.export(store, tmp_path / "full", openings=True)
+    opened: dict[str, dict[str, dict[str, Any]]] = {}
+    for line in (tmp_path / "full" / "openings.jsonl").read_text().splitlines():
         one = json.loads(line)
         if one["kind"] == "reading":
-            opened[one["subject"]] = one["payload"]["import_wh"]
-    assert opened == {
-        name: int(wh) for name, wh in zip(points, truth["import_wh"].values[:, 0], strict=True)
-    }
+            opened.setdefault(one["subject"], {})[one["interval"]] = one["payload"]
+    labels = [interval.label(s) for s in range(START_S, END_S, 900)]
+    for name, registers in truth.items():
+        for row, register in enumerate(series.REGISTERS):
+            told = [opened[name][label][register] for label in labels]
+            assert told == registers[row].tolist()
