@@ -9,7 +9,7 @@ from typing import Any
 import xarray as xr
 
 from grid import interval
-from grid.errors import VerificationError
+from grid.errors import Finding, Severity, VerificationError
 from grid.ids import PartyId, UsagePointId
 from grid.operation import record
 from grid.operation.commission import AVAILABLE
@@ -143,9 +143,29 @@ def settle_intervals(room: Room, at_s: int) -> None:
                 settled += 1
             elif start_s in changed:
                 corrected += _settle(room, tx, at_s, start_s, newest(tx, start_s))
-        store.finalise(tx, final_before)
+        final = store.finalise(tx, final_before)
+        for start_s, version in final:
+            body = {"part": 0, "state": "final", "version": version - 1}
+            record.append(tx, Kind.SETTLEMENT, start_s, at_s, body)
+        control.put_findings(tx, at_s, _too_late(changed, first_s))
         control.mark_done(tx, at_s, "settle")
-    room.log(at_s, "settle", settled=settled, corrected=corrected)
+    room.log(at_s, "settle", settled=settled, corrected=corrected, final=len(final))
+
+
+def _too_late(changed: set[int], first_s: int) -> list[Finding]:
+    """Return the intervals whose readings changed when their settlement was final already."""
+    return [
+        Finding(
+            "settlement.late_reading",
+            "settlement",
+            interval.label(start_s),
+            Severity.WARNING,
+            f"settlement {interval.label(start_s)} is final: readings that changed since "
+            "are kept and not settled",
+        )
+        for start_s in sorted(changed)
+        if start_s < first_s
+    ]
 
 
 def newest(tx: Transaction, start_s: int) -> Settlement | None:

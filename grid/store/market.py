@@ -182,13 +182,17 @@ def settlements(tx: Transaction, start_s: int, end_s: int) -> list[RowMapping]:
     return list(rows.mappings())
 
 
-def finalise(tx: Transaction, before_s: int) -> list[int]:
-    """Make the provisional settlements of intervals before an instant final; return them."""
+def finalise(tx: Transaction, before_s: int) -> list[tuple[int, int]]:
+    """Make what is provisional before an instant final; return start and newest version of each."""
     where = (settlement.c.start_s < before_s) & (settlement.c.state == "provisional")
-    starts = sorted(set(tx.execute(select(settlement.c.start_s).where(where)).scalars()))
-    if starts:
+    query = select(settlement.c.start_s, func.max(settlement.c.version)).where(where)
+    newest = sorted(
+        (int(start), int(version))
+        for start, version in tx.execute(query.group_by(settlement.c.start_s))
+    )
+    if newest:
         tx.execute(update(settlement).where(where).values(state="final"))
-    return [int(start) for start in starts]
+    return newest
 
 
 def _posting(row: Any) -> Posting:

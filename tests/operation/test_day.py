@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import math
 import random
 from collections.abc import Iterator
@@ -139,6 +140,18 @@ def test_postings_of_every_interval_sum_to_zero_and_settle_it_once(room: Room) -
             assert balance
             assert sum(balance.values()) == 0
             assert balance.get("market", 0) == 0, "a trade was paid other than it was received"
+
+
+def test_what_is_past_its_deadline_is_final_and_the_ledger_says_so_once(room: Room) -> None:
+    # The cycle at the day's end was the last one.
+    final_before = END_S - room.site.operation.final_after_intervals * room.site.interval_s
+    with _reading(room) as tx:
+        rows = market.settlements(tx, START_S, END_S)
+        told = [json.loads(content) for content in log.entries(tx)]
+    final = [row["start_s"] for row in rows if row["state"] == "final"]
+    assert final == list(range(START_S, final_before, room.site.interval_s))
+    entries = [e["interval"] for e in told if e["body"].get("state") == "final"]
+    assert entries == [interval.label(start_s) for start_s in final]
 
 
 def test_no_reading_of_a_clean_day_was_doubted(room: Room) -> None:
