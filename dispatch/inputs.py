@@ -145,6 +145,7 @@ def _check_cuts(plan_input: PlanInput) -> None:
         for asset, coefficient in cut.coefficient.items():
             if asset not in known:
                 raise BadInputError(f"{name} names {asset!r}, which is no asset of the plan")
-            _number(coefficient, f"{name} coefficient of {asset}", -1e9, 1e9)
+            if type(coefficient) is not float or not -1e9 <= coefficient <= 1e9:
+                _number(coefficient, f"{name} coefficient of {asset}", -1e9, 1e9)
         if not any(cut.coefficient.values()):
             raise BadInputError(f"{name} has no coefficient other than 0")

@@ -26,6 +26,9 @@ from networks.operator import Operator, operator
 _ACCURACY = 1e-9
 _MAX_ITERATIONS = 60
 
+WATCH_PU = 0.01
+"""How near to its limit a watched voltage is cut: what the devices at a bus may move."""
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -45,6 +48,8 @@ class Cut:
         The limit, tightened by the margin; negated likewise.
     base_injection_kw : tuple of float
         Injected minus absorbed kW at each controllable bus at the operating point.
+    bus : int, optional
+        The bus of a voltage limit.
     """
 
     interval_index: int
@@ -53,6 +58,7 @@ class Cut:
     base: float
     limit: float
     base_injection_kw: tuple[float, ...]
+    bus: int | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def cuts(
     margin: float = 2e-4,
     *,
     worst: int = 3,
-    reach_pu: float = 0.0,
+    watched_bus: Sequence[int] = (),
     head_import_limit_kw: float = np.inf,
     head_export_limit_kw: float = np.inf,
 ) -> list[Cut]:
@@ -93,8 +99,9 @@ def cuts(
         loadings and head flows.
     worst : int
         At most this many cuts for each interval and kind of limit.
-    reach_pu : float
-        Also cut voltages that keep their limit by less than this.
+    watched_bus : sequence of int
+        Buses whose upper voltage limit is cut in every interval in which it is within
+        `WATCH_PU`, kept or not.
     head_import_limit_kw, head_export_limit_kw : float
         Limits at the feeder head.
     """
@@ -105,7 +112,8 @@ def cuts(
         if model.node[position] < 0:
             raise BadInputError(f"{model.bus_label(position)}: is cut off and cannot be controlled")
     head = (head_import_limit_kw, head_export_limit_kw)
-    broken = _broken(model, dataset, network, worst, reach_pu, head)
+    broken = _broken(model, dataset, network, worst, head)
+    _watch(model, dataset, network, watched_bus, broken)
     available = dataset["grid_available"].to_numpy()
     inputs = [dataset[name].to_numpy() for name in INPUTS]
     net_kw = inputs[1] - inputs[0]
@@ -136,7 +144,6 @@ def _broken(
     dataset: xr.Dataset,
     network: Network,
     worst: int,
-    reach_pu: float,
     head_limits: tuple[float, float],
 ) -> dict[int, list[_Broken]]:
     kinds: list[tuple[str, Float, float, float]] = []
@@ -151,15 +158,32 @@ def _broken(
     result: dict[int, list[_Broken]] = {}
     for kind, values, limit, sign in kinds:
         excess = np.nan_to_num(sign * (values - limit), nan=-1.0)
-        least = TOLERANCE - (reach_pu if kind.startswith("vm") else 0.0)
-        for step in np.flatnonzero((excess > least).any(axis=1)):
+        for step in np.flatnonzero((excess > TOLERANCE).any(axis=1)):
             order = np.argsort(-excess[step], kind="stable")[:worst]
             result.setdefault(int(step), []).extend(
                 _Broken(kind, int(row), float(values[step, row]), limit, float(excess[step, row]))
                 for row in order
-                if excess[step, row] > least
+                if excess[step, row] > TOLERANCE
             )
     return result
+
+
+def _watch(
+    model: NetworkModel,
+    dataset: xr.Dataset,
+    network: Network,
+    watched_bus: Sequence[int],
+    broken: dict[int, list[_Broken]],
+) -> None:
+    """Add the upper voltage limits of watched buses to what is to be cut."""
+    vm_pu = dataset["vm_pu"].to_numpy()
+    for row in (model.position(bus) for bus in watched_bus):
+        excess = np.nan_to_num(vm_pu[:, row] - network.voltage_max_pu, nan=-np.inf)
+        for step in np.flatnonzero(excess > -WATCH_PU):
+            known = broken.setdefault(int(step), [])
+            if not any(item.kind == "vm_high" and item.row == row for item in known):
+                value, limit = float(vm_pu[step, row]), network.voltage_max_pu
+                known.append(_Broken("vm_high", row, value, limit, float(excess[step])))
 
 
 def node_voltage(model: NetworkModel, dataset: xr.Dataset) -> Complex:
@@ -264,4 +288,5 @@ def _cut(
         base=sign * item.value,
         limit=sign * item.limit - room,
         base_injection_kw=base_kw,
+        bus=int(model.bus[item.row]) if item.kind.startswith("vm") else None,
     )

@@ -8,6 +8,7 @@ a feeder's voltage rises. A plant that the schedule holds back stays at its limi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +23,11 @@ from networks.flow import flow
 
 Floats = npt.NDArray[np.float64]
 
-MARGIN_PU = 2e-4
+MARGIN_PU = 1e-4
 """By which cuts are tighter than the limits: they are straight where the network is curved."""
 
-REACH_PU = 4e-3
-"""A limit that the last plan comes this near is cut before the first solution of the next."""
+NEAR_PU = 5e-3
+"""A bus that a plan brings this near its limit is watched by the next plan."""
 
 _MOST_RATIO = 3.0
 
@@ -89,21 +90,64 @@ def state_at_worst(room: Room, ahead: xr.Dataset, schedule: xr.Dataset) -> xr.Da
     return _flow(room, ahead, schedule, injected, np.minimum(ratio("load", low), 1.0))
 
 
-def broken(
-    room: Room, ahead: xr.Dataset, schedule: xr.Dataset, *, reach_pu: float = 0.0
-) -> tuple[tuple[LinearCut, ...], Floats]:
-    """Return cuts for the limits that a schedule breaks, and its losses by step, kW."""
-    expected = state_of(room, ahead, schedule)
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What AC says of a schedule.
+
+    Attributes
+    ----------
+    broken : tuple of str
+        The limits it breaks, in words, each once; empty when it holds.
+    cuts : tuple of LinearCut
+        For the limits it breaks and the voltages of `watched` buses.
+    losses_kw : ndarray (step,)
+        Under the forecast.
+    watched : frozenset of int
+        The buses watched before, and the worst of each step that breaks a voltage.
+    near : frozenset of int
+        The watched buses that come near their limit.
+    """
+
+    broken: tuple[str, ...]
+    cuts: tuple[LinearCut, ...]
+    losses_kw: Floats
+    watched: frozenset[int]
+    near: frozenset[int]
+
+
+def verdict(
+    room: Room, ahead: xr.Dataset, schedule: xr.Dataset, watched: frozenset[int] = frozenset()
+) -> Verdict:
+    """Return whether a schedule holds, and what the next one must keep to.
+
+    A voltage rises ever more slowly with what is injected, so a tangent is above it: a watched
+    bus cannot be broken again by the next schedule, and each round can only add buses.
+    """
+    states = (state_at_worst(room, ahead, schedule), state_of(room, ahead, schedule))
+    network, buses = room.site.network, controllable_buses(room)
+    names: set[str] = set()
+    for state in states:
+        for cut in network_cuts(room.model, state, network, buses, MARGIN_PU, worst=1):
+            names.add(cut.name)
+            if cut.bus is not None:
+                watched |= {cut.bus}
     found: dict[tuple[int, str], LinearCut] = {}
-    for state in (state_at_worst(room, ahead, schedule), expected):
-        for cut in _cuts(room, state, schedule, MARGIN_PU, reach_pu):
-            found.setdefault((cut.step, cut.name), cut)
-    return tuple(found.values()), expected["losses_kw"].values
+    for state in states:
+        for linear in _cuts(room, state, schedule, MARGIN_PU, watched):
+            found.setdefault((linear.step, linear.name), linear)
+    highest = np.nanmax(states[0]["vm_pu"].values, axis=0)
+    near = {
+        bus
+        for bus in watched
+        if highest[room.model.position(bus)] > network.voltage_max_pu - NEAR_PU
+    }
+    losses_kw = states[1]["losses_kw"].values
+    return Verdict(tuple(sorted(names)), tuple(found.values()), losses_kw, watched, frozenset(near))
 
 
 def broken_as_metered(room: Room, seen: xr.Dataset, schedule: xr.Dataset) -> tuple[LinearCut, ...]:
     """Return cuts for the limits that a schedule breaks on a day that is known."""
-    return tuple(_cuts(room, state_of(room, seen, schedule), schedule, 1e-5, 0.0))
+    return tuple(_cuts(room, state_of(room, seen, schedule), schedule, 1e-5))
 
 
 def shifted(last: Plan, start_s: int) -> xr.Dataset:
@@ -155,10 +199,16 @@ def _flow(
 
 
 def _cuts(
-    room: Room, state: xr.Dataset, schedule: xr.Dataset, margin_pu: float, reach_pu: float
+    room: Room,
+    state: xr.Dataset,
+    schedule: xr.Dataset,
+    margin_pu: float,
+    watched: frozenset[int] = frozenset(),
 ) -> list[LinearCut]:
     buses = controllable_buses(room)
-    found = network_cuts(room.model, state, room.site.network, buses, margin_pu, reach_pu=reach_pu)
+    found = network_cuts(
+        room.model, state, room.site.network, buses, margin_pu, watched_bus=sorted(watched)
+    )
     bus = {point.id: point.bus for point in room.site.usage_point}
     column = {number: position for position, number in enumerate(buses)}
     devices = [asset for asset in room.site.assets if not isinstance(asset, Shedding)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -15,7 +15,15 @@ import xarray as xr
 
 from dispatch.check import check_input
 from dispatch.fallback import fallback
-from dispatch.plan import LAST_GOOD_PLAN, NEW_PLAN, InfeasiblePlan, Plan, PlanInput, per_kwh
+from dispatch.plan import (
+    LAST_GOOD_PLAN,
+    NEW_PLAN,
+    InfeasiblePlan,
+    LinearCut,
+    Plan,
+    PlanInput,
+    per_kwh,
+)
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
 from grid.operation import record
@@ -30,7 +38,7 @@ from trading.ledger.entry import Kind
 
 Floats = npt.NDArray[np.float64]
 
-ROUNDS = 5
+ROUNDS = 8
 _FIRST_LOSSES = 0.02
 
 
@@ -38,8 +46,8 @@ def plan(room: Room, at_s: int) -> None:
     """Plan from `at_s`, check in AC, cut, plan again; store the plan and its set-points."""
     with room.store.read() as tx:
         given, ahead = plan_input(room, tx, at_s)
-        last = last_good_plan(room, tx, at_s)
-    chosen, used, rounds, trouble = _feasible_plan(room, given, ahead, last)
+        last, watched = last_good_plan(room, tx, at_s)
+    chosen, used, rounds, near, trouble = _feasible_plan(room, given, ahead, last, watched)
     cuts = len(used.cuts)
     wishes = setpoints(room, chosen)
     with room.store.write() as tx:
@@ -48,6 +56,7 @@ def plan(room: Room, at_s: int) -> None:
             "reasons": [asdict(reason) for reason in chosen.reasons],
             "binding": [list(one) for one in chosen.binding_cuts],
             "input_sha256": input_hash(used),
+            "watched": sorted(near),
         }
         facts = {
             "status": chosen.status,
@@ -71,18 +80,19 @@ def plan(room: Room, at_s: int) -> None:
     room.log(at_s, "plan", status=chosen.status, source=chosen.source, cuts=cuts, rounds=rounds)
 
 
-def last_good_plan(room: Room, tx: Transaction, at_s: int) -> Plan | None:
-    """Return the newest solved plan that still covers `at_s`, as it is stored."""
+def last_good_plan(room: Room, tx: Transaction, at_s: int) -> tuple[Plan | None, frozenset[int]]:
+    """Return the newest solved plan that still covers `at_s`, and the buses it had to watch."""
     horizon_s = room.site.operation.horizon_intervals * room.site.interval_s
     solved = [row for row in control.plans(tx, at_s - horizon_s, at_s) if row["source"] == NEW_PLAN]
     if not solved:
-        return None
+        return None, frozenset()
     row = solved[-1]
     schedule = datasets.require_dataset(tx, "plan", row["cycle_s"])
     interval_s = room.site.interval_s
-    return Plan(
+    plan = Plan(
         row["status"], NEW_PLAN, row["cycle_s"], interval_s, row["objective"], row["gap"], schedule
     )
+    return plan, frozenset(row["detail"].get("watched", ()))
 
 
 def plan_input(room: Room, tx: Transaction, at_s: int) -> tuple[PlanInput, xr.Dataset]:
@@ -166,41 +176,52 @@ def _in_state(room: Room, tx: Transaction, genset: Genset, at_s: int) -> int:
 
 
 def _feasible_plan(
-    room: Room, given: PlanInput, ahead: xr.Dataset, last: Plan | None
-) -> tuple[Plan, PlanInput, int, list[Finding]]:
-    """Return a plan that holds in AC, its input and its rounds; the fallback when there is none.
+    room: Room,
+    given: PlanInput,
+    ahead: xr.Dataset,
+    last: Plan | None,
+    watched: frozenset[int] = frozenset(),
+) -> tuple[Plan, PlanInput, int, frozenset[int], list[Finding]]:
+    """Return a plan that holds in AC; the fallback when there is none.
 
-    What the last plan comes near to is cut from the start. Cuts are made anew from the stored
+    Cuts start from where the last plan brings the network. They are made anew from the stored
     plan and the stored forecast, so a resumed cycle makes the same ones.
+
+    Returns
+    -------
+    plan, its input, its rounds, the buses that the next plan is to watch, findings
     """
-    from grid.operation.feasibility import REACH_PU, broken, shifted
+    from grid.operation.feasibility import shifted, verdict
 
     operation = room.site.operation
     gap, nodes = operation.solver_gap, operation.solver_nodes
     deadline_s = operation.solver_deadline_s
-    cuts, wanted, number = given.cuts, given, 0
+    wanted, number = given, 0
     reason = f"the network still breaks limits after {ROUNDS} rounds of cuts"
     try:
         check_input(given)
         losses = given.demand_kw * _FIRST_LOSSES
+        cuts: dict[tuple[int, str], LinearCut] = {}
         if last is not None:
-            before = shifted(last, given.start_s)
-            near, losses = broken(room, ahead, before, reach_pu=REACH_PU)
-            cuts += near
+            before = verdict(room, ahead, shifted(last, given.start_s), watched)
+            cuts, losses = _by_place(before.cuts), before.losses_kw
         for number in range(1, ROUNDS + 1):
-            wanted = replace(given, cuts=cuts, demand_kw=given.demand_kw + losses)
+            demand_kw = given.demand_kw + losses
+            wanted = replace(given, cuts=given.cuts + tuple(cuts.values()), demand_kw=demand_kw)
             try:
                 made = room.solver.solve(wanted, gap=gap, nodes=nodes, deadline_s=deadline_s)
             except InfeasiblePlan:
-                if number > 1 or cuts == given.cuts:
+                if number > 1 or not cuts:
                     raise
-                cuts = given.cuts
+                cuts = {}
                 continue
-            more, seen = broken(room, ahead, made.schedule)
-            if not more:
-                return made, wanted, number, []
-            cuts += more
-            losses = seen if number == 1 else losses
+            now = verdict(room, ahead, made.schedule, watched)
+            if not now.broken:
+                return made, wanted, number, now.near, []
+            # The newest tangent takes the place of an older one.
+            cuts |= _by_place(now.cuts)
+            watched = now.watched
+            losses = now.losses_kw if number == 1 else losses
     except (SolverError, BadInputError) as error:
         reason = str(error)
     when = interval.label(given.start_s)
@@ -214,19 +235,23 @@ def _feasible_plan(
     if limits:
         found.append(("plan.network", f"plan {when}: the {chosen.source} {limits}"))
     alarms = [Finding(code, "plan", when, Severity.ALARM, text) for code, text in found]
-    return chosen, wanted, number, alarms
+    return chosen, wanted, number, watched, alarms
+
+
+def _by_place(cuts: Iterable[LinearCut]) -> dict[tuple[int, str], LinearCut]:
+    return {(cut.step, cut.name): cut for cut in cuts}
 
 
 def _broken_now(room: Room, ahead: xr.Dataset, chosen: Plan) -> str:
     """Return which limits the first step of a plan breaks in AC; nothing when it holds."""
-    from grid.operation.feasibility import broken
+    from grid.operation.feasibility import verdict
 
     step = chosen.schedule.isel(interval=slice(0, 1))
     try:
-        cuts, _ = broken(room, ahead.isel(interval=slice(0, 1)), step)
+        limits = verdict(room, ahead.isel(interval=slice(0, 1)), step).broken
     except (SolverError, BadInputError) as error:
         return f"could not be checked in AC: {error}"
-    return "breaks " + ", ".join(sorted({cut.name for cut in cuts})) if cuts else ""
+    return "breaks " + ", ".join(limits) if limits else ""
 
 
 def setpoints(room: Room, chosen: Plan) -> list[Setpoint]:

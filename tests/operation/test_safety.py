@@ -53,7 +53,7 @@ def _given(played: tuple[Room, int]) -> tuple[Room, PlanInput, xr.Dataset, Plan 
     room, at_s = played
     with room.store.read() as tx:
         given, ahead = planning.plan_input(room, tx, at_s)
-        return room, given, ahead, planning.last_good_plan(room, tx, at_s)
+        return room, given, ahead, planning.last_good_plan(room, tx, at_s)[0]
 
 
 FALLBACKS = {(LAST_GOOD_PLAN, "reused"), (SAFE_RULE, "rule")}
@@ -79,7 +79,7 @@ def test_a_bad_value_is_named_and_a_labelled_plan_goes_out(
     values = getattr(given, name).astype(np.float64).copy()
     values.flat[-1] = bad
     broken = replace(given, **{name: values})
-    chosen, _, _, findings = planning._feasible_plan(room, broken, ahead, last)
+    chosen, _, _, _, findings = planning._feasible_plan(room, broken, ahead, last)
     assert (chosen.source, chosen.status) in FALLBACKS
     assert name in findings[0].message
     _safe(room, chosen, given, ahead)
@@ -110,7 +110,7 @@ def test_any_other_bad_input_is_named_and_a_labelled_plan_goes_out(
 ) -> None:
     room, given, ahead, last = _given(played)
     broken = replace(given, **{name: bad})  # type: ignore[arg-type]
-    chosen, _, _, findings = planning._feasible_plan(room, broken, ahead, last)
+    chosen, _, _, _, findings = planning._feasible_plan(room, broken, ahead, last)
     assert (chosen.source, chosen.status) in FALLBACKS
     assert name.removesuffix("s") in findings[0].message
     _safe(room, chosen, given, ahead)
@@ -124,7 +124,7 @@ def test_a_bad_forecast_never_leads_to_an_unlabelled_plan(
     room, given, ahead, last = _given(played)
     wrong = ahead.copy(deep=True)
     wrong[name].values.flat[0] = bad
-    chosen, _, _, findings = planning._feasible_plan(room, given, wrong, last)
+    chosen, _, _, _, findings = planning._feasible_plan(room, given, wrong, last)
     if chosen.source == NEW_PLAN:
         assert name.startswith("total"), "a plan was called new on a broken forecast"
     else:
@@ -198,7 +198,7 @@ def test_an_infeasible_plan_names_the_reason(played: tuple[Room, int]) -> None:
     with pytest.raises(InfeasiblePlan, match="vm_pu bus 25"):
         solver.solve(stuck, gap=1e-3, nodes=100, deadline_s=60)
     solver.close()
-    chosen, _, _, findings = planning._feasible_plan(room, stuck, ahead, last)
+    chosen, _, _, _, findings = planning._feasible_plan(room, stuck, ahead, last)
     assert chosen.source != NEW_PLAN
     assert findings[0].code == "plan.fallback"
     room.solver.close()
