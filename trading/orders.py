@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -233,19 +233,21 @@ def default_orders(
     start_s: int,
     market: Market,
     first_sequence: int,
+    secret: bytes,
     tick: int = TICK,
 ) -> tuple[Order, ...]:
     """Return the orders of the community's default agents for one interval.
 
     A trade gains where its price lies between the feed-in price and the retail
     price less the grid fee. Buyers bid in the upper quarter of that range and
-    sellers ask in the lower, each at a place drawn from a hash of usage point
-    and interval, so that nobody stands last every time. Where nothing is to be
+    sellers ask in the lower, each at a place drawn with `secret` from usage point
+    and interval, so that nobody stands last every time and nobody else can tell
+    from a price whose bid it was. Where nothing is to be
     gained, only prosumers with a limit of their own trade.
     """
     orders: list[Order] = []
     for need in sorted(needs, key=lambda need: need.usage_point):
-        digest = hashlib.sha256(f"{start_s} {need.usage_point}".encode()).digest()
+        digest = hmac.digest(secret, f"{start_s} {need.usage_point}".encode(), "sha256")
         limits = _agent_limits(need, market, tick, int.from_bytes(digest[:8], "big"))
         for side, limit, energy_wh in (
             (Side.BUY, limits[0], need.need_wh),

@@ -144,9 +144,10 @@ def market_summary(
 ) -> dict[str, object]:
     """Return the public figures of a cleared book.
 
-    The volume is not given when fewer than `minimum_group` parties bought or
-    sold, nor how much was bid or asked by fewer; the price is public, and is
-    null when nothing traded.
+    Nothing is given when fewer than `minimum_group` parties bought or sold: a
+    price is the limit of one of them, and a volume no more than the smaller of
+    what was bid and what was asked. How much was bid or asked by fewer is not
+    given either.
     """
     traded: dict[Side, set[PartyId]] = {side: set() for side in Side}
     placed: dict[Side, set[PartyId]] = {side: set() for side in Side}
@@ -159,11 +160,11 @@ def market_summary(
     enough = all(len(parties) >= minimum_group for parties in traded.values())
 
     def asked(side: Side) -> int | None:
-        return energy[side] if len(placed[side]) >= minimum_group else None
+        return energy[side] if enough and len(placed[side]) >= minimum_group else None
 
     return {
         "mechanism": clearing.mechanism,
-        "price": None if clearing.price is None else format_price(clearing.price),
+        "price": format_price(clearing.price) if enough and clearing.price is not None else None,
         "volume_wh": clearing.volume_wh if enough else None,
         "bid_wh": asked(Side.BUY),
         "asked_wh": asked(Side.SELL),

@@ -110,7 +110,7 @@ def meters() -> str:
     here = room()
     with here.store.read() as tx:
         now_s = clock(tx)
-        last = field.last_reads(tx)
+        last = field.last_reads(tx, now_s or 0)
         failed = views.failures(tx, "meter.", (now_s or 0) - _DAY_S)
     rows: list[dict[str, Any]] = []
     for meter in here.site.meter:

@@ -34,9 +34,13 @@ def open_store(directory: Path, site_store: str = "") -> Store:
     return Store(site_store) if site_store else Store.at(directory)
 
 
+DRAW_SECRET = "market.draw"
+"""What the default agents' limits are drawn with, so that nobody can draw them again."""
+
+
 def _secrets(site: Site, seed: int | None) -> dict[str, bytes]:
     """Return every secret of a new site, from `seed` in a demo, else from the system."""
-    names = ["ledger.ed25519", "console.secret_key"]
+    names = ["ledger.ed25519", "console.secret_key", DRAW_SECRET]
     names += [f"party/{party.id}" for party in site.party]
     names += [f"{DLMS_SECRET}{meter.id}" for meter in site.meter if meter.auth == "lls"]
     if seed is None:

@@ -78,7 +78,8 @@ def gross(room: Room, tx: Transaction, start_s: int, end_s: int) -> xr.Dataset:
     load = np.where(known[:points], taken[:points] - given[:points], np.nan)
     for number, asset in enumerate(assets, start=points):
         assert isinstance(asset, (Solar, Wind, Genset)) or hasattr(asset, "energy_kwh")
-        load[room.row[str(asset.usage_point)]] += given[number] - taken[number]
+        did = np.where(known[number], given[number] - taken[number], np.nan)
+        load[room.row[str(asset.usage_point)]] += did
     reactive = (
         stored["import_varh"].values[:points] - stored["export_varh"].values[:points]
     ) * kilo

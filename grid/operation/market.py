@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from grid import interval
 from grid.errors import Finding, Severity, VerificationError
-from grid.ids import PartyId, UsagePointId
+from grid.ids import AccountId, PartyId, UsagePointId
 from grid.operation import record
-from grid.operation.commission import AVAILABLE
+from grid.operation.commission import AVAILABLE, DRAW_SECRET
 from grid.operation.metering import take_changed
 from grid.operation.record import Personal
 from grid.operation.room import Room
 from grid.site import RegulationProfile, UsageKind
 from grid.store import Transaction, control, datasets, series
+from grid.store import field as field_store
 from grid.store import market as store
 from meters.vee import Quality
-from trading.accounts import Posting, PostingKind
+from trading.accounts import Posting, PostingKind, party_account
 from trading.book import Book, trades
+from trading.ledger.commitment import pseudonym
 from trading.ledger.entry import Kind
 from trading.mechanisms import mechanism
 from trading.orders import TICK, AgentNeed, default_orders, receipt, seal
@@ -75,8 +79,9 @@ def clear(room: Room, at_s: int) -> None:
         personal = [Personal(o.party, "order", o.id, receipt(o)) for o in orders]
         party = {str(point.id): str(point.party) for point in room.site.usage_point}
         for number, row in enumerate(rows):
-            payload = {key: str(row[key]) for key in ("buyer", "seller", "price", "energy_wh")}
             for side in ("buyer", "seller"):
+                payload = {"side": side, "usage_point": str(row[side])}
+                payload |= {key: str(row[key]) for key in ("price", "energy_wh")}
                 who = party[str(row[side])]
                 personal.append(Personal(who, "trade", f"{number}-{side}", payload))
         record.append(tx, Kind.CLEARING, start_s, at_s, summary, personal)
@@ -121,6 +126,7 @@ def _place_agents(room: Room, tx: Transaction, at_s: int, start_s: int) -> None:
         start_s=start_s,
         market=room.site.market,
         first_sequence=store.next_sequence(tx),
+        secret=control.get_secret(tx, DRAW_SECRET),
     )
     store.put_orders(tx, placed, received_s=at_s)
 
@@ -139,10 +145,13 @@ def settle_intervals(room: Room, at_s: int) -> None:
             if start_s not in states:
                 continue
             if start_s not in known:
+                if _waits_for_devices(room, tx, at_s, start_s):
+                    continue
                 _settle(room, tx, at_s, start_s, None)
                 settled += 1
             elif start_s in changed:
-                corrected += _settle(room, tx, at_s, start_s, newest(tx, start_s))
+                _settle(room, tx, at_s, start_s, newest(tx, start_s))
+                corrected += 1
         final = store.finalise(tx, final_before)
         for start_s, version in final:
             body = {"part": 0, "state": "final", "version": version - 1}
@@ -150,6 +159,17 @@ def settle_intervals(room: Room, at_s: int) -> None:
         control.put_findings(tx, at_s, _too_late(changed, first_s))
         control.mark_done(tx, at_s, "settle")
     room.log(at_s, "settle", settled=settled, corrected=corrected, final=len(final))
+
+
+def _waits_for_devices(room: Room, tx: Transaction, at_s: int, start_s: int) -> bool:
+    """Return whether what was done on instruction may still become known in time."""
+    site = room.site
+    if at_s - start_s > site.operation.estimate_after_intervals * site.interval_s:
+        return False
+    names = [str(asset.id) for asset in site.assets]
+    end_s = start_s + site.interval_s
+    did = series.get_intervals(tx, names, start_s, end_s, time_zone=site.time_zone)
+    return bool((did["quality"].values == Quality.MISSING).any())
 
 
 def _too_late(changed: set[int], first_s: int) -> list[Finding]:
@@ -174,13 +194,11 @@ def newest(tx: Transaction, start_s: int) -> Settlement | None:
     return None if found is None else decode_settlement(found[2])
 
 
-def _settle(room: Room, tx: Transaction, at_s: int, start_s: int, old: Settlement | None) -> bool:
+def _settle(room: Room, tx: Transaction, at_s: int, start_s: int, old: Settlement | None) -> None:
     month = interval.month_label(start_s, room.site.time_zone)
     totals = store.month_totals(tx, month)
     given, readings = _input(room, tx, start_s, totals, old)
     done = settle(given) if old is None else resettle(old, given)
-    if old is not None and not done.postings:
-        return False
     store.put_month_totals(
         tx,
         month,
@@ -205,7 +223,6 @@ def _settle(room: Room, tx: Transaction, at_s: int, start_s: int, old: Settlemen
         month=month,
     )
     _record(room, tx, at_s, start_s, given, done, readings)
-    return True
 
 
 def _input(
@@ -223,6 +240,8 @@ def _input(
     devices += [f"{plant.id}{AVAILABLE}" for plant in site.plants]
     did = series.get_intervals(tx, devices, start_s, end_s, time_zone=zone)
     instructed = _instructed(room, did)
+    _add_shed(room, tx, end_s, readings, instructed)
+    carried = _carried(room, tx, start_s)
     traded: dict[str, list[int]] = {}
     for row in store.trades(tx, start_s, end_s):
         traded.setdefault(row["buyer"], [0, 0])[0] += row["energy_wh"]
@@ -231,7 +250,7 @@ def _input(
     due_before = {r.usage_point for r in old.usage_points if r.fixed_fee_due} if old else set()
     points = []
     for number, point in enumerate(site.usage_point):
-        month_wh, bank_wh, fee_posted = totals.get(point.id, (0, 0, False))
+        month_wh, bank_wh, fee_posted = totals.get(point.id, (0, carried.get(point.id, 0), False))
         bought, sold = traded.get(point.id, [0, 0])
         member = point.kind is not UsageKind.COMMUNITY
         points.append(
@@ -251,6 +270,13 @@ def _input(
         )
     state = datasets.require_dataset(tx, "network", start_s)
     wh = site.interval_s / 3.6
+    head = series.get_intervals(tx, [room.head], start_s, end_s, time_zone=zone)
+    metered = {name: int(head[name].values[0, 0]) for name in ("import_wh", "export_wh")}
+    if int(head["quality"].values[0, 0]) != Quality.VALID:
+        metered = {
+            "import_wh": round(float(state["head_import_kw"]) * wh),
+            "export_wh": round(float(state["head_export_kw"]) * wh),
+        }
     buy_price, sell_price = prices_at(room, start_s)
     return (
         SettlementInput(
@@ -260,8 +286,8 @@ def _input(
             market=site.market,
             tariffs={tariff.id: tariff for tariff in site.tariff},
             loss_wh=round(float(state["losses_kw"]) * wh),
-            head_import_wh=round(float(state["head_import_kw"]) * wh),
-            head_export_wh=round(float(state["head_export_kw"]) * wh),
+            head_import_wh=metered["import_wh"],
+            head_export_wh=metered["export_wh"],
             buy_price=buy_price,
             sell_price=sell_price,
         ),
@@ -294,6 +320,37 @@ def _instructed(room: Room, did: xr.Dataset) -> dict[str, dict[str, int]]:
     return done
 
 
+def _add_shed(
+    room: Room,
+    tx: Transaction,
+    end_s: int,
+    readings: xr.Dataset,
+    instructed: dict[str, dict[str, int]],
+) -> None:
+    """Add what shedding kept from each usage point, in proportion to what it still took."""
+    states = field_store.device_states(tx, end_s)
+    for group in room.site.shedding:
+        kept_w = states[group.id]["throttled_w"] if group.id in states else 0
+        shed_wh = round(kept_w * room.site.interval_s / 3600)
+        if shed_wh <= 0:
+            continue
+        rows = [room.row[point] for point in group.usage_points]
+        taken = np.maximum(readings["import_wh"].values[rows, 0], 0)
+        weight = taken if taken.sum() else np.ones_like(taken)
+        shares = np.diff(shed_wh * np.concatenate([[0], np.cumsum(weight)]) // weight.sum())
+        for point, share in zip(group.usage_points, shares, strict=True):
+            instructed.setdefault(point, {})["shed_wh"] = int(share)
+
+
+def _carried(room: Room, tx: Transaction, start_s: int) -> dict[str, int]:
+    """Return the energy bank that each usage point brings from the month before."""
+    zone = room.site.time_zone
+    first = interval.local_day(start_s, zone).replace(day=1)
+    month_s, _ = interval.day_bounds(first, zone)
+    before = store.month_totals(tx, interval.month_label(month_s - 1, zone))
+    return {point: bank_wh for point, (_, bank_wh, _) in before.items() if bank_wh}
+
+
 def prices_at(room: Room, at_s: int) -> tuple[int, int]:
     """Return the community's buy and sell price at the feeder head, nano per Wh."""
     clock = interval.local_time(at_s, room.site.time_zone)
@@ -321,20 +378,25 @@ def _record(
         quality = Quality(int(readings["quality"].values[number, 0])).code
         fact = {**payload, "quality": quality}
         personal.append(Personal(party[name], "reading", name, fact, version))
-    public = {
-        "head_export_wh": given.head_export_wh,
-        "head_import_wh": given.head_import_wh,
-        "loss_wh": given.loss_wh,
-        "usage_points": len(room.points),
-    }
-    record.append(tx, Kind.READINGS, start_s, at_s, {**public, "version": version}, personal)
+    public = {"usage_points": len(room.points), "version": version}
+    if version == 0:
+        # Corrected sums less these would be the corrected household's.
+        public |= {
+            "head_export_wh": given.head_export_wh,
+            "head_import_wh": given.head_import_wh,
+            "loss_wh": given.loss_wh,
+        }
+    record.append(tx, Kind.READINGS, start_s, at_s, public, personal)
     who = record.community(room.site)
+    month = interval.month_label(start_s, room.site.time_zone)
+    secrets = control.secrets(tx, record.PARTY_SECRET)
+    names = {party_account(PartyId(name)): pseudonym(secrets[name], month) for name in secrets}
     lines = [
         Personal(
             party[str(line.usage_point)] if line.usage_point else who,
             "posting",
             str(number),
-            _payload(line),
+            _payload(line, names),
             version,
         )
         for number, line in enumerate(done.postings)
@@ -345,11 +407,12 @@ def _record(
         record.append(tx, kind, start_s, at_s, body, lines[part : part + 400])
 
 
-def _payload(line: Posting) -> dict[str, Any]:
+def _payload(line: Posting, names: Mapping[AccountId, str]) -> dict[str, Any]:
+    """Return what the ledger commits to: people's accounts under this month's names."""
     return {
         "amount_nano": str(line.amount_nano),
-        "credit": str(line.credit),
-        "debit": str(line.debit),
+        "credit": names.get(line.credit, str(line.credit)),
+        "debit": names.get(line.debit, str(line.debit)),
         "energy_wh": str(line.energy_wh),
         "kind": str(line.kind),
         "price": str(line.price),

@@ -12,11 +12,12 @@ import xarray as xr
 from grid import interval
 from grid.errors import Finding
 from grid.operation.commission import AVAILABLE, DLMS_SECRET, lls
+from grid.operation.devices import plausible
 from grid.operation.room import Room
 from grid.site import Asset, Protocol
 from grid.store import Transaction, control, datasets, field, series
-from meters.device import DeviceAddress
-from meters.reading import CHANNELS, MISSING, MeterAddress
+from meters.device import DeviceAddress, DeviceState
+from meters.reading import CHANNELS, MISSING, MeterAddress, MeterRead
 from meters.vee import Quality, validate
 
 WINDOW = 96
@@ -32,14 +33,14 @@ def read(room: Room, at_s: int) -> None:
 
     with room.store.read() as tx:
         addresses = _addresses(room, tx, at_s)
-        last = field.last_reads(tx)
+        last = field.last_reads(tx, at_s)
     # A meter that was silent before is asked again, but nobody waits long for it.
     before_s = at_s - room.site.interval_s
     late = [one for one in addresses if last.get(one.meter, before_s) < before_s]
     prompt = [one for one in addresses if one not in late]
     devices = [DeviceAddress(asset.id, room.link.devices[asset.id]) for asset in room.site.assets]
 
-    async def both() -> tuple[list[Finding], list[object], list[object]]:
+    async def both() -> tuple[list[Finding], list[MeterRead], list[DeviceState]]:
         timeout_s = room.site.operation.read_timeout_s
         (reads, silent), (tried, mute), (states, deaf) = await asyncio.gather(
             read_meters(prompt, at_s=at_s, timeout_s=timeout_s),
@@ -50,8 +51,10 @@ def read(room: Room, at_s: int) -> None:
 
     findings, reads, states = asyncio.run(both())
     with room.store.write() as tx:
-        field.put_reads(tx, reads, cycle_s=at_s)  # type: ignore[arg-type]
-        field.put_device_states(tx, states, at_s=at_s)  # type: ignore[arg-type]
+        field.put_reads(tx, reads, cycle_s=at_s)
+        states, doubted = plausible(room, tx, states, at_s)
+        findings += doubted
+        field.put_device_states(tx, states, at_s=at_s)
         control.put_findings(tx, at_s, findings)
         control.mark_done(tx, at_s, "read")
     room.log(at_s, "read", meters=len(reads), devices=len(states), findings=len(findings))
@@ -60,7 +63,7 @@ def read(room: Room, at_s: int) -> None:
 def _addresses(room: Room, tx: Transaction, at_s: int) -> list[MeterAddress]:
     """Return how to reach each meter; one with a gap is asked for its load profile too."""
     secrets = control.secrets(tx, DLMS_SECRET)
-    last = field.last_reads(tx)
+    last = field.last_reads(tx, at_s)
     addresses = []
     for meter in room.site.meter:
         known_s = last.get(meter.id, at_s)
@@ -90,7 +93,8 @@ def validate_intervals(room: Room, at_s: int) -> None:
             assets = _asset_series(room, tx, at_s)
             changed = series.put_intervals(tx, checked, time_zone=room.site.time_zone, cycle_s=at_s)
             series.put_intervals(tx, assets, time_zone=room.site.time_zone, cycle_s=at_s)
-            mark_changed(tx, {when for _, when in changed})
+            late = assets["interval"].values.astype(np.int64)[:-1]
+            mark_changed(tx, {when for _, when in changed} | set(late.tolist()))
             findings += _network(room, tx, at_s, start_s, {when for _, when in changed})
         control.put_findings(tx, at_s, findings)
         control.mark_done(tx, at_s, "validate")
@@ -184,33 +188,41 @@ def _like_days(
 
 
 def _asset_series(room: Room, tx: Transaction, at_s: int) -> xr.Dataset:
-    """Return what each device did, and what each plant could have done, last interval."""
-    before = field.device_states(tx, at_s - room.site.interval_s)
+    """Return what each device did since it last answered, and what each plant could have done.
+
+    A device that was silent has counted on: what its counters rose by is spread evenly over the
+    intervals since, with the quality that says so.
+    """
+    step_s = room.site.interval_s
+    before = field.last_device_states(tx, at_s - step_s, since_s=at_s - WINDOW * step_s)
     now = field.device_states(tx, at_s)
-    names: list[str] = []
-    rows: list[tuple[int, int]] = []
-    for asset in room.site.assets:
-        if asset.id not in before or asset.id not in now:
-            continue
-        taken = now[asset.id]["charged_wh"] - before[asset.id]["charged_wh"]
-        given = now[asset.id]["discharged_wh"] - before[asset.id]["discharged_wh"]
-        possible = round(now[asset.id]["available_w"] * room.site.interval_s / 3600)
-        names += [asset.id, f"{asset.id}{AVAILABLE}"]
-        rows += [(max(taken, 0), max(given, 0)), (0, max(possible, given))]
-    values = np.array(rows, np.int64).reshape(-1, 2)
+    assets = [asset.id for asset in room.site.assets if asset.id in before and asset.id in now]
+    gap = {name: (at_s - before[name]["at_s"]) // step_s for name in assets}
+    count = max(gap.values(), default=1)
+    names = [name for asset in assets for name in (asset, f"{asset}{AVAILABLE}")]
+    channels = {name: np.full((len(names), count), MISSING, np.int64) for name in CHANNELS}
+    quality = np.full((len(names), count), Quality.MISSING, np.uint16)
+    for row, asset in enumerate(assets):
+        slots = slice(count - gap[asset], count)
+        for channel, counter in (("import_wh", "charged_wh"), ("export_wh", "discharged_wh")):
+            total = max(now[asset][counter] - before[asset][counter], 0)
+            shares = total * np.arange(gap[asset] + 1) // gap[asset]
+            channels[channel][2 * row, slots] = np.diff(shares)
+        quality[2 * row, slots] = Quality.VALID if gap[asset] == 1 else Quality.SCALED
+        if now[asset]["available_w"] >= 0:
+            possible = round(now[asset]["available_w"] * step_s / 3600)
+            done = channels["export_wh"][2 * row, -1]
+            channels["import_wh"][2 * row + 1, -1] = 0
+            channels["export_wh"][2 * row + 1, -1] = max(possible, done)
+            quality[2 * row + 1, -1] = Quality.VALID
+    for channel in ("import_varh", "export_varh"):
+        channels[channel] = np.where(quality == Quality.MISSING, MISSING, 0)
     dims = ("usage_point", "interval")
-    none = np.zeros((len(names), 1), np.int64)
     return xr.Dataset(
-        {
-            "import_wh": (dims, values[:, :1]),
-            "export_wh": (dims, values[:, 1:]),
-            "import_varh": (dims, none),
-            "export_varh": (dims, none),
-            "quality": (dims, np.full((len(names), 1), Quality.VALID, np.uint16)),
-        },
+        {**{name: (dims, values) for name, values in channels.items()}, "quality": (dims, quality)},
         coords={
             "usage_point": names,
-            "interval": interval.starts(at_s - room.site.interval_s, 1, room.site.interval_s),
+            "interval": interval.starts(at_s - count * step_s, count, step_s),
         },
     )
 

@@ -39,6 +39,9 @@ from trading.ledger.entry import Kind
 Floats = npt.NDArray[np.float64]
 
 ROUNDS = 8
+
+STALE_S = 4 * 3600
+"""For how long a device that is silent counts as it was when it last answered."""
 _FIRST_LOSSES = 0.02
 
 
@@ -51,6 +54,7 @@ def plan(room: Room, at_s: int) -> None:
     cuts = len(used.cuts)
     wishes = setpoints(room, chosen)
     with room.store.write() as tx:
+        trouble += _stale(room, tx, at_s)
         datasets.put_dataset(tx, "plan", at_s, chosen.schedule)
         detail = {
             "reasons": [asdict(reason) for reason in chosen.reasons],
@@ -108,7 +112,7 @@ def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> P
     starts = at_s + site.interval_s * np.arange(n)
     mean = ahead["mean_kw"]
     prices = np.array([prices_at(room, int(s)) for s in starts]).reshape(n, 2)
-    states = field.device_states(tx, at_s)
+    states = field.last_device_states(tx, at_s, since_s=at_s - STALE_S)
     loads = mean.sel(series=[f"load:{name}" for name in room.points]).values
     total = loads.sum(axis=0)
     return PlanInput(
@@ -157,9 +161,33 @@ def _rows(mean: xr.DataArray, plants: tuple[Asset, ...], n: int) -> Floats:
 def _stored(states: Mapping[str, Any], battery: Battery) -> float:
     energy_wh = states[battery.id]["energy_wh"] if battery.id in states else None
     if energy_wh is None:
-        raise BadInputError(f"{battery.id}: its state of charge is not known")
+        return float("nan")
     low = battery.min_energy_kwh
     return float(min(max(energy_wh / 1000, low), battery.energy_kwh))
+
+
+def _stale(room: Room, tx: Transaction, at_s: int) -> list[Finding]:
+    """Return a finding for each store and genset whose state of now is not known."""
+    now = field.device_states(tx, at_s)
+    last = field.last_device_states(tx, at_s, since_s=at_s - STALE_S)
+    findings = []
+    watched: tuple[Battery | Genset, ...] = (*room.site.battery, *room.site.genset)
+    for asset in watched:
+        if asset.id in now:
+            continue
+        since = interval.label(last[asset.id]["at_s"]) if asset.id in last else None
+        what = f"is taken as it was at {since}" if since else "has not answered for hours"
+        findings.append(
+            Finding(
+                "device.stale",
+                str(asset.id),
+                interval.label(at_s),
+                Severity.WARNING if since else Severity.ALARM,
+                f"{asset.id} {interval.label(at_s)} does not say its state: it {what}; "
+                "look at its connection",
+            )
+        )
+    return findings
 
 
 def _in_state(room: Room, tx: Transaction, genset: Genset, at_s: int) -> int:

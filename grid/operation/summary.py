@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -121,10 +122,14 @@ def realised(room: Room, tx: Transaction, day: PlanInput) -> xr.Dataset:
         rows = day.rows(kind)
         schedule["produce_kw"].values[rows] = given[rows]
     schedule["shed_kw"].values[day.rows("shedding")] = _withheld(room, tx, day.start_s, end_s)
+    last: dict[str, Mapping[Any, Any]] = {}
     for step in range(day.n):
         states = field.device_states(tx, day.start_s + (step + 1) * day.interval_s)
         for number, name in enumerate(names):
-            state = states[name]
+            state = dict(states[name].items()) if name in states else last.get(name)
+            if state is None:
+                continue
+            last[name] = state
             schedule["on"].values[number, step] = state["running"]
             if state["energy_wh"] is not None:
                 schedule["energy_kwh"].values[number, step] = state["energy_wh"] / 1000

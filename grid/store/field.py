@@ -91,12 +91,15 @@ def boundaries(
     )
 
 
-def last_reads(tx: Transaction) -> dict[str, int]:
-    """Return for each meter the instant of its newest register row, seconds UTC."""
+def last_reads(tx: Transaction, until_s: int = 2**62) -> dict[str, int]:
+    """Return for each meter the instant of its newest register row, seconds UTC.
+
+    A row that a meter with a wrong clock labelled later than `until_s` is not looked at.
+    """
     rows = tx.execute(
-        select(register_read.c.meter, func.max(register_read.c.at_s)).group_by(
-            register_read.c.meter
-        )
+        select(register_read.c.meter, func.max(register_read.c.at_s))
+        .where(register_read.c.at_s <= until_s)
+        .group_by(register_read.c.meter)
     )
     return {meter: int(at_s) for meter, at_s in rows}
 
@@ -138,6 +141,12 @@ def device_states(tx: Transaction, at_s: int) -> dict[str, RowMapping]:
     """Return the states stored at one instant by asset."""
     rows = tx.execute(select(device_state).where(device_state.c.at_s == at_s))
     return {row["asset"]: row for row in rows.mappings()}
+
+
+def last_device_states(tx: Transaction, at_s: int, *, since_s: int) -> dict[str, dict[str, Any]]:
+    """Return the newest state of each asset in ``[since_s, at_s]``."""
+    rows = device_history(tx, since_s, at_s)
+    return {str(row["asset"]): {str(k): v for k, v in row.items()} for row in rows}
 
 
 def device_history(tx: Transaction, start_s: int, end_s: int) -> list[RowMapping]:

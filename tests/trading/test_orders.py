@@ -83,7 +83,7 @@ def test_the_seal_orders_by_interval_and_time_and_refuses_twins():
 
 
 def agents(*needs, start_s=900):
-    return default_orders(needs, start_s=start_s, market=MARKET, first_sequence=10)
+    return default_orders(needs, start_s=start_s, market=MARKET, first_sequence=10, secret=b"draw")
 
 
 def test_agents_bid_below_retail_less_the_grid_fee_and_ask_above_feed_in():

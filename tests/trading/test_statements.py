@@ -122,7 +122,8 @@ def test_volumes_of_groups_that_are_large_enough_are_public():
 
 def test_volumes_of_too_few_parties_are_kept_back_however_many_orders_they_placed():
     public = summary(["a", "a", "b"], 3)
-    assert (public["volume_wh"], public["bid_wh"], public["asked_wh"]) == (None, None, 30)
+    hidden = (public["price"], public["volume_wh"], public["bid_wh"], public["asked_wh"])
+    assert hidden == (None, None, None, None), "a price is someone's limit, a side is the volume"
 
 
 def test_a_book_without_trade_has_no_price_and_no_volume():

@@ -108,6 +108,7 @@ class Field:
             is_storage = device.kind == "storage"
             device.energy_wh = held.energy_mwh // states.MWH_PER_WH if is_storage else None
             device.running, device.alarm = held.running, held.alarm
+            device.silent = silent(self.state, name)
             if held.setpoint is None:
                 device.setpoint = _default(name, device_kind_of(device), device.rating_w)
             else:
@@ -141,7 +142,8 @@ class Field:
                 self.world.advance(self.state, to_s)
             case "fault":
                 fault = states.Fault(**command["fault"])
-                if fault.meter not in self.state.meters:
+                known = self.state.devices if fault.kind == "silent" else {}
+                if fault.meter not in self.state.meters and fault.meter not in known:
                     raise BadInputError(f"no meter {fault.meter}")
                 self.state.faults.append(fault)
             case "clock" | "stop":
