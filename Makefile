@@ -23,7 +23,7 @@ demo: install
 faults: install
 	KHAZRI_KILLS=50 KHAZRI_KILL_INTERVALS=24 $(BIN)/pytest tests/faults --timeout 3600
 
-# Two to three minutes; nothing is installed for it, so a peer that is missing is said to be.
+# A minute and a half; nothing is installed for it, so a peer that is missing is said to be.
 bench: install
 	$(BIN)/khazri bench
 
