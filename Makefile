@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint types faults test-tools lock clean
+.PHONY: install demo test bench lint types faults test-tools lock clean
 
 install: $(STAMP)
 
@@ -22,6 +22,10 @@ demo: install
 # Fifty kills over a day of 24 intervals; `make test` does five.
 faults: install
 	KHAZRI_KILLS=50 KHAZRI_KILL_INTERVALS=24 $(BIN)/pytest tests/faults --timeout 3600
+
+# A minute and a half; nothing is installed for it, so a peer that is missing is said to be.
+bench: install
+	$(BIN)/khazri bench
 
 # Chromium and PostgreSQL by their Debian names, when missing and when we may.
 test-tools:

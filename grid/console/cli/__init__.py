@@ -19,6 +19,7 @@ GROUPS = {
     "meter": "read, simulate and import meters",
     "ledger": "export, verify and prove the ledger",
     "user": "add users and give roles",
+    "bench": "measure the crafts side by side with others on the same work",
 }
 
 
