@@ -209,6 +209,22 @@ def serve(store_url: str, site_path: Path, directory: Path, host: str, port: int
     ).serve()
 
 
+def _end_with_parent() -> None:
+    """End this worker when the server above it was killed: it would hold the port for ever."""
+    import os
+    import threading
+    import time
+
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="end-with-parent").start()
+
+
 def from_environment() -> Flask:
     """Return the application :func:`serve` asked its worker for."""
     import os
@@ -218,4 +234,5 @@ def from_environment() -> Flask:
     store_url, site_path, directory, host = os.environ["KHAZRI_CONSOLE"].split("\n")
     hosts = LOOPBACK if host in LOOPBACK else (*LOOPBACK, host)
     site = site_file.read(Path(site_path))
+    _end_with_parent()
     return create_app(store_url, site, directory=Path(directory), trusted_hosts=hosts)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from grid.errors import StoreError
+from grid.errors import BadInputError, StoreError
 from grid.operation import forecasting, market, metering, planning, record
 from grid.operation.field.link import FieldLink
 from grid.operation.room import Room
@@ -13,6 +16,8 @@ from grid.site_file import parse
 from grid.store import Store, control
 
 Stage = Callable[[Room, int], None]
+
+LOCK_FILE = "control-room.lock"
 
 
 def checkpoint(room: Room, at_s: int) -> None:
@@ -53,6 +58,29 @@ def open_room(directory: Path, *, store_url: str = "") -> Room:
     if text is None or first is None:
         raise StoreError(f"{directory}: no site here; start with 'khazri init {directory}'")
     return Room(directory, parse(text), store, FieldLink(directory), int(first))
+
+
+@contextmanager
+def sole(directory: Path) -> Iterator[None]:
+    """Hold a site folder: one control room at a time runs its cycles.
+
+    Raises
+    ------
+    BadInputError
+        Naming the process that runs it.
+    """
+    with (directory / LOCK_FILE).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            who = lock.read().strip() or "another"
+            message = f"{directory}: process {who} runs this site; stop it first"
+            raise BadInputError(message) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
 
 
 def clock(room: Room) -> int:

@@ -55,17 +55,35 @@ def opened(directory: Path, *, store_url: str = "") -> Iterator[Room]:
     with store.read() as tx:
         first_s = int(control.get_meta(tx, "first_cycle_s") or 0)
     store.close()
-    field = link.start(directory, start_s=first_s)
-    room: Room | None = None
-    try:
+    with cycle.sole(directory), _field(directory, first_s) as revive:
         room = cycle.open_room(directory, store_url=store_url)
-        room.solver.start()
-        yield room
-    finally:
-        if room is not None:
+
+        def again() -> None:
+            revive()
+            room.link = link.FieldLink(directory)
+
+        room.revive_field = again
+        try:
+            room.solver.start()
+            yield room
+        finally:
             room.solver.close()
             room.store.close()
-        _stop(field)
+
+
+@contextmanager
+def _field(directory: Path, first_s: int) -> Iterator[Callable[[], None]]:
+    """Run a field process; yield what starts another one when it has died."""
+    running = [link.start(directory, start_s=first_s)]
+
+    def revive() -> None:
+        if running[-1].poll() is not None:
+            running.append(link.start(directory, start_s=first_s))
+
+    try:
+        yield revive
+    finally:
+        _stop(running[-1])
 
 
 def _stop(field: subprocess.Popen[bytes]) -> None:

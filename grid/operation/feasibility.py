@@ -205,10 +205,9 @@ def _cuts(
     margin_pu: float,
     watched: frozenset[int] = frozenset(),
 ) -> list[LinearCut]:
-    buses = controllable_buses(room)
-    found = network_cuts(
-        room.model, state, room.site.network, buses, margin_pu, watched_bus=sorted(watched)
-    )
+    buses, network = controllable_buses(room), room.site.network
+    watch = sorted(watched)
+    found = network_cuts(room.model, state, network, buses, margin_pu, watched_bus=watch)
     bus = {point.id: point.bus for point in room.site.usage_point}
     column = {number: position for position, number in enumerate(buses)}
     devices = [asset for asset in room.site.assets if not isinstance(asset, Shedding)]

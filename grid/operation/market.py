@@ -223,6 +223,21 @@ def _settle(room: Room, tx: Transaction, at_s: int, start_s: int, old: Settlemen
         month=month,
     )
     _record(room, tx, at_s, start_s, given, done, readings)
+    control.put_findings(tx, at_s, _residual(room, given, done))
+
+
+def _residual(room: Room, given: SettlementInput, done: Settlement) -> list[Finding]:
+    """Return a finding when the meters and the losses do not add up to the feeder head."""
+    flows = sum(point.import_wh + point.export_wh for point in given.usage_points)
+    limit_wh = flows // 1000 + len(room.site.meter)
+    if abs(done.residual_wh) <= limit_wh:
+        return []
+    when = interval.label(given.start_s)
+    message = (
+        f"feeder {when}: the usage points and the losses differ from the feeder head by "
+        f"{done.residual_wh} Wh, more than {limit_wh} Wh: a meter is wrong or energy is not metered"
+    )
+    return [Finding("settlement.residual", "feeder", when, Severity.ALARM, message)]
 
 
 def _input(

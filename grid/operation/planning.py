@@ -40,6 +40,9 @@ Floats = npt.NDArray[np.float64]
 
 ROUNDS = 8
 
+HEAD_SHARE = 0.99
+"""Share of the connection's limits that plans use: losses are known only after the flow."""
+
 STALE_S = 4 * 3600
 """For how long a device that is silent counts as it was when it last answered."""
 _FIRST_LOSSES = 0.02
@@ -123,7 +126,11 @@ def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> P
         wind=site.wind,
         genset=site.genset,
         shedding=site.shedding,
-        grid=site.grid,
+        grid=replace(
+            site.grid,
+            import_limit_kw=HEAD_SHARE * site.grid.import_limit_kw,
+            export_limit_kw=HEAD_SHARE * site.grid.export_limit_kw,
+        ),
         demand_kw=total,
         solar_available_kw=_rows(mean, site.solar, n),
         wind_available_kw=_rows(mean, site.wind, n),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +34,8 @@ class Room:
     memory : dict
         What can be computed again from the store: trained forecasts, like-day
         means. Never the only place of a fact.
+    revive_field : callable
+        Starts a simulated field again when it has died, and links to it.
     """
 
     directory: Path
@@ -41,6 +44,7 @@ class Room:
     link: FieldLink
     first_cycle_s: int
     memory: dict[str, Any] = field(default_factory=dict)
+    revive_field: Callable[[], None] = lambda: None
 
     @cached_property
     def model(self) -> NetworkModel:

@@ -87,7 +87,8 @@ def measured_day(
     given = planning.planned_from(room, tx, start_s, seen)
     load = seen["mean_kw"].values[: len(room.points)].sum(axis=0)
     shed = _withheld(room, tx, start_s, end_s)
-    return replace(given, demand_kw=load + losses + shed.sum(axis=0)), seen
+    demand_kw = load + losses + shed.sum(axis=0)
+    return replace(given, demand_kw=demand_kw, grid=room.site.grid), seen
 
 
 def _withheld(room: Room, tx: Transaction, start_s: int, end_s: int) -> np.ndarray:

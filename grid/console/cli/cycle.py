@@ -27,6 +27,13 @@ def run(options: argparse.Namespace) -> int:
     from grid.operation import cycle
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    with cycle.sole(options.site.parent):
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from grid.operation import cycle
+
     room = cycle.open_room(options.site.parent, store_url=options.store)
     try:
         for _ in range(options.count):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from grid.errors import BadInputError, Finding, GridError, Severity
 from grid.operation.room import Room
+
+_RETRY_S, _RETRY_MOST_S = 1.0, 60.0
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -31,30 +35,82 @@ def run(options: argparse.Namespace) -> int:
         return live(room, port=options.port, pace_s=options.pace, progress=progress)
 
 
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise BadInputError(f"port {port} is taken: choose another with --port") from error
+
+
+def _console(room: Room, port: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "grid.console", str(room.directory), str(port)],
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def _behind(room: Room, behind: int) -> str:
+    from grid import interval
+    from grid.operation import cycle
+
+    now = interval.local_time(cycle.clock(room), room.site.time_zone)
+    return f"{now} settled, planned and sent; {behind} intervals to go"
+
+
+def _failed(room: Room, error: GridError, pause_s: float, progress: Callable[[str], None]) -> None:
+    """Say that a cycle failed where people look, and bring the field back when it has died."""
+    from grid import interval
+    from grid.operation import cycle
+    from grid.store import control
+
+    progress(f"cycle failed: {error}; again in {pause_s:g} s")
+    try:
+        at_s = cycle.clock(room)
+        when = interval.label(at_s)
+        message = f"cycle {when} failed: {error}; it is tried again until it passes"
+        with room.store.write() as tx:
+            finding = Finding("cycle.failed", "cycle", when, Severity.ALARM, message)
+            control.put_findings(tx, at_s, [finding])
+        room.revive_field()
+    except GridError as second:
+        progress(f"and: {second}")
+
+
 def live(room: Room, *, port: int, pace_s: float, progress: Callable[[str], None]) -> int:
     """Serve the console, catch up to the end of the first day, then run at `pace_s`."""
     from grid.console.first_users import first_users
     from grid.operation import cycle, demo
 
+    _require_free(port)
     credentials = first_users(room.store, room.site)
-    console = subprocess.Popen(
-        [sys.executable, "-m", "grid.console", str(room.directory), str(port)],
-        stdin=subprocess.DEVNULL,
-    )
+    console = _console(room, port)
     try:
         progress(f"console: http://127.0.0.1:{port}/")
         for line in credentials:
             progress(f"  {line}")
         behind = (room.first_cycle_s - cycle.clock(room)) // room.site.interval_s
         behind += demo.CYCLES_A_DAY + 1
-        if behind > 0:
-            demo.play(room, behind, progress)
-        progress(f"live: an interval every {pace_s:g} s; Ctrl-C stops")
-        while console.poll() is None:
+        wait_s = _RETRY_S
+        while True:
             began = time.monotonic()
-            cycle.run(room, cycle.clock(room))
-            time.sleep(max(0.0, pace_s - (time.monotonic() - began)))
-        return 1
+            try:
+                cycle.run(room, cycle.clock(room))
+                wait_s = _RETRY_S
+                behind -= 1
+                pause_s = 0.0 if behind > 0 else max(0.0, pace_s - (time.monotonic() - began))
+                if behind > 0 and behind % 8 == 0:
+                    progress(_behind(room, behind))
+                elif behind == 0:
+                    progress(f"live: an interval every {pace_s:g} s; Ctrl-C stops")
+            except GridError as error:
+                pause_s, wait_s = wait_s, min(2 * wait_s, _RETRY_MOST_S)
+                _failed(room, error, pause_s, progress)
+            if console.poll() is not None:
+                progress("the console ended; it is started again")
+                console = _console(room, port)
+            time.sleep(pause_s)
     except KeyboardInterrupt:
         return 0
     finally:
