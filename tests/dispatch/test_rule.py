@@ -222,6 +222,7 @@ FIELDS = (
     "battery_energy_kwh",
     "reserve_kw",
     "grid_available",
+    "genset_on",
     "genset_intervals_in_state",
     "start_s",
     "interval_s",
@@ -292,6 +293,64 @@ def test_the_safe_rule_idles_the_batteries_and_runs_the_genset_while_islanded(co
     assert schedule["discharge_kw"].values[1].max() == 0.0
     assert schedule["limit_kw"].values[2].tolist() == [4.0, 4.0, 0.0, 0.0]
     assert schedule["unserved_kw"].values.max() == 0.0
+
+
+HELD = {
+    "runs on for its minimum up time after the outage": (
+        {"on": True, "held": 1, "min_up_intervals": 3},
+        [True, True, True, True],
+        [True, True, False, False],
+    ),
+    "stands for its minimum down time in the outage": (
+        {"on": False, "held": 1, "min_down_intervals": 3},
+        [False, False, False, False],
+        [False, False, True, True],
+    ),
+    "starts at once when it has stood long enough": (
+        {"on": False, "held": 3, "min_down_intervals": 3},
+        [False, False, True, True],
+        [True, True, False, False],
+    ),
+    "serves the minimum up time of its own start": (
+        {"on": False, "held": 9, "min_up_intervals": 3},
+        [True, False, True, True],
+        [False, True, True, True],
+    ),
+    "follows the outage when its state is not known": (
+        {"on": None, "held": 1, "min_down_intervals": 3},
+        [False, False, True, True],
+        [True, True, False, False],
+    ),
+    "follows the outage when the steps in its state are not known": (
+        {"on": True, "held": np.nan, "min_up_intervals": 3},
+        [False, True, True, True],
+        [True, False, False, False],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_the_safe_rule_holds_a_genset_to_its_minimum_times(community, make, name):
+    facts, available, running = HELD[name]
+    facts = dict(facts)
+    on, held = facts.pop("on"), facts.pop("held")
+    plan_input = replace(
+        island_hours(community, make, [12.0] * 4, 50.0, unit=facts),
+        grid_available=np.array(available),
+        genset_on=None if on is None else np.array([on]),
+        genset_intervals_in_state=np.array([held]),
+    )
+    schedule = safe(plan_input)
+    assert schedule["on"].values[1].tolist() == running
+    # 12 kW while islanded, its least load where it only runs on, nothing where it stands
+    given = [
+        0.0 if not on else 5.0 if open_ else 12.0
+        for on, open_ in zip(running, available, strict=True)
+    ]
+    assert schedule["produce_kw"].values[1].tolist() == given
+    drawn = [12.0 - one if open_ else 0.0 for one, open_ in zip(given, available, strict=True)]
+    assert schedule["import_kw"].values.tolist() == drawn
+    assert schedule["unserved_kw"].values.tolist() == [0.0] * 4
 
 
 def test_a_plan_that_still_holds_is_followed_from_the_step_of_now(demo_day):
