@@ -396,6 +396,46 @@ def test_a_plan_that_no_longer_holds_gives_way_to_the_safe_rule(demo_day, change
     assert why in followed.reasons[-1].text
 
 
+def test_a_plan_without_the_reserve_of_now_gives_way_to_the_safe_rule(community, make):
+    """The battery of 30 kW gives 12 kW: it keeps 18 kW of reserve, not 20."""
+    plan_input = island_hours(community, make, [12.0] * 2, 50.0, reserve_kw=[6.0] * 2)
+    plan = solve(replace(plan_input, genset=(make.genset(fuel=9.0),)))
+    assert plan.schedule["discharge_kw"].values[0].tolist() == [12.0, 12.0]
+    kept = replace(plan_input, reserve_kw=np.array([18.0, np.nan]))
+    assert fallback(plan, plan_input.start_s, kept).source == LAST_GOOD_PLAN
+    for reserve, why in ((20.0, "reserve would be short by 2.0 kW"), (np.nan, "not known")):
+        now = replace(plan_input, reserve_kw=np.array([reserve, 6.0]))
+        followed = fallback(plan, plan_input.start_s, now)
+        assert followed.source == SAFE_RULE
+        assert why in followed.reasons[-1].text
+        back = replace(now, grid_available=np.array([True, False]))
+        assert fallback(plan, plan_input.start_s, back).source == LAST_GOOD_PLAN
+        unknown = replace(back, reserve_kw=None)
+        assert fallback(plan, plan_input.start_s, unknown).source == LAST_GOOD_PLAN
+
+
+@pytest.mark.parametrize(
+    ("fields", "source"),
+    [
+        ({}, SAFE_RULE),
+        ({"genset_intervals_in_state": np.array([2])}, LAST_GOOD_PLAN),
+        ({"grid_available": np.array([True, False])}, LAST_GOOD_PLAN),
+    ],
+    ids=["islanded", "islanded within its minimum down time", "connected"],
+)
+def test_a_plan_without_the_genset_that_the_island_requires_gives_way(
+    community, make, fields, source
+):
+    unit = {"min_down_intervals": 4, "fuel": 9.0}
+    plan_input = island_hours(community, make, [12.0] * 2, 50.0, unit=unit)
+    plan = solve(plan_input)
+    assert plan.schedule["on"].values[1].tolist() == [False, False]
+    required = (replace(plan_input.genset[0], island_required=True),)
+    followed = fallback(plan, plan_input.start_s, replace(plan_input, genset=required, **fields))
+    assert followed.source == source
+    assert ("gen-1 would stand" in followed.reasons[-1].text) == (source == SAFE_RULE)
+
+
 @pytest.mark.parametrize("late", [96 * 900, -900, 450])
 def test_a_plan_that_does_not_cover_the_step_gives_way_to_the_safe_rule(demo_day, late):
     plan_input = demo_day()
