@@ -12,11 +12,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import xarray as xr
 
-from dispatch.assets.genset import forced_steps
 from dispatch.inputs import check_input
 from dispatch.plan import ASSET_COLUMNS, COMMUNITY_COLUMNS, Floats, LinearCut, Plan, PlanInput
 
-__all__ = ["check_input", "check_plan", "cut_excess", "reserve_short"]
+__all__ = ["check_input", "check_plan", "cut_excess", "reserve_missing", "reserve_short"]
 
 TOLERANCE_KW = 1e-5
 TOLERANCE_KWH = 1e-5
@@ -84,16 +83,31 @@ def _limits(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
         withheld = _column(plan_input, plan, kind, "curtail_kw")
         for i, plant in enumerate(getattr(plan_input, kind)):
             yield from at_most(plant.id, "produce_kw", produced[i], available[i])
+            # only that the column says the same: what holds the plant is its limit
             off = np.abs(produced[i] + withheld[i] - available[i])
             yield from at_most(plant.id, "produce_kw + curtail_kw against available", off, 0.0)
+        yield from _obeyed(plan_input, plan, kind, "produce_kw", produced, available)
     shed = _column(plan_input, plan, "shedding", "shed_kw")
     for i, group in enumerate(plan_input.shedding):
         yield from at_most(group.id, "shed_kw", shed[i], plan_input.sheddable_kw[i])
+    served = plan_input.sheddable_kw - shed
+    yield from _obeyed(plan_input, plan, "shedding", "shed_kw", served, plan_input.sheddable_kw)
     open_ = plan_input.grid_available.astype(np.float64)
     grid = plan_input.grid
     bought, sold = plan.schedule["import_kw"].values, plan.schedule["export_kw"].values
     yield from at_most(grid.id, "import_kw", bought, grid.import_limit_kw * open_)
     yield from at_most(grid.id, "export_kw", sold, grid.export_limit_kw * open_)
+
+
+def _obeyed(
+    plan_input: PlanInput, plan: Plan, kind: str, name: str, flow: Floats, most: Floats
+) -> Iterator[str]:
+    """Yield where `flow` (asset, step) is not all of `most` that the limit sent lets through."""
+    limit = _column(plan_input, plan, kind, "limit_kw")
+    off = np.abs(flow - np.where(np.isnan(limit), most, np.minimum(limit, most)))
+    what = f"{name} does not follow from its limit"
+    for asset, row in zip(getattr(plan_input, kind), off, strict=True):
+        yield from _worst(plan_input, asset.id, what, row, "kW", TOLERANCE_KW)
 
 
 def _injected(s: xr.Dataset) -> Floats:
@@ -160,7 +174,9 @@ def _gensets(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
             state, held = bool(now), 1
         if genset.island_required:
             absent = ~running[i] & ~plan_input.grid_available
-            absent[: forced_steps(plan_input, i)] = False
+            if not plan_input.genset_on[i]:
+                stood = int(plan_input.genset_intervals_in_state[i])
+                absent[: max(0, genset.min_down_intervals - stood)] = False
             for step in np.flatnonzero(absent):
                 when = plan_input.label(int(step))
                 yield f"{genset.id} {when} stands while the island requires it"
@@ -184,13 +200,14 @@ def cut_excess(
 ) -> Floats:
     """Return by how many kW of its strongest asset each cut is broken (negative: room)."""
     cuts = plan_input.cuts if cuts is None else cuts
-    net = dict(zip(plan_input.asset_ids, _injected(schedule), strict=True))
-    s = schedule
-    net[plan_input.grid.id] = s["import_kw"].values - s["export_kw"].values
+    # lists: picking one number from an array takes longer than the sum
+    net = dict(zip(plan_input.asset_ids, _injected(schedule).tolist(), strict=True))
+    net[plan_input.grid.id] = (schedule["import_kw"].values - schedule["export_kw"].values).tolist()
     excess = np.empty(len(cuts))
     for i, cut in enumerate(cuts):
-        total = math.fsum(c * float(net[asset][cut.step]) for asset, c in cut.coefficient.items())
-        excess[i] = (total - cut.limit_kw) / max(abs(c) for c in cut.coefficient.values())
+        step, coefficients = cut.step, cut.coefficient
+        total = math.fsum([c * net[asset][step] for asset, c in coefficients.items()])
+        excess[i] = (total - cut.limit_kw) / max(map(abs, coefficients.values()))
     return excess
 
 
@@ -201,16 +218,23 @@ def _cuts_hold(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
 
 
 def _reserve(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
-    """Yield where the headroom missing while islanded is more than the plan says."""
+    """Yield where the headroom missing while islanded is not what the plan says."""
     stated = plan.schedule["reserve_short_kw"].values
-    missing = reserve_short(plan_input, plan.schedule)
-    yield from _worst(
-        plan_input, "reserve", "is shorter than stated", missing - stated, "kW", TOLERANCE_KW
-    )
+    off = reserve_short(plan_input, plan.schedule) - stated
+    for what, excess in (("shorter", off), ("less short", -off)):
+        yield from _worst(
+            plan_input, "reserve", f"is {what} than stated", excess, "kW", TOLERANCE_KW
+        )
 
 
 def reserve_short(plan_input: PlanInput, schedule: xr.Dataset) -> Floats:
     """Return the headroom missing in each islanded step, the worse of both directions, kW."""
+    up, down = reserve_missing(plan_input, schedule)
+    return np.maximum(up, down)
+
+
+def reserve_missing(plan_input: PlanInput, schedule: xr.Dataset) -> tuple[Floats, Floats]:
+    """Return the headroom missing in each islanded step, upwards and downwards, kW."""
     h = plan_input.hours
     up, down = np.zeros(plan_input.n), np.zeros(plan_input.n)
     stored, room = np.full((2, plan_input.n), np.inf)
@@ -233,10 +257,12 @@ def reserve_short(plan_input: PlanInput, schedule: xr.Dataset) -> Floats:
         for i, genset in enumerate(plan_input.genset):
             up += genset.power_kw * running[i] - output[i]
             down += output[i] - genset.min_power_kw * running[i]
-    headroom = np.minimum(np.minimum(up, stored), np.minimum(down, room))
     islanded = ~plan_input.grid_available & (plan_input.reserve_kw > 0.0)
-    missing: Floats = np.where(islanded, np.maximum(0.0, plan_input.reserve_kw - headroom), 0.0)
-    return missing
+    need = np.where(islanded, plan_input.reserve_kw, -np.inf)
+    return (
+        np.maximum(0.0, need - np.minimum(up, stored)),
+        np.maximum(0.0, need - np.minimum(down, room)),
+    )
 
 
 _RULES = (

@@ -5,6 +5,7 @@ The last good plan is followed only where its step for now still holds with the 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Hashable
 from typing import Any, TypeAlias
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from dispatch.assets.genset import forced_steps
-from dispatch.check import TOLERANCE_KW, cut_excess
+from dispatch.check import TOLERANCE_KW, cut_excess, reserve_short
 from dispatch.plan import LAST_GOOD_PLAN, SAFE_RULE, Floats, Plan, PlanInput, Reason
 from dispatch.reasons import reason
 from dispatch.safe import safe
@@ -115,9 +116,13 @@ def _fit(plan_input: PlanInput, schedule: xr.Dataset) -> str:
             return f"{battery.id} holds {energy[row]} kWh, outside its limits"
     rows = plan_input.rows("genset")
     for i, row in enumerate(range(rows.start, rows.stop)):
-        changed = bool(first["on"][row, 0]) != bool(plan_input.genset_on[i])
-        if changed and forced_steps(plan_input, i):
-            return f"{plan_input.genset[i].id} may not change its state yet"
+        genset, runs = plan_input.genset[i], bool(first["on"][row, 0])
+        forced = forced_steps(plan_input, i) > 0
+        if forced and runs != bool(plan_input.genset_on[i]):
+            return f"{genset.id} may not change its state yet"
+        required = genset.island_required and not bool(plan_input.grid_available[0])
+        if required and not runs and not forced:
+            return f"{genset.id} would stand while the island requires it"
     for kind in ("solar", "wind"):
         available = np.asarray(getattr(plan_input, f"{kind}_available_kw"))[:, 0]
         rows = plan_input.rows(kind)
@@ -132,7 +137,11 @@ def _fit(plan_input: PlanInput, schedule: xr.Dataset) -> str:
     sheddable = np.asarray(plan_input.sheddable_kw)[:, 0]
     first["shed_kw"][rows, 0] = np.minimum(first["shed_kw"][rows, 0], sheddable)
     _clip_stores(plan_input, first, energy)
-    return _close(plan_input, first, energy, demand) or _cuts(plan_input, schedule)
+    return (
+        _close(plan_input, first, energy, demand)
+        or _reserve(plan_input, schedule)
+        or _cuts(plan_input, schedule)
+    )
 
 
 def _clip_stores(plan_input: PlanInput, first: _Columns, energy: Floats) -> None:
@@ -179,6 +188,26 @@ def _close(plan_input: PlanInput, first: _Columns, energy: Floats, demand: float
         gain = first["charge_kw"][row, 0] * b.charge_efficiency
         loss = first["discharge_kw"][row, 0] / b.discharge_efficiency
         first["energy_kwh"][row, 0] = energy[row] + h * (gain - loss)
+    return ""
+
+
+def _reserve(plan_input: PlanInput, schedule: xr.Dataset) -> str:
+    """Return by how much the fitted step falls short of the reserve of now, or ``""``."""
+    schedule["reserve_short_kw"].values[0] = 0.0
+    if bool(plan_input.grid_available[0]):
+        return ""
+    reserve = float(plan_input.reserve_kw[0])
+    if not (math.isfinite(reserve) and reserve >= 0.0):
+        return "the reserve of now is not known"
+    now = dataclasses.replace(
+        plan_input,
+        demand_kw=plan_input.demand_kw[:1],
+        grid_available=np.array([False]),
+        reserve_kw=np.array([reserve]),
+    )
+    short = float(reserve_short(now, schedule.isel(interval=[0]))[0])
+    if short > TOLERANCE_KW:
+        return f"the reserve would be short by {short:.1f} kW of {reserve:.1f} kW"
     return ""
 
 

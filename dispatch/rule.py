@@ -1,10 +1,11 @@
 """Self-consumption by rule: what a microgrid does without an optimiser.
 
 Batteries take the community's surplus and give it back at a deficit; nobody looks at a
-price. The genset runs only while islanded, when the batteries cannot carry the load. Then
-sheddable load goes, then the reserve, and last, as ``unserved_kw``, load that nobody meant
-to drop. Solar and wind are withheld pro rata where a cut of the network asks for it.
-It is the yardstick for the plan, so it keeps every limit that the plan keeps.
+price. The genset starts only while islanded, when the batteries cannot carry the load or the
+island requires it. What runs gives its least load, and more only where batteries and grid have
+no more to give. Then sheddable load goes, then the reserve, and last, as ``unserved_kw``, load
+that nobody meant to drop. Solar and wind are withheld pro rata where a cut of the network
+asks for it. It is the yardstick for the plan, so it keeps every limit that the plan keeps.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import xarray as xr
 from dispatch.check import reserve_short
 from dispatch.fallback import fallback
 from dispatch.plan import Floats, LinearCut, PlanInput, empty_schedule
+from dispatch.rule_step import SMALL_KW, Step, give_way, share
 from dispatch.safe import safe
 
 __all__ = ["fallback", "safe", "self_consumption"]
@@ -24,24 +26,6 @@ __all__ = ["fallback", "safe", "self_consumption"]
 CUT_ROUNDS = 40
 """Rounds of giving way to the cuts of a step; less output makes batteries charge less, which
 asks for a little more, ever less."""
-
-SMALL_KW = 1e-7
-
-
-@dataclass(slots=True)
-class _Step:
-    """Flows of one step, and the caps that the cuts have put on them so far."""
-
-    plants_kw: Floats
-    charge_cap_kw: Floats
-    discharge_cap_kw: Floats
-    shed_kw: Floats
-    charge_kw: Floats
-    discharge_kw: Floats
-    genset_kw: Floats
-    import_kw: float = 0.0
-    export_kw: float = 0.0
-    unserved_kw: float = 0.0
 
 
 @dataclass(slots=True)
@@ -110,12 +94,6 @@ def _headroom(
     return take, give
 
 
-def _share(total: float, caps: Floats) -> Floats:
-    """Return `total`, or all the caps allow, spread in proportion to the caps."""
-    whole = float(caps.sum())
-    return caps * (min(total, whole) / whole) if whole > 0.0 and total > 0.0 else caps * 0.0
-
-
 def _plants(plan_input: PlanInput, t: int) -> Floats:
     return np.concatenate(
         [plan_input.solar_available_kw[:, t], plan_input.wind_available_kw[:, t]]
@@ -140,10 +118,26 @@ def _commit(plan_input: PlanInput, t: int, state: _State) -> None:
             deficit -= genset.power_kw
 
 
-def _flows(plan_input: PlanInput, t: int, state: _State, cuts: list[LinearCut]) -> _Step:
+def _running(plan_input: PlanInput, t: int, state: _State) -> tuple[Floats, Floats]:
+    """Return the least and the most that each genset gives in step `t`, kW.
+
+    While islanded without a forming battery those that run keep the reserve, up and down.
+    """
+    on = np.array(state.on, dtype=np.float64)
+    least, most = (
+        on * np.array([getattr(genset, name) for genset in plan_input.genset], dtype=np.float64)
+        for name in ("min_power_kw", "power_kw")
+    )
+    if plan_input.grid_available[t] or any(battery.forming for battery in plan_input.battery):
+        return least, most
+    held = share(float(plan_input.reserve_kw[t]), (most - least) / 2.0)
+    return least + held, most - held
+
+
+def _flows(plan_input: PlanInput, t: int, state: _State, cuts: list[LinearCut]) -> Step:
     take, give = _headroom(plan_input, t, state.energy_kwh, keep=True)
     batteries, gensets = len(plan_input.battery), len(plan_input.genset)
-    step = _Step(
+    step = Step(
         _plants(plan_input, t),
         take,
         give,
@@ -158,109 +152,61 @@ def _flows(plan_input: PlanInput, t: int, state: _State, cuts: list[LinearCut]) 
         push = 1.0 + 0.25 * number
         step.shed_kw = floor.copy()
         _close(plan_input, t, state, step)
-        if sum(_give_way(plan_input, t, step, floor, cut, push) for cut in cuts) == 0:
+        if sum(give_way(plan_input, t, step, floor, cut, push) for cut in cuts) == 0:
             return step
     step.shed_kw = floor.copy()
     _close(plan_input, t, state, step)
     return step
 
 
-def _close(plan_input: PlanInput, t: int, state: _State, step: _Step) -> None:
+def _close(plan_input: PlanInput, t: int, state: _State, step: Step) -> None:
     """Set batteries, gensets, grid and the last resorts so that the balance closes."""
     step.unserved_kw = 0.0
     served = float(plan_input.demand_kw[t]) - float(step.shed_kw.sum())
     net = served - float(step.plants_kw.sum())
-    for g, genset in enumerate(plan_input.genset):
-        wanted = min(max(net, genset.min_power_kw), genset.power_kw)
-        step.genset_kw[g] = wanted if state.on[g] else 0.0
-        net -= step.genset_kw[g]
-    step.charge_kw = _share(-net, step.charge_cap_kw)
-    step.discharge_kw = _share(net, step.discharge_cap_kw)
+    step.genset_kw, most = _running(plan_input, t, state)
+    net -= float(step.genset_kw.sum())
+    step.charge_kw = share(-net, step.charge_cap_kw)
+    step.discharge_kw = share(net, step.discharge_cap_kw)
     net += float(step.charge_kw.sum()) - float(step.discharge_kw.sum())
     open_ = bool(plan_input.grid_available[t])
     net = round(net, 9)
     step.import_kw = min(max(net, 0.0), plan_input.grid.import_limit_kw if open_ else 0.0)
     step.export_kw = min(max(-net, 0.0), plan_input.grid.export_limit_kw if open_ else 0.0)
     net += step.export_kw - step.import_kw
+    more = share(net, most - step.genset_kw)
+    step.genset_kw = step.genset_kw + more
+    net -= float(more.sum())
     if net > SMALL_KW:
         _last_resorts(plan_input, t, state, step, net)
     elif net < -SMALL_KW:
         _withhold(step, -net)
 
 
-def _last_resorts(
-    plan_input: PlanInput, t: int, state: _State, step: _Step, missing: float
-) -> None:
+def _last_resorts(plan_input: PlanInput, t: int, state: _State, step: Step, missing: float) -> None:
     left = np.clip(plan_input.sheddable_kw[:, t] - step.shed_kw, 0.0, None)
-    shed = _share(missing, left)
+    shed = share(missing, left)
     step.shed_kw = step.shed_kw + shed
     missing -= float(shed.sum())
     _, give = _headroom(plan_input, t, state.energy_kwh, keep=False)
-    more = _share(missing, np.clip(give - step.discharge_kw, 0.0, None))
+    more = share(missing, np.clip(give - step.discharge_kw, 0.0, None))
     more = np.where(step.charge_kw > 0.0, 0.0, more)
     step.discharge_kw = step.discharge_kw + more
+    missing -= float(more.sum())
+    rating = np.array([genset.power_kw for genset in plan_input.genset], dtype=np.float64)
+    more = share(missing, rating * state.on - step.genset_kw)
+    step.genset_kw = step.genset_kw + more
     step.unserved_kw = max(0.0, missing - float(more.sum()))
 
 
-def _withhold(step: _Step, surplus: float) -> None:
+def _withhold(step: Step, surplus: float) -> None:
     """Withhold plants pro rata, then let gensets down below their least load."""
-    off = _share(surplus, step.plants_kw)
+    off = share(surplus, step.plants_kw)
     step.plants_kw = step.plants_kw - off
-    step.genset_kw = step.genset_kw - _share(surplus - float(off.sum()), step.genset_kw)
+    step.genset_kw = step.genset_kw - share(surplus - float(off.sum()), step.genset_kw)
 
 
-def _give_way(
-    plan_input: PlanInput, t: int, step: _Step, floor: Floats, cut: LinearCut, push: float
-) -> bool:
-    """Move towards `cut` where it is broken: plants, then batteries, then shedding.
-
-    Returns whether anything moved.
-    """
-
-    def of(assets: tuple[object, ...]) -> Floats:
-        return np.array([cut.coefficient.get(getattr(a, "id"), 0.0) for a in assets])  # noqa: B009
-
-    plants, stores = of((*plan_input.solar, *plan_input.wind)), of(plan_input.battery)
-    groups = of(plan_input.shedding)
-    value = (
-        float(plants @ step.plants_kw)
-        + float(stores @ (step.discharge_kw - step.charge_kw))
-        + float(of(plan_input.genset) @ step.genset_kw)
-        + float(groups @ step.shed_kw)
-        + cut.coefficient.get(plan_input.grid.id, 0.0) * (step.import_kw - step.export_kw)
-    )
-    scale = max(abs(c) for c in cut.coefficient.values())
-    excess = (value - cut.limit_kw) / scale
-    if excess <= SMALL_KW:
-        return False
-    excess *= push
-    for caps, relief in (
-        (step.plants_kw, plants * step.plants_kw),
-        (step.discharge_cap_kw, stores * step.discharge_kw),
-        (step.charge_cap_kw, -stores * step.charge_kw),
-    ):
-        relief = np.clip(relief, 0.0, None) / scale
-        whole = float(relief.sum())
-        if whole > SMALL_KW:
-            moved = min(1.0, excess / whole)
-            flows = caps.copy()
-            if caps is step.discharge_cap_kw:
-                flows = step.discharge_kw
-            elif caps is step.charge_cap_kw:
-                flows = step.charge_kw
-            caps[:] = np.where(relief > 0.0, flows * (1.0 - moved), caps)
-            return True
-    left = np.clip(plan_input.sheddable_kw[:, t] - step.shed_kw, 0.0, None)
-    relief = np.clip(-groups * left, 0.0, None) / scale
-    whole = float(relief.sum())
-    if whole <= SMALL_KW:
-        return False
-    more = np.where(relief > 0.0, left * min(1.0, excess / whole), 0.0)
-    floor[:] = step.shed_kw + more
-    return True
-
-
-def _write(plan_input: PlanInput, schedule: xr.Dataset, t: int, state: _State, step: _Step) -> None:
+def _write(plan_input: PlanInput, schedule: xr.Dataset, t: int, state: _State, step: Step) -> None:
     gain = step.charge_kw * _column(plan_input, "charge_efficiency")
     loss = step.discharge_kw / _column(plan_input, "discharge_efficiency")
     state.energy_kwh = np.clip(

@@ -1,7 +1,8 @@
 """The safe rule: a schedule that always exists, whatever is wrong with the inputs.
 
 It trusts nothing but the facts of the site. Batteries stand idle, except that the forming
-ones close the balance while islanded; gensets run while islanded; solar and wind are held to
+ones close the balance while islanded; gensets run while islanded, as far as their minimum up
+and down times let them where their state is known; solar and wind are held to
 a safe share of their rating, so that no voltage rises unseen; no critical load is dropped.
 """
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from dispatch.plan import Floats, PlanInput, empty_schedule
+from grid.site import Genset
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
@@ -85,14 +87,34 @@ def safe(plan_input: PlanInput) -> xr.Dataset:
 
 
 def _gensets(plan_input: PlanInput, schedule: xr.Dataset, demand: Floats, islanded: Bools) -> None:
-    """Run every genset while islanded, on what of the demand is left, at least its least load."""
+    """Run gensets while islanded, on what of the demand is left, at least their least load."""
     left = np.where(np.isnan(demand), 0.0, demand)
     rows = plan_input.rows("genset")
-    for row, genset in zip(range(rows.start, rows.stop), plan_input.genset, strict=True):
-        output = np.where(islanded, np.clip(left, genset.min_power_kw, genset.power_kw), 0.0)
-        schedule["on"].values[row] = islanded
-        schedule["produce_kw"].values[row] = output
+    on = _known(plan_input.genset_on, (len(plan_input.genset),))
+    held = _known(plan_input.genset_intervals_in_state, (len(plan_input.genset),))
+    for i, genset in enumerate(plan_input.genset):
+        running = islanded
+        if on[i] in (0.0, 1.0) and not np.isnan(held[i]):
+            running = _running(genset, islanded, bool(on[i]), int(held[i]))
+        # one that only runs on beside the grid gives its least load
+        wanted = np.where(islanded, left, 0.0)
+        output = np.where(running, np.clip(wanted, genset.min_power_kw, genset.power_kw), 0.0)
+        schedule["on"].values[rows.start + i] = running
+        schedule["produce_kw"].values[rows.start + i] = output
         left = np.clip(left - output, 0.0, None)
+
+
+def _running(genset: Genset, islanded: Bools, on: bool, held: int) -> Bools:
+    """Return when `genset` runs that has been `on`, or off, for `held` steps: while islanded,
+    each change only after its minimum time."""
+    running = islanded.copy()
+    for t, wanted in enumerate(islanded.tolist()):
+        least = genset.min_up_intervals if on else genset.min_down_intervals
+        if wanted != on and held >= least:
+            on, held = wanted, 0
+        running[t] = on
+        held += 1
+    return running
 
 
 def _plants(plan_input: PlanInput, schedule: xr.Dataset, demand: Floats, islanded: Bools) -> None:

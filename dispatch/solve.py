@@ -9,7 +9,7 @@ import xarray as xr
 
 from dispatch import highs
 from dispatch.assets.terms import Pairs
-from dispatch.check import check_input, check_plan, cut_excess, reserve_short
+from dispatch.check import check_input, check_plan, cut_excess
 from dispatch.cost import day_cost
 from dispatch.explain import SMALL, Duals, explain
 from dispatch.model import build
@@ -110,8 +110,7 @@ def _schedule(plan_input: PlanInput, model: Any, answer: highs.Answer) -> xr.Dat
     def put(name: str, kind: str, variable: Any, high: Floats | float = np.inf) -> None:
         flows = answer.values(variable).reshape(-1, n)
         rows = plan_input.rows(kind)
-        # HiGHS may leave a flow 1e-7 outside its bounds; adding 0 turns -0.0 into 0.0
-        schedule[name].values[rows] = np.round(np.clip(flows, 0.0, high), DIGITS) + 0.0
+        schedule[name].values[rows] = _within(flows, high)
 
     rating = np.array([[battery.power_kw] for battery in plan_input.battery]).reshape(-1, 1)
     put("charge_kw", "battery", model.charge, rating)
@@ -138,9 +137,20 @@ def _schedule(plan_input: PlanInput, model: Any, answer: highs.Answer) -> xr.Dat
     )
     for name in ("import_kw", "export_kw"):
         flows = answer.values(getattr(model, name))
-        schedule[name].values[:] = np.round(np.clip(flows, 0.0, None), DIGITS) + 0.0
-    schedule["reserve_short_kw"].values[:] = np.round(reserve_short(plan_input, schedule), DIGITS)
+        schedule[name].values[:] = _within(flows)
+    if hasattr(model, "ISLANDED"):
+        short = np.maximum(answer.values(model.short_up), answer.values(model.short_down))
+        schedule["reserve_short_kw"].values[list(model.ISLANDED)] = _within(short)
     return schedule
+
+
+def _within(flows: Floats, high: Floats | float = np.inf) -> Floats:
+    """Return `flows` without what HiGHS may leave outside their bounds, 1e-7 kW; more than that
+    stays, for the check to find."""
+    inside = np.clip(flows, 0.0, high)
+    kept: Floats = np.where(np.abs(flows - inside) < BOTH_KW, inside, flows)
+    # adding 0 turns -0.0 into 0.0
+    return np.round(kept, DIGITS) + 0.0
 
 
 def _both(plan_input: PlanInput, schedule: xr.Dataset) -> Pairs:

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import dispatch.assets.solar
 from dispatch.check import check_input, check_plan
 from dispatch.plan import LinearCut
 from dispatch.solve import solve
-from grid.errors import BadInputError
+from grid.errors import BadInputError, SolverError
 
 ARRAYS = (
     "demand_kw",
@@ -178,6 +179,8 @@ FAULTS = [
     (put("energy_kwh", "bat-3", 95, 0.5), "bat-3 ends 0.5 kWh below its target"),
     (put("produce_kw", "pv-4", 0, 1.0), "pv-4 2026-10-21T00:00Z produce_kw is above its limit"),
     (put("curtail_kw", "pv-4", 0, 1.0), "produce_kw + curtail_kw against available"),
+    (put("limit_kw", "pv-4", 40, 0.5), "produce_kw does not follow from its limit"),
+    (put("limit_kw", "shed-1", 40, 0.5), "shed_kw does not follow from its limit"),
     (put("shed_kw", "shed-1", 0, 90.0), "shed_kw is above its limit"),
     (put("produce_kw", "gen-1", 0, 20.0), "gen-1 2026-10-21T00:00Z produce_kw is above its rating"),
     (put("on", "gen-1", 0, True), "produce_kw is below its least load by 15 kW"),
@@ -192,6 +195,37 @@ def test_each_planted_fault_is_found(day, plan, fault, message):
     fault(schedule)
     found = check_plan(day, replace(plan, schedule=schedule))
     assert any(message in text for text in found), found
+
+
+def test_a_plant_that_the_model_lets_give_too_much_is_named(day, monkeypatch):
+    """The flow is judged as the solver gave it, not as it was cut to size."""
+    add = dispatch.assets.solar.add_limited
+    monkeypatch.setattr(
+        "dispatch.assets.solar.add_limited",
+        lambda model, given, name, ids, available: add(model, given, name, ids, 1.1 * available),
+    )
+    with pytest.raises(SolverError, match=r"pv-0 .* produce_kw is above its limit"):
+        solve(day)
+
+
+def test_forced_steps_that_are_counted_wrong_are_an_error_of_the_solver(day, monkeypatch):
+    """The required genset has stood for 1 of 4 steps; the model holds it down for 9."""
+    dark = replace(
+        day,
+        cuts=(),
+        grid_available=np.arange(96) >= 12,
+        battery_energy_kwh=np.array([battery.energy_kwh for battery in day.battery]),
+        genset=(replace(day.genset[0], island_required=True),),
+        genset_intervals_in_state=np.array([1]),
+        demand_kw=np.full(96, 25.0),
+    )
+    row = dark.rows("genset").start
+    assert solve(dark).schedule["on"].values[row, :12].tolist() == [False] * 3 + [True] * 9
+    for module in ("assets.genset", "check"):
+        name = f"dispatch.{module}.forced_steps"
+        monkeypatch.setattr(name, lambda plan_input, row: 9, raising=False)
+    with pytest.raises(SolverError, match=r"gen-1 .* stands while the island requires it"):
+        solve(dark)
 
 
 def test_flows_both_ways_at_once_are_found(day, plan):
@@ -215,6 +249,13 @@ def test_a_broken_cut_is_found_in_kw_of_its_strongest_asset(day, plan):
 def test_a_reserve_shorter_than_stated_is_found(day, plan):
     found = check_plan(replace(day, reserve_kw=np.full(96, 60.0)), plan)
     assert any(text.startswith("reserve ") for text in found)
+
+
+def test_a_reserve_stated_shorter_than_it_is_is_found(day, plan):
+    schedule = plan.schedule.copy(deep=True)
+    schedule["reserve_short_kw"].values[60] += 1.0
+    found = check_plan(day, replace(plan, schedule=schedule))
+    assert found == ["reserve 2026-10-21T15:00Z is less short than stated by 1 kW"]
 
 
 def test_a_schedule_of_other_assets_is_found(day, plan):

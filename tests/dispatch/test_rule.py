@@ -51,6 +51,132 @@ def test_it_runs_the_genset_only_while_islanded_and_for_its_minimum_up_time(comm
     assert broken(plan_input, schedule) == []
 
 
+def island_hours(community, make, demand, stored, *, power=30.0, **fields):
+    """Islanded hours with a lossless battery of 100 kWh and a genset of 5 to 20 kW."""
+    losses = {"charge_efficiency": 1.0, "discharge_efficiency": 1.0}
+    unit = fields.pop("unit", {})
+    facts = {
+        "battery": (make.battery(power=power, energy=100.0, forming=True, **losses),),
+        "genset": (make.genset(**unit),),
+        "demand_kw": demand,
+        "grid_available": [False] * len(demand),
+        "battery_energy_kwh": [stored],
+        **fields,
+    }
+    return community(len(demand), **facts)
+
+
+REQUIRED = {"island_required": True}
+BY_HAND = {
+    "one that the island requires stays at its least load while batteries can serve": (
+        {"demand": [12.0, 12.0], "stored": 50.0, "unit": REQUIRED},
+        {"produce_kw": [5.0, 5.0], "discharge_kw": [7.0, 7.0], "energy_kwh": [43.0, 36.0]},
+    ),
+    "one that it does not require stands while batteries can serve": (
+        {"demand": [12.0, 12.0], "stored": 50.0},
+        {"produce_kw": [0.0, 0.0], "discharge_kw": [12.0, 12.0], "energy_kwh": [38.0, 26.0]},
+    ),
+    "what is beyond the power of the batteries is left to it": (
+        {"demand": [12.0, 19.0], "stored": 50.0, "power": 4.0},
+        {"produce_kw": [8.0, 15.0], "discharge_kw": [4.0, 4.0], "energy_kwh": [46.0, 42.0]},
+    ),
+    "what is beyond the energy of the batteries is left to it": (
+        {"demand": [12.0, 12.0, 12.0], "stored": 10.0, "unit": REQUIRED},
+        {
+            "produce_kw": [5.0, 9.0, 12.0],
+            "discharge_kw": [7.0, 3.0, 0.0],
+            "energy_kwh": [3.0, 0.0, 0.0],
+        },
+    ),
+    "the reserve is left in the batteries": (
+        {"demand": [12.0], "stored": 50.0, "power": 10.0, "unit": REQUIRED, "reserve_kw": [6.0]},
+        {"produce_kw": [8.0], "discharge_kw": [4.0], "energy_kwh": [46.0]},
+    ),
+    "batteries take what its least load makes too much": (
+        {"demand": [3.0], "stored": 50.0, "unit": REQUIRED},
+        {"produce_kw": [5.0], "charge_kw": [2.0], "discharge_kw": [0.0], "energy_kwh": [52.0]},
+    ),
+    "its minimum up time is served at its least load, the grid gives the rest": (
+        {
+            "demand": [12.0, 12.0],
+            "stored": 0.0,
+            "unit": {"min_up_intervals": 2},
+            "grid_available": [False, True],
+        },
+        {"produce_kw": [12.0, 5.0], "discharge_kw": [0.0, 0.0], "import_kw": [0.0, 7.0]},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_batteries_serve_before_the_genset(community, make, name):
+    facts, expected = BY_HAND[name]
+    plan_input = island_hours(community, make, **facts)
+    schedule = self_consumption(plan_input)
+    for column, values in expected.items():
+        found = schedule[column].values
+        row = (1,) if column == "produce_kw" else (0,) if found.ndim == 2 else ()
+        assert found[row].tolist() == pytest.approx(values), column
+    assert broken(plan_input, schedule) == []
+
+
+def test_shedding_comes_after_batteries_and_genset_and_the_reserve_after_shedding(community, make):
+    """46 kW: 10 - 6 by the battery, 20 by the genset, 9 shed, 6 of the reserve; 7 are lost."""
+    plan_input = island_hours(
+        community,
+        make,
+        [46.0],
+        50.0,
+        power=10.0,
+        reserve_kw=[6.0],
+        shedding=(Shedding("shed-1", ("u-1",), Price(2_000_000)),),
+        sheddable_kw=[[9.0]],
+    )
+    schedule = self_consumption(plan_input)
+    assert schedule["produce_kw"].values[1].tolist() == [20.0]
+    assert schedule["shed_kw"].values[2].tolist() == [9.0]
+    assert schedule["discharge_kw"].values[0].tolist() == [10.0]
+    assert schedule["reserve_short_kw"].values.tolist() == [6.0]
+    assert schedule["unserved_kw"].values.tolist() == [7.0]
+
+
+def test_without_a_forming_battery_the_genset_keeps_the_reserve_both_ways(community, make):
+    """A reserve of 3 leaves the genset 8 to 17 kW of its 5 to 20."""
+    plan_input = island_hours(
+        community,
+        make,
+        [12.0, 25.0, 29.0],
+        50.0,
+        battery=(make.battery(power=9.0, energy=100.0, discharge_efficiency=1.0),),
+        unit=REQUIRED,
+        reserve_kw=[3.0] * 3,
+        shedding=(Shedding("shed-1", ("u-1",), Price(2_000_000)),),
+        sheddable_kw=[[1.0] * 3],
+    )
+    schedule = self_consumption(plan_input)
+    assert schedule["produce_kw"].values[1].tolist() == [8.0, 16.0, 19.0]
+    assert schedule["discharge_kw"].values[0].tolist() == [4.0, 9.0, 9.0]
+    assert schedule["shed_kw"].values[2].tolist() == [0.0, 0.0, 1.0]
+    assert schedule["reserve_short_kw"].values.tolist() == [0.0, 0.0, 2.0]
+    assert broken(plan_input, schedule) == []
+
+
+def test_a_stocked_island_burns_no_more_diesel_than_the_least_load(demo_day):
+    """2 h of 45 kW with every battery full: 30 kW of them leave the genset its 15 kW."""
+    plan_input = demo_day(range(8))
+    plan_input = replace(
+        plan_input,
+        genset=(replace(plan_input.genset[0], island_required=True),),
+        battery_energy_kwh=np.array([battery.energy_kwh for battery in plan_input.battery]),
+        demand_kw=np.full(96, 45.0),
+        wind_available_kw=np.zeros((1, 96)),
+    )
+    schedule = self_consumption(plan_input)
+    row = plan_input.rows("genset").start
+    assert schedule["produce_kw"].values[row, :8].tolist() == [15.0] * 8
+    assert broken(plan_input, schedule) == []
+
+
 def test_it_sheds_what_it_may_before_it_drops_what_it_must_not(community, make):
     plan_input = community(
         1,
@@ -96,6 +222,7 @@ FIELDS = (
     "battery_energy_kwh",
     "reserve_kw",
     "grid_available",
+    "genset_on",
     "genset_intervals_in_state",
     "start_s",
     "interval_s",
@@ -168,6 +295,64 @@ def test_the_safe_rule_idles_the_batteries_and_runs_the_genset_while_islanded(co
     assert schedule["unserved_kw"].values.max() == 0.0
 
 
+HELD = {
+    "runs on for its minimum up time after the outage": (
+        {"on": True, "held": 1, "min_up_intervals": 3},
+        [True, True, True, True],
+        [True, True, False, False],
+    ),
+    "stands for its minimum down time in the outage": (
+        {"on": False, "held": 1, "min_down_intervals": 3},
+        [False, False, False, False],
+        [False, False, True, True],
+    ),
+    "starts at once when it has stood long enough": (
+        {"on": False, "held": 3, "min_down_intervals": 3},
+        [False, False, True, True],
+        [True, True, False, False],
+    ),
+    "serves the minimum up time of its own start": (
+        {"on": False, "held": 9, "min_up_intervals": 3},
+        [True, False, True, True],
+        [False, True, True, True],
+    ),
+    "follows the outage when its state is not known": (
+        {"on": None, "held": 1, "min_down_intervals": 3},
+        [False, False, True, True],
+        [True, True, False, False],
+    ),
+    "follows the outage when the steps in its state are not known": (
+        {"on": True, "held": np.nan, "min_up_intervals": 3},
+        [False, True, True, True],
+        [True, False, False, False],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_the_safe_rule_holds_a_genset_to_its_minimum_times(community, make, name):
+    facts, available, running = HELD[name]
+    facts = dict(facts)
+    on, held = facts.pop("on"), facts.pop("held")
+    plan_input = replace(
+        island_hours(community, make, [12.0] * 4, 50.0, unit=facts),
+        grid_available=np.array(available),
+        genset_on=None if on is None else np.array([on]),
+        genset_intervals_in_state=np.array([held]),
+    )
+    schedule = safe(plan_input)
+    assert schedule["on"].values[1].tolist() == running
+    # 12 kW while islanded, its least load where it only runs on, nothing where it stands
+    given = [
+        0.0 if not on else 5.0 if open_ else 12.0
+        for on, open_ in zip(running, available, strict=True)
+    ]
+    assert schedule["produce_kw"].values[1].tolist() == given
+    drawn = [12.0 - one if open_ else 0.0 for one, open_ in zip(given, available, strict=True)]
+    assert schedule["import_kw"].values.tolist() == drawn
+    assert schedule["unserved_kw"].values.tolist() == [0.0] * 4
+
+
 def test_a_plan_that_still_holds_is_followed_from_the_step_of_now(demo_day):
     plan_input = demo_day()
     plan = solve(plan_input)
@@ -209,6 +394,46 @@ def test_a_plan_that_no_longer_holds_gives_way_to_the_safe_rule(demo_day, change
     assert followed.source == SAFE_RULE
     assert followed.status == "rule"
     assert why in followed.reasons[-1].text
+
+
+def test_a_plan_without_the_reserve_of_now_gives_way_to_the_safe_rule(community, make):
+    """The battery of 30 kW gives 12 kW: it keeps 18 kW of reserve, not 20."""
+    plan_input = island_hours(community, make, [12.0] * 2, 50.0, reserve_kw=[6.0] * 2)
+    plan = solve(replace(plan_input, genset=(make.genset(fuel=9.0),)))
+    assert plan.schedule["discharge_kw"].values[0].tolist() == [12.0, 12.0]
+    kept = replace(plan_input, reserve_kw=np.array([18.0, np.nan]))
+    assert fallback(plan, plan_input.start_s, kept).source == LAST_GOOD_PLAN
+    for reserve, why in ((20.0, "reserve would be short by 2.0 kW"), (np.nan, "not known")):
+        now = replace(plan_input, reserve_kw=np.array([reserve, 6.0]))
+        followed = fallback(plan, plan_input.start_s, now)
+        assert followed.source == SAFE_RULE
+        assert why in followed.reasons[-1].text
+        back = replace(now, grid_available=np.array([True, False]))
+        assert fallback(plan, plan_input.start_s, back).source == LAST_GOOD_PLAN
+        unknown = replace(back, reserve_kw=None)
+        assert fallback(plan, plan_input.start_s, unknown).source == LAST_GOOD_PLAN
+
+
+@pytest.mark.parametrize(
+    ("fields", "source"),
+    [
+        ({}, SAFE_RULE),
+        ({"genset_intervals_in_state": np.array([2])}, LAST_GOOD_PLAN),
+        ({"grid_available": np.array([True, False])}, LAST_GOOD_PLAN),
+    ],
+    ids=["islanded", "islanded within its minimum down time", "connected"],
+)
+def test_a_plan_without_the_genset_that_the_island_requires_gives_way(
+    community, make, fields, source
+):
+    unit = {"min_down_intervals": 4, "fuel": 9.0}
+    plan_input = island_hours(community, make, [12.0] * 2, 50.0, unit=unit)
+    plan = solve(plan_input)
+    assert plan.schedule["on"].values[1].tolist() == [False, False]
+    required = (replace(plan_input.genset[0], island_required=True),)
+    followed = fallback(plan, plan_input.start_s, replace(plan_input, genset=required, **fields))
+    assert followed.source == source
+    assert ("gen-1 would stand" in followed.reasons[-1].text) == (source == SAFE_RULE)
 
 
 @pytest.mark.parametrize("late", [96 * 900, -900, 450])
