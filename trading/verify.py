@@ -176,6 +176,8 @@ def is_expected(name: str, size: int) -> bool:
     if parts[-2].endswith(".p"):
         digits = "".join(part.removesuffix(".p").removeprefix("x") for part in parts[2:-1])
         width = int(parts[-1]) if _NUMBER.fullmatch(parts[-1]) else 0
+        if not 1 <= width < TILE_WIDTH:
+            return False
     if not digits.isascii() or not digits.isdigit() or len(digits) > 18:
         return False
     full, rest = divmod(size >> (8 * level), TILE_WIDTH)
@@ -220,6 +222,11 @@ class Key:
     kind: int
     public: bytes
     identity: bytes
+
+    def text(self) -> str:
+        """Return the key as ``name+id+base64``."""
+        raw = base64.b64encode(bytes([self.kind]) + self.public).decode()
+        return f"{self.name}+{self.identity.hex()}+{raw}"
 
     def holds(self, signature: bytes, message: bytes) -> bool:
         """Whether an Ed25519 signature is of this key."""
@@ -612,8 +619,11 @@ def describe(index: int, bundle: bytes, offset: int) -> dict[str, Any]:
 class Entries:
     """Walks the entry bundles in order and remembers what the report needs."""
 
-    def __init__(self, folder: Path, head: Head, genuine: Tiles, wanted: set[int]) -> None:
+    def __init__(
+        self, folder: Path, key: Key, head: Head, genuine: Tiles, wanted: set[int]
+    ) -> None:
         self.folder = folder
+        self.key = key
         self.head = head
         self.tiles = genuine
         self.wanted = wanted
@@ -687,10 +697,8 @@ class Entries:
         if (entry["kind"] == "genesis") != (index == 0):
             raise bad("the first entry, and only the first, is the genesis")
         if index == 0:
-            key = entry["body"].get("key")
-            origin = self.head.text.split("\n", 1)[0]
-            if not isinstance(key, str) or key.split("+")[0] != origin:
-                raise bad(f"the genesis is not of the log {plain(origin)}")
+            if entry["body"].get("key") != self.key.text():
+                raise bad(f"the genesis does not hold the key given, {plain(self.key.text())}")
 
     def _check_link(self, index: int, entry: dict[str, Any], name: str, offset: int) -> None:
         """Name the entry that does not fit: a link is broken by either of its ends."""
@@ -910,7 +918,7 @@ def verify(
         raise NotVerified("is missing, and was asked for", file=Openings.file, offset=0)
     if since:
         older.append(parse_since(since, key, head))
-    walker = check_entries(folder, head, older, has_openings)
+    walker = check_entries(folder, key, head, older, has_openings)
     ignored = sorted({name for name, raw in head.lines if name != key.name} - _names(policy))
     witnessed = policy is not None and policy.quorum != "none"
     return {
@@ -957,12 +965,12 @@ def parse_since(since: tuple[str, bytes], key: Key, head: Head) -> Head:
 
 
 def check_entries(
-    folder: Path, head: Head, older: Sequence[Head], has_openings: bool
+    folder: Path, key: Key, head: Head, older: Sequence[Head], has_openings: bool
 ) -> tuple[Entries, Openings | None]:
     """Check tiles, entries and openings in one walk each."""
     tree = Tiles(folder, head.size)
     tree.check(head.root)
-    entries = Entries(folder, head, tree, {earlier.size for earlier in older})
+    entries = Entries(folder, key, head, tree, {earlier.size for earlier in older})
     if not has_openings:
         for _ in entries:
             pass

@@ -49,7 +49,7 @@ def test_a_genuine_export_is_verified_and_counted(verify, folder, log):
     assert base64.b64decode(report["root"]) == log.tree.root()
     assert report["kinds"]["settlement"] == 4
     assert report["kinds"]["genesis"] == 1
-    assert (report["openings"], report["commitments"]) == (16, 16)
+    assert (report["openings"], report["commitments"]) == (24, 24)
     assert report["checkpoints"] == 2
     assert report["witnessed"] is False
 
@@ -89,7 +89,7 @@ def test_every_flipped_byte_is_found_and_located(verify, folder):
 def test_a_bad_entry_is_named_with_kind_and_interval(verify, folder, log):
     path = folder / "tile/entries/000.p/32"
     data = path.read_bytes()
-    path.write_bytes(data.replace(b'"volume_wh":"500"', b'"volume_wh":"501"', 1))
+    path.write_bytes(data.replace(b'"volume_wh":500', b'"volume_wh":501', 1))
     status, report = verify(folder)
     assert status == 1
     at = log.entries[2].interval
@@ -142,6 +142,12 @@ def test_every_truncation_of_every_file_is_found(verify, folder):
         "tile/9/000.p/1",
         "tile/x/y",
         "tile/0/000.p/32.p/1",
+        "tile/0/000.p/0",
+        "tile/0/001.p/0",
+        "tile/0/000.p/256",
+        "tile/1/000.p/0",
+        "tile/7/000.p/0",
+        "tile/entries/001.p/0",
         "a\x1bb",
     ],
 )
@@ -270,6 +276,22 @@ def test_only_the_key_given_is_trusted(verify, folder, log, tmp_path, make_log):
     assert (status, report["file"]) == (1, "checkpoint")
     renamed = note.signer("other.example", log.seed).key.encode()
     assert verify(folder, key=renamed)[0] == 1
+
+
+@pytest.mark.parametrize("other", ["seed", "text", "name only"])
+def test_the_genesis_must_hold_the_whole_key_given(verify, log, tmp_path, make_log, other):
+    named = {
+        "seed": note.signer(log.origin, bytes(32)).key.encode(),
+        "text": log.vkey + " ",
+        "name only": log.origin,
+    }[other]
+    first = entry.genesis("demo", named)
+    head = checkpoint.Checkpoint(log.origin, 1, merkle.leaf_hash(first.encode()))
+    out = tmp_path / "export"
+    tiles.export([first.encode()], [checkpoint.sign(head, log.signer)], out)
+    status, report = verify(out)
+    assert (status, report["entry"]["sequence"]) == (1, 0)
+    assert "genesis" in report["reason"]
 
 
 def test_wrong_usage_is_status_2(folder, log, tmp_path, capsys):
