@@ -11,7 +11,6 @@ import sys
 import pytest
 
 import trading.verify as verifier
-from grid.interval import label
 from trading.ledger import checkpoint, entry, merkle, note, tiles
 
 
@@ -417,27 +416,6 @@ def test_levels_above_the_first_are_checked_too(verify, tmp_path, make_log):
     data[-20] ^= 1
     path.write_bytes(data)
     assert verify(export)[1]["entry"]["sequence"] == 511
-
-
-def test_postings_that_do_not_balance_are_named(verify, tmp_path, make_log):
-    log = make_log(1)
-    at = label(1_774_742_400 + 900)
-    log.commit(
-        entry.Kind.SETTLEMENT,
-        at,
-        "posting",
-        {"a": {"account": "p-a", "amount_nano": "5"}, "b": {"account": "p-b", "amount_nano": "-4"}},
-        {},
-    )
-    status, report = verify(log.export(tmp_path / "export"))
-    assert status == 1
-    assert "sum to 1" in report["reason"]
-    assert report["entry"] == {"sequence": 11, "kind": "settlement", "interval": at}
-    erased = log.openings.pop()
-    assert erased
-    status, report = verify(log.export(tmp_path / "export"))
-    assert status == 0, "with a person erased the sum is not known"
-    assert report["intervals_not_fully_opened"] == 1
 
 
 @pytest.mark.parametrize(
