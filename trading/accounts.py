@@ -30,6 +30,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from grid.errors import VerificationError
 from grid.ids import AccountId, PartyId, UsagePointId
 
 SUPPLIER = AccountId("supplier")
@@ -147,20 +148,28 @@ def energies(postings: Iterable[Posting]) -> dict[AccountId, int]:
 
 
 def assert_balanced(postings: Iterable[Posting]) -> None:
-    """Assert what holds for the postings of every interval.
+    """Check what holds for the postings of every interval.
 
     Money and energy sum to zero over all accounts, the market account is empty,
-    and each line of energy is its energy times its price. A failure is a bug
-    of ours.
+    and each line of energy is its energy times its price. A failure is a bug of
+    ours; it is raised, not asserted, because ``python -O`` strips asserts.
+
+    Raises
+    ------
+    VerificationError
+        Naming the line or the account that does not hold.
     """
     postings = tuple(postings)
     for line in postings:
-        assert line.energy_wh >= 0, line
-        assert line.debit != line.credit, line
-        if line.energy_wh or line.kind not in (PostingKind.FIXED_FEE, PostingKind.ROUNDING):
-            assert line.amount_nano == line.energy_wh * line.price, line
-    money, energy = balances(postings), energies(postings)
-    assert sum(money.values()) == 0
-    assert sum(energy.values()) == 0
-    assert money.get(MARKET, 0) == 0, money[MARKET]
-    assert energy.get(MARKET, 0) == 0, energy[MARKET]
+        if line.energy_wh < 0:
+            raise VerificationError(f"negative energy: {line}")
+        if line.debit == line.credit:
+            raise VerificationError(f"from an account to itself: {line}")
+        is_free = not line.energy_wh and line.kind in (PostingKind.FIXED_FEE, PostingKind.ROUNDING)
+        if not is_free and line.amount_nano != line.energy_wh * line.price:
+            raise VerificationError(f"not its energy times its price: {line}")
+    for total, unit in ((balances(postings), "nano-currency"), (energies(postings), "Wh")):
+        if sum(total.values()):
+            raise VerificationError(f"the postings sum to {sum(total.values())} {unit}")
+        if total.get(MARKET):
+            raise VerificationError(f"{total[MARKET]} {unit} are left on the market account")

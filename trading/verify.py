@@ -15,8 +15,15 @@ shares no code with the programs that write a ledger: copy it anywhere and run
 
 It checks the checkpoint's signature, every tile on every level, every entry
 (canonical form, sequence, predecessor's hash, place in the tree), the root,
-older checkpoints, and openings where there are any: each must be of a
-commitment in its entry, and the postings of an interval must sum to zero.
+older checkpoints, and openings where there are any. Each opening must be of a
+commitment in its entry, and no label may be committed to twice. A posting must
+be its energy times its price and take back only what was posted. Where an
+interval is opened in full, what was bought, sold and traded must be one energy,
+at the price its clearing published, and the readings must agree with the head
+meter.
+
+--openings      openings must be there, and of every commitment (an auditor's)
+--partial       openings must be there, of some commitments (a prosumer's own)
 
 Exit status: 0 verified; 1 not verified, naming the first bad entry or the file
 and offset; 2 wrong usage. Without witnesses a log can still show different
@@ -70,6 +77,8 @@ KINDS = frozenset(
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]*", re.ASCII)
 _LABEL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z", re.ASCII)
+_PRICE = re.compile(r"(-?[0-9]{1,18})\.([0-9]{4,6})", re.ASCII)
+_TRADE = re.compile(r"([0-9]{1,9})-[a-z]{1,9}", re.ASCII)
 _AMOUNT = re.compile(r"0|-?[1-9][0-9]{0,39}", re.ASCII)
 _TAIL = re.compile(rb'"interval":"([^"]{0,24})","kind":"([^"]{1,24})","previous":')
 
@@ -176,6 +185,8 @@ def is_expected(name: str, size: int) -> bool:
     if parts[-2].endswith(".p"):
         digits = "".join(part.removesuffix(".p").removeprefix("x") for part in parts[2:-1])
         width = int(parts[-1]) if _NUMBER.fullmatch(parts[-1]) else 0
+        if not 1 <= width < TILE_WIDTH:
+            return False
     if not digits.isascii() or not digits.isdigit() or len(digits) > 18:
         return False
     full, rest = divmod(size >> (8 * level), TILE_WIDTH)
@@ -220,6 +231,11 @@ class Key:
     kind: int
     public: bytes
     identity: bytes
+
+    def text(self) -> str:
+        """Return the key as ``name+id+base64``."""
+        raw = base64.b64encode(bytes([self.kind]) + self.public).decode()
+        return f"{self.name}+{self.identity.hex()}+{raw}"
 
     def holds(self, signature: bytes, message: bytes) -> bool:
         """Whether an Ed25519 signature is of this key."""
@@ -612,8 +628,11 @@ def describe(index: int, bundle: bytes, offset: int) -> dict[str, Any]:
 class Entries:
     """Walks the entry bundles in order and remembers what the report needs."""
 
-    def __init__(self, folder: Path, head: Head, genuine: Tiles, wanted: set[int]) -> None:
+    def __init__(
+        self, folder: Path, key: Key, head: Head, genuine: Tiles, wanted: set[int]
+    ) -> None:
         self.folder = folder
+        self.key = key
         self.head = head
         self.tiles = genuine
         self.wanted = wanted
@@ -686,11 +705,8 @@ class Entries:
             raise bad(f"says it is entry {entry['sequence']}")
         if (entry["kind"] == "genesis") != (index == 0):
             raise bad("the first entry, and only the first, is the genesis")
-        if index == 0:
-            key = entry["body"].get("key")
-            origin = self.head.text.split("\n", 1)[0]
-            if not isinstance(key, str) or key.split("+")[0] != origin:
-                raise bad(f"the genesis is not of the log {plain(origin)}")
+        if index == 0 and entry["body"].get("key") != self.key.text():
+            raise bad(f"the genesis does not hold the key given, {plain(self.key.text())}")
 
     def _check_link(self, index: int, entry: dict[str, Any], name: str, offset: int) -> None:
         """Name the entry that does not fit: a link is broken by either of its ends."""
@@ -760,6 +776,155 @@ class Entries:
 # --- openings ---------------------------------------------------------------
 
 
+Place = tuple[int, dict[str, Any]]
+"""Offset of an opening and what its entry is about."""
+
+MARKET = "market"
+ENTRIES_OF = {
+    "posting": ("settlement", "correction"),
+    "reading": ("readings",),
+    "trade": ("clearing",),
+}
+WITHOUT_ENERGY = frozenset({"fixed_fee", "rounding"})
+LABEL_BYTES = 16
+
+
+@dataclass
+class Version:
+    """The postings of one version of an interval's settlement, as digests."""
+
+    posted: bytearray = field(default_factory=bytearray)
+    taken_back: list[tuple[bytes, Place]] = field(default_factory=list)
+
+
+class Books:
+    """What the openings of one interval say; judged when all entries were seen."""
+
+    def __init__(self, interval: str) -> None:
+        self.interval = interval
+        self.labels = bytearray()
+        self.entries: dict[int, str] = {}
+        self.unopened: set[str] = set()
+        self.cleared: tuple[int | None, int | None] | None = None
+        self.settled: dict[str, Any] | None = None
+        self.market_nano = self.bought_wh = self.sold_wh = self.traded_wh = 0
+        self.trades: dict[str, tuple[int, int]] = {}
+        self.prices: dict[int, Place] = {}
+        self.versions: dict[int, Version] = {}
+        self.readings: dict[str, tuple[int, int, int]] = {}
+        self.version = -1
+        self.head: tuple[int, int, dict[str, Any]] | None = None
+
+    def judge(self, checked: Counter[str]) -> None:
+        """Raise NotVerified when what was opened does not agree; count what could be checked."""
+        checked["prices"] += self._prices()
+        if self.settled and not self.unopened & {"settlement", "correction"}:
+            self._reversals()
+            self._market(self.settled)
+            checked["postings"] += 1
+            if "clearing" not in self.unopened:
+                self._trades(self.settled)
+                checked["trades"] += 1
+        if self.head and self.readings and "readings" not in self.unopened:
+            self._balance(*self.head)
+            checked["readings"] += 1
+
+    def _reversals(self) -> None:
+        standing: Counter[bytes] = Counter()
+        for number in sorted(self.versions):
+            version = self.versions[number]
+            for line, place in version.taken_back:
+                if not standing[line]:
+                    self._bad(
+                        f"takes back what no earlier version of {self.interval} posted", *place
+                    )
+                standing[line] -= 1
+            if len(self.versions) > 1:
+                standing.update(pieces(version.posted))
+
+    def _market(self, entry: dict[str, Any]) -> None:
+        if self.market_nano:
+            self._bad(
+                f"the postings of {self.interval} leave {self.market_nano} nano-currency "
+                "on the market account",
+                None,
+                entry,
+            )
+        if self.bought_wh != self.sold_wh:
+            self._bad(
+                f"in {self.interval} {self.bought_wh} Wh were purchased, {self.sold_wh} Wh sold",
+                None,
+                entry,
+            )
+
+    def _trades(self, entry: dict[str, Any]) -> None:
+        # each trade is opened by its buyer and by its seller
+        if self.traded_wh != self.bought_wh + self.sold_wh:
+            self._bad(
+                f"in {self.interval} {self.bought_wh} Wh were purchased, but "
+                f"{self.traded_wh // 2} Wh traded",
+                None,
+                entry,
+            )
+        volume_wh = self.cleared[1] if self.cleared else None
+        if volume_wh is not None and volume_wh != self.bought_wh:
+            self._bad(
+                f"the clearing of {self.interval} published {volume_wh} Wh, but "
+                f"{self.bought_wh} Wh were purchased",
+                None,
+                entry,
+            )
+
+    def _prices(self) -> bool:
+        """Compare prices of trades, purchases and sales with the published one, if there is."""
+        if self.prices and self.cleared is None:
+            self._bad(f"no clearing of {self.interval} was published", *min_place(self.prices))
+        published = self.cleared[0] if self.cleared else None
+        if published is None:
+            return False
+        for price, place in self.prices.items():
+            if price != published:
+                self._bad(f"is at {price}, but {in_nano(published)} was published", *place)
+        return bool(self.prices)
+
+    def _balance(self, head_wh: int, loss_wh: int, entry: dict[str, Any]) -> None:
+        net_wh = sum(imported - exported for _, imported, exported in self.readings.values())
+        all_wh = sum(imported + exported for _, imported, exported in self.readings.values())
+        residual_wh = net_wh + loss_wh - head_wh
+        if 1000 * abs(residual_wh) > all_wh + 1000 * len(self.readings):
+            self._bad(
+                f"the readings of {self.interval} and the losses differ by {residual_wh} Wh from "
+                f"the head meter: at most {all_wh // 1000 + len(self.readings)} Wh",
+                None,
+                entry,
+            )
+
+    def _bad(self, reason: str, offset: int | None, entry: dict[str, Any]) -> NoReturn:
+        raise NotVerified(reason, file=Openings.file, offset=offset, entry=entry)
+
+
+def pieces(labels: bytearray) -> list[bytes]:
+    """Return the digests that were joined to save memory."""
+    return [bytes(labels[i : i + LABEL_BYTES]) for i in range(0, len(labels), LABEL_BYTES)]
+
+
+def min_place(prices: dict[int, Place]) -> Place:
+    """Return the first place a price was seen at."""
+    return min(prices.values(), key=lambda place: place[0])
+
+
+def in_nano(price: int) -> str:
+    """Return a price in nano-currency per Wh as it is published, per kWh."""
+    text = f"{abs(price):07d}"
+    return f"{'-' if price < 0 else ''}{text[:-6]}.{text[-6:]} per kWh"
+
+
+def short(content: list[Any]) -> bytes:
+    """Return a digest that names `content` within one export."""
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True)
+    return sha256(text.encode("utf-8", "surrogatepass")).digest()[:LABEL_BYTES]
+
+
 class Openings:
     """Reads ``openings.jsonl`` in step with the entries."""
 
@@ -767,17 +932,19 @@ class Openings:
 
     def __init__(self, stream: BinaryIO) -> None:
         self.count = 0
-        self.incomplete: set[str] = set()
+        self.incomplete: dict[str, None] = {}
+        self.checked = Counter(dict.fromkeys(("postings", "prices", "readings", "trades"), 0))
         self._stream = stream
         self._offset = 0
         self._at = 0
-        self._sums: dict[str, list[Any]] = {}
+        self._books: dict[str, Books] = {}
         self._next = self._read()
 
     def check(self, entry: dict[str, Any]) -> None:
         """Check the openings of one entry."""
         digests = entry["body"].get("commitments", [])
         unopened = set(digests)
+        books = self._public(entry)
         last = ""
         while self._next is not None and self._next["sequence"] <= entry["sequence"]:
             opening = self._next
@@ -789,23 +956,63 @@ class Openings:
             unopened.discard(digest)
             last = digest
             self.count += 1
-            self._post(opening, entry)
+            books.labels += short(label_of(opening))
+            self._take(books, opening, entry)
             self._next = self._read()
         if unopened:
-            self.incomplete.add(entry["interval"])
+            self.incomplete[entry["interval"]] = None
+            books.unopened.add(entry["kind"])
+
+    def _take(self, books: Books, opening: dict[str, Any], entry: dict[str, Any]) -> None:
+        """Enter an opening into the books of its interval."""
+        kind, version = opening["kind"], entry["body"].get("version", opening["version"])
+        if kind not in ENTRIES_OF:
+            return
+        if entry["kind"] not in ENTRIES_OF[kind]:
+            self._bad(f"is a {kind} in an entry of another kind", entry)
+        if version != opening["version"]:
+            self._bad(f"is of version {opening['version']} in an entry of another version", entry)
+        if kind == "posting":
+            self._post(books, opening, entry)
+        elif kind == "trade":
+            self._trade(books, opening, entry)
+        else:
+            self._read_meter(books, opening, entry)
 
     def conclude(self) -> None:
         """Check what can only be known at the end."""
         if self._next is not None:
             self._bad("is of an entry the log does not have")
-        for interval, (money, market, entry) in self._sums.items():
-            if interval not in self.incomplete and (money or market):
-                what = f"sum to {money}" if money else f"leave {market} on the market account"
-                raise NotVerified(
-                    f"the postings of {interval or 'no interval'} {what} nano-currency",
-                    file=self.file,
-                    entry=entry,
+        for books in self._books.values():
+            labels = pieces(books.labels)
+            if len(set(labels)) != len(labels):
+                self._name_twice(books)
+            books.labels = bytearray()
+        for books in self._books.values():
+            books.judge(self.checked)
+
+    def _name_twice(self, books: Books) -> NoReturn:
+        """Read the openings again for the label that is there twice."""
+        self._stream.seek(0)
+        self._offset = 0
+        seen = set()
+        while (opening := self._read()) is not None:
+            if opening["interval"] != books.interval:
+                continue
+            label = short(label_of(opening))
+            if label in seen:
+                sequence = opening["sequence"]
+                self._bad(
+                    f"the {plain(opening['kind'])} of {plain(opening['subject'])} version "
+                    f"{opening['version']} {books.interval} is committed to twice",
+                    {
+                        "sequence": sequence,
+                        "kind": books.entries[sequence],
+                        "interval": books.interval,
+                    },
                 )
+            seen.add(label)
+        raise NotVerified("changed while it was read", file=self.file)
 
     def _read(self) -> dict[str, Any] | None:
         self._at = self._offset
@@ -832,49 +1039,138 @@ class Openings:
         return opening
 
     def _digest(self, opening: dict[str, Any]) -> str:
-        content = [opening[name] for name in ("interval", "kind", "subject", "version", "payload")]
+        content = [*label_of(opening), opening["payload"]]
         text = json.dumps(content, ensure_ascii=False)
         message = b"khazri/commitment/v1\n" + bytes.fromhex(opening["salt"])
         return sha256(message + canonical(content, text).encode()).hexdigest()
 
-    def _post(self, opening: dict[str, Any], entry: dict[str, Any]) -> None:
-        """Add the postings of a payload to the sums of its interval."""
-        payload = opening["payload"]
-        if opening["kind"] == "posting":
-            postings = [payload]
-        elif isinstance(payload, dict) and isinstance(payload.get("postings"), list):
-            postings = payload["postings"]
-        else:
-            return
-        about = {key: entry[key] for key in ("sequence", "kind", "interval")}
-        sums = self._sums.setdefault(entry["interval"], [0, 0, about])
-        for posting in postings:
-            if not isinstance(posting, dict):
-                self._bad("has a posting that is no object", entry)
-            amount = self._number(posting, "amount_nano", entry)
-            energy = self._number(posting, "energy_wh", entry) if "energy_wh" in posting else 0
-            if energy and "price" in posting:
-                price = self._number(posting, "price", entry)
-                if energy * price != amount:
-                    self._bad(f"posts {amount} for {energy} Wh at {price}", entry)
-            sides = {"account": amount}
-            if "account" not in posting:
-                sides = {"debit": -amount, "credit": amount}
-            for side, signed in sides.items():
-                if not isinstance(posting.get(side), str):
-                    self._bad(f"has a posting without the account {side}", entry)
-                sums[0] += signed
-                sums[1] += signed if posting[side] == "market" else 0
+    def _public(self, entry: dict[str, Any]) -> Books:
+        """Keep what an entry says in clear; return the books of its interval."""
+        interval, kind, body = entry["interval"], entry["kind"], entry["body"]
+        books = self._books.setdefault(interval, Books(interval))
+        books.entries[entry["sequence"]] = kind
+        if kind == "clearing" and "price" in body:
+            cleared = self._price(body["price"], entry), body.get("volume_wh")
+            if cleared[1] is not None and type(cleared[1]) is not int:
+                self._public_bad("publishes a volume that is no number", entry)
+            if books.cleared not in (None, cleared):
+                self._public_bad("is cleared twice, with other figures", entry)
+            books.cleared = cleared
+        if kind in ENTRIES_OF["posting"] and (books.settled is None or "commitments" in body):
+            books.settled = about(entry)
+        if kind == "readings":
+            imported, exported, loss_wh, version = (
+                body.get(name, 0 if name == "version" else None)
+                for name in ("head_import_wh", "head_export_wh", "loss_wh", "version")
+            )
+            known = all(type(n) is int for n in (imported, exported, loss_wh, version))
+            if known and version >= books.version:
+                books.version = version
+                books.head = (imported - exported, loss_wh, about(entry))
+        return books
 
-    def _number(self, posting: dict[str, Any], name: str, entry: dict[str, Any]) -> int:
-        text = posting.get(name)
+    def _price(self, text: Any, entry: dict[str, Any]) -> int | None:
+        """Return a published price in nano-currency per Wh."""
+        if text is None:
+            return None
+        match = _PRICE.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            self._public_bad("publishes a price that is no price per kWh", entry)
+        return int(match[1] + match[2].ljust(6, "0"))
+
+    def _post(self, books: Books, opening: dict[str, Any], entry: dict[str, Any]) -> None:
+        """Check one posting and add it to the books."""
+        line = opening["payload"]
+        if not isinstance(line, dict):
+            self._bad("has a posting that is no object", entry)
+        amount, energy_wh, price = (
+            self._number(line, name, entry) for name in ("amount_nano", "energy_wh", "price")
+        )
+        debit, credit, kind = (
+            self._text(line, name, entry) for name in ("debit", "credit", "kind")
+        )
+        back = line.get("reversal")
+        if type(back) is not bool:
+            self._bad("has a posting whose reversal is neither true nor false", entry)
+        if debit == credit:
+            self._bad("has a posting from an account to itself", entry)
+        if energy_wh < 0 or (energy_wh == 0 and kind not in WITHOUT_ENERGY):
+            what = f"{energy_wh} Wh" if energy_wh else "no energy"
+            self._bad(f"has a posting of {what} for {plain(kind)}", entry)
+        if energy_wh and energy_wh * price != amount:
+            self._bad(f"posts {amount} for {energy_wh} Wh at {price}", entry)
+        place = (self._at, about(entry))
+        sides = [credit, debit] if back else [debit, credit]
+        books.market_nano += amount * ((credit == MARKET) - (debit == MARKET))
+        if kind in ("purchase", "sale"):
+            if sides[kind == "purchase"] != MARKET:
+                self._bad(f"has a {kind} that does not run by the market account", entry)
+            books.bought_wh += 0 if kind == "sale" else -energy_wh if back else energy_wh
+            books.sold_wh += 0 if kind == "purchase" else -energy_wh if back else energy_wh
+            books.prices.setdefault(price, place)
+        content = [*sides, amount, energy_wh, kind, price, line.get("usage_point")]
+        version = books.versions.setdefault(opening["version"], Version())
+        if back:
+            version.taken_back.append((short(content), place))
+        else:
+            version.posted += short(content)
+
+    def _trade(self, books: Books, opening: dict[str, Any], entry: dict[str, Any]) -> None:
+        """Add one side of a trade to the books."""
+        payload = opening["payload"]
+        if not isinstance(payload, dict):
+            self._bad("has a trade that is no object", entry)
+        energy_wh, price = (self._number(payload, name, entry) for name in ("energy_wh", "price"))
+        if energy_wh <= 0:
+            self._bad(f"has a trade of {energy_wh} Wh", entry)
+        number = _TRADE.fullmatch(opening["subject"])
+        facts = energy_wh, price
+        if number and books.trades.setdefault(number[1], facts) != facts:
+            self._bad(
+                f"has another energy or price than the other side of trade {number[1]}", entry
+            )
+        books.traded_wh += energy_wh
+        books.prices.setdefault(price, (self._at, about(entry)))
+
+    def _read_meter(self, books: Books, opening: dict[str, Any], entry: dict[str, Any]) -> None:
+        """Keep the newest reading of a usage point."""
+        payload, subject, version = (opening[name] for name in ("payload", "subject", "version"))
+        energy: list[Any] = [
+            payload.get(name) if isinstance(payload, dict) else None
+            for name in ("import_wh", "export_wh")
+        ]
+        if not all(type(value) is int and value >= 0 for value in energy):
+            self._bad(f"has a reading of {plain(subject)} that is no energy in Wh", entry)
+        if subject not in books.readings or books.readings[subject][0] <= version:
+            books.readings[subject] = (version, energy[0], energy[1])
+
+    def _number(self, payload: dict[str, Any], name: str, entry: dict[str, Any]) -> int:
+        text = payload.get(name)
         if not isinstance(text, str) or not _AMOUNT.fullmatch(text):
-            self._bad(f"has a posting whose {name} is no decimal string", entry)
+            self._bad(f"has a trade or posting whose {name} is no decimal string", entry)
         return int(text)
 
+    def _text(self, payload: dict[str, Any], name: str, entry: dict[str, Any]) -> str:
+        text = payload.get(name)
+        if not isinstance(text, str) or not text:
+            self._bad(f"has a posting whose {name} is no text", entry)
+        return text
+
     def _bad(self, reason: str, entry: dict[str, Any] | None = None) -> NoReturn:
-        about = entry and {key: entry[key] for key in ("sequence", "kind", "interval")}
-        raise NotVerified(reason, file=self.file, offset=self._at, entry=about)
+        raise NotVerified(reason, file=self.file, offset=self._at, entry=entry and about(entry))
+
+    def _public_bad(self, reason: str, entry: dict[str, Any]) -> NoReturn:
+        raise NotVerified(reason, entry=about(entry))
+
+
+def label_of(opening: dict[str, Any]) -> list[Any]:
+    """Return what an opening is about."""
+    return [opening[name] for name in ("interval", "kind", "subject", "version")]
+
+
+def about(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what the report says of an entry."""
+    return {name: entry[name] for name in ("sequence", "kind", "interval")}
 
 
 # --- the whole --------------------------------------------------------------
@@ -887,8 +1183,12 @@ def verify(
     since: tuple[str, bytes] | None = None,
     policy: Policy | None = None,
     openings: bool = False,
+    partial: bool = False,
 ) -> dict[str, Any]:
-    """Return the report on an export, or raise NotVerified."""
+    """Return the report on an export, or raise NotVerified.
+
+    `openings` demands one of every commitment, `partial` only that some are there.
+    """
     head = parse_head(read(folder, "checkpoint", NOTE_BYTES_MAX), "checkpoint", key)
     signed = cosigners(head, policy) if policy else set()
     if policy and not policy.met(signed):
@@ -906,11 +1206,16 @@ def verify(
         has_openings |= name == Openings.file
         if name.startswith("checkpoints/"):
             older.append(parse_older(folder, name, key, policy))
-    if openings and not has_openings:
+    if (openings or partial) and not has_openings:
         raise NotVerified("is missing, and was asked for", file=Openings.file, offset=0)
     if since:
         older.append(parse_since(since, key, head))
-    walker = check_entries(folder, head, older, has_openings)
+    entries, opened = check_entries(folder, key, head, older, has_openings)
+    missing = entries.commitments - opened.count if opened else 0
+    if missing and openings and not partial:
+        raise NotVerified(
+            f"{missing} of {entries.commitments} commitments are not opened", file=Openings.file
+        )
     ignored = sorted({name for name, raw in head.lines if name != key.name} - _names(policy))
     witnessed = policy is not None and policy.quorum != "none"
     return {
@@ -918,15 +1223,17 @@ def verify(
         "origin": key.name,
         "size": head.size,
         "root": base64.b64encode(head.root).decode(),
-        "kinds": dict(sorted(walker[0].kinds.items())),
+        "kinds": dict(sorted(entries.kinds.items())),
         "checkpoints": len(older) - bool(since) + 1,
         "since": older[-1].size if since else None,
         "witnesses": sorted(signed),
         "witnessed": witnessed,
         "ignored_signatures": ignored,
-        "commitments": walker[0].commitments,
-        "openings": walker[1].count if walker[1] else None,
-        "intervals_not_fully_opened": len(walker[1].incomplete) if walker[1] else None,
+        "commitments": entries.commitments,
+        "openings": opened.count if opened else None,
+        "intervals_not_fully_opened": len(opened.incomplete) if opened else None,
+        "first_not_fully_opened": next(iter(opened.incomplete), None) if opened else None,
+        "checked_intervals": dict(opened.checked) if opened else None,
     }
 
 
@@ -957,12 +1264,12 @@ def parse_since(since: tuple[str, bytes], key: Key, head: Head) -> Head:
 
 
 def check_entries(
-    folder: Path, head: Head, older: Sequence[Head], has_openings: bool
+    folder: Path, key: Key, head: Head, older: Sequence[Head], has_openings: bool
 ) -> tuple[Entries, Openings | None]:
     """Check tiles, entries and openings in one walk each."""
     tree = Tiles(folder, head.size)
     tree.check(head.root)
-    entries = Entries(folder, head, tree, {earlier.size for earlier in older})
+    entries = Entries(folder, key, head, tree, {earlier.size for earlier in older})
     if not has_openings:
         for _ in entries:
             pass
@@ -986,7 +1293,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--key", metavar="VKEY", required=True, help="key of the log")
     parser.add_argument("--since", metavar="FILE", help="a checkpoint seen earlier")
     parser.add_argument("--policy", metavar="FILE", help="witnesses and quorum")
-    parser.add_argument("--openings", action="store_true", help="openings must be there")
+    parser.add_argument("--openings", action="store_true", help="every commitment must be opened")
+    parser.add_argument("--partial", action="store_true", help="some commitments must be opened")
     parser.add_argument("--json", action="store_true", help="report as one line of JSON")
     return parser.parse_args(argv)
 
@@ -1018,7 +1326,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         since = (plain(options.since), given(options.since, NOTE_BYTES_MAX))
     if not os.path.isdir(options.dir):
         raise UsageError(f"{plain(options.dir)} is not a folder")
-    return verify(Path(options.dir), key, since=since, policy=policy, openings=options.openings)
+    return verify(
+        Path(options.dir),
+        key,
+        since=since,
+        policy=policy,
+        openings=options.openings,
+        partial=options.partial,
+    )
 
 
 def summary(report: dict[str, Any]) -> str:
@@ -1034,10 +1349,14 @@ def summary(report: dict[str, Any]) -> str:
         names = ", ".join(map(plain, report["ignored_signatures"]))
         lines.append(f"  signatures of unknown keys, not checked: {names}")
     if report["openings"] is not None:
-        lines.append(
-            f"  {report['openings']} of {report['commitments']} commitments opened; "
-            f"{report['intervals_not_fully_opened']} intervals not in full"
-        )
+        lines.append(f"  {report['openings']} of {report['commitments']} commitments opened")
+        count = report["intervals_not_fully_opened"]
+        if count:
+            what = "1 interval is" if count == 1 else f"{count} intervals are"
+            first = report["first_not_fully_opened"] or "without a label"
+            lines.append(f"  {what} not opened in full, the first {first}: checked in part")
+        checked = ", ".join(f"{name} of {n}" for name, n in report["checked_intervals"].items())
+        lines.append(f"  intervals checked: {checked}")
     return "\n".join(lines)
 
 

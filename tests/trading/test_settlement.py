@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grid.errors import BadInputError
+from grid.errors import BadInputError, VerificationError
 from grid.ids import TariffId
 from grid.site import Market, RegulationProfile, Tariff, TariffBlock
 from trading.accounts import (
     COMMUNITY,
     IMBALANCE,
     LOSSES,
+    MARKET,
     SUPPLIER,
     Posting,
     PostingKind,
@@ -326,6 +327,21 @@ class Month:
 
     def balances(self):
         return {account: nano for account, nano in balances(self.postings).items() if nano}
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([Posting("a", "b", 6, 2, PostingKind.SUPPLY, None, 2)], "energy times its price"),
+        ([Posting("a", "a", 4, 2, PostingKind.SUPPLY, None, 2)], "to itself"),
+        ([Posting("a", "b", -4, -2, PostingKind.SUPPLY, None, 2)], "negative energy"),
+        ([Posting("a", MARKET, 4, 2, PostingKind.PURCHASE, None, 2)], "4 nano-currency are left"),
+        ([Posting("a", MARKET, 0, 2, PostingKind.PURCHASE, None, 0)], "-2 Wh are left"),
+    ],
+)
+def test_postings_that_do_not_balance_raise_also_without_asserts(lines, words):
+    with pytest.raises(VerificationError, match=words):
+        assert_balanced(lines)
 
 
 @pytest.mark.parametrize("market", [SANDBOX, LAWFUL], ids=["sandbox", "lawful"])

@@ -23,7 +23,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     verify.add_argument("--key", required=True, help="the log's verifier key, or a file with it")
     verify.add_argument("--policy", type=Path, help="witnesses and quorum")
     verify.add_argument("--since", type=Path, help="an older checkpoint that must be a prefix")
-    verify.add_argument("--openings", action="store_true", help="openings must be there")
+    verify.add_argument("--openings", action="store_true", help="every commitment must be opened")
+    verify.add_argument("--partial", action="store_true", help="some commitments must be opened")
     as_json(verify)
     verify.set_defaults(run=run_verify)
     prove = verbs.add_parser("prove", help="prove that an entry is in the log")
@@ -56,6 +57,7 @@ def run_verify(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         arguments += [f"--{name}", str(value)] if value else []
     arguments += ["--openings"] if options.openings else []
+    arguments += ["--partial"] if options.partial else []
     arguments += ["--json"] if options.json else []
     return main(arguments)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from grid.interval import label
+from grid.quantities import format_price
 from trading.ledger import checkpoint, commitment, entry, merkle, note, tiles
 
 ORIGIN = "khazri.example/test"
@@ -42,16 +43,38 @@ class Log:
         self.encoded.append(one.encode())
         self.tree.append(one.leaf_hash)
 
-    def commit(self, kind, interval, what, payloads, body):
+    def commit(self, kind, interval, what, payloads, body, version=0, secret=""):
         """Append an entry that commits to payloads by subject."""
         digests = []
         for subject, payload in payloads.items():
-            secret = subject.encode().ljust(32, b".")
-            about = commitment.Label(interval, what, subject)
-            digest, opening = commitment.commit(secret, about, payload)
+            key = f"{secret}{subject}".encode().ljust(32, b".")
+            about = commitment.Label(interval, what, subject, version)
+            digest, opening = commitment.commit(key, about, payload)
             digests.append(digest)
             self.openings.append((len(self.entries), opening))
         self.append(kind, interval, {**body, "commitments": commitment.commitments(digests)})
+
+    def readings(self, at, readings, version=0, **public):
+        """Append the readings of an interval; the head meter agrees unless told."""
+        imported = sum(one["import_wh"] for one in readings.values())
+        exported = sum(one["export_wh"] for one in readings.values())
+        head = {"head_export_wh": exported, "head_import_wh": imported + 12, "loss_wh": 12}
+        body = {**head, "usage_points": len(readings), "version": version, **public}
+        body = {name: value for name, value in body.items() if value is not None}
+        self.commit(entry.Kind.READINGS, at, "reading", readings, body, version)
+
+    def clear(self, at, trades, price=PRICE, volume_wh=500):
+        """Append the clearing of an interval."""
+        told = None if price is None else format_price(price)
+        body = {"mechanism": "uniform_price", "price": told, "volume_wh": volume_wh}
+        self.commit(entry.Kind.CLEARING, at, "trade", trades, body)
+
+    def settle(self, at, postings, version=0):
+        """Append the postings of one version of an interval's settlement."""
+        kind = entry.Kind.CORRECTION if version else entry.Kind.SETTLEMENT
+        body = {"part": 0, "state": "provisional", "version": version}
+        lines = {f"line-{number}": line for number, line in enumerate(postings)}
+        self.commit(kind, at, "posting", lines, body, version)
 
     def checkpoint(self, size=None):
         size = self.tree.size if size is None else size
@@ -67,30 +90,51 @@ class Log:
     def interval(self, number):
         """Append one interval of the operating cycle: seven entries."""
         at = label(START_S + 900 * number)
-        readings = {f"up-{i}": {"import_wh": str(900 + 7 * i + number)} for i in range(2)}
-        self.commit(entry.Kind.READINGS, at, "reading", readings, {"total_import_wh": "1807"})
-        self.append(entry.Kind.CLEARING, at, {"price": str(PRICE), "volume_wh": "500"})
+        readings = {f"up-{i}": reading(900 + 7 * i + number) for i in range(2)}
+        self.readings(at, readings)
+        trade = {"energy_wh": "500", "price": str(PRICE)}
+        self.clear(at, {"0-buyer": trade, "0-seller": trade})
         self.append(entry.Kind.NETWORK, at, {"topology": "ab" * 32})
         self.append(entry.Kind.PLAN, at, {"plan": "cd" * 32, "source": "new plan"})
         self.append(entry.Kind.SETPOINTS, at, {"setpoints": "ef" * 32})
-        amount = str(500 * PRICE)
-        postings = {
-            "up-0": posting("p-buyer", "market", amount),
-            "up-1": posting("market", "p-seller", amount),
-        }
-        self.commit(entry.Kind.SETTLEMENT, at, "posting", postings, {"version": 0})
+        self.settle(at, [purchase(), sale()])
         self.append(entry.Kind.ACTION, at, {"action": "release", "by": "operator"})
 
 
-def posting(debit, credit, amount):
+def reading(import_wh, export_wh=0):
+    """A reading as a readings entry commits to it."""
+    return {
+        "export_varh": 0,
+        "export_wh": export_wh,
+        "import_varh": 0,
+        "import_wh": import_wh,
+        "quality": "1.0.0",
+    }
+
+
+def posting(debit, credit, kind, energy_wh=500, price=PRICE, **other):
     """A posting as a settlement commits to it."""
     return {
-        "amount_nano": amount,
+        "amount_nano": str(energy_wh * price),
         "credit": credit,
         "debit": debit,
-        "energy_wh": "500",
-        "price": str(PRICE),
+        "energy_wh": str(energy_wh),
+        "kind": kind,
+        "price": str(price),
+        "reversal": False,
+        "usage_point": "",
+        **other,
     }
+
+
+def purchase(energy_wh=500, price=PRICE):
+    """What a buyer pays to the market."""
+    return posting("p-buyer", "market", "purchase", energy_wh, price)
+
+
+def sale(energy_wh=500, price=PRICE):
+    """What the market pays to a seller."""
+    return posting("market", "p-seller", "sale", energy_wh, price)
 
 
 def sample_log(intervals=4):
