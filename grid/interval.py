@@ -18,6 +18,9 @@ import numpy.typing as npt
 from grid.errors import BadInputError
 
 DAY_S = 86_400
+_FIRST_S = int(datetime(1, 1, 3, tzinfo=UTC).timestamp())
+_LAST_S = int(datetime(9999, 12, 29, tzinfo=UTC).timestamp())
+"""Two days from the ends of the calendar, so that civil days around an instant exist."""
 
 
 def label(at_s: int) -> str:
@@ -31,7 +34,7 @@ def parse(text: str) -> int:
     Raises
     ------
     BadInputError
-        When the text is no date-time, or has no zone.
+        When the text is no date-time, has no zone, or is at the edge of the calendar.
     """
     try:
         instant = datetime.fromisoformat(text)
@@ -39,7 +42,10 @@ def parse(text: str) -> int:
         raise BadInputError(f"{text!r} is not an ISO 8601 date-time") from error
     if instant.tzinfo is None:
         raise BadInputError(f"{text!r} has no time zone: write it with a trailing Z or an offset")
-    return int(instant.timestamp())
+    at_s = int(instant.timestamp())
+    if not _FIRST_S <= at_s < _LAST_S:
+        raise BadInputError(f"{text!r} must be within {label(_FIRST_S)} to {label(_LAST_S)}")
+    return at_s
 
 
 def parse_date(text: str) -> date:
@@ -78,7 +84,7 @@ def zone(name: str) -> ZoneInfo:
     """
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise BadInputError(f"{name!r} is not an IANA time zone") from error
 
 

@@ -7,43 +7,27 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from grid import ids, interval
 from grid.errors import BadInputError
-from grid.quantities import parse_money, parse_price
-from grid.site import Amount, MeterRole, Outage, Price, Site, UsageKind
+from grid.quantities import INT64_MAX, NANO, WH_PER_KWH, parse_money, parse_price
+from grid.site import Amount, Outage, Price, Site
+from grid.site_facts import FactError
+from grid.site_lines import Lines
+from grid.site_references import check_references
 
 _ID_TYPES = (ids.AssetId, ids.MeterId, ids.PartyId, ids.TariffId, ids.UsagePointId)
-_ASSETS = ("battery", "solar", "wind", "genset", "shedding")
 _TOP_LEVEL = ("id", "name", "time_zone", "currency", "interval_s")
-
-
-class _Lines:
-    """Where each table and key stands in the text of a TOML file."""
-
-    _HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.-]+)\s*\]")
-    _KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
-
-    def __init__(self, text: str) -> None:
-        self._at: dict[tuple[str, int, str], int] = {}
-        counts: dict[str, int] = {}
-        table, number = "", 0
-        for line_number, line in enumerate(text.splitlines(), start=1):
-            if header := self._HEADER.match(line):
-                table = header[2]
-                number = counts.get(table, 0)
-                counts[table] = number + 1
-                self._at[table, number, ""] = line_number
-            elif key := self._KEY.match(line):
-                self._at.setdefault((table, number, key[1]), line_number)
-
-    def of(self, table: str, number: int, key: str) -> int:
-        """Return the line of a key, else of its table, else 1."""
-        return self._at.get((table, number, key)) or self._at.get((table, number, "")) or 1
+SITE_FILE = "SITE.toml"
+_INTERVAL_S = 900
+_PRICE_MAX = 1_000_000
+"""Currency per kWh: with a GWh in an interval its amount is still an int64."""
+_AMOUNT_MAX = 1_000_000_000
 
 
 class SiteFileError(BadInputError):
@@ -54,20 +38,30 @@ class SiteFileError(BadInputError):
         super().__init__("\n".join(self.errors))
 
 
+def _money(kind: Any, value: object) -> int:
+    """Return a price or amount, which is never below zero."""
+    if not isinstance(value, str):
+        raise BadInputError(f'{value!r} must be a decimal in quotes, such as "0.084"')
+    nano = parse_price(value) if kind is Price else parse_money(value)
+    unit, most = (NANO // WH_PER_KWH, _PRICE_MAX) if kind is Price else (NANO, _AMOUNT_MAX)
+    if not 0 <= nano <= most * unit:
+        raise BadInputError(f"{value!r} must be within 0 to {most}")
+    return nano
+
+
 class _Binder:
-    def __init__(self, name: str, lines: _Lines) -> None:
+    def __init__(self, name: str, lines: Lines) -> None:
         self.name = name
         self.lines = lines
-        self.errors: list[str] = []
+        self.errors: list[tuple[int, str]] = []
+        self._nested: Counter[str] = Counter()
 
     def refuse(self, table: str, number: int, key: str, message: str) -> None:
-        self.errors.append(f"{self.name}:{self.lines.of(table, number, key)}: {message}")
+        self.errors.append((self.lines.of(table, number, key), message))
 
     def scalar(self, kind: Any, value: object) -> object:
         if kind is Price or kind is Amount:
-            if not isinstance(value, str):
-                raise BadInputError(f'{value!r} must be a decimal in quotes, such as "0.084"')
-            return parse_price(value) if kind is Price else parse_money(value)
+            return _money(kind, value)
         if kind in _ID_TYPES:
             if not isinstance(value, str):
                 raise BadInputError(f"{value!r} must be text")
@@ -79,8 +73,13 @@ class _Binder:
             if not isinstance(value, list):
                 raise BadInputError(f"{value!r} must be a list")
             return tuple(self.scalar(typing.get_args(kind)[0], item) for item in value)
+        if kind is int and isinstance(value, int) and abs(value) > INT64_MAX:
+            raise BadInputError(f"{value!r} must be within {-INT64_MAX} to {INT64_MAX}")
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
+            try:
+                return float(value)
+            except OverflowError as error:
+                raise BadInputError("the number is too large") from error
         if isinstance(kind, type) and issubclass(kind, str) and kind is not str:
             choices = [str(choice) for choice in typing.cast("type[StrEnum]", kind)]
             if value not in choices:
@@ -89,6 +88,12 @@ class _Binder:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise BadInputError(f"{value!r} must be {kind.__name__}")
         return value
+
+    def tables(self, cls: type, raw: list[object], path: str) -> tuple[Any, ...]:
+        """Bind the tables within a table; their lines count on from table to table."""
+        first = self._nested[path]
+        self._nested[path] += len(raw)
+        return tuple(self.table(cls, item, path, first + i) for i, item in enumerate(raw))
 
     def table(self, cls: type, raw: object, path: str, number: int) -> Any:
         """Bind one TOML table to dataclass `cls`; ``None`` when it has errors."""
@@ -107,9 +112,7 @@ class _Binder:
             nested = _nested(hints[key])
             try:
                 if nested is not None and isinstance(value, list):
-                    values[key] = tuple(
-                        self.table(nested, item, f"{path}.{key}", i) for i, item in enumerate(value)
-                    )
+                    values[key] = self.tables(nested, value, f"{path}.{key}")
                 else:
                     values[key] = self.scalar(hints[key], value)
             except BadInputError as error:
@@ -121,8 +124,9 @@ class _Binder:
             return None
         try:
             return cls(**values)
-        except BadInputError as error:
-            self.refuse(path, number, "", str(error))
+        except FactError as error:
+            for key, message in error.faults:
+                self.refuse(path, number, key, message)
             return None
 
 
@@ -135,85 +139,96 @@ def _nested(kind: Any) -> type | None:
     return None
 
 
-def _outages(binder: _Binder, raw: object) -> tuple[Outage, ...]:
-    result: list[Outage] = []
+def _outages(binder: _Binder, raw: object) -> tuple[Outage | None, ...]:
     tables = raw if isinstance(raw, list) else [raw]
-    for number, table in enumerate(tables):
+    return tuple(_outage(binder, table, number) for number, table in enumerate(tables))
+
+
+def _outage(binder: _Binder, table: object, number: int) -> Outage | None:
+    if not isinstance(table, dict) or set(table) != {"start", "end"}:
+        binder.refuse("outage", number, "", "[[outage]] has just start and end")
+        return None
+    at_s: dict[str, int] = {}
+    for key, value in table.items():
         try:
-            if not isinstance(table, dict) or set(table) != {"start", "end"}:
-                raise BadInputError("[[outage]] has just start and end")
-            result.append(
-                Outage(interval.parse(str(table["start"])), interval.parse(str(table["end"])))
-            )
+            at_s[key] = interval.parse(str(value))
+            if at_s[key] % _INTERVAL_S:
+                raise BadInputError(f"{value} must be where an interval of {_INTERVAL_S} s begins")
         except BadInputError as error:
-            binder.refuse("outage", number, "", str(error))
-    return tuple(result)
+            binder.refuse("outage", number, key, f"outage: {key} {error}")
+            at_s.pop(key, None)
+    if len(at_s) < 2:
+        return None
+    try:
+        return Outage(at_s["start"], at_s["end"])
+    except FactError as error:
+        binder.refuse("outage", number, "end", str(error))
+        return None
 
 
-def _references(site: Site, binder: _Binder) -> None:
-    """Refuse duplicate identifiers and references to what does not exist."""
-    groups: dict[str, tuple[Any, ...]] = {
-        name: getattr(site, name) for name in ("tariff", "party", "usage_point", "meter", *_ASSETS)
-    }
-    seen: dict[str, set[str]] = {}
-    for table, items in groups.items():
-        owner = "asset" if table in _ASSETS else table
-        known = seen.setdefault(owner, {site.grid.id} if owner == "asset" else set())
-        for number, item in enumerate(items):
-            if item.id in known:
-                binder.refuse(table, number, "id", f"{table} {item.id} stands twice")
-            known.add(item.id)
-    targets = {"party": seen["party"], "tariff": seen["tariff"], "usage_point": seen["usage_point"]}
-    for table, items in groups.items():
-        for number, item in enumerate(items):
-            for key, known in targets.items():
-                value = getattr(item, key, None)
-                if value is not None and value not in known:
-                    binder.refuse(table, number, key, f"{table} {item.id}: no {key} {value}")
-            for value in getattr(item, "usage_points", ()):
-                if value not in known and value not in targets["usage_point"]:
-                    message = f"{table} {item.id}: no usage_point {value}"
-                    binder.refuse(table, number, "usage_points", message)
-    metered = {meter.usage_point for meter in site.meter}
-    for number, point in enumerate(site.usage_point):
-        if point.id not in metered:
-            binder.refuse("usage_point", number, "id", f"usage point {point.id} has no meter")
-    heads = [meter for meter in site.meter if meter.role is MeterRole.FEEDER_HEAD]
-    if len(heads) != 1:
-        binder.refuse("meter", 0, "", f"there are {len(heads)} feeder-head meters, must be 1")
-    if not any(party.kind is UsageKind.COMMUNITY for party in site.party):
-        binder.refuse("party", 0, "", "no party has kind 'community'")
-    if site.outage and not any(battery.forming for battery in site.battery):
-        binder.refuse("outage", 0, "", "an outage needs a battery with forming = true")
+class Draft:
+    """A site file as far as it could be read, and what is wrong with it so far."""
+
+    def __init__(self, binder: _Binder, values: dict[str, Any]) -> None:
+        self._binder = binder
+        self._values = values
+
+    def rows(self, table: str) -> Iterator[tuple[int, Any]]:
+        """Yield position and fact of each sound table of that name."""
+        value = self._values.get(table)
+        facts = value if isinstance(value, tuple) else (value,)
+        yield from ((number, fact) for number, fact in enumerate(facts) if fact is not None)
+
+    def refuse(self, table: str, number: int, key: str, message: str) -> None:
+        """Add an error at a key, the position of its table counted from 0."""
+        self._binder.refuse(table, number, key, message)
+
+    def site(self) -> Site:
+        """Return the site.
+
+        Raises
+        ------
+        SiteFileError
+            With every error, in the order of the lines.
+        """
+        if self._binder.errors:
+            name, errors = self._binder.name, sorted(set(self._binder.errors))
+            raise SiteFileError(f"{name}:{line}: {message}" for line, message in errors)
+        return Site(**self._values)
 
 
-def parse(text: str, name: str = "SITE.toml") -> Site:
-    """Return the site that a text in TOML describes.
+def draft(text: str, name: str = SITE_FILE) -> Draft:
+    """Return what a text in TOML says of a site, for more checks than :func:`parse` makes.
 
     Raises
     ------
     SiteFileError
-        With every error of the file, each as ``NAME:LINE: message``.
+        When it is not TOML.
     """
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         where = re.search(r"at line (\d+)", str(error))
         raise SiteFileError([f"{name}:{where[1] if where else 1}: {error}"]) from error
-    lines = _Lines(text)
-    binder = _Binder(name, lines)
+    binder = _Binder(name, Lines(text))
+    values = _bound(binder, raw)
+    check_references(raw, binder.refuse)
+    return Draft(binder, values)
+
+
+def _bound(binder: _Binder, raw: dict[str, Any]) -> dict[str, Any]:
+    """Return the value of each key of the site, ``None`` where it has errors."""
     hints = typing.get_type_hints(Site)
     values: dict[str, Any] = {}
     for key, value in raw.items():
         if key not in hints:
             what = "table" if isinstance(value, (dict, list)) else "key"
-            table = key if what == "table" else ""
-            binder.refuse(table, 0, key, f"unknown {what} {key!r}")
+            binder.refuse(key if what == "table" else "", 0, key, f"unknown {what} {key!r}")
         elif key == "outage":
             values[key] = _outages(binder, value)
         elif key in _TOP_LEVEL:
             try:
-                values[key] = binder.scalar(hints[key], value)
+                values[key] = _top_level(key, binder.scalar(hints[key], value))
             except BadInputError as error:
                 binder.refuse("", 0, key, f"{key}: {error}")
         elif (nested := _nested(hints[key])) is not None:
@@ -224,18 +239,28 @@ def parse(text: str, name: str = "SITE.toml") -> Site:
     for field in dataclasses.fields(Site):
         if field.name not in raw and field.default is dataclasses.MISSING:
             binder.refuse("", 0, field.name, f"{field.name!r} is missing")
-    if not binder.errors:
-        site = Site(**values)
-        try:
-            interval.zone(site.time_zone)
-        except BadInputError as error:
-            binder.refuse("", 0, "time_zone", str(error))
-        if site.interval_s != 900:
-            binder.refuse("", 0, "interval_s", f"interval_s is {site.interval_s}, must be 900")
-        _references(site, binder)
-    if binder.errors:
-        raise SiteFileError(binder.errors)
-    return site
+    return values
+
+
+def _top_level(key: str, value: Any) -> object:
+    if key == "id":
+        ids.check(value, "site")
+    elif key == "time_zone":
+        interval.zone(value)
+    elif key == "interval_s" and value != _INTERVAL_S:
+        raise BadInputError(f"is {value}, must be {_INTERVAL_S}")
+    return value
+
+
+def parse(text: str, name: str = SITE_FILE) -> Site:
+    """Return the site that a text in TOML describes.
+
+    Raises
+    ------
+    SiteFileError
+        With every error of the file, each as ``NAME:LINE: message``.
+    """
+    return draft(text, name).site()
 
 
 def read(path: Path) -> Site:
@@ -246,8 +271,20 @@ def read(path: Path) -> Site:
     BadInputError
         When the file cannot be read; :class:`SiteFileError` when it is wrong.
     """
+    return parse(read_text(path), path.name)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a site file.
+
+    Raises
+    ------
+    BadInputError
+        When it cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path}: {error}") from error
-    return parse(text, path.name)
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInputError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{path}: byte {error.start} is not UTF-8") from error

@@ -56,13 +56,39 @@ def test_every_error_is_told_at_once(text: str) -> None:
         ('time_zone = "Asia/Baku"', 'time_zone = "Asia/Nowhere"', "not an IANA time zone"),
         ("interval_s = 900", "interval_s = 600", "must be 900"),
         ('buy = "0.120"', 'buy = "1e-1"', "not a plain decimal"),
-        ("forming = true", "forming = false", "an outage needs a battery"),
         ('profile = "sandbox"', 'profile = "wild"', "must be one of sandbox, lawful"),
         ("[market]", "[markets]", "unknown table 'markets'"),
+        ('feed_in = "0.050"', 'feed_in = "-0.050"', "feed_in: '-0.050' must be within 0 to"),
+        ('sell = "0.085"', 'sell = "-0.085"', "sell: '-0.085' must be within 0 to"),
+        ('price = "0.100"', 'price = "-0.100"', "price: '-0.100' must be within 0 to"),
+        ('price = "0.100"', 'price = "999999999999"', "must be within 0 to 1000000"),
+        ('fixed_fee = "1.00"', 'fixed_fee = "-1.00"', "fixed_fee: '-1.00' must be within 0 to"),
+        ("seed = 1\n", "seed = -1\n", "seed is -1, must be within 0 to"),
+        ("seed = 1\n", f"seed = {10**30}\n", "must be within"),
+        ("power_kw = 60.0", f"power_kw = {10**400}", "the number is too large"),
+        ('id = "demo-rural2"', 'id = "demo rural"', "'demo rural' is not an identifier"),
+        ('id = "demo-rural2"', 'id = "../rural"', "'../rural' is not an identifier"),
+        ('id = "UP-002"', 'id = "UP/002"', "'UP/002' is not an identifier"),
+        ("T15:00Z", "T15:07Z", "outage: start 2026-05-29T15:07Z must be where an interval"),
+        ("T16:00Z", "T16:00:30Z", "outage: end 2026-05-29T16:00:30Z must be where an interval"),
+        ("T16:00Z", "T14:00Z", "outage: end must be after start"),
+        ("2026-05-29T16:00Z", "0001-01-01T00:00Z", "must be within"),
+        ('from_time = "08:00"', 'from_time = "8:00"', "must be HH:MM on a quarter-hour"),
+        ('from_time = "08:00"', 'from_time = "08:07"', "must be HH:MM on a quarter-hour"),
+        ('usage_point = "UP-002"', 'usage_point = "UP-001"', "UP-001 has meter M-001 already"),
+        ('id = "BAT-01"', 'id = "UP-001"', "a usage point has the same id"),
+        ('id = "M-HEAD"', 'id = "UP-001"', "a usage point has the same id"),
+        ('id = "BAT-01"', 'id = "PV-01.available"', "stands for what PV-01 could produce"),
+        ('time_zone = "Asia/Baku"', 'time_zone = "Asia"', "not an IANA time zone"),
+        ("minimum_group = 5", "minimum_group = 0", "minimum_group is 0, must be within 1"),
     ],
 )
 def test_what_cannot_be_is_named(text: str, old: str, new: str, message: str) -> None:
-    assert any(message in error for error in _errors(text.replace(old, new, 1)))
+    wrong = text.replace(old, new, 1)
+    errors = [error for error in _errors(wrong) if message in error]
+    # Where a key or a table stands twice the line is that of the second.
+    lines = {number for number, line in enumerate(wrong.splitlines(), 1) if new.strip() in line}
+    assert any(int(error.split(":")[1]) in lines for error in errors), _errors(wrong)
 
 
 def test_broken_toml_is_told_with_its_line() -> None:
@@ -74,3 +100,29 @@ def test_a_day_is_played_with_its_weekday_from_the_profile_year() -> None:
     for day in (date(2026, 5, 29), date(2026, 1, 1), date(2024, 2, 29), date(2026, 12, 31)):
         position = (day.toordinal() + profile_offset_days(day)) % 366
         assert date.fromordinal(date(2016, 1, 1).toordinal() + position).weekday() == day.weekday()
+
+
+def test_an_outage_without_a_battery_that_forms_an_island_is_refused(text: str) -> None:
+    (error,) = _errors(text.replace("forming = true", "forming = false"))
+    line = text.splitlines().index("[[outage]]") + 1
+    assert error == f"SITE.toml:{line}: an outage needs a battery with forming = true"
+
+
+def test_what_is_wrong_in_one_table_hides_nothing_of_the_others(text: str) -> None:
+    wrong = text.replace("power_kw = 60.0", "power_kw = -60.0", 1)
+    wrong = wrong.replace("energy_kwh = 160.0", "energy_kwh = nan", 1)
+    wrong = wrong.replace('party = "P-001"', 'party = "P-999"', 1)
+    wrong = wrong.replace("interval_s = 900", "interval_s = 600", 1)
+    errors = _errors(wrong)
+    wanted = ("power_kw is -60.0", "energy_kwh is nan", "no party P-999", "interval_s: is 600")
+    for message in wanted:
+        assert any(message in error for error in errors), errors
+    assert [int(error.split(":")[1]) for error in errors] == sorted(
+        int(error.split(":")[1]) for error in errors
+    )
+
+
+def test_the_line_of_a_block_counts_on_from_tariff_to_tariff(text: str) -> None:
+    wrong = text.replace('price = "0.130"', 'price = "0,130"')
+    (error,) = _errors(wrong)
+    assert error.startswith(f"SITE.toml:{wrong[: wrong.index('0,130')].count(chr(10)) + 1}:")

@@ -12,17 +12,18 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from grid import interval, site_file
+from grid import interval
 from grid.errors import BadInputError
 from grid.operation import record
+from grid.operation.check import check
 from grid.operation.field.serve import KEYS_FILE, open_world
 from grid.operation.field.world import World
 from grid.site import Site
+from grid.site_file import SITE_FILE
 from grid.store import Store, control, series
 from meters.formats.history import read_history, write_history
 from meters.vee import Quality
 
-SITE_FILE = "SITE.toml"
 HISTORY_FILE = "history.csv"
 AVAILABLE = ".available"
 DLMS_SECRET = "dlms/"
@@ -74,7 +75,7 @@ def commission(
     BadInputError
         When the site file is wrong or the store has a site already.
     """
-    site = site_file.parse(text, SITE_FILE)
+    site = check(text, base_dir=directory)
     directory.mkdir(parents=True, exist_ok=True)
     store = Store(store_url, create=True) if store_url else Store.at(directory, create=True)
     with store.write() as tx:

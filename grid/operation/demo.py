@@ -20,6 +20,7 @@ from grid.operation.demo_site import TIME_ZONE, demo_site
 from grid.operation.field import link
 from grid.operation.room import Room
 from grid.operation.summary import summarise
+from grid.site_file import SITE_FILE
 from grid.store import Store, control, log
 
 Progress = Callable[[str], None]
@@ -35,7 +36,7 @@ def prepare(directory: Path, *, day: date, seed: int, store_url: str = "") -> No
     BadInputError
         When the folder holds something else.
     """
-    if (directory / commission.SITE_FILE).exists():
+    if (directory / SITE_FILE).exists():
         return
     if directory.exists() and any(directory.iterdir()):
         raise BadInputError(f"{directory} is not empty and holds no site")

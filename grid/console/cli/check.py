@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from grid.console.cli.options import answer, as_json
-from grid.site_file import SiteFileError, read
+from grid.site_file import SiteFileError, read_text
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -17,9 +17,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check a site file; exit 1 with every error when it is wrong."""
+    """Check that a site can run; exit 1 with every error when it cannot."""
+    from grid.operation.check import check
+
     try:
-        site = read(options.site)
+        site = check(read_text(options.site), name=options.site.name, base_dir=options.site.parent)
     except SiteFileError as error:
         answer(options, {"ok": False, "errors": list(error.errors)}, str(error))
         return 1

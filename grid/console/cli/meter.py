@@ -72,7 +72,7 @@ def run_simulate(options: argparse.Namespace) -> int:
     with store.read() as tx:
         start_s = int(control.get_meta(tx, "first_cycle_s") or 0)
     store.close()
-    site = site_file.read(options.dir / commission.SITE_FILE)
+    site = site_file.read(options.dir / site_file.SITE_FILE)
     print(f"serving {len(site.meter)} meters; addresses in {options.dir / 'field.json'}")
     asyncio.run(serve(options.dir, site, start_s=start_s))
     return 0
@@ -93,7 +93,7 @@ def run_import(options: argparse.Namespace) -> int:
     from grid.operation import commission
 
     store = commission.open_store(options.dir)
-    site = site_file.read(options.dir / commission.SITE_FILE)
+    site = site_file.read(options.dir / site_file.SITE_FILE)
     count = commission.import_history(store, site, options.file)
     store.close()
     answer(options, {"intervals": count}, f"{count} intervals taken from {options.file}")

@@ -1,0 +1,150 @@
+"""Whether a site file can run here: what only its network, meters and market can tell.
+
+:mod:`grid.site_file` checks what a site says of itself. This adds what the other
+crafts know, so that the check of a file and the making of a site refuse the same.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from grid import site_file
+from grid.errors import BadInputError
+from grid.site import Asset, Meter, Protocol, Site
+from grid.site_file import Draft
+from meters.dlms.client import parse_url as dlms_url
+from meters.dlms.profile import load_profile as dlms_profile
+from meters.modbus.gateway import parse_url as modbus_url
+from meters.modbus.profile import load_profile as modbus_profile
+from networks.model import NetworkModel
+from trading.mechanisms import mechanism
+
+_URL = {
+    Protocol.DLMS: "dlms://HOST:PORT/SERVER_WPORT",
+    Protocol.MODBUS: "modbus://HOST:PORT/UNIT with a unit of 1 to 255",
+}
+_DEVICES = ("battery", "solar", "wind", "genset", "shedding")
+
+
+def check(text: str, *, name: str = site_file.SITE_FILE, base_dir: Path) -> Site:
+    """Return the site of a text when everything in it can run.
+
+    Parameters
+    ----------
+    base_dir : Path
+        Folder that a ``file:`` network starts from.
+
+    Raises
+    ------
+    SiteFileError
+        With every error of the file, each as ``NAME:LINE: message``.
+    """
+    draft = site_file.draft(text, name)
+    _market(draft)
+    _addresses(draft)
+    model = _network(draft, base_dir)
+    if model is not None:
+        _buses(draft, model)
+    _field(draft)
+    return draft.site()
+
+
+def _market(draft: Draft) -> None:
+    for _, market in draft.rows("market"):
+        try:
+            mechanism(market.mechanism)
+        except BadInputError as error:
+            draft.refuse("market", 0, "mechanism", f"[market]: {error}")
+
+
+def _addresses(draft: Draft) -> None:
+    """Refuse register maps that do not exist and addresses that nobody could have."""
+    taken: dict[str, str] = {}
+    for number, meter in draft.rows("meter"):
+        try:
+            ways = _ways_in(meter)
+        except BadInputError as error:
+            draft.refuse("meter", number, "profile", f"meter {meter.id}: {error}")
+        else:
+            if meter.auth not in ways:
+                message = f"auth is {meter.auth!r}, {meter.profile} has {' and '.join(ways)}"
+                draft.refuse("meter", number, "auth", f"meter {meter.id}: {message}")
+        _url(draft, "meter", number, meter, meter.protocol)
+        if meter.url and taken.setdefault(meter.url, meter.id) != meter.id:
+            message = f"url is {meter.url!r}, where meter {taken[meter.url]} is"
+            draft.refuse("meter", number, "url", f"meter {meter.id}: {message}")
+    for table in _DEVICES:
+        for number, device in draft.rows(table):
+            _url(draft, table, number, device, Protocol.MODBUS)
+
+
+def _ways_in(meter: Meter) -> tuple[str, ...]:
+    """Return how a meter of this profile lets us in."""
+    if meter.protocol is Protocol.DLMS:
+        return tuple(auth for auth, _ in dlms_profile(meter.profile).client_wport)
+    modbus_profile(meter.profile)
+    return ("none",)
+
+
+def _url(draft: Draft, table: str, number: int, fact: Meter | Asset, protocol: Protocol) -> None:
+    if not fact.url:
+        return
+    try:
+        (dlms_url if protocol is Protocol.DLMS else modbus_url)(fact.url)
+    except BadInputError:
+        message = f"url is {fact.url!r}, must be {_URL[protocol]}"
+        draft.refuse(table, number, "url", f"{table} {fact.id}: {message}")
+
+
+def _network(draft: Draft, base_dir: Path) -> NetworkModel | None:
+    from networks.source import load
+
+    for _, network in draft.rows("network"):
+        try:
+            return load(
+                network.source, source_voltage_pu=network.source_voltage_pu, base_dir=base_dir
+            )
+        except BadInputError as error:
+            draft.refuse("network", 0, "source", f"[network]: {error}")
+    return None
+
+
+def _buses(draft: Draft, model: NetworkModel) -> None:
+    for number, point in draft.rows("usage_point"):
+        try:
+            position = model.position(point.bus)
+        except BadInputError as error:
+            draft.refuse("usage_point", number, "bus", f"usage point {point.id}: {error}")
+            continue
+        if model.node[position] < 0:
+            message = f"{model.bus_label(position)} is cut off from the feeder head"
+            draft.refuse("usage_point", number, "bus", f"usage point {point.id}: {message}")
+
+
+def _field(draft: Draft) -> None:
+    """Refuse a field that cannot be: real devices, or a world SimBench has no series for."""
+    kinds = [field.kind for _, field in draft.rows("field")]
+    if "real" in kinds:
+        message = "kind is 'real', must be 'simulated': real devices are not supported yet"
+        draft.refuse("field", 0, "kind", f"[field]: {message}")
+    if "simulated" not in kinds:
+        return
+    from networks.demo import WIND_PROFILES, demo_site_facts
+
+    for number, wind in draft.rows("wind"):
+        if wind.profile not in WIND_PROFILES:
+            message = f"profile is {wind.profile!r}, must be one of {', '.join(WIND_PROFILES)}"
+            draft.refuse("wind", number, "profile", f"wind {wind.id}: {message}")
+    bus_of = {point.id: point.bus for _, point in draft.rows("usage_point")}
+    for _, network in draft.rows("network"):
+        try:
+            facts = demo_site_facts(network.source)
+        except BadInputError as error:
+            draft.refuse("network", 0, "source", f"[network]: {error}")
+            continue
+        sunny = {plant.bus for plant in facts.solar}
+        for number, solar in draft.rows("solar"):
+            bus = bus_of.get(solar.usage_point)
+            if bus is not None and bus not in sunny:
+                message = f"bus {bus} has no plant in {network.source} whose sun could be simulated"
+                draft.refuse("solar", number, "usage_point", f"solar {solar.id}: {message}")

@@ -1,0 +1,59 @@
+"""What the facts of a site have in common: money, limits, and how a wrong one is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NewType
+
+from grid.errors import BadInputError
+
+Price = NewType("Price", int)
+"""Nano-currency per Wh; a decimal text per kWh in the site file."""
+
+Amount = NewType("Amount", int)
+"""Nano-currency; a decimal text of currency in the site file."""
+
+FREE = Price(0)
+
+Fault = tuple[str, str]
+"""The key that is wrong, ``""`` for the whole table, and a message."""
+
+
+class FactError(BadInputError):
+    """Everything wrong with one fact of a site.
+
+    Attributes
+    ----------
+    faults : tuple of (str, str)
+        Key and message of each.
+    """
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(message for _, message in self.faults))
+
+
+def outside(fact: object, subject: str, **limits: tuple[float, float]) -> list[Fault]:
+    """Return a fault for each named value of `fact` that is not within its limits.
+
+    What is not a number is within no limits.
+    """
+    faults = []
+    for name, (low, high) in limits.items():
+        value = getattr(fact, name)
+        if not low <= value <= high:
+            message = f"{subject}: {name} is {value}, must be within {low} to {high}"
+            faults.append((name, message))
+    return faults
+
+
+def refuse(faults: list[Fault]) -> None:
+    """Raise what is wrong, if anything is.
+
+    Raises
+    ------
+    FactError
+        With every fault.
+    """
+    if faults:
+        raise FactError(faults)

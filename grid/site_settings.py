@@ -1,0 +1,122 @@
+"""How a site is run: its feeder model and limits, its field, its cycles, its market."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from grid.site_facts import Price, outside, refuse
+
+SEED_MAX = 2**63 - 1
+
+
+class RegulationProfile(StrEnum):
+    """Which law of trading holds at the site."""
+
+    SANDBOX = "sandbox"
+    LAWFUL = "lawful"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Where the feeder model comes from and the limits it must keep."""
+
+    source: str
+    source_voltage_pu: float = 1.0
+    voltage_min_pu: float = 0.90
+    voltage_max_pu: float = 1.10
+    loading_max_percent: float = 100.0
+
+    def __post_init__(self) -> None:
+        faults = outside(
+            self,
+            "[network]",
+            source_voltage_pu=(0.8, 1.2),
+            voltage_min_pu=(0.5, 1.0),
+            voltage_max_pu=(1.0, 1.5),
+            loading_max_percent=(1.0, 300.0),
+        )
+        refuse(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """The devices: ``simulated`` on loopback sockets, or ``real`` at their URLs."""
+
+    kind: str = "real"
+    seed: int = 1
+    profile_offset_days: int = 0
+
+    def __post_init__(self) -> None:
+        faults = outside(self, "[field]", seed=(0, SEED_MAX), profile_offset_days=(-(10**6), 10**6))
+        if self.kind not in ("simulated", "real"):
+            message = f"[field]: kind is {self.kind!r}, must be 'simulated' or 'real'"
+            faults.append(("kind", message))
+        refuse(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """How the control room runs its cycles."""
+
+    horizon_intervals: int = 96
+    history_days: int = 28
+    estimate_after_intervals: int = 2
+    final_after_intervals: int = 32
+    solver_gap: float = 0.001
+    solver_nodes: int = 2000
+    solver_deadline_s: float = 60.0
+    read_timeout_s: float = 5.0
+    critical_reserve_percent: float = 20.0
+
+    def __post_init__(self) -> None:
+        faults = outside(
+            self,
+            "[operation]",
+            horizon_intervals=(4, 672),
+            history_days=(8, 400),
+            estimate_after_intervals=(1, 96),
+            final_after_intervals=(3, 9600),
+            solver_gap=(0.0, 0.1),
+            solver_nodes=(1, 10**7),
+            solver_deadline_s=(1.0, 3600.0),
+            read_timeout_s=(0.1, 600.0),
+            critical_reserve_percent=(0, 100),
+        )
+        refuse(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """The local market and the prices around it.
+
+    Attributes
+    ----------
+    mechanism : str
+        A name of ``trading.mechanisms.REGISTRY``.
+    profile : RegulationProfile
+    feed_in : Price
+        Paid to a prosumer for energy exported outside a trade.
+    shortfall : Price
+        Charged for energy sold in a trade and not delivered.
+    surplus : Price
+        Paid for energy bought in a trade and not consumed.
+    grid_fee : Price
+        Charged to the buyer of each traded Wh.
+    battery_use_fee : Price
+        Paid to a battery's owner for each Wh discharged on instruction.
+    minimum_group : int
+        Aggregates over fewer parties are not published.
+    """
+
+    mechanism: str
+    profile: RegulationProfile
+    feed_in: Price
+    shortfall: Price
+    surplus: Price
+    grid_fee: Price
+    battery_use_fee: Price
+    minimum_group: int = 5
+
+    def __post_init__(self) -> None:
+        refuse(outside(self, "[market]", minimum_group=(1, 10**6)))
