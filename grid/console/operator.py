@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import xarray as xr
 from flask import Blueprint, Response, abort, jsonify, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_security import current_user
 from sqlalchemy import RowMapping
 
-from grid.console import operator_charts, operator_network
+from grid.console import operator_charts, operator_diagram, operator_network
 from grid.console.web_view import clock, form_text, live, only_fields, record, room, stored
 from grid.store import Transaction, control, views
 
@@ -180,6 +181,17 @@ def live_json(content: object) -> Response:
     return response
 
 
+def _head(state: xr.Dataset | None) -> dict[str, Any] | None:
+    """Return what the public network gives or takes at the feeder head, if it is there."""
+    if state is None or "head_import_kw" not in state:
+        return None
+    return {
+        "import_kw": float(state["head_import_kw"]),
+        "export_kw": float(state["head_export_kw"]),
+        "available": bool(state["grid_available"]),
+    }
+
+
 def _network() -> dict[str, Any]:
     here = room()
     with here.store.read() as tx:
@@ -188,12 +200,28 @@ def _network() -> dict[str, Any]:
         state = None if at_s is None else stored(tx, "network", at_s)
         layout_s = views.latest(tx, "layout", now_s or 0)
         layout = None if layout_s is None else stored(tx, "layout", layout_s)
+    drawn = operator_diagram.diagram(layout, state, here.site)
     return {
         "clock_s": now_s,
         "at_s": at_s,
-        "diagram": operator_network.diagram(layout, state, here.site),
+        "diagram": drawn,
+        "head": _head(state),
+        "legend": operator_network.legend(here.site.network),
+        "voltages": sorted(drawn.buses, key=_urgency, reverse=True) if drawn else [],
+        "loadings": sorted(drawn.branches, key=_load, reverse=True) if drawn else [],
         "network": operator_network.extremes(state, here.site.network),
     }
+
+
+def _urgency(bus: operator_diagram.BusMark) -> tuple[bool, float]:
+    vm_pu = bus.vm_pu
+    known = vm_pu is not None and vm_pu == vm_pu
+    return bus.state in ("low", "high", "dead"), vm_pu if known and vm_pu is not None else -1.0
+
+
+def _load(line: operator_diagram.BranchMark) -> float:
+    value = line.loading_percent
+    return -1.0 if value is None or value != value else value
 
 
 @pages.get("/network")

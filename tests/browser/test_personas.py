@@ -37,8 +37,8 @@ def test_the_operator_sees_plan_against_actual_and_its_table(enter: Enter) -> No
 def test_the_operator_sees_the_overloaded_line(enter: Enter) -> None:
     page = enter("operator")
     page.get_by_role("link", name="Network").click()
-    assert page.locator("svg.diagram line.over").count() == 1
-    assert page.locator("svg.diagram g.high").count() == 1
+    assert page.locator("svg[role=img] g.branch.over").count() == 1
+    assert page.locator("svg[role=img] g.bus.high").count() == 1
 
 
 def test_a_live_part_is_polled_and_answers_304(enter: Enter) -> None:
