@@ -5,7 +5,15 @@ from __future__ import annotations
 from sqlalchemy import RowMapping, func, select
 
 from grid.store.engine import Transaction
-from grid.store.schema import dataset, finding, ledger_entry, plan, posting, setpoint
+from grid.store.schema import (
+    dataset,
+    finding,
+    ledger_entry,
+    opening,
+    plan,
+    posting,
+    setpoint,
+)
 
 
 def latest(tx: Transaction, kind: str, until_s: int) -> int | None:
@@ -88,3 +96,14 @@ def account_months(tx: Transaction, account: str) -> list[str]:
         .order_by(posting.c.month.desc())
     )
     return [row.month for row in rows]
+
+
+def party_openings(tx: Transaction, party: str, kind: str, about: str) -> list[RowMapping]:
+    """Return a party's openings of the entries of `kind` about the interval labelled `about`."""
+    query = (
+        select(opening)
+        .join(ledger_entry, ledger_entry.c.sequence == opening.c.sequence)
+        .where(opening.c.party == party, ledger_entry.c.kind == kind, ledger_entry.c.label == about)
+    )
+    rows = tx.execute(query.order_by(opening.c.sequence, opening.c.digest))
+    return list(rows.mappings())
