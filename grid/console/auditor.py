@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from flask import Blueprint, abort, render_template, request
+from sqlalchemy import RowMapping
 
 from grid import interval
 from grid.console.web_proof import inclusion, log_key
 from grid.console.web_view import room
 from grid.errors import GridError
 from grid.store import Transaction, control, log, views
-from trading.ledger import checkpoint, merkle, note
+from trading.ledger import checkpoint, commitment, merkle, note
 from trading.ledger import entry as ledger_entry
 
 pages = Blueprint("auditor", __name__, url_prefix="/audit")
@@ -28,6 +29,16 @@ class Check:
     name: str
     holds: bool
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What one commitment stands for, and whether the entry holds that commitment."""
+
+    kind: str
+    subject: str
+    payload: str
+    holds: bool
 
 
 @pages.get("/")
@@ -67,6 +78,17 @@ def entries() -> str:
     )
 
 
+def _opened(row: RowMapping, content: bytes) -> Opened:
+    text = str(row["content"])
+    try:
+        _, opening = commitment.decode_opening(text.encode())
+        holds = opening.digest in ledger_entry.decode(content).commitments
+    except GridError as error:
+        return Opened("", str(error), text, False)
+    pretty = json.dumps(opening.payload, indent=2, ensure_ascii=False, sort_keys=True)
+    return Opened(opening.label.kind, opening.label.subject, pretty, holds)
+
+
 @pages.get("/entries/<int:sequence>")
 def entry(sequence: int) -> str:
     """Show an entry and, on request, prove that it is in the signed ledger."""
@@ -75,7 +97,9 @@ def entry(sequence: int) -> str:
         row = log.entry_row(tx, sequence)
         if row is None:
             abort(404)
-        openings = log.openings(tx, sequence=sequence)
+        openings = [
+            _opened(one, bytes(row["content"])) for one in log.openings(tx, sequence=sequence)
+        ]
         if "prove" in request.args:
             proof = inclusion(tx, sequence, bytes(row["content"]))
     text = json.dumps(json.loads(row["content"]), indent=2, ensure_ascii=False, sort_keys=True)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from grid.console.operator_network import column, loading_state, voltage_state
+from grid.console.operator_tree import WIDTH, Edge, Tree, columns_of, rows_of, tree_of
 from grid.site import Site
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 1200.0, 120.0, 24.0, 68.0, 34.0
-_TRAFO_PX, _BUSBAR_PX, _STEP_PX_MAX = 120.0, 92.0, 64.0
+_TOP, _BOTTOM = 68.0, 34.0
 _LABEL_STEP_PX, _LABEL_ROW_PX = 16.0, 44.0
-
-Edge = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +21,8 @@ class BusMark:
     """A bus: where it stands, its half height when it is a busbar, and how it is.
 
     `label` is what tells its name from the others', `tags` the devices behind it,
-    `extreme` ``highest`` or ``lowest`` when no other bus is more so.
+    `extreme` ``highest`` or ``lowest`` when no other bus is more so, `estimated` whether a
+    reading behind it was.
     """
 
     name: str
@@ -38,6 +36,7 @@ class BusMark:
     devices: str
     tags: tuple[str, ...]
     extreme: str
+    estimated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,92 +66,6 @@ class Diagram:
     known: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Tree:
-    """Every bus once, below the bus that feeds it; children by depth, deepest first."""
-
-    root: int
-    order: list[int]
-    parent: dict[int, int]
-    children: dict[int, list[int]]
-
-    def is_busbar(self, bus: int) -> bool:
-        return len(self.children[bus]) > 2
-
-
-def _tree(count: int, lines: list[Edge], trafos: list[Edge]) -> _Tree:
-    """Return the tree from the bus upstream of every transformer."""
-    near: dict[int, list[int]] = {bus: [] for bus in range(count)}
-    for a, b in trafos + lines:
-        near[a].append(b)
-        near[b].append(a)
-    fed = {b for _, b in trafos}
-    root = next((a for a, _ in trafos if a not in fed), 0)
-    parent: dict[int, int] = {}
-    children: dict[int, list[int]] = {bus: [] for bus in range(count)}
-    order: list[int] = []
-    for first in (root, *range(count)):
-        if first in parent:
-            continue
-        parent[first] = first
-        queue = deque([first])
-        while queue:
-            bus = queue.popleft()
-            order.append(bus)
-            for other in near[bus]:
-                if other not in parent:
-                    parent[other] = bus
-                    children[bus].append(other)
-                    queue.append(other)
-    depth = dict.fromkeys(range(count), 0)
-    for bus in reversed(order):
-        children[bus].sort(key=lambda one: (-depth[one], one))
-        if children[bus]:
-            depth[bus] = 1 + depth[children[bus][0]]
-    return _Tree(root, order, parent, children)
-
-
-def _rows(tree: _Tree) -> tuple[dict[int, float], int]:
-    """Return the row of each bus and their number: the deepest branch goes straight on."""
-    row: dict[int, float] = {}
-    count = 0
-    for first in (bus for bus in tree.order if tree.parent[bus] == bus):
-        stack = [first]
-        while stack:
-            bus = stack.pop()
-            above = tree.parent[bus]
-            if bus != first and tree.children[above][0] == bus:
-                row[bus] = row[above]
-            else:
-                row[bus], count = float(count), count + 1
-            stack += reversed(tree.children[bus])
-    for bus in reversed(tree.order):
-        below = [row[one] for one in tree.children[bus]]
-        if below:
-            row[bus] = (below[0] + below[-1]) / 2 if tree.is_busbar(bus) else below[0]
-    return row, count
-
-
-def _columns(tree: _Tree, trafos: Iterable[Edge]) -> tuple[dict[int, float], float]:
-    """Return the x of each bus and the distance of two buses on a line."""
-    wide = {frozenset(edge) for edge in trafos}
-    fixed: dict[int, float] = {}
-    steps: dict[int, int] = {}
-    for bus in tree.order:
-        above = tree.parent[bus]
-        if above == bus:
-            fixed[bus], steps[bus] = _LEFT, 0
-        elif {bus, above} in wide:
-            fixed[bus], steps[bus] = fixed[above] + _TRAFO_PX, steps[above]
-        elif tree.is_busbar(above):
-            fixed[bus], steps[bus] = fixed[above] + _BUSBAR_PX, steps[above]
-        else:
-            fixed[bus], steps[bus] = fixed[above], steps[above] + 1
-    room = [(_WIDTH - _RIGHT - fixed[bus]) / steps[bus] for bus in steps if steps[bus]]
-    step = min([_STEP_PX_MAX, *room])
-    return {bus: round(fixed[bus] + steps[bus] * step, 1) for bus in fixed}, step
-
-
 def _pairs(layout: xr.Dataset, kind: str) -> list[Edge]:
     if f"{kind}_from" not in layout:
         return []
@@ -172,6 +85,12 @@ def _indices(layout: xr.Dataset, count: int) -> list[int]:
     if "bus" in layout.coords and layout["bus"].dtype.kind in "iu":
         return [int(one) for one in layout["bus"].values]
     return list(range(count))
+
+
+def bus_names(layout: xr.Dataset) -> dict[int, str]:
+    """Return the names of buses by their index in the network."""
+    count = layout.sizes["bus"]
+    return dict(zip(_indices(layout, count), _names(layout, "bus", count), strict=True))
 
 
 def _extremes(vm: np.ndarray, root: int) -> dict[int, str]:
@@ -206,7 +125,7 @@ def _behind(site: Site) -> dict[int, tuple[str, str, tuple[str, ...]]]:
     }
 
 
-def _path(tree: _Tree, a: int, b: int, x: dict[int, float], y: dict[int, float]) -> str:
+def _path(tree: Tree, a: int, b: int, x: dict[int, float], y: dict[int, float]) -> str:
     """Return a right-angled path from the bus above to the one below; a loop goes straight."""
     if tree.parent[a] == b:
         a, b = b, a
@@ -215,7 +134,12 @@ def _path(tree: _Tree, a: int, b: int, x: dict[int, float], y: dict[int, float])
     return f"M{x[a]} {y[a]}V{y[b]}H{x[b]}"
 
 
-def diagram(layout: xr.Dataset | None, state: xr.Dataset | None, site: Site) -> Diagram | None:
+def diagram(
+    layout: xr.Dataset | None,
+    state: xr.Dataset | None,
+    site: Site,
+    estimated: Collection[str] = (),
+) -> Diagram | None:
     """Return the marks of the one-line diagram, or ``None`` without a layout.
 
     Parameters
@@ -226,20 +150,22 @@ def diagram(layout: xr.Dataset | None, state: xr.Dataset | None, site: Site) -> 
         positions of buses.
     state : xarray.Dataset
         ``vm_pu`` (bus), ``line_loading_percent`` (line), ``trafo_loading_percent`` (trafo).
+    estimated : collection of str
+        Usage points whose reading in the state is an estimate.
     """
     if layout is None or not layout.sizes.get("bus"):
         return None
     lines, trafos = _pairs(layout, "line"), _pairs(layout, "trafo")
     count = layout.sizes["bus"]
-    tree = _tree(count, lines, trafos)
-    row, rows = _rows(tree)
-    x, step_px = _columns(tree, trafos)
+    tree = tree_of(count, lines, trafos)
+    row, rows = rows_of(tree)
+    x, step_px = columns_of(tree, trafos)
     row_px = min(84.0, max(18.0, 700.0 / max(rows, 1)))
     y = {bus: round(_TOP + row[bus] * row_px, 1) for bus in row}
     vm = column(state, "vm_pu")
     extremes = _extremes(vm, tree.root)
     indices, behind = _indices(layout, count), _behind(site)
-    names = _names(layout, "bus", count)
+    names, estimated = _names(layout, "bus", count), frozenset(estimated)
     buses = []
     for n, name in enumerate(names):
         vm_pu = float(vm[n]) if n < vm.size else None
@@ -259,6 +185,7 @@ def diagram(layout: xr.Dataset | None, state: xr.Dataset | None, site: Site) -> 
                 devices=devices,
                 tags=tags,
                 extreme=extremes.get(n, ""),
+                estimated=not estimated.isdisjoint(points.split(", ")),
             )
         )
     branches = []
@@ -285,7 +212,7 @@ def diagram(layout: xr.Dataset | None, state: xr.Dataset | None, site: Site) -> 
         branches=branches,
         source=buses[tree.root],
         feeders=[(x[busbar or 0], y[bus], n) for n, bus in enumerate(heads, start=1)],
-        width=_WIDTH,
+        width=WIDTH,
         height=round(_TOP + max(rows - 1, 1) * row_px + _BOTTOM, 1),
         labelled=step_px >= _LABEL_STEP_PX and row_px >= _LABEL_ROW_PX,
         known=state is not None,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal
 from typing import Any
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, session, url_for
 from flask_security import current_user
 
 from grid import interval
-from grid.console import prosumer_orders
+from grid.console import prosumer_orders, prosumer_statement
 from grid.console.prosumer_day import day_chart
 from grid.console.web_proof import inclusion
 from grid.console.web_view import clock, form_text, only_fields, record, room
@@ -22,8 +21,6 @@ from trading.accounts import party_account
 from trading.book import Order
 from trading.ledger.prove import prove
 from trading.orders import OrderRules, parse_limit
-from trading.statements import MonthEnergy
-from trading.statements import statement as month_statement
 
 pages = Blueprint("prosumer", __name__, url_prefix="/my")
 
@@ -158,82 +155,17 @@ def order_proof(order_id: str) -> Response:
     return answer
 
 
-def _energies(tx: Transaction, points: list[UsagePoint], at_s: int) -> dict[Any, MonthEnergy]:
-    """Return the metered month of each usage point, as far as it is known."""
-    here = room()
-    zone = here.site.time_zone
-    start_s, end_s = interval.month_bounds(at_s, zone)
-    tariffs = {tariff.id: tariff for tariff in here.site.tariff}
-    before = market.month_totals(tx, interval.month_label(start_s - 1, zone))
-    totals = market.month_totals(tx, interval.month_label(at_s, zone))
-    baseline = _baselines(tx, {point.id for point in points}, start_s, end_s)
-    return {
-        point.id: MonthEnergy(
-            tariffs[point.tariff],
-            *baseline.get(point.id, (0, 0)),
-            bank_wh=before.get(point.id, (0, 0, False))[1],
-            fixed_fee_due=totals.get(point.id, (0, 0, True))[2],
-        )
-        for point in points
-    }
-
-
-def _baselines(
-    tx: Transaction, names: set[Any], start_s: int, end_s: int
-) -> dict[str, tuple[int, int]]:
-    """Return import and export without instructions, from the settlements of a month."""
-    sums: dict[str, tuple[int, int]] = {}
-    settled = {row["start_s"] for row in market.settlements(tx, start_s, end_s)}
-    for at_s in sorted(settled):
-        newest = market.newest_settlement(tx, at_s)
-        content = newest[2] if newest else None
-        points = content.get("usage_points", []) if isinstance(content, dict) else []
-        for point in points:
-            if point.get("usage_point") in names and "baseline_import_wh" in point:
-                old = sums.get(point["usage_point"], (0, 0))
-                sums[point["usage_point"]] = (
-                    old[0] + int(point["baseline_import_wh"]),
-                    old[1] + int(point["baseline_export_wh"]),
-                )
-    return sums
-
-
-def _items(lines: Any) -> list[dict[str, Any]]:
-    """Return the lines of a statement summed by kind, exactly."""
-    items: dict[str, dict[str, Any]] = {}
-    for line in lines:
-        empty = {"kind": line["kind"], "energy_wh": 0, "amount": Decimal(0)}
-        item = items.setdefault(line["kind"], empty)
-        item["energy_wh"] += line["energy_wh"]
-        item["amount"] += Decimal(line["amount"])
-    return list(items.values())
-
-
 @pages.get("/statement")
 def statement() -> str:
     """Show the own statement of a month."""
-    here, party, own = room(), _party(), _own()
-    account = party_account(party.id)
+    here, party = room(), _party()
     with here.store.read() as tx:
-        months = views.account_months(tx, account)
+        months = views.account_months(tx, party_account(party.id))
         month = request.args.get("month", months[0] if months else "")
         if month and month not in months:
             abort(404)
-        document = None
-        if month:
-            lines = [line for _, _, line in market.postings(tx, account=account, month=month)]
-            at_s = interval.day_bounds(interval.parse_date(f"{month}-01"), here.site.time_zone)[0]
-            energies = _energies(tx, own, at_s)
-            document, _ = month_statement(
-                party.id, month, here.site.currency, lines, energies, here.site.market
-            )
-    return render_template(
-        "prosumer_statement.html",
-        document=document,
-        items=_items(document["lines"]) if document else [],
-        months=months,
-        month=month,
-    )
+        made = prosumer_statement.make(tx, here.site, party.id, month) if month else None
+    return render_template("prosumer_statement.html", made=made, months=months, month=month)
 
 
 @pages.get("/limits")
@@ -243,7 +175,12 @@ def limits() -> str:
     with room().store.read() as tx:
         stored = market.limits(tx)
     rows = [(point, *stored.get(point.id, (None, None))) for point in own]
-    return render_template("prosumer_limits.html", rows=rows, undo=session.get("undo_limits"))
+    return render_template(
+        "prosumer_limits.html",
+        rows=rows,
+        undo=session.get("undo_limits"),
+        feed_in=room().site.market.feed_in,
+    )
 
 
 def _limit(name: str, point: UsagePoint) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import RowMapping, func, select
 
 from grid.store.engine import Transaction
@@ -39,18 +41,14 @@ def finding_row(tx: Transaction, number: int) -> RowMapping | None:
     return tx.execute(query).mappings().one_or_none()
 
 
-def siblings(tx: Transaction, number: int) -> list[int]:
-    """Return the open findings of the same code and interval as one finding, itself too."""
-    one = finding_row(tx, number)
-    if one is None:
-        return []
+def open_of_code(tx: Transaction, code: str, numbers: Collection[int]) -> list[int]:
+    """Return those of `numbers` that are findings of `code` nobody has acknowledged."""
     query = select(finding.c.id).where(
-        finding.c.code == one["code"],
-        finding.c.label == one["label"],
+        finding.c.code == code,
         finding.c.acknowledged_s.is_(None),
         finding.c.severity != "info",
     )
-    return [int(found) for found in tx.execute(query.order_by(finding.c.id)).scalars()]
+    return [int(one) for one in tx.execute(query).scalars() if one in set(numbers)]
 
 
 def open_findings(tx: Transaction) -> dict[str, int]:
