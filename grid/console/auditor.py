@@ -7,27 +7,19 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from flask import Blueprint, abort, render_template, request
+from sqlalchemy import RowMapping
 
 from grid import interval
+from grid.console.web_proof import inclusion, log_key
 from grid.console.web_view import room
-from grid.errors import GridError, VerificationError
+from grid.errors import GridError
 from grid.store import Transaction, control, log, views
-from trading.ledger import checkpoint, merkle, note
+from trading.ledger import checkpoint, commitment, merkle, note
 from trading.ledger import entry as ledger_entry
 
 pages = Blueprint("auditor", __name__, url_prefix="/audit")
 
 _PAGE = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of an inclusion proof: what is hashed with what."""
-
-    number: int
-    side: str
-    sibling: str
-    result: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +31,14 @@ class Check:
     detail: str
 
 
-def _key(tx: Transaction) -> note.VerifierKey:
-    text = control.get_meta(tx, "ledger_vkey")
-    if text is None:
-        raise VerificationError("the store has no verifier key")
-    return note.parse_key(text)
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What one commitment stands for, and whether the entry holds that commitment."""
+
+    kind: str
+    subject: str
+    payload: str
+    holds: bool
 
 
 @pages.get("/")
@@ -83,21 +78,15 @@ def entries() -> str:
     )
 
 
-def _steps(index: int, size: int, leaf: bytes, path: tuple[bytes, ...]) -> list[Step]:
-    """Return the proof as a person would do it (RFC 9162, section 2.1.3.2)."""
-    node, last, result = index, size - 1, leaf
-    steps: list[Step] = []
-    for number, sibling in enumerate(path, start=1):
-        left = bool(node & 1) or node == last
-        if left:
-            result = merkle.node_hash(sibling, result)
-            while not node & 1 and node:
-                node, last = node >> 1, last >> 1
-        else:
-            result = merkle.node_hash(result, sibling)
-        steps.append(Step(number, "left" if left else "right", sibling.hex(), result.hex()))
-        node, last = node >> 1, last >> 1
-    return steps
+def _opened(row: RowMapping, content: bytes) -> Opened:
+    text = str(row["content"])
+    try:
+        _, opening = commitment.decode_opening(text.encode())
+        holds = opening.digest in ledger_entry.decode(content).commitments
+    except GridError as error:
+        return Opened("", str(error), text, False)
+    pretty = json.dumps(opening.payload, indent=2, ensure_ascii=False, sort_keys=True)
+    return Opened(opening.label.kind, opening.label.subject, pretty, holds)
 
 
 @pages.get("/entries/<int:sequence>")
@@ -108,9 +97,11 @@ def entry(sequence: int) -> str:
         row = log.entry_row(tx, sequence)
         if row is None:
             abort(404)
-        openings = log.openings(tx, sequence=sequence)
+        openings = [
+            _opened(one, bytes(row["content"])) for one in log.openings(tx, sequence=sequence)
+        ]
         if "prove" in request.args:
-            proof = _prove(tx, sequence, bytes(row["content"]))
+            proof = inclusion(tx, sequence, bytes(row["content"]))
     text = json.dumps(json.loads(row["content"]), indent=2, ensure_ascii=False, sort_keys=True)
     return render_template(
         "auditor_entry.html",
@@ -120,26 +111,6 @@ def entry(sequence: int) -> str:
         openings=openings,
         proof=proof,
     )
-
-
-def _prove(tx: Transaction, sequence: int, content: bytes) -> dict[str, object]:
-    points = [row for row in log.checkpoints(tx) if row["size"] > sequence]
-    if not points:
-        return {"problem": "no checkpoint covers this entry yet"}
-    try:
-        signed = checkpoint.verify(points[-1]["note"], _key(tx))
-        leaf = merkle.leaf_hash(content)
-        path = merkle.Tree(log.leaf_hashes(tx, signed.size)).inclusion(sequence, signed.size)
-        merkle.verify_inclusion(leaf, sequence, signed.size, path, signed.root)
-    except GridError as error:
-        return {"problem": str(error)}
-    return {
-        "leaf": leaf.hex(),
-        "size": signed.size,
-        "origin": signed.origin,
-        "root": signed.root.hex(),
-        "steps": _steps(sequence, signed.size, leaf, path),
-    }
 
 
 def _verify(tx: Transaction) -> list[Check]:
@@ -171,7 +142,7 @@ def _signed(tx: Transaction, leaves: list[bytes]) -> list[Check]:
     points = log.checkpoints(tx)
     for row in reversed(points):
         try:
-            point = checkpoint.verify(row["note"], _key(tx))
+            point = checkpoint.verify(row["note"], log_key(tx))
             if point.size > tree.size or tree.root(point.size) != point.root:
                 other = other or f"{point.size}"
         except GridError as error:

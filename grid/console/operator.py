@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+import xarray as xr
 from flask import Blueprint, Response, abort, jsonify, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_security import current_user
-from sqlalchemy import RowMapping
 
-from grid.console import operator_charts, operator_network
+from grid.console import operator_charts, operator_diagram, operator_network
+from grid.console.operator_alarms import grouped, numbers
+from grid.console.operator_readings import readings
+from grid.console.operator_reasons import limit_hours, reason_texts
 from grid.console.web_view import clock, form_text, live, only_fields, record, room, stored
 from grid.store import Transaction, control, views
 
 pages = Blueprint("operator", __name__, url_prefix="/operator")
 
 STAGES = ("read", "validate", "forecast", "clear", "plan", "send", "settle", "checkpoint")
-_COMMENT_MAX = 500
-_GROUPS_MAX = 12
+_COMMENT_MAX, _ALSO_MAX = 500, 8000
 
 
 def _scalars(tx: Transaction, kind: str, now_s: int) -> dict[str, float]:
@@ -46,15 +47,6 @@ def _balance(actual: dict[str, float]) -> list[tuple[str, float | None, float | 
     ]
 
 
-def _grouped(rows: Sequence[RowMapping]) -> list[list[RowMapping]]:
-    """Return findings of one kind and interval together, the most severe and newest first."""
-    groups: dict[tuple[str, str], list[RowMapping]] = {}
-    for row in rows:
-        groups.setdefault((row["code"], row["label"]), []).append(row)
-    ordered = sorted(groups.values(), key=lambda group: group[0]["severity"] != "alarm")
-    return ordered[:_GROUPS_MAX]
-
-
 def _now() -> dict[str, Any]:
     here = room()
     with here.store.read() as tx:
@@ -63,6 +55,7 @@ def _now() -> dict[str, Any]:
             return {"clock_s": None, "alarms_open": []}
         actual = _scalars(tx, "actual", now_s)
         network_s = views.latest(tx, "network", now_s)
+        rests = readings(tx, here.site, network_s, now_s)
         network = None if network_s is None else stored(tx, "network", network_s)
         plan_s = views.latest_plan(tx, now_s)
         plan = None if plan_s is None else control.get_plan(tx, plan_s)
@@ -76,6 +69,7 @@ def _now() -> dict[str, Any]:
     stages = [(name, name in done) for name in STAGES]
     stages += [(name, True) for name in sorted(done - set(STAGES))]
     balance = _balance(actual)
+    groups, hidden = grouped(waiting)
     return {
         "clock_s": now_s,
         "actual": actual,
@@ -83,8 +77,10 @@ def _now() -> dict[str, Any]:
         "scale_kw": max([v for row in balance for v in row[1:] if v is not None] + [1.0]),
         "capacity_kwh": sum(battery.energy_kwh for battery in here.site.battery),
         "network": operator_network.extremes(network, here.site.network),
+        "readings": rests,
         "plan": plan,
-        "alarms_open": _grouped(waiting),
+        "alarms_open": groups,
+        "alarms_hidden": hidden,
         "alarms_count": len(waiting),
         "stages": stages,
         "cycle_s": cycle_s,
@@ -105,9 +101,10 @@ def now_live() -> Response:
 
 @pages.post("/alarms/<int:number>/acknowledge")
 def acknowledge(number: int) -> Any:
-    """Record that the operator has seen an alarm: all of one kind in one interval."""
-    only_fields("comment")
+    """Record that the operator has seen an alarm, and those the page showed with it."""
+    only_fields("comment", "also")
     comment = form_text("comment", _COMMENT_MAX)
+    also = numbers(form_text("also", _ALSO_MAX))
     here = room()
     with here.store.write() as tx:
         found = views.finding_row(tx, number)
@@ -116,31 +113,37 @@ def acknowledge(number: int) -> Any:
         if found["acknowledged_s"] is not None:
             abort(409)
         at_s = clock(tx) or found["cycle_s"]
-        seen = views.siblings(tx, number)
+        seen = sorted({number, *views.open_of_code(tx, found["code"], also)})
         for one in seen:
             control.acknowledge(tx, one, current_user.email, at_s, comment)
         detail: dict[str, object] = {
             "code": found["code"],
             "comment": comment,
-            "findings": list(seen),
+            "findings": seen,
             "interval": found["label"],
         }
         record(tx, at_s, "alarm.acknowledge", str(number), detail)
     return redirect(url_for("operator.now"))
 
 
+def _bus_names(tx: Transaction, now_s: int) -> dict[int, str]:
+    at_s = views.latest(tx, "layout", now_s)
+    layout = None if at_s is None else stored(tx, "layout", at_s)
+    return {} if layout is None else operator_diagram.bus_names(layout)
+
+
 def _setpoints() -> dict[str, Any]:
-    with room().store.read() as tx:
+    here = room()
+    with here.store.read() as tx:
         now_s = clock(tx)
         cycle_s = None if now_s is None else views.latest_setpoints(tx, now_s)
-        if cycle_s is None:
+        if now_s is None or cycle_s is None:
             return {"clock_s": now_s, "setpoints": [], "cycle_s": None, "plan": None}
         rows = control.setpoints(tx, cycle_s)
         plan = control.get_plan(tx, cycle_s)
+        names = _bus_names(tx, now_s)
     detail = plan["detail"] if plan else {}
-    reasons: dict[str, list[dict[str, Any]]] = {}
-    for reason in detail.get("reasons", []):
-        reasons.setdefault(reason["subject"], []).append(reason)
+    reasons = reason_texts(detail.get("reasons", []), names)
     return {
         "clock_s": now_s,
         "cycle_s": cycle_s,
@@ -148,7 +151,7 @@ def _setpoints() -> dict[str, Any]:
         "plan": plan,
         "reasons": reasons,
         "plan_reasons": reasons.get("plan", []),
-        "binding": detail.get("binding", []),
+        "binding": limit_hours(detail.get("binding", []), cycle_s, here.site.interval_s, names),
     }
 
 
@@ -180,6 +183,17 @@ def live_json(content: object) -> Response:
     return response
 
 
+def _head(state: xr.Dataset | None) -> dict[str, Any] | None:
+    """Return what the public network gives or takes at the feeder head, if it is there."""
+    if state is None or "head_import_kw" not in state:
+        return None
+    return {
+        "import_kw": float(state["head_import_kw"]),
+        "export_kw": float(state["head_export_kw"]),
+        "available": bool(state["grid_available"]),
+    }
+
+
 def _network() -> dict[str, Any]:
     here = room()
     with here.store.read() as tx:
@@ -188,12 +202,31 @@ def _network() -> dict[str, Any]:
         state = None if at_s is None else stored(tx, "network", at_s)
         layout_s = views.latest(tx, "layout", now_s or 0)
         layout = None if layout_s is None else stored(tx, "layout", layout_s)
+        rests = readings(tx, here.site, at_s, now_s)
+    estimated = rests.estimated if rests else []
+    drawn = operator_diagram.diagram(layout, state, here.site, estimated)
     return {
         "clock_s": now_s,
         "at_s": at_s,
-        "diagram": operator_network.diagram(layout, state, here.site),
+        "diagram": drawn,
+        "head": _head(state),
+        "readings": rests,
+        "legend": operator_network.legend(here.site.network),
+        "voltages": sorted(drawn.buses, key=_urgency, reverse=True) if drawn else [],
+        "loadings": sorted(drawn.branches, key=_load, reverse=True) if drawn else [],
         "network": operator_network.extremes(state, here.site.network),
     }
+
+
+def _urgency(bus: operator_diagram.BusMark) -> tuple[bool, float]:
+    vm_pu = bus.vm_pu
+    known = vm_pu is not None and vm_pu == vm_pu
+    return bus.state in ("low", "high", "dead"), vm_pu if known and vm_pu is not None else -1.0
+
+
+def _load(line: operator_diagram.BranchMark) -> float:
+    value = line.loading_percent
+    return -1.0 if value is None or value != value else value
 
 
 @pages.get("/network")

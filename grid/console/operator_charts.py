@@ -9,6 +9,7 @@ import xarray as xr
 from flask_babel import gettext as _
 
 from grid import interval
+from grid.console.operator_readings import with_estimates
 from grid.console.web_view import stored
 from grid.quantities import NANO, WH_PER_KWH
 from grid.site import Site
@@ -153,7 +154,7 @@ def _pair(
 def charts(tx: Transaction, site: Site, now_s: int | None) -> dict[str, Any]:
     """Return the charts of the dispatch page on one time axis of seconds UTC."""
     if now_s is None:
-        return {"x": [], "charts": [], "now_s": None, "zone": site.time_zone}
+        return {"x": [], "charts": [], "estimated": [], "now_s": None, "zone": site.time_zone}
     grid = _Grid(now_s - _BACK_S, now_s + _AHEAD_S, site.interval_s)
     done, plan = _actual(tx, grid, now_s), _planned(tx, grid, now_s, site)
     load = _forecast(tx, grid, now_s)
@@ -177,8 +178,10 @@ def charts(tx: Transaction, site: Site, now_s: int | None) -> dict[str, Any]:
         "x": grid.x,
         "now_s": now_s,
         "zone": site.time_zone,
+        "step_s": site.interval_s,
+        "estimated": with_estimates(tx, site, grid.start_s, now_s),
         "charts": [
-            {"title": _("Demand"), "unit": "kW", "series": demand, "band": [4, 3]},
+            {"title": _("Demand"), "unit": "kW", "series": demand, "band": [4, 3], "metered": True},
             {"title": _("Production"), "unit": "kW", "series": plants},
             {"title": _("Batteries"), "unit": "kW", "series": stores},
             {
@@ -189,6 +192,7 @@ def charts(tx: Transaction, site: Site, now_s: int | None) -> dict[str, Any]:
             {
                 "title": _("Public grid"),
                 "unit": "kW",
+                "metered": True,
                 "series": pair(_("Import"), _BLACK, "import_kw")
                 + pair(_("Export"), _PURPLE, "export_kw"),
             },

@@ -31,6 +31,8 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "operator.network_live": frozenset({"operator"}),
     "prosumer.energy": frozenset({"prosumer"}),
     "prosumer.trades": frozenset({"prosumer"}),
+    "prosumer.order": frozenset({"prosumer"}),
+    "prosumer.order_proof": frozenset({"prosumer"}),
     "prosumer.statement": frozenset({"prosumer"}),
     "prosumer.limits": frozenset({"prosumer"}),
     "prosumer.set_limits": frozenset({"prosumer"}),

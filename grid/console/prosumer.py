@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal
 from typing import Any
 
-from flask import Blueprint, abort, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, abort, redirect, render_template, request, session, url_for
 from flask_security import current_user
 
 from grid import interval
+from grid.console import prosumer_orders, prosumer_statement
 from grid.console.prosumer_day import day_chart
+from grid.console.web_proof import inclusion
 from grid.console.web_view import clock, form_text, only_fields, record, room
 from grid.errors import BadInputError
 from grid.quantities import format_price
 from grid.site import Party, UsagePoint
-from grid.store import Transaction, market, series, views
+from grid.store import Transaction, control, market, series, views
 from trading.accounts import party_account
+from trading.book import Order
+from trading.ledger.prove import prove
 from trading.orders import OrderRules, parse_limit
-from trading.statements import MonthEnergy
-from trading.statements import statement as month_statement
 
 pages = Blueprint("prosumer", __name__, url_prefix="/my")
 
-_TRADES_S = 7 * 86_400
+_DAYS_BACK = dt.timedelta(days=3660)
 _READ_WITHIN_S = 3600
 
 
@@ -55,10 +56,24 @@ def _selected() -> UsagePoint:
     return _point(name)
 
 
-def _today(tx: Transaction) -> dt.date | None:
+def _day(tx: Transaction, ahead_s: int = 0) -> tuple[dt.date, dt.date] | None:
+    """Return the day asked for and the last there is, or ``None`` before the first cycle."""
     now_s = clock(tx)
-    site = room().site
-    return None if now_s is None else interval.local_day(now_s - _READ_WITHIN_S, site.time_zone)
+    if now_s is None:
+        return None
+    zone = room().site.time_zone
+    last = interval.local_day(now_s + ahead_s, zone)
+    text = request.args.get("day")
+    day = interval.parse_date(text) if text else interval.local_day(now_s - _READ_WITHIN_S, zone)
+    if not last - _DAYS_BACK <= day <= last:
+        abort(404)
+    return day, last
+
+
+def _around(day: dt.date, last: dt.date) -> dict[str, dt.date | None]:
+    """Return the day and its neighbours, as links of a page name them."""
+    one = dt.timedelta(days=1)
+    return {"day": day, "before": day - one, "after": day + one if day < last else None}
 
 
 @pages.get("/energy")
@@ -67,123 +82,90 @@ def energy() -> str:
     here, point = room(), _selected()
     zone = here.site.time_zone
     with here.store.read() as tx:
-        today = _today(tx)
-        text = request.args.get("day")
-        day = interval.parse_date(text) if text else today
-        if day is None or today is None:
+        days = _day(tx)
+        if days is None:
             return render_template("prosumer_energy.html", chart=None, own=_own(), point=point)
-        newest = interval.local_day(clock(tx) or 0, zone)
-        if not newest - dt.timedelta(days=3660) <= day <= newest:
-            abort(404)
-        start_s, end_s = interval.day_bounds(day, zone)
+        start_s, end_s = interval.day_bounds(days[0], zone)
         found = series.get_intervals(tx, [point.id], start_s, end_s, time_zone=zone)
         now_s = clock(tx) or end_s
-    chart = day_chart(found, now_s)
     return render_template(
         "prosumer_energy.html",
         own=_own(),
         point=point,
-        day=day,
-        before=day - dt.timedelta(days=1),
-        after=day + dt.timedelta(days=1) if day < newest else None,
-        chart=chart,
+        chart=day_chart(found, now_s),
+        **_around(*days),
     )
 
 
 @pages.get("/trades")
 def trades() -> str:
-    """Show the own trades of the last week."""
-    here = room()
-    own = {point.id for point in _own()}
-    rows: list[dict[str, Any]] = []
+    """Show the own orders of one day and what became of them."""
+    here, party = room(), _party()
     with here.store.read() as tx:
-        now_s = clock(tx)
-        if now_s is not None:
-            start_s, end_s = now_s - _TRADES_S, now_s + 86_400
-            for name in sorted(own):
-                for trade in market.trades(tx, start_s, end_s, usage_point=name):
-                    bought = trade["buyer"] == name
-                    rows.append({**trade, "usage_point": name, "bought": bought})
-    rows.sort(key=lambda row: (row["start_s"], row["number"]), reverse=True)
-    return render_template("prosumer_trades.html", rows=rows[:400])
+        days = _day(tx, 2 * here.site.interval_s)
+        if days is None:
+            return render_template("prosumer_trades.html", day=None, rows=[])
+        bounds = interval.day_bounds(days[0], here.site.time_zone)
+        orders = market.party_orders(tx, party.id, *bounds)
+        rows = prosumer_orders.rows(tx, orders, clock(tx) or 0, here.site.interval_s)
+    return render_template(
+        "prosumer_trades.html",
+        rows=rows[::-1],
+        totals=prosumer_orders.totals(rows),
+        several=len(_own()) > 1,
+        **_around(*days),
+    )
 
 
-def _energies(tx: Transaction, points: list[UsagePoint], at_s: int) -> dict[Any, MonthEnergy]:
-    """Return the metered month of each usage point, as far as it is known."""
-    here = room()
-    zone = here.site.time_zone
-    start_s, end_s = interval.month_bounds(at_s, zone)
-    tariffs = {tariff.id: tariff for tariff in here.site.tariff}
-    before = market.month_totals(tx, interval.month_label(start_s - 1, zone))
-    totals = market.month_totals(tx, interval.month_label(at_s, zone))
-    baseline = _baselines(tx, {point.id for point in points}, start_s, end_s)
-    return {
-        point.id: MonthEnergy(
-            tariffs[point.tariff],
-            *baseline.get(point.id, (0, 0)),
-            bank_wh=before.get(point.id, (0, 0, False))[1],
-            fixed_fee_due=totals.get(point.id, (0, 0, True))[2],
-        )
-        for point in points
-    }
+def _order(tx: Transaction, order_id: str) -> tuple[Order, int]:
+    """Return an own order; another's is as absent as one that does not exist."""
+    found = market.party_order(tx, _party().id, order_id)
+    if found is None:
+        abort(404)
+    return found
 
 
-def _baselines(
-    tx: Transaction, names: set[Any], start_s: int, end_s: int
-) -> dict[str, tuple[int, int]]:
-    """Return import and export without instructions, from the settlements of a month."""
-    sums: dict[str, tuple[int, int]] = {}
-    settled = {row["start_s"] for row in market.settlements(tx, start_s, end_s)}
-    for at_s in sorted(settled):
-        newest = market.newest_settlement(tx, at_s)
-        content = newest[2] if newest else None
-        points = content.get("usage_points", []) if isinstance(content, dict) else []
-        for point in points:
-            if point.get("usage_point") in names and "baseline_import_wh" in point:
-                old = sums.get(point["usage_point"], (0, 0))
-                sums[point["usage_point"]] = (
-                    old[0] + int(point["baseline_import_wh"]),
-                    old[1] + int(point["baseline_export_wh"]),
-                )
-    return sums
+@pages.get("/orders/<order_id>")
+def order(order_id: str) -> str:
+    """Show an own order with its receipt and, on request, the proof of its entry."""
+    here, proof = room(), None
+    with here.store.read() as tx:
+        found = _order(tx, order_id)
+        (row,) = prosumer_orders.rows(tx, [found], clock(tx) or 0, here.site.interval_s)
+        receipt = prosumer_orders.read_receipt(tx, found[0])
+        if receipt is not None and "prove" in request.args:
+            proof = inclusion(tx, receipt.sequence, receipt.entry)
+        key = control.get_meta(tx, "ledger_vkey")
+    return render_template("prosumer_order.html", row=row, receipt=receipt, proof=proof, key=key)
 
 
-def _items(lines: Any) -> list[dict[str, Any]]:
-    """Return the lines of a statement summed by kind, exactly."""
-    items: dict[str, dict[str, Any]] = {}
-    for line in lines:
-        empty = {"kind": line["kind"], "energy_wh": 0, "amount": Decimal(0)}
-        item = items.setdefault(line["kind"], empty)
-        item["energy_wh"] += line["energy_wh"]
-        item["amount"] += Decimal(line["amount"])
-    return list(items.values())
+@pages.get("/orders/<order_id>/proof")
+def order_proof(order_id: str) -> Response:
+    """Return the proof as a file (C2SP tlog-proof) with the opening of this order only."""
+    with room().store.read() as tx:
+        receipt = prosumer_orders.read_receipt(tx, _order(tx, order_id)[0])
+        if receipt is None or not receipt.committed:
+            abort(404)
+        proof = inclusion(tx, receipt.sequence, receipt.entry)
+    if "problem" in proof:
+        abort(404)
+    text = prove(receipt.entry, proof["path"], proof["note"], [receipt.opening])
+    answer = Response(text, mimetype="text/plain")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{order_id}.tlog-proof"'
+    return answer
 
 
 @pages.get("/statement")
 def statement() -> str:
     """Show the own statement of a month."""
-    here, party, own = room(), _party(), _own()
-    account = party_account(party.id)
+    here, party = room(), _party()
     with here.store.read() as tx:
-        months = views.account_months(tx, account)
+        months = views.account_months(tx, party_account(party.id))
         month = request.args.get("month", months[0] if months else "")
         if month and month not in months:
             abort(404)
-        document = None
-        if month:
-            lines = [line for _, _, line in market.postings(tx, account=account, month=month)]
-            at_s = interval.day_bounds(interval.parse_date(f"{month}-01"), here.site.time_zone)[0]
-            energies = _energies(tx, own, at_s)
-            document, _ = month_statement(
-                party.id, month, here.site.currency, lines, energies, here.site.market
-            )
-    return render_template(
-        "prosumer_statement.html",
-        document=document,
-        items=_items(document["lines"]) if document else [],
-        months=months,
-        month=month,
-    )
+        made = prosumer_statement.make(tx, here.site, party.id, month) if month else None
+    return render_template("prosumer_statement.html", made=made, months=months, month=month)
 
 
 @pages.get("/limits")
@@ -193,7 +175,12 @@ def limits() -> str:
     with room().store.read() as tx:
         stored = market.limits(tx)
     rows = [(point, *stored.get(point.id, (None, None))) for point in own]
-    return render_template("prosumer_limits.html", rows=rows, undo=session.get("undo_limits"))
+    return render_template(
+        "prosumer_limits.html",
+        rows=rows,
+        undo=session.get("undo_limits"),
+        feed_in=room().site.market.feed_in,
+    )
 
 
 def _limit(name: str, point: UsagePoint) -> int | None:

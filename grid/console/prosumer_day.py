@@ -1,4 +1,4 @@
-"""A day of energy as bars: what is estimated is hatched, what is missing is a gap."""
+"""A day of energy as bars: an estimate is hatched and marked, what is missing is a gap."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from grid.console.web_quality import ESTIMATED, FLAGGED
 from grid.store.series import MISSING
 from meters.vee.quality import Quality
 
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 800.0, 320.0, 44.0, 10.0, 24.0
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 800.0, 340.0, 58.0, 36.0, 24.0
 _READ_WITHIN_S = 900
-_ESTIMATED = {Quality.ESTIMATED_LINEAR, Quality.ESTIMATED_LIKE_DAY, Quality.SCALED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,19 @@ class Slot:
     export_px: float
     quality: Quality
     estimated: bool
+    flagged: bool
 
 
 @dataclass(frozen=True, slots=True)
 class DayChart:
-    """The bars of a day with their scale."""
+    """The bars of a day with their scale.
+
+    `runs` are the flagged quarter-hours by quality: first start, last end, quality.
+    """
 
     slots: list[Slot]
+    runs: list[tuple[int, int, Quality]]
+    left: float
     zero: float
     top: float
     bottom: float
@@ -75,13 +81,16 @@ def day_chart(found: xr.Dataset, now_s: int) -> DayChart:
                 import_px=round(int(imports[n]) * scale, 2) if known else 0.0,
                 export_px=round(int(exports[n]) * scale, 2) if known else 0.0,
                 quality=code,
-                estimated=code in _ESTIMATED,
+                estimated=code in ESTIMATED,
+                flagged=code in FLAGGED,
             )
         )
     step = _step(high_in + high_out)
     marks = range(-(high_out // step) * step, high_in + 1, step)
     return DayChart(
         slots=slots,
+        runs=_runs(slots, int(starts[1] - starts[0]) if len(starts) > 1 else 0),
+        left=_LEFT,
         zero=round(zero, 2),
         top=_TOP,
         bottom=_HEIGHT - _BOTTOM,
@@ -95,6 +104,18 @@ def day_chart(found: xr.Dataset, now_s: int) -> DayChart:
         estimated=sum(slot.estimated for slot in slots),
         missing=sum(slot.import_wh is None for slot in slots),
     )
+
+
+def _runs(slots: list[Slot], step_s: int) -> list[tuple[int, int, Quality]]:
+    runs: list[tuple[int, int, Quality]] = []
+    for slot in slots:
+        if not slot.flagged:
+            continue
+        if runs and runs[-1][1:] == (slot.at_s, slot.quality):
+            runs[-1] = (runs[-1][0], slot.at_s + step_s, slot.quality)
+        else:
+            runs.append((slot.at_s, slot.at_s + step_s, slot.quality))
+    return runs
 
 
 def _step(span: int) -> int:

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, SecurityError
 
 from grid.console import administrator, auditor, auth, operator, prosumer, web_language
 from grid.console.permissions import HOME, allowed
+from grid.console.web_quality import quality_text
 from grid.console.web_view import Room, civil, clock, local_hhmm
 from grid.errors import BadInputError, StoreError
 from grid.quantities import format_money, format_price
@@ -93,7 +94,12 @@ def create_app(
 
 def _register(app: Flask, site: Site, store: Store) -> None:
     app.jinja_env.filters.update(
-        civil=civil, hhmm=local_hhmm, money=format_money, price=format_price, number=_number
+        civil=civil,
+        hhmm=local_hhmm,
+        money=format_money,
+        price=format_price,
+        number=_number,
+        quality=quality_text,
     )
 
     @app.context_processor

@@ -54,25 +54,42 @@ def put_orders(tx: Transaction, orders: Iterable[Order], *, received_s: int) -> 
         tx.execute(insert(market_order), rows)
 
 
-def orders(tx: Transaction, start_s: int, *, party: str | None = None) -> list[Order]:
+def _order(row: Any) -> Order:
+    return Order(
+        id=OrderId(row.id),
+        party=PartyId(row.party),
+        usage_point=UsagePointId(row.usage_point),
+        start_s=row.start_s,
+        side=Side(row.side),
+        price=row.price,
+        energy_wh=row.energy_wh,
+        sequence=row.sequence,
+        agent=row.agent,
+    )
+
+
+def orders(tx: Transaction, start_s: int) -> list[Order]:
     """Return the orders of a market interval by sequence."""
     query = select(market_order).where(market_order.c.start_s == start_s)
-    if party is not None:
-        query = query.where(market_order.c.party == party)
-    return [
-        Order(
-            id=OrderId(row.id),
-            party=PartyId(row.party),
-            usage_point=UsagePointId(row.usage_point),
-            start_s=row.start_s,
-            side=Side(row.side),
-            price=row.price,
-            energy_wh=row.energy_wh,
-            sequence=row.sequence,
-            agent=row.agent,
-        )
-        for row in tx.execute(query.order_by(market_order.c.sequence))
-    ]
+    return [_order(row) for row in tx.execute(query.order_by(market_order.c.sequence))]
+
+
+def party_orders(tx: Transaction, party: str, start_s: int, end_s: int) -> list[tuple[Order, int]]:
+    """Return a party's orders for ``[start_s, end_s)``, each with the instant of its receipt."""
+    query = select(market_order).where(
+        market_order.c.party == party,
+        market_order.c.start_s >= start_s,
+        market_order.c.start_s < end_s,
+    )
+    rows = tx.execute(query.order_by(market_order.c.start_s, market_order.c.sequence))
+    return [(_order(row), int(row.received_s)) for row in rows]
+
+
+def party_order(tx: Transaction, party: str, order_id: str) -> tuple[Order, int] | None:
+    """Return one order with the instant of its receipt, if it is of this party."""
+    query = select(market_order).where(market_order.c.id == order_id, market_order.c.party == party)
+    row = tx.execute(query).one_or_none()
+    return None if row is None else (_order(row), int(row.received_s))
 
 
 def put_clearing(

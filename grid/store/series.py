@@ -181,6 +181,33 @@ def get_intervals(
     )
 
 
+def get_quality(
+    tx: Transaction, usage_points: Sequence[str], start_s: int, end_s: int, *, time_zone: str
+) -> npt.NDArray[np.uint16]:
+    """Return how each interval of ``[start_s, end_s)`` came to its value, and nothing else.
+
+    Returns
+    -------
+    ndarray of uint16 (usage point, interval)
+        0 where nothing is stored. An interval has one quality over its registers: one is read.
+    """
+    place = {name: number for number, name in enumerate(usage_points)}
+    found = np.zeros((len(usage_points), (end_s - start_s) // _INTERVAL_S), np.uint16)
+    for day, low, high in _days(start_s, end_s, time_zone) if found.size else []:
+        query = select(interval_day.c.usage_point, interval_day.c.quality).where(
+            interval_day.c.day == day, interval_day.c.register == REGISTERS[0]
+        )
+        if len(usage_points) <= _FEW:
+            query = query.where(interval_day.c.usage_point.in_(usage_points))
+        first, last = max(low, start_s), min(high, end_s)
+        here = slice((first - low) // _INTERVAL_S, (last - low) // _INTERVAL_S)
+        there = slice((first - start_s) // _INTERVAL_S, (last - start_s) // _INTERVAL_S)
+        for row in tx.execute(query.order_by(interval_day.c.version)):
+            if row.usage_point in place:
+                found[place[row.usage_point], there] = np.frombuffer(row.quality, "<u2")[here]
+    return found
+
+
 def versions(tx: Transaction, usage_point: str, day: str) -> list[tuple[str, int, int]]:
     """Return register, version and the cycle that wrote it, oldest first."""
     rows = tx.execute(

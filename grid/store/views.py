@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import RowMapping, func, select
 
 from grid.store.engine import Transaction
-from grid.store.schema import dataset, finding, ledger_entry, plan, posting, setpoint
+from grid.store.schema import (
+    dataset,
+    finding,
+    ledger_entry,
+    opening,
+    plan,
+    posting,
+    setpoint,
+)
 
 
 def latest(tx: Transaction, kind: str, until_s: int) -> int | None:
@@ -31,18 +41,14 @@ def finding_row(tx: Transaction, number: int) -> RowMapping | None:
     return tx.execute(query).mappings().one_or_none()
 
 
-def siblings(tx: Transaction, number: int) -> list[int]:
-    """Return the open findings of the same code and interval as one finding, itself too."""
-    one = finding_row(tx, number)
-    if one is None:
-        return []
+def open_of_code(tx: Transaction, code: str, numbers: Collection[int]) -> list[int]:
+    """Return those of `numbers` that are findings of `code` nobody has acknowledged."""
     query = select(finding.c.id).where(
-        finding.c.code == one["code"],
-        finding.c.label == one["label"],
+        finding.c.code == code,
         finding.c.acknowledged_s.is_(None),
         finding.c.severity != "info",
     )
-    return [int(found) for found in tx.execute(query.order_by(finding.c.id)).scalars()]
+    return [int(one) for one in tx.execute(query).scalars() if one in set(numbers)]
 
 
 def open_findings(tx: Transaction) -> dict[str, int]:
@@ -88,3 +94,14 @@ def account_months(tx: Transaction, account: str) -> list[str]:
         .order_by(posting.c.month.desc())
     )
     return [row.month for row in rows]
+
+
+def party_openings(tx: Transaction, party: str, kind: str, about: str) -> list[RowMapping]:
+    """Return a party's openings of the entries of `kind` about the interval labelled `about`."""
+    query = (
+        select(opening)
+        .join(ledger_entry, ledger_entry.c.sequence == opening.c.sequence)
+        .where(opening.c.party == party, ledger_entry.c.kind == kind, ledger_entry.c.label == about)
+    )
+    rows = tx.execute(query.order_by(opening.c.sequence, opening.c.digest))
+    return list(rows.mappings())

@@ -10,7 +10,13 @@ from flask.testing import FlaskClient
 
 from grid.console.permissions import PERMISSIONS, PUBLIC, ROLES, SIGNED_IN, allowed
 
-ARGUMENTS = {"number": 1, "sequence": 1, "name": "UP-2", "filename": "console.css"}
+ARGUMENTS = {
+    "number": 1,
+    "sequence": 1,
+    "name": "UP-2",
+    "order_id": "O-0-2",
+    "filename": "console.css",
+}
 
 
 def _routes(app: Flask) -> list[tuple[str, str, str]]:

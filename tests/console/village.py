@@ -19,6 +19,8 @@ from meters.reading import MeterRead, RegisterRow
 from trading.accounts import COMMUNITY, MARKET, SUPPLIER, Posting, PostingKind, party_account
 from trading.book import Order, Side
 from trading.ledger import checkpoint, entry, merkle, note
+from trading.ledger.commitment import Label, Opening, commit, commitments
+from trading.orders import receipt
 
 PASSWORD = "a long enough password"
 NOW = interval.parse("2026-05-27T14:00+04:00")
@@ -341,6 +343,13 @@ def _market(tx: object) -> None:
         )
 
 
+def _committed(tx: object, label: str) -> list[tuple[str, Opening]]:
+    return [
+        (order.party, commit(bytes(32), Label(label, "order", order.id), receipt(order))[1])
+        for order in market.orders(tx, interval.parse(label))  # type: ignore[arg-type]
+    ]
+
+
 def _ledger(tx: object) -> None:
     signer = note.signer("khazri/village", bytes(range(32)))
     control.put_secrets(
@@ -354,10 +363,14 @@ def _ledger(tx: object) -> None:
     control.put_meta(tx, "ledger_vkey", key)  # type: ignore[arg-type]
     one = entry.genesis("village", key)
     entries = [one]
+    opened: dict[int, list[tuple[str, Opening]]] = {}
     for n in range(1, 24):
         kind = (entry.Kind.PLAN, entry.Kind.CLEARING, entry.Kind.READINGS)[n % 3]
         label = interval.label(NOW - 900 * (8 - n // 3))
         body = {"price": "0.0660", "note": n} if n % 3 == 1 else {"commitments": ["ab" * 32]}
+        opened[n] = _committed(tx, label) if kind is entry.Kind.CLEARING else []
+        if opened[n]:
+            body["commitments"] = commitments(opening.digest for _, opening in opened[n])
         one = entry.following(one, kind, label, body)
         entries.append(one)
     for one in entries:
@@ -369,6 +382,10 @@ def _ledger(tx: object) -> None:
             cycle_s=NOW,
             content=one.encode(),
             leaf_hash=one.leaf_hash,
+            openings=[
+                {"digest": o.digest, "party": p, "content": o.encode(one.sequence).decode()}
+                for p, o in opened.get(one.sequence, [])
+            ],
         )
     leaves = [one.leaf_hash for one in entries]
     for size in (8, 16, 24):

@@ -16,7 +16,7 @@
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     svg.setAttribute("width", "26"); svg.setAttribute("height", "8"); svg.setAttribute("aria-hidden", "true");
     const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
-    for (const [key, value] of Object.entries({ x1: 0, y1: 4, x2: 26, y2: 4, stroke: series.color, "stroke-width": 2.5 })) line.setAttribute(key, value);
+    for (const [key, value] of Object.entries({ x1: 0, y1: 4, x2: 26, y2: 4, stroke: series.color, "stroke-width": series.width || 2.5 })) line.setAttribute(key, value);
     if (series.dash) line.setAttribute("stroke-dasharray", series.dash.join(" "));
     svg.append(line);
     return svg;
@@ -31,11 +31,24 @@
       plot.ctx.stroke(); plot.ctx.restore();
     }] },
   });
-  const table = (data, chart) => {
+  const flag = "#c77700";
+  const flags = (starts, step) => ({
+    hooks: { draw: [(plot) => {
+      const size = 6 * devicePixelRatio;
+      plot.ctx.save();
+      plot.ctx.fillStyle = flag;
+      for (const at of starts) {
+        const x = plot.valToPos(at, "x", true);
+        plot.ctx.fillRect(x, plot.bbox.top, Math.max(plot.valToPos(at + step, "x", true) - x - 1, 1), size);
+      }
+      plot.ctx.restore();
+    }] },
+  });
+  const table = (data, chart, estimated) => {
     const clock = hhmm(data.zone);
     const head = make("tr", "", make("th", "", root.dataset.time), ...chart.series.map((s) => make("th", "n", s.label)));
     const rows = data.x.map((at, i) => chart.series.some((s) => s.values[i] !== null)
-      ? make("tr", "", make("th", "", clock.format(at * 1000)), ...chart.series.map((s) => make("td", "n", s.values[i] === null ? "–" : s.values[i].toFixed(chart.step ? 4 : 1))))
+      ? make("tr", "", make("th", "", clock.format(at * 1000) + (estimated.includes(at) ? " ≈" : "")), ...chart.series.map((s) => make("td", "n", s.values[i] === null ? "–" : s.values[i].toFixed(chart.step ? 4 : 1))))
       : null).filter(Boolean);
     const details = make("details", "", make("summary", "", root.dataset.table));
     details.addEventListener("toggle", () => {
@@ -54,7 +67,9 @@
       root.append(panel);
       const used = chart.series.filter((s) => s.values.some((v) => v !== null));
       if (!used.length) { panel.append(make("p", "soft", escape(root.dataset.empty))); continue; }
-      panel.append(make("ul", "legend", ...used.map((s) => make("li", "", swatch(s), " " + s.label))));
+      const estimated = chart.metered ? data.estimated : [];
+      const notes = estimated.length ? [make("li", "flagged", swatch({ color: flag, width: 7 }), " ≈ " + root.dataset.estimated)] : [];
+      panel.append(make("ul", "legend", ...used.map((s) => make("li", "", swatch(s), " " + s.label)), ...notes));
       const place = make("div", "plot");
       panel.append(place);
       const stepped = uPlot.paths.stepped({ align: 1 });
@@ -69,10 +84,10 @@
         ],
         series: [{}, ...chart.series.map((s) => ({ label: s.label, stroke: s.color, dash: s.dash || undefined, width: 1.8, points: { show: false }, paths: stepped }))],
         bands: chart.band ? [{ series: chart.band, fill: "rgba(86,180,233,.22)" }] : [],
-        plugins: [nowLine(data.now_s)],
+        plugins: [flags(estimated, data.step_s), nowLine(data.now_s)],
       };
       plots.push(new uPlot(options, [data.x, ...chart.series.map((s) => s.values)], place));
-      const details = table(data, chart);
+      const details = table(data, chart, estimated);
       panel.append(details);
       if (open.has(chart.title)) details.open = true;
     }

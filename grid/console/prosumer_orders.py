@@ -1,0 +1,169 @@
+"""A prosumer's orders: what became of each, and what the ledger committed to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from grid.interval import label
+from grid.store import Transaction, log, market, views
+from trading.book import Order, Side
+from trading.ledger import canonical, entry
+from trading.ledger.commitment import Opening, decode_opening
+from trading.ledger.entry import Kind
+from trading.orders import receipt
+
+_DOMAIN = b"khazri/commitment/v1\n"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    """An order and what became of it.
+
+    Attributes
+    ----------
+    status : str
+        ``open`` while its gate is, ``sealed`` until it is cleared, then ``filled``,
+        ``partly`` or ``unfilled``.
+    price : int or None
+        Clearing price of its interval, nano per Wh.
+    traded_wh, trades : int
+        Wh of all its trades, and their number: what each one took is the other's fact too.
+    """
+
+    order: Order
+    received_s: int
+    status: str
+    price: int | None
+    traded_wh: int = 0
+    trades: int = 0
+
+    @property
+    def bought(self) -> bool:
+        """Whether it buys."""
+        return self.order.side is Side.BUY
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the ledger holds of an order, checked against the order as stored.
+
+    Attributes
+    ----------
+    sequence : int
+        The entry.
+    digest : str
+        The commitment, recomputed from the order and the opening's salt.
+    content : str
+        Canonical bytes that were hashed after domain and salt.
+    committed : bool
+        Whether the entry lists that digest.
+    """
+
+    sequence: int
+    interval: str
+    digest: str
+    content: str
+    salt: bytes
+    opening: Opening
+    entry: bytes
+    committed: bool
+
+    @property
+    def command(self) -> str:
+        """A POSIX shell line that prints the digest."""
+        octal = "".join(f"\\{byte:03o}" for byte in self.salt)
+        head = _DOMAIN.decode().replace("\n", "\\n")
+        return f"{{ printf '{head}{octal}'; printf %s '{self.content}'; }} | sha256sum"
+
+
+def _status(order: Order, traded_wh: int, cleared: bool, now_s: int, interval_s: int) -> str:
+    if not cleared:
+        # The cycle at T closes the book of the interval after the next set-points.
+        return "open" if now_s < order.start_s - interval_s else "sealed"
+    if traded_wh >= order.energy_wh:
+        return "filled"
+    return "partly" if traded_wh else "unfilled"
+
+
+def _opening(tx: Transaction, order: Order) -> RowMapping | None:
+    about = label(order.start_s)
+    for row in views.party_openings(tx, order.party, str(Kind.CLEARING), about):
+        named = decode_opening(str(row["content"]).encode())[1].label
+        if (named.kind, named.subject) == ("order", order.id):
+            return row
+    return None
+
+
+def rows(
+    tx: Transaction, orders: Iterable[tuple[Order, int]], now_s: int, interval_s: int
+) -> list[OrderRow]:
+    """Return what became of one party's orders, in their order."""
+    orders = list(orders)
+    if not orders:
+        return []
+    first_s = min(order.start_s for order, _ in orders)
+    last_s = max(order.start_s for order, _ in orders)
+    prices = {
+        row["start_s"]: row["price"] for row in market.clearings(tx, first_s, last_s + interval_s)
+    }
+    trades: dict[str, list[int]] = {}
+    for point in sorted({order.usage_point for order, _ in orders}):
+        for trade in market.trades(tx, first_s, last_s + interval_s, usage_point=point):
+            for side, who in (("buy_order", "buyer"), ("sell_order", "seller")):
+                if trade[who] == point:
+                    trades.setdefault(trade[side], []).append(int(trade["energy_wh"]))
+    found = []
+    for order, received_s in orders:
+        done = trades.get(order.id, [])
+        cleared = order.start_s in prices
+        found.append(
+            OrderRow(
+                order=order,
+                received_s=received_s,
+                status=_status(order, sum(done), cleared, now_s, interval_s),
+                price=prices.get(order.start_s),
+                traded_wh=sum(done),
+                trades=len(done),
+            )
+        )
+    return found
+
+
+def totals(found: Iterable[OrderRow]) -> dict[str, int]:
+    """Return Wh bought and sold, and what was paid and received for them, nano."""
+    sums = dict.fromkeys(("bought_wh", "sold_wh", "paid", "received"), 0)
+    for row in found:
+        amount = row.traded_wh * (row.price or 0)
+        sums["bought_wh" if row.bought else "sold_wh"] += row.traded_wh
+        sums["paid" if row.bought else "received"] += amount
+    return sums
+
+
+def read_receipt(tx: Transaction, order: Order) -> Receipt | None:
+    """Return the receipt of an order, or ``None`` before its book is sealed."""
+    row = _opening(tx, order)
+    if row is None:
+        return None
+    held = log.entry_row(tx, int(row["sequence"]))
+    assert held is not None, "an opening without its entry"
+    sequence, stored = decode_opening(str(row["content"]).encode())
+    # From the order as it is stored now, so that a changed order has another digest.
+    payload: dict[str, Any] = dict(receipt(order))
+    opening = Opening(stored.label, stored.salt, payload)
+    about = stored.label
+    content = canonical.encode([about.interval, about.kind, about.subject, about.version, payload])
+    data = bytes(held["content"])
+    return Receipt(
+        sequence=sequence,
+        interval=about.interval,
+        digest=opening.digest,
+        content=content.decode(),
+        salt=stored.salt,
+        opening=opening,
+        entry=data,
+        committed=opening.digest in entry.decode(data).commitments,
+    )
