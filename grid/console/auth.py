@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, redirect, request, session, url_for
-from flask_security import RoleMixin, Security, UserMixin, current_user
+from flask import Flask, Response, abort, redirect, request, url_for
+from flask_security import LoginForm, RoleMixin, Security, UserMixin, current_user
 from flask_security.datastore import SQLAlchemySessionUserDatastore
 from sqlalchemy.orm import DeclarativeBase, relationship, scoped_session, sessionmaker
 
-from grid.console import auth_login
+from grid.console import auth_login, auth_sessions
 from grid.console.auth_passwords import PASSWORD_LENGTH_MIN
 from grid.console.permissions import PUBLIC, SIGNED_IN, allowed
 from grid.store import Store, schema
@@ -24,6 +24,12 @@ class Role(_Base, RoleMixin):
     """A role as Flask-Security sees it."""
 
     __table__ = schema.role
+
+
+class Login(LoginForm):
+    """The login form without a box to be remembered: a session has one end."""
+
+    remember = None
 
 
 class User(_Base, UserMixin):
@@ -41,11 +47,11 @@ def settings(secret_key: bytes, *, secure: bool) -> dict[str, Any]:
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": secure,
-        "REMEMBER_COOKIE_HTTPONLY": True,
-        "REMEMBER_COOKIE_SAMESITE": "Lax",
-        "REMEMBER_COOKIE_SECURE": secure,
-        "PERMANENT_SESSION_LIFETIME": 12 * 3600,
+        "SESSION_REFRESH_EACH_REQUEST": False,
+        "PERMANENT_SESSION_LIFETIME": auth_sessions.LIFETIME_S,
         "WTF_CSRF_TIME_LIMIT": None,
+        "SECURITY_API_ENABLED_METHODS": ["session"],
+        "SECURITY_LOGOUT_METHODS": ["POST"],
         "SECURITY_PASSWORD_HASH": "argon2",
         "SECURITY_PASSWORD_SCHEMES": ["argon2"],
         "SECURITY_DEPRECATED_PASSWORD_SCHEMES": [],
@@ -65,18 +71,15 @@ def init(app: Flask, store: Store) -> None:
     """Attach sign-in, the limiter and the gate to the application."""
     sessions = scoped_session(sessionmaker(store.engine, expire_on_commit=False))
     datastore = SQLAlchemySessionUserDatastore(sessions, User, Role)
-    security = Security(app, datastore)
+    security = Security(app, datastore, login_form=Login)
     security.want_json(lambda _: False)
-    auth_login.init(app, _begin)
+    auth_login.init(app, auth_sessions.begin)
+    auth_sessions.init(app, sessions.commit)
     app.before_request(_gate)
 
     @app.teardown_appcontext
     def close(_: object) -> None:
         sessions.remove()
-
-
-def _begin() -> None:
-    session.permanent = True
 
 
 def roles() -> frozenset[str]:
