@@ -10,6 +10,7 @@ from email_validator import EmailNotValidError, validate_email
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask_security import current_user
 
+from grid.console.auth_login import hashing
 from grid.console.auth_passwords import hash_password
 from grid.console.permissions import ROLES
 from grid.console.web_view import clock, form_text, only_fields, record, room
@@ -55,7 +56,8 @@ def create_user() -> Any:
         abort(400)
     if ("prosumer" in roles) != (party is not None):
         raise BadInputError("a prosumer, and only a prosumer, belongs to a party")
-    password_hash = hash_password(request.form.get("password", "")[:1024])
+    with hashing():
+        password_hash = hash_password(request.form.get("password", ""))
     with here.store.write() as tx:
         at_s = clock(tx) or 0
         number = people.create(

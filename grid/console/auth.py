@@ -5,19 +5,15 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, current_app, redirect, request, session, url_for
-from flask_security import RoleMixin, Security, UserMixin, current_user
+from flask import Flask, Response, abort, redirect, request, url_for
+from flask_security import LoginForm, RoleMixin, Security, UserMixin, current_user
 from flask_security.datastore import SQLAlchemySessionUserDatastore
-from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy.orm import DeclarativeBase, relationship, scoped_session, sessionmaker
 
-from grid.console.auth_limiter import CALLER_FAILURES_MAX, Limiter
+from grid.console import auth_login, auth_sessions
 from grid.console.auth_passwords import PASSWORD_LENGTH_MIN
 from grid.console.permissions import PUBLIC, SIGNED_IN, allowed
 from grid.store import Store, schema
-
-_MARK = "khazri_known"
-_MARK_AGE_S = 180 * 86_400
 
 
 class _Base(DeclarativeBase):
@@ -28,6 +24,12 @@ class Role(_Base, RoleMixin):
     """A role as Flask-Security sees it."""
 
     __table__ = schema.role
+
+
+class Login(LoginForm):
+    """The login form without a box to be remembered: a session has one end."""
+
+    remember = None
 
 
 class User(_Base, UserMixin):
@@ -45,11 +47,11 @@ def settings(secret_key: bytes, *, secure: bool) -> dict[str, Any]:
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": secure,
-        "REMEMBER_COOKIE_HTTPONLY": True,
-        "REMEMBER_COOKIE_SAMESITE": "Lax",
-        "REMEMBER_COOKIE_SECURE": secure,
-        "PERMANENT_SESSION_LIFETIME": 12 * 3600,
+        "SESSION_REFRESH_EACH_REQUEST": False,
+        "PERMANENT_SESSION_LIFETIME": auth_sessions.LIFETIME_S,
         "WTF_CSRF_TIME_LIMIT": None,
+        "SECURITY_API_ENABLED_METHODS": ["session"],
+        "SECURITY_LOGOUT_METHODS": ["POST"],
         "SECURITY_PASSWORD_HASH": "argon2",
         "SECURITY_PASSWORD_SCHEMES": ["argon2"],
         "SECURITY_DEPRECATED_PASSWORD_SCHEMES": [],
@@ -69,11 +71,11 @@ def init(app: Flask, store: Store) -> None:
     """Attach sign-in, the limiter and the gate to the application."""
     sessions = scoped_session(sessionmaker(store.engine, expire_on_commit=False))
     datastore = SQLAlchemySessionUserDatastore(sessions, User, Role)
-    app.extensions["khazri.limiter"] = Limiter()
-    app.before_request(_limit)
-    Security(app, datastore)
+    security = Security(app, datastore, login_form=Login)
+    security.want_json(lambda _: False)
+    auth_login.init(app, auth_sessions.begin)
+    auth_sessions.init(app, sessions.commit)
     app.before_request(_gate)
-    app.after_request(_count)
 
     @app.teardown_appcontext
     def close(_: object) -> None:
@@ -100,63 +102,3 @@ def _gate() -> Response | None:
     if not allowed(endpoint, roles()):
         abort(403)
     return None
-
-
-def _is_attempt() -> bool:
-    return request.endpoint == "security.login" and request.method == "POST"
-
-
-def _serializer() -> URLSafeSerializer:
-    return URLSafeSerializer(current_app.secret_key or b"", salt="known browser")
-
-
-def _keys() -> tuple[tuple[str, str], tuple[str, str]]:
-    """Return the key of account and caller, and that of the caller alone."""
-    account = request.form.get("email", "")[:255].strip().lower()
-    caller = request.remote_addr or ""
-    try:
-        known = _serializer().loads(request.cookies.get(_MARK, ""))
-    except BadSignature:
-        known = None
-    if known == account:
-        return (account, "known"), ("known", account)
-    return (account, caller), ("caller", caller)
-
-
-def _limit() -> Response | None:
-    if not _is_attempt():
-        return None
-    limiter: Limiter = current_app.extensions["khazri.limiter"]
-    account, caller = _keys()
-    wait = max(limiter.wait_s(account), limiter.wait_s(caller, CALLER_FAILURES_MAX))
-    if not wait:
-        return None
-    from flask import render_template
-    from flask_babel import gettext as _
-
-    message = _("Too many wrong passwords. Try again in %(minutes)s min.", minutes=wait // 60 + 1)
-    page = render_template("error.html", code=429, message=message)
-    return Response(page, status=429, headers={"Retry-After": str(wait)})
-
-
-def _count(response: Response) -> Response:
-    if not _is_attempt() or response.status_code == 429:
-        return response
-    limiter: Limiter = current_app.extensions["khazri.limiter"]
-    account, caller = _keys()
-    if response.status_code in (302, 303) and current_user.is_authenticated:
-        limiter.succeeded(account)
-        session.permanent = True
-        response.set_cookie(
-            _MARK,
-            str(_serializer().dumps(current_user.email)),
-            max_age=_MARK_AGE_S,
-            httponly=True,
-            samesite="Lax",
-            secure=current_app.config["SESSION_COOKIE_SECURE"],
-            path="/login",
-        )
-    elif response.status_code == 200:
-        limiter.failed(account)
-        limiter.failed(caller)
-    return response

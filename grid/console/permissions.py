@@ -17,7 +17,9 @@ ROLES: Final = (
 PUBLIC: Final = frozenset({"healthz", "static", "security.login", "language"})
 """Open to everyone."""
 
-SIGNED_IN: Final = frozenset({"home", "security.logout"})
+SIGNED_IN: Final = frozenset(
+    {"home", "security.logout", "account.password", "account.set_password"}
+)
 """Open to whoever is signed in, whatever the role."""
 
 PERMISSIONS: Final[dict[str, frozenset[str]]] = {

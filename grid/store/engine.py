@@ -7,6 +7,7 @@ gap and a read inside it is never stale. A read transaction is one snapshot.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +70,8 @@ class Store:
             if self.is_sqlite:
                 _prepare_sqlite(self.engine)
             if create:
+                if self.is_sqlite:
+                    _make_private(parsed.database)
                 self._migrate()
             else:
                 self._require_current()
@@ -79,7 +82,7 @@ class Store:
     def at(cls, directory: Path, *, create: bool = False) -> Store:
         """Open the embedded store of a site folder."""
         if create:
-            directory.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         elif not (directory / "khazri.sqlite3").exists():
             raise StoreError(f"{directory}: no store here; start with 'khazri init {directory}'")
         return cls(f"sqlite:///{directory / 'khazri.sqlite3'}", create=create)
@@ -134,6 +137,15 @@ def _translated() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise StoreError(f"the store failed: {_first_line(error)}") from error
+
+
+def _make_private(database: str | None) -> None:
+    """Make a database file only its owner reads; SQLite gives its journals the same mode."""
+    if database and database != ":memory:" and not database.startswith("file:"):
+        try:
+            os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise StoreError(f"store {database}: {error.strerror}") from error
 
 
 def _arguments(is_sqlite: bool) -> dict[str, Any]:

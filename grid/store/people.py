@@ -118,12 +118,27 @@ def set_roles(tx: Transaction, number: int, roles: Collection[str]) -> None:
 
 def set_active(tx: Transaction, number: int, active: bool) -> None:
     """Let a user in or shut them out; every session of theirs ends."""
-    tx.execute(
-        update(user)
-        .where(user.c.id == number)
-        .values(active=active, fs_uniquifier=secrets.token_hex(16))
-    )
+    tx.execute(update(user).where(user.c.id == number).values(active=active))
+    end_sessions(tx, number)
     _require_administrator(tx)
+
+
+def password_hash(tx: Transaction, number: int) -> str:
+    """Return the argon2id hash of a user's password; empty when there is none."""
+    query = select(user.c.password).where(user.c.id == number)
+    return tx.execute(query).scalar_one_or_none() or ""
+
+
+def set_password(tx: Transaction, number: int, password_hash: str) -> None:
+    """Give a user another password; every session of theirs ends."""
+    tx.execute(update(user).where(user.c.id == number).values(password=password_hash))
+    end_sessions(tx, number)
+
+
+def end_sessions(tx: Transaction, number: int) -> None:
+    """End every session of a user: each names the token that is replaced here."""
+    token = secrets.token_hex(16)
+    tx.execute(update(user).where(user.c.id == number).values(fs_uniquifier=token))
 
 
 def set_language(tx: Transaction, number: int, language: str) -> None:

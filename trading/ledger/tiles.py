@@ -20,6 +20,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -174,7 +175,8 @@ def _check_root(heads: dict[int, checkpoint.Checkpoint], frontier: merkle.Fronti
 
 def _write_openings(openings: Iterable[tuple[int, Opening]], path: Path) -> None:
     before = -1
-    with path.open("xb") as stream:
+    # Openings tell what the log only commits to: for the auditor who asked, nobody else.
+    with open(path, "xb", opener=partial(os.open, mode=0o600)) as stream:
         for sequence, group in groupby(openings, key=lambda pair: pair[0]):
             if sequence <= before:
                 raise BadInputError(f"the openings of entry {sequence} are out of order")

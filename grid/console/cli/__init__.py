@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 from grid.errors import GridError
 
@@ -21,6 +23,20 @@ GROUPS = {
     "user": "add users and give roles",
     "bench": "measure the crafts side by side with others on the same work",
 }
+
+
+_PRIVATE = ("demo", "init", "run", "cycle")
+"""The groups that write a site folder; what the others write is for whoever it is for."""
+
+
+@contextmanager
+def private() -> Iterator[None]:
+    """Let only the owner read what this process and those it starts write meanwhile."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A polite end unwinds as Ctrl-C does, so that no field or console is left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return int(options.run(options))
+        with private() if chosen in _PRIVATE else nullcontext():
+            return int(options.run(options))
     except GridError as error:
         print(f"khazri: {error}", file=sys.stderr)
         return 1

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     def progress(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    options.dir.mkdir(parents=True, exist_ok=True)
+    options.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if options.once:
         facts = demo.once(options.dir, day=day, seed=options.seed, progress=progress)
         print(json.dumps(facts) if options.json else _table(facts))

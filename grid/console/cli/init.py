@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
         raise BadInputError(f"{path} is there already")
     day = parse_date(options.day) if options.day else DEFAULT_DAY
     text = demo_site(day=day)
-    options.dir.mkdir(parents=True, exist_ok=True)
+    options.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     answer(
         options,
