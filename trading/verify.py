@@ -884,7 +884,7 @@ class Books:
             return False
         for price, place in self.prices.items():
             if price != published:
-                self._bad(f"is at {price}, but {in_nano(published)} was published", *place)
+                self._bad(f"is at {per_kwh(price)}, but {per_kwh(published)} was published", *place)
         return bool(self.prices)
 
     def _balance(self, head_wh: int, loss_wh: int, entry: dict[str, Any]) -> None:
@@ -913,8 +913,8 @@ def min_place(prices: dict[int, Place]) -> Place:
     return min(prices.values(), key=lambda place: place[0])
 
 
-def in_nano(price: int) -> str:
-    """Return a price in nano-currency per Wh as it is published, per kWh."""
+def per_kwh(price: int) -> str:
+    """Return a price in nano-currency per Wh for people."""
     text = f"{abs(price):07d}"
     return f"{'-' if price < 0 else ''}{text[:-6]}.{text[-6:]} per kWh"
 

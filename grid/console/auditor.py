@@ -12,7 +12,8 @@ from sqlalchemy import RowMapping
 from grid import interval
 from grid.console.web_proof import inclusion, log_key
 from grid.console.web_view import room
-from grid.errors import GridError
+from grid.errors import GridError, VerificationError
+from grid.operation import audit
 from grid.store import Transaction, control, log, views
 from trading.ledger import checkpoint, commitment, merkle, note
 from trading.ledger import entry as ledger_entry
@@ -133,6 +134,9 @@ def _verify(tx: Transaction) -> list[Check]:
     stored = log.leaf_hashes(tx)
     wrong = [n for n, (a, b) in enumerate(zip(leaves, stored, strict=False)) if a != b]
     checks.append(Check("leaves", not wrong, f"{wrong[0]}" if wrong else ""))
+    edited = audit.compare(tx, room().site.time_zone) if not problem else []
+    more = f" (+{len(edited) - 1})" if len(edited) > 1 else ""
+    checks.append(Check("rows", not edited, f"{edited[0].message}{more}" if edited else ""))
     return [*checks, *_signed(tx, leaves)]
 
 

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from grid.errors import BadInputError
-from grid.store import Store, Transaction, control, log
+from grid import interval
+from grid.errors import BadInputError, Finding, Severity
+from grid.operation.record import PARTY_SECRET
+from grid.store import Store, Transaction, control, log, market
 from trading.ledger import prove as proofs
 from trading.ledger import tiles
 from trading.ledger.checkpoint import Checkpoint
-from trading.ledger.commitment import Opening, decode_opening
+from trading.ledger.commitment import Label, Opening, decode_opening, pseudonym
 from trading.ledger.merkle import Tree
+
+Committed = dict[Label, Any]
+"""Payloads by what they are about."""
+
+_KINDS = ("clearing", "settlement", "correction")
+_SIDES = ("buyer", "seller", "side", "usage_point")
+_TABLES = {"order": "market_order", "posting": "posting", "trade": "trade"}
 
 
 def export(store: Store, folder: Path, *, openings: bool = False) -> tuple[Checkpoint, str]:
@@ -23,14 +35,17 @@ def export(store: Store, folder: Path, *, openings: bool = False) -> tuple[Check
         With the openings of all personal commitments: an auditor's mandate.
     """
     with store.read() as tx:
-        notes = [str(row["note"]) for row in log.checkpoints(tx)]
-        opened = _openings(tx) if openings else None
-        head = tiles.export(log.entries(tx), notes, folder, opened)
+        points = log.checkpoints(tx)
+        notes = [str(row["note"]) for row in points]
+        # what came after the newest checkpoint is not signed yet
+        size = int(points[0]["size"]) if points else 0
+        opened = _openings(tx, size) if openings else None
+        head = tiles.export(log.entries(tx, 0, size), notes, folder, opened)
         return head, control.get_meta(tx, "ledger_vkey") or ""
 
 
-def _openings(tx: Transaction) -> Iterator[tuple[int, Opening]]:
-    for row in log.openings(tx):
+def _openings(tx: Transaction, size: int) -> Iterator[tuple[int, Opening]]:
+    for row in log.openings(tx, end=size):
         yield decode_opening(str(row["content"]).encode())
 
 
@@ -51,3 +66,127 @@ def prove(store: Store, sequence: int) -> str:
         tree = Tree(log.leaf_hashes(tx, size))
         path = tree.inclusion(sequence, size)
         return proofs.prove(bytes(row["content"]), path, str(newest[0]["note"]))
+
+
+def compare(tx: Transaction, time_zone: str) -> list[Finding]:
+    """Return where orders, trades and postings are not what the ledger commits to.
+
+    Their rows can be edited without the ledger noticing, and so can the openings
+    beside them; the digests in the entries cannot. An order whose book is not
+    sealed yet is not compared. A posting's month, which no opening holds, must be
+    its interval's. Each finding names table, interval, row, value and committed
+    value.
+    """
+    entries = [json.loads(content) for content in log.contents(tx, _KINDS)]
+    committed, findings = _committed(tx, entries)
+    sealed = {entry["interval"] for entry in entries if entry["kind"] == "clearing"}
+    label = lru_cache(maxsize=None)(interval.label)
+    rows = market.rows(tx)
+    for row in rows["market_order"]:
+        about = Label(label(row["start_s"]), "order", row["id"])
+        if about.interval in sealed:
+            findings += _differences(committed, about, _order(row))
+    for row in rows["trade"]:
+        for side in ("buyer", "seller"):
+            about = Label(label(row["start_s"]), "trade", f"{row['number']}-{side}")
+            findings += _differences(committed, about, _trade(row, side))
+    month = lru_cache(maxsize=None)(lambda start_s: interval.month_label(start_s, time_zone))
+    secrets = control.secrets(tx, PARTY_SECRET)
+    named = lru_cache(maxsize=None)(lambda party, when: pseudonym(secrets[party], when))
+    for row in rows["posting"]:
+        when = month(row["start_s"])
+        about = Label(label(row["start_s"]), "posting", str(row["number"]), row["version"] - 1)
+        payload = committed.get(about)
+        told = _posting(row)
+        for side in ("debit", "credit"):
+            party = told[side].removeprefix("party:")
+            if party in secrets and isinstance(payload, dict):
+                alias = named(party, when)
+                told[side] = alias if payload.get(side) == alias else told[side]
+        findings += _differences(committed, about, told)
+        if row["month"] != when:
+            findings.append(_finding(about, f"month is {row['month']}, committed {when}"))
+    findings += [_finding(about, "is committed to, but not in the store") for about in committed]
+    return findings
+
+
+def _committed(
+    tx: Transaction, entries: Sequence[Mapping[str, Any]]
+) -> tuple[Committed, list[Finding]]:
+    """Return what the entries commit to, and the openings that are false or missing."""
+    waiting = {entry["sequence"]: set(entry["body"].get("commitments", ())) for entry in entries}
+    counts = {sequence: len(digests) for sequence, digests in waiting.items()}
+    committed: Committed = {}
+    findings = []
+    for sequence, digest, content in log.opened(tx, _KINDS):
+        raw = json.loads(content)
+        label = Label(raw["interval"], raw["kind"], raw["subject"], raw["version"])
+        if Opening(label, bytes.fromhex(raw["salt"]), raw["payload"]).digest != digest:
+            findings.append(_finding(label, "its opening is not what its entry commits to"))
+        waiting[sequence].discard(digest)
+        if label.kind in _TABLES:
+            committed[label] = raw["payload"]
+    for entry in entries:
+        sequence = entry["sequence"]
+        if waiting[sequence]:
+            label = Label(entry["interval"], entry["kind"], str(sequence))
+            found = f"{len(waiting[sequence])} of {counts[sequence]} commitments are not opened"
+            findings.append(_finding(label, found))
+    return committed, findings
+
+
+def _differences(committed: Committed, about: Label, told: Mapping[str, Any]) -> list[Finding]:
+    """Return how a row, as it would be committed to, differs from what was; strike that off."""
+    if about not in committed:
+        return [_finding(about, "is in the store, but nothing commits to it")]
+    payload = committed.pop(about)
+    if payload == told:
+        return []
+    if not isinstance(payload, dict):
+        return [_finding(about, "is committed to in another form")]
+    # a trade's opening may name both sides or one: what it does not name is not compared
+    return [
+        _finding(about, f"{name} is {value}, committed {payload.get(name)}")
+        for name, value in told.items()
+        if payload.get(name) != value and (name in payload or name not in _SIDES)
+    ]
+
+
+def _finding(about: Label, what: str) -> Finding:
+    table = _TABLES.get(about.kind, f"entry {about.subject} {about.kind}")
+    where = f"{table} {about.interval}"
+    if about.kind == "posting":
+        where += f" version {about.version + 1} number {about.subject}"
+    elif about.kind in _TABLES:
+        where += f" {about.subject}"
+    code = f"audit.{about.kind}"
+    return Finding(code, about.subject, about.interval, Severity.ALARM, f"{where}: {what}")
+
+
+def _order(row: Mapping[Any, Any]) -> dict[str, Any]:
+    names = ("agent", "energy_wh", "id", "party", "sequence", "side", "start_s", "usage_point")
+    return {**{name: row[name] for name in names}, "price": str(row["price"])}
+
+
+def _trade(row: Mapping[Any, Any], side: str) -> dict[str, Any]:
+    return {
+        "buyer": row["buyer"],
+        "energy_wh": str(row["energy_wh"]),
+        "price": str(row["price"]),
+        "seller": row["seller"],
+        "side": side.removesuffix("er"),
+        "usage_point": row[side],
+    }
+
+
+def _posting(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {
+        "amount_nano": str(row["amount_nano"]),
+        "credit": row["credit"],
+        "debit": row["debit"],
+        "energy_wh": str(row["energy_wh"]),
+        "kind": row["kind"],
+        "price": str(row["price"]),
+        "reversal": row["reversal"],
+        "usage_point": row["usage_point"] or "",
+    }

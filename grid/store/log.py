@@ -98,15 +98,41 @@ def listed(
 
 
 def openings(
-    tx: Transaction, *, sequence: int | None = None, party: str | None = None
+    tx: Transaction,
+    *,
+    sequence: int | None = None,
+    party: str | None = None,
+    end: int | None = None,
 ) -> list[RowMapping]:
-    """Return openings in order of entry and digest, of one entry or party when given."""
+    """Return openings in order of entry and digest, of one entry or party when given.
+
+    With `end`, only those of the entries before it.
+    """
     query = select(opening)
+    if end is not None:
+        query = query.where(opening.c.sequence < end)
     if sequence is not None:
         query = query.where(opening.c.sequence == sequence)
     if party is not None:
         query = query.where(opening.c.party == party)
     return list(tx.execute(query.order_by(opening.c.sequence, opening.c.digest)).mappings())
+
+
+def contents(tx: Transaction, kinds: Sequence[str]) -> list[bytes]:
+    """Return the canonical bytes of all entries of some kinds in order."""
+    query = select(ledger_entry.c.content).where(ledger_entry.c.kind.in_(kinds))
+    return [bytes(row.content) for row in tx.execute(query.order_by(ledger_entry.c.sequence))]
+
+
+def opened(tx: Transaction, kinds: Sequence[str]) -> list[tuple[int, str, str]]:
+    """Return sequence, digest and content of the openings of entries of some kinds."""
+    query = select(opening.c.sequence, opening.c.digest, opening.c.content).where(
+        opening.c.sequence.in_(
+            select(ledger_entry.c.sequence).where(ledger_entry.c.kind.in_(kinds))
+        )
+    )
+    rows = tx.execute(query.order_by(opening.c.sequence, opening.c.digest))
+    return [(row.sequence, row.digest, row.content) for row in rows]
 
 
 def put_checkpoint(tx: Transaction, size: int, at_s: int, note: str) -> None:

@@ -253,6 +253,15 @@ def postings_sum(tx: Transaction) -> int:
     return sum(paid.values())
 
 
+def rows(tx: Transaction) -> dict[str, list[RowMapping]]:
+    """Return every order, trade and posting as stored, by the name of their table."""
+    found = {}
+    for table in (market_order, trade, posting):
+        query = select(table).order_by(*table.primary_key.columns)
+        found[table.name] = list(tx.execute(query).mappings())
+    return found
+
+
 def month_totals(tx: Transaction, month: str) -> dict[str, tuple[int, int, bool]]:
     """Return for each usage point the month's tariff energy, its energy bank in Wh, and
     whether the fixed fee was posted."""

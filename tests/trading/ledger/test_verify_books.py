@@ -149,14 +149,14 @@ def test_only_fees_and_roundings_have_no_energy(verdict, books, kind):
 
 def test_trades_are_settled_at_the_published_price(verdict, books):
     cleared(books).settle(AT, [made.purchase(price=90), made.sale(price=90)])
-    refused(verdict, books, "90", "0.000084")
+    refused(verdict, books, "is at 0.000090", "0.000084 per kWh")
 
 
 def test_trades_are_committed_at_the_published_price(verdict, books):
     trade = {"energy_wh": "500", "price": "90"}
     cleared(books, trades={"0-buyer": trade, "0-seller": trade})
     books.settle(AT, [made.purchase(), made.sale()])
-    refused(verdict, books, "90", "0.000084")
+    refused(verdict, books, "is at 0.000090", "0.000084 per kWh")
 
 
 def test_a_price_that_a_small_group_hides_is_not_compared(verdict, books):
