@@ -12,6 +12,10 @@ from dispatch.plan import Floats, PlanInput, currency, per_kwh
 UNSERVED_PER_KWH = 1000.0
 """Currency: load that no controller meant to drop, dearer than all that could have saved it."""
 
+RESERVE_PENALTY_PER_KWH = 100.0
+"""Currency per kW of missing headroom and hour: above any shedding penalty in use, because
+the reserve protects the load that is never shed. A plan avoids it; no day is charged for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class DayCost:

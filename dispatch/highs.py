@@ -52,12 +52,14 @@ class Compiled:
 class Answer:
     """What HiGHS found: ``"optimal"``, ``"limit"`` (node limit, feasible) or ``"infeasible"``.
 
-    `gap` is relative; `columns` and `duals` are in the order of the compiled arrays, duals in
-    objective units per unit of right-hand side, with the binaries held at their values.
+    `gap` is relative; `objective` is what was minimised, in its own unit. `columns` and `duals`
+    are in the order of the compiled arrays, duals in objective units per unit of right-hand
+    side. All but `gap` are those with the binaries held at their values.
     """
 
     status: str
     gap: float
+    objective: float
     columns: Floats
     duals: Floats
     compiled: Compiled
@@ -154,7 +156,7 @@ def optimise(problem: Compiled, *, gap: float, nodes: int, small: bool = True) -
         highspy.HighsModelStatus.kInfeasible,
         highspy.HighsModelStatus.kUnboundedOrInfeasible,
     ):
-        return Answer("infeasible", np.inf, none, none, problem)
+        return Answer("infeasible", np.inf, np.nan, none, none, problem)
     info = solver.getInfo()
     feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     if status == highspy.HighsModelStatus.kOptimal and feasible:
@@ -163,19 +165,24 @@ def optimise(problem: Compiled, *, gap: float, nodes: int, small: bool = True) -
         name = "limit"
     else:
         raise SolverError(f"HiGHS stopped without a plan: {solver.modelStatusToString(status)}")
-    solution = solver.getSolution()
-    columns = np.array(solution.col_value)
     if not problem.binary.any():
-        return Answer(name, 0.0, columns, np.array(solution.row_dual) / COST_SCALE, problem)
-    columns, duals = _held(problem, columns)
-    return Answer(name, float(info.mip_gap), columns, duals, problem)
+        return Answer(name, 0.0, *_flows(solver), problem)
+    return Answer(name, float(info.mip_gap), *_held(problem, solver), problem)
 
 
-def _held(problem: Compiled, columns: Floats) -> tuple[Floats, Floats]:
-    """Return flows and duals of the linear problem with the binaries held at their values."""
+def _flows(solver: Any) -> tuple[float, Floats, Floats]:
+    """Return objective, columns and duals of a linear problem that is solved."""
+    objective = float(solver.getInfo().objective_function_value) / COST_SCALE
+    solution = solver.getSolution()
+    return objective, np.array(solution.col_value), np.array(solution.row_dual) / COST_SCALE
+
+
+def _held(problem: Compiled, search: Any) -> tuple[float, Floats, Floats]:
+    """Return :func:`_flows` of the linear problem with the binaries held at what `search` chose."""
     where = np.flatnonzero(problem.binary).astype(np.int32)
-    chosen = np.round(columns[where])
-    if np.abs(columns[where] - chosen).max() > INTEGRALITY:
+    found = np.array(search.getSolution().col_value)[where]
+    chosen = np.round(found)
+    if np.abs(found - chosen).max() > INTEGRALITY:
         raise SolverError("HiGHS returned a fraction for a binary")
     solver = _solver(problem.lp, 0.0, 0)
     count = len(where)
@@ -185,5 +192,4 @@ def _held(problem: Compiled, columns: Floats) -> tuple[Floats, Floats]:
     _must(solver.run(), "run with binaries held")
     if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
         raise SolverError("the flows of the chosen commitment could not be solved")
-    solution = solver.getSolution()
-    return np.array(solution.col_value), np.array(solution.row_dual) / COST_SCALE
+    return _flows(solver)

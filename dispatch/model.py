@@ -32,11 +32,8 @@ from pyomo.core.expr.numeric_expr import LinearExpression
 
 from dispatch.assets import REGISTRY
 from dispatch.assets.terms import Pairs, Terms
+from dispatch.cost import RESERVE_PENALTY_PER_KWH
 from dispatch.plan import PlanInput
-
-RESERVE_PENALTY_PER_KWH = 100.0
-"""Currency per kW of missing headroom and hour: above any shedding penalty in use, because
-the reserve protects the load that is never shed."""
 
 
 def build(plan_input: PlanInput, pairs: Pairs = frozenset(), *, elastic: bool = False) -> Any:

@@ -10,6 +10,7 @@ import xarray as xr
 from dispatch import highs
 from dispatch.assets.terms import Pairs
 from dispatch.check import check_input, check_plan, cut_excess
+from dispatch.check_cost import check_cost
 from dispatch.cost import day_cost
 from dispatch.explain import SMALL, Duals, explain
 from dispatch.model import build
@@ -56,7 +57,8 @@ def solve(plan_input: PlanInput, *, gap: float = 1e-3, nodes: int = 2000) -> Pla
     InfeasiblePlan
         Naming which rule cannot be kept, when, and by how many kW.
     SolverError
-        When HiGHS fails, or its answer breaks a rule of :func:`dispatch.check.check_plan`.
+        When HiGHS fails, or its answer breaks a rule of :func:`dispatch.check.check_plan`,
+        or what it minimised is not the cost (:func:`dispatch.check_cost.check_cost`).
     """
     check_input(plan_input)
     pairs: Pairs = frozenset()
@@ -82,12 +84,13 @@ def _plan(plan_input: PlanInput, model: Any, answer: highs.Answer, schedule: xr.
     duals = _duals(plan_input, model, answer)
     schedule["marginal_price"].values[:] = np.round(duals.price, DIGITS)
     tight = np.abs(cut_excess(plan_input, schedule)) < SMALL
+    cost = day_cost(plan_input, schedule)
     plan = Plan(
         status=answer.status,
         source=NEW_PLAN,
         start_s=plan_input.start_s,
         interval_s=plan_input.interval_s,
-        objective=day_cost(plan_input, schedule).total,
+        objective=cost.total,
         gap=answer.gap,
         schedule=schedule,
         reasons=explain(plan_input, schedule, duals),
@@ -97,7 +100,10 @@ def _plan(plan_input: PlanInput, model: Any, answer: highs.Answer, schedule: xr.
             if is_tight
         ),
     )
-    violations = check_plan(plan_input, plan)
+    violations = [
+        *check_plan(plan_input, plan),
+        *check_cost(plan_input, schedule, cost, answer.objective),
+    ]
     if violations:
         raise SolverError("HiGHS called a broken plan optimal: " + "; ".join(violations))
     return plan

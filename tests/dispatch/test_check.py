@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import dispatch.assets.solar
+import dispatch.model
+import dispatch.solve
 from dispatch.check import check_input, check_plan
 from dispatch.plan import LinearCut
 from dispatch.solve import solve
@@ -195,6 +197,84 @@ def test_each_planted_fault_is_found(day, plan, fault, message):
     fault(schedule)
     found = check_plan(day, replace(plan, schedule=schedule))
     assert any(message in text for text in found), found
+
+
+def dearer(name):
+    """Return a wrong model: of the day, but with the cost `name` 5 % off."""
+
+    def of(day):
+        if name in ("buy_price", "sell_price", "end_value_per_kwh"):
+            return {name: 1.05 * getattr(day, name)}
+        kind = {"wear": "battery", "penalty": "shedding"}.get(name, "genset")
+        assets = getattr(day, kind)
+        return {
+            kind: tuple(replace(one, **{name: round(1.05 * getattr(one, name))}) for one in assets)
+        }
+
+    return of
+
+
+@pytest.fixture(name="costly", scope="module")
+def costly_fixture(day):
+    """An evening in which every cost is met: bought, sold, burnt, worn, shed and stored."""
+    return replace(
+        day,
+        cuts=(),
+        demand_kw=np.where(day.grid_available, day.demand_kw, 95.0),
+        sell_price=np.where(np.arange(96) < 60, 0.05, 0.09),
+        genset=(replace(day.genset[0], min_up_intervals=1),),
+        sheddable_kw=np.full((1, 96), 40.0),
+    )
+
+
+COSTS = (
+    "buy_price",
+    "sell_price",
+    "end_value_per_kwh",
+    "wear",
+    "fuel",
+    "no_load_per_hour",
+    "start",
+    "penalty",
+)
+
+
+@pytest.mark.parametrize("name", COSTS)
+def test_a_wrong_cost_in_the_model_is_an_error_of_the_solver(costly, monkeypatch, name):
+    built = dispatch.solve.build
+    solve(costly)
+
+    def build(plan_input, pairs):
+        return built(replace(plan_input, **dearer(name)(plan_input)), pairs)
+
+    monkeypatch.setattr("dispatch.solve.build", build)
+    with pytest.raises(SolverError, match="cost the solver minimised is"):
+        solve(costly)
+
+
+def test_a_tie_break_that_weighs_like_a_price_is_an_error_of_the_solver(costly, monkeypatch):
+    monkeypatch.setattr("dispatch.assets.battery.THROUGHPUT_PER_KWH", 1e-3)
+    with pytest.raises(SolverError, match="cost the solver minimised is"):
+        solve(costly)
+
+
+@pytest.mark.parametrize("gone", ["RESERVE_PENALTY_PER_KWH", "up"])
+def test_a_wrong_reserve_in_the_model_is_an_error_of_the_solver(costly, monkeypatch, gone):
+    day = replace(costly, reserve_kw=np.full(96, 60.0))
+    assert solve(day).schedule["reserve_short_kw"].values[60] >= 20.0
+    if gone == "up":
+        reserve = dispatch.model._reserve
+
+        def wrong(model, plan_input, terms):
+            reserve(model, replace(plan_input, reserve_kw=0.9 * plan_input.reserve_kw), terms)
+
+        monkeypatch.setattr("dispatch.model._reserve", wrong)
+    else:
+        monkeypatch.setattr(f"dispatch.model.{gone}", 101.0)
+    with pytest.raises(
+        SolverError, match=r"reserve .* is shorter than stated|cost the solver minimised"
+    ):
+        solve(day)
 
 
 def test_a_plant_that_the_model_lets_give_too_much_is_named(day, monkeypatch):

@@ -115,6 +115,13 @@ def test_a_genset_says_why_it_runs_or_stands(community, make, fields, code):
         ({}, "shed.import_limit"),
         ({"grid_available": [False], "demand_kw": [4.0]}, "shed.islanded"),
         ({"demand_kw": [4.0], "buy_price": [5.0]}, "shed.short"),
+        (
+            {
+                "demand_kw": [4.0],
+                "cuts": (LinearCut(0, "vm_pu bus 3 >= 0.95", {"shed-1": -1e-3}, -2e-3),),
+            },
+            "shed.voltage",
+        ),
     ],
 )
 def test_shedding_says_what_forced_it(community, make, fields, code):
