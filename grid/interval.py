@@ -18,9 +18,9 @@ import numpy.typing as npt
 from grid.errors import BadInputError
 
 DAY_S = 86_400
-_FIRST_S = int(datetime(1, 1, 3, tzinfo=UTC).timestamp())
+_FIRST_S = int(datetime(1000, 1, 1, tzinfo=UTC).timestamp())
 _LAST_S = int(datetime(9999, 12, 29, tzinfo=UTC).timestamp())
-"""Two days from the ends of the calendar, so that civil days around an instant exist."""
+"""Years of four digits, less what the civil day around an instant needs."""
 
 
 def label(at_s: int) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping
 from grid import interval
 from grid.console.web_proof import inclusion, log_key
 from grid.console.web_view import room
-from grid.errors import GridError, VerificationError
+from grid.errors import GridError
 from grid.operation import audit
 from grid.store import Transaction, control, log, views
 from trading.ledger import checkpoint, commitment, merkle, note

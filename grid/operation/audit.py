@@ -58,10 +58,10 @@ def prove(store: Store, sequence: int) -> str:
         When there is no such entry.
     """
     with store.read() as tx:
-        row = log.entry_row(tx, sequence)
         newest = log.checkpoints(tx, limit=1)
         size = int(newest[0]["size"]) if newest else 0
-        if row is None or sequence >= size:
+        row = log.entry_row(tx, sequence) if 0 <= sequence < size else None
+        if row is None:
             raise BadInputError(f"entry {sequence}: the newest checkpoint has {size} entries")
         tree = Tree(log.leaf_hashes(tx, size))
         path = tree.inclusion(sequence, size)

@@ -6,28 +6,23 @@ import hashlib
 import hmac
 import json
 import secrets
+from itertools import zip_longest
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from grid import interval
 from grid.errors import BadInputError
 from grid.operation import record
 from grid.operation.check import check
-from grid.operation.field.serve import KEYS_FILE, open_world
-from grid.operation.field.world import World
+from grid.operation.field.serve import KEYS_FILE
 from grid.site import Site
-from grid.site_file import SITE_FILE
-from grid.store import Store, control, series
-from meters.formats.history import read_history, write_history
-from meters.vee import Quality
+from grid.site_file import SITE_FILE, parse, read_text
+from grid.store import NoStoreError, Store, control, series
 
-HISTORY_FILE = "history.csv"
 AVAILABLE = ".available"
 DLMS_SECRET = "dlms/"
-_WH_PER_KW_INTERVAL = 250
+_SITE = "site_toml"
 
 
 def open_store(directory: Path, site_store: str = "") -> Store:
@@ -53,12 +48,20 @@ def _secrets(site: Site, seed: int | None) -> dict[str, bytes]:
 
 
 def commission(
-    directory: Path, text: str, *, at_s: int, seed: int | None, store_url: str = ""
+    directory: Path,
+    text: str,
+    *,
+    at_s: int,
+    seed: int | None,
+    store_url: str = "",
+    history: xr.Dataset | None = None,
 ) -> Site:
     """Make a site folder from the text of its site file.
 
-    The store, the secrets, the genesis of the ledger and the meters' passwords
-    are made in one transaction. Running it on a commissioned folder is refused.
+    The store's content, the secrets, the history and the genesis of the ledger
+    are one transaction, and the folder's files are there before it commits: a
+    site is commissioned whole, or it can be commissioned again. Running it on a
+    commissioned folder is refused.
 
     Parameters
     ----------
@@ -69,6 +72,8 @@ def commission(
         gives the same ledger.
     store_url : str
         Another database than the embedded one.
+    history : xarray.Dataset, optional
+        Intervals before `at_s`, as :func:`grid.store.series.put_intervals` takes.
 
     Raises
     ------
@@ -78,100 +83,91 @@ def commission(
     site = check(text, base_dir=directory)
     directory.mkdir(parents=True, exist_ok=True)
     store = Store(store_url, create=True) if store_url else Store.at(directory, create=True)
-    with store.write() as tx:
-        if control.get_meta(tx, "site_toml") is not None:
-            raise BadInputError(f"{directory} holds a site already")
-        made = _secrets(site, seed)
-        control.put_secrets(tx, made)
-        control.put_meta(tx, "site_toml", text)
-        control.put_meta(tx, "clock_s", str(at_s))
-        control.put_meta(tx, "first_cycle_s", str(at_s))
-        control.put_meta(tx, "ledger_vkey", record.begin(tx, site, at_s))
-    store.close()
-    (directory / SITE_FILE).write_text(text, encoding="utf-8")
+    try:
+        with store.write() as tx:
+            if control.get_meta(tx, _SITE) is not None:
+                raise BadInputError(f"{directory} holds a site already")
+            made = _secrets(site, seed)
+            control.put_secrets(tx, made)
+            control.put_meta(tx, _SITE, text)
+            control.put_meta(tx, "clock_s", str(at_s))
+            control.put_meta(tx, "first_cycle_s", str(at_s))
+            control.put_meta(tx, "ledger_vkey", record.begin(tx, site, at_s))
+            if history is not None:
+                series.put_intervals(tx, history, time_zone=site.time_zone, cycle_s=at_s)
+            _write_files(directory, text, made)
+    finally:
+        store.close()
+    return site
+
+
+def _write_files(directory: Path, text: str, made: dict[str, bytes]) -> None:
+    """Write the site file, unless it is there so already, and the meters' passwords."""
+    path = directory / SITE_FILE
+    if not path.exists() or path.read_bytes() != text.encode():
+        path.write_text(text, encoding="utf-8")
     keys = directory / KEYS_FILE
     keys.touch(mode=0o600)
     passwords = {n.removeprefix(DLMS_SECRET): lls(v) for n, v in made.items() if DLMS_SECRET in n}
     keys.write_text(json.dumps({name: key.hex() for name, key in passwords.items()}))
-    return site
+
+
+def commissioned(directory: Path, store_url: str = "") -> str | None:
+    """Return the text that a folder's site was made from, ``None`` when it has none yet."""
+    try:
+        store = open_store(directory, store_url)
+    except NoStoreError:
+        return None
+    with store.read() as tx:
+        text = control.get_meta(tx, _SITE)
+    store.close()
+    return text
+
+
+def ensure(path: Path, *, now_s: int, store_url: str = "") -> bool:
+    """Commission the site of ``SITE.toml`` when it has no store yet.
+
+    Its secrets are random, it has no history, and its first cycle is where the
+    next interval begins.
+
+    Parameters
+    ----------
+    path : Path
+        ``DIR/SITE.toml``.
+    now_s : int
+        The time, seconds UTC.
+
+    Returns
+    -------
+    bool
+        Whether the site was made now.
+
+    Raises
+    ------
+    BadInputError
+        When the file is wrong, or says another site than the one it was made from.
+    """
+    if path.name != SITE_FILE:
+        raise BadInputError(f"{path}: the file of a site that runs is named {SITE_FILE}")
+    text = read_text(path)
+    made_from = commissioned(path.parent, store_url)
+    if made_from is None:
+        interval_s = parse(text).interval_s
+        at_s = -(-now_s // interval_s) * interval_s
+        commission(path.parent, text, at_s=at_s, seed=None, store_url=store_url)
+        return True
+    if text != made_from and parse(text) != parse(made_from):
+        lines = zip_longest(text.splitlines(), made_from.splitlines())
+        line = next(n for n, (now, then) in enumerate(lines, start=1) if now != then)
+        raise BadInputError(
+            f"{path}:{line}: the site was made from another text; put it back, or take a new folder"
+        )
+    return False
 
 
 def lls(secret: bytes) -> bytes:
     """Return the low-level-security password of a meter: 16 printable characters."""
     return hashlib.sha256(secret).hexdigest()[:16].encode()
-
-
-def history(world: World, end_s: int, days: int) -> xr.Dataset:
-    """Return what an older metering system would export of the days before `end_s`.
-
-    Usage points as metered, and for each solar plant and turbine what it
-    produced (``ID``) and could have produced (``ID.available``). No battery or
-    genset ran.
-    """
-    site = world.site
-    starts_s = end_s - 900 * np.arange(days * 96, 0, -1, dtype=np.int64)
-    weather = world.weather(starts_s)
-    plants = site.plants
-    produced = np.hstack([weather.solar_kw, weather.wind_kw])
-    row = {str(point.id): number for number, point in enumerate(site.usage_point)}
-    net: npt.NDArray[np.float64] = weather.load_kw.copy()
-    for column, plant in enumerate(plants):
-        net[:, row[plant.usage_point]] -= produced[:, column]
-    names = known_series(site)
-    none = np.zeros_like(produced)
-    columns = {
-        "import_wh": np.hstack([np.maximum(net, 0.0), none, none]),
-        "export_wh": np.hstack([np.maximum(-net, 0.0), produced, produced]),
-        "import_varh": np.hstack([weather.absorbed_kvar, none, none]),
-        "export_varh": np.hstack([weather.injected_kvar, none, none]),
-    }
-    dims = ("usage_point", "interval")
-    variables = {
-        name: (dims, np.rint(values.T * _WH_PER_KW_INTERVAL).astype(np.int64))
-        for name, values in columns.items()
-    }
-    shape = (len(names), len(starts_s))
-    return xr.Dataset(
-        {**variables, "quality": (dims, np.full(shape, Quality.VALID, np.uint16))},
-        coords={"usage_point": names, "interval": starts_s.astype("datetime64[s]")},
-    )
-
-
-def known_series(site: Site) -> list[str]:
-    """Return what a history may tell of: usage points, plants, what plants could have made."""
-    return [
-        *(str(point.id) for point in site.usage_point),
-        *(str(plant.id) for plant in site.plants),
-        *(f"{plant.id}{AVAILABLE}" for plant in site.plants),
-    ]
-
-
-def write_demo_history(directory: Path, site: Site, end_s: int) -> Path:
-    """Write the simulated field's past as a history file; return its path."""
-    path = directory / HISTORY_FILE
-    write_history(history(open_world(site), end_s, site.operation.history_days), path)
-    return path
-
-
-def import_history(store: Store, site: Site, path: Path) -> int:
-    """Take a history file into the store; return the number of intervals.
-
-    Raises
-    ------
-    BadInputError
-        Naming the first refused lines; nothing is stored then.
-    """
-    taken, refused = read_history(path)
-    known = set(known_series(site))
-    strangers = [str(name) for name in taken["usage_point"].values if str(name) not in known]
-    if refused or strangers:
-        problems = [finding.message for finding in refused]
-        problems += [f"{path.name}: the site has no usage point {name}" for name in strangers]
-        raise BadInputError("\n".join(problems[:20]))
-    with store.write() as tx:
-        at_s = int(control.get_meta(tx, "clock_s") or 0)
-        series.put_intervals(tx, taken, time_zone=site.time_zone, cycle_s=at_s)
-    return int(taken["import_wh"].size)
 
 
 def month_of(site: Site, at_s: int) -> str:

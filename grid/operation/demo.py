@@ -15,12 +15,13 @@ from typing import Any
 
 from grid import interval
 from grid.errors import BadInputError, VerificationError
-from grid.operation import audit, commission, cycle
+from grid.operation import audit, commission, cycle, history
 from grid.operation.demo_site import TIME_ZONE, demo_site
 from grid.operation.field import link
+from grid.operation.field.serve import KEYS_FILE
 from grid.operation.room import Room
 from grid.operation.summary import summarise
-from grid.site_file import SITE_FILE
+from grid.site_file import SITE_FILE, parse
 from grid.store import Store, control, log
 
 Progress = Callable[[str], None]
@@ -31,22 +32,38 @@ CYCLES_A_DAY = 96
 def prepare(directory: Path, *, day: date, seed: int, store_url: str = "") -> None:
     """Commission the demo site in `directory` unless a site is there already.
 
+    The site and its history come into the store at once: what an interrupted
+    call left behind is made again by the next one.
+
     Raises
     ------
     BadInputError
         When the folder holds something else.
     """
-    if (directory / SITE_FILE).exists():
+    if (directory / SITE_FILE).exists() and commission.commissioned(directory, store_url):
         return
-    if directory.exists() and any(directory.iterdir()):
-        raise BadInputError(f"{directory} is not empty and holds no site")
-    start_s, _ = interval.day_bounds(day, TIME_ZONE)
     text = demo_site(day=day, seed=seed)
-    site = commission.commission(directory, text, at_s=start_s, seed=seed, store_url=store_url)
-    path = commission.write_demo_history(directory, site, start_s)
-    store = commission.open_store(directory, store_url)
-    commission.import_history(store, site, path)
-    store.close()
+    _refuse_others(directory, text)
+    directory.mkdir(parents=True, exist_ok=True)
+    start_s, _ = interval.day_bounds(day, TIME_ZONE)
+    site = parse(text)
+    path = history.write_demo_history(directory, site, start_s)
+    past = history.read(site, path, start_s)
+    commission.commission(
+        directory, text, at_s=start_s, seed=seed, store_url=store_url, history=past
+    )
+
+
+def _refuse_others(directory: Path, text: str) -> None:
+    """Refuse a folder with anything that an interrupted demo would not have left."""
+    ours = {SITE_FILE, KEYS_FILE, history.HISTORY_FILE, f"{history.HISTORY_FILE}.part"}
+    ours |= {f"khazri.sqlite3{end}" for end in ("", "-wal", "-shm", "-journal")}
+    found = {path.name for path in directory.iterdir()} if directory.exists() else set()
+    if strange := sorted(found - ours):
+        raise BadInputError(f"{directory} holds {strange[0]} and no site: take another folder")
+    path = directory / SITE_FILE
+    if SITE_FILE in found and path.read_bytes() != text.encode():
+        raise BadInputError(f"{path} is not the demo's: 'khazri run {path}' runs it")
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def _table(name: str, rows: Iterable[dict[str, object]]) -> str:
 
 _HEAD = """\
 # The demo microgrid: SimBench's rural feeder {source}, placed near Baku.
-# Every key is explained in the README; `khazri check SITE.toml` names what is wrong.
+# `khazri check SITE.toml` names what is wrong, with its line, and the keys that there are.
 id = "demo-rural2"
 name = "Nardaran demo community"
 time_zone = "{time_zone}"

@@ -3,6 +3,6 @@
 One module per kind of fact; each function takes the open transaction first.
 """
 
-from grid.store.engine import Store, Transaction
+from grid.store.engine import NoStoreError, Store, Transaction
 
-__all__ = ["Store", "Transaction"]
+__all__ = ["NoStoreError", "Store", "Transaction"]

@@ -7,6 +7,7 @@ gap and a read inside it is never stale. A read transaction is one snapshot.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +21,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from grid.errors import StoreError
+from grid.errors import BadInputError, StoreError
 
 Transaction: TypeAlias = Connection
+
+# Opening a store is no event of the site: Alembic would tell of it each time.
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 _BUSY_S = 30
 _WRITER_LOCK = 0x6B68617A72690001 & 0x7FFFFFFFFFFFFFFF
@@ -44,6 +48,10 @@ def _prepare_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
+class NoStoreError(StoreError):
+    """There is no store yet: no file, or a database without our tables."""
+
+
 class Store:
     """A site's facts in one relational database.
 
@@ -58,12 +66,17 @@ class Store:
     Raises
     ------
     StoreError
-        When the database cannot be opened or has another schema.
+        When the database cannot be opened or has another schema;
+        :class:`NoStoreError` when there is none yet.
     """
 
     def __init__(self, url: str, *, create: bool = False) -> None:
         self.url = url
-        parsed = make_url(url)
+        try:
+            parsed = make_url(url)
+        except SQLAlchemyError as error:
+            # The text is not shown: it may hold a password.
+            raise BadInputError("the store's URL is not sqlite:///PATH or postgresql:…") from error
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         try:
             self.engine = create_engine(url, connect_args=_arguments(self.is_sqlite))
@@ -84,7 +97,7 @@ class Store:
         if create:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         elif not (directory / "khazri.sqlite3").exists():
-            raise StoreError(f"{directory}: no store here; start with 'khazri init {directory}'")
+            raise NoStoreError(f"{directory}: no store here yet; 'khazri run SITE.toml' makes it")
         return cls(f"sqlite:///{directory / 'khazri.sqlite3'}", create=create)
 
     def _config(self) -> Config:
@@ -102,6 +115,9 @@ class Store:
         head = ScriptDirectory.from_config(self._config()).get_current_head()
         with self.engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
+        if current is None:
+            self.close()
+            raise NoStoreError("the store is empty yet; 'khazri run SITE.toml' fills it")
         if current != head:
             raise StoreError(f"the store has schema {current}, this version needs {head}")
 

@@ -12,7 +12,7 @@ An empty energy is missing. `quality` is the number of a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +33,7 @@ HEADER: Final = ("usage_point", "interval_start", *CHANNELS, "quality")
 MAX_CELLS: Final = 100_000_000
 _ENERGY: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
 _BAD: Final = np.iinfo(np.int64).min
+_MOST: Final = np.iinfo(np.int64).max
 
 
 def write_history(dataset: xr.Dataset, path: Path | str) -> None:
@@ -68,7 +69,12 @@ def write_history(dataset: xr.Dataset, path: Path | str) -> None:
 
 
 def read_history(
-    path: Path | str, *, interval_s: int = 900, accept_partial: bool = False
+    path: Path | str,
+    *,
+    interval_s: int = 900,
+    accept_partial: bool = False,
+    within_s: tuple[int, int] | None = None,
+    most_wh: Mapping[str, int] | None = None,
 ) -> tuple[xr.Dataset, list[Finding]]:
     """Read interval readings; what a line does not tell is MISSING.
 
@@ -81,6 +87,10 @@ def read_history(
     accept_partial : bool
         Keep the good lines beside refused ones; otherwise one refused line
         leaves the result without usage points and intervals.
+    within_s : (int, int), optional
+        Each interval starts at or after the first and before the second.
+    most_wh : mapping of str to int, optional
+        The usage points that may be, with the most Wh or varh of an interval.
 
     Returns
     -------
@@ -111,7 +121,9 @@ def read_history(
             refused[at] = f"has {len(row)} fields instead of {len(HEADER)}"
             cells[at] = [""] * len(HEADER)
     columns: list[tuple[str, ...]] = list(zip(*cells, strict=True)) or [()] * len(HEADER)
-    points, at_s, values = _columns(columns, interval_s, refused)
+    points, at_s, values = _columns(columns, interval_s, within_s, refused)
+    if most_wh is not None:
+        _refuse_excess(points, values, most_wh, refused)
     _refuse_duplicates(points, at_s, number, refused)
     findings = _findings(path, number, columns, refused)
     keep = np.ones(len(cells), dtype=np.bool_)
@@ -122,7 +134,10 @@ def read_history(
 
 
 def _columns(
-    columns: list[tuple[str, ...]], interval_s: int, refused: dict[int, str]
+    columns: list[tuple[str, ...]],
+    interval_s: int,
+    within_s: tuple[int, int] | None,
+    refused: dict[int, str],
 ) -> tuple[npt.NDArray[np.object_], Ints, Ints]:
     """Return usage points, starts in seconds and values (channel and quality, line)."""
 
@@ -134,6 +149,9 @@ def _columns(
         at_s = parse(text)
         if at_s % interval_s:
             raise BadInputError(f"does not start on a multiple of {interval_s} s")
+        if within_s and not within_s[0] <= at_s < within_s[1]:
+            first, end = label(within_s[0]), label(within_s[1])
+            raise BadInputError(f"must be from {first} to before {end}")
         return at_s
 
     def energy(text: str) -> int:
@@ -176,6 +194,24 @@ def _parsed(
         for at in np.flatnonzero(result == _BAD).tolist():
             refused.setdefault(at, reasons[int(codes[at])])
     return result
+
+
+def _refuse_excess(
+    points: npt.NDArray[np.object_],
+    values: Ints,
+    most_wh: Mapping[str, int],
+    refused: dict[int, str],
+) -> None:
+    codes, names = pd.factorize(points)
+    strange = np.array([name not in most_wh for name in names], bool)[codes]
+    for at in np.flatnonzero(strange).tolist():
+        refused.setdefault(at, f"usage_point {points[at]!r} is not of the site")
+    most = np.array([most_wh.get(name, _MOST) for name in names], np.int64)[codes]
+    for channel, row in zip(CHANNELS, values, strict=False):
+        unit = channel.rsplit("_", 1)[1].replace("wh", "Wh")
+        for at in np.flatnonzero(row > most).tolist():
+            told = f"{channel} {row[at]} {unit} must be at most {most[at]} {unit}"
+            refused.setdefault(at, f"{told}, what {points[at]} carries in an interval")
 
 
 def _refuse_duplicates(

@@ -20,10 +20,7 @@ from meters.reading import MeterRead, RegisterRow
 from trading.accounts import COMMUNITY, MARKET, SUPPLIER, Posting, PostingKind, party_account
 from trading.book import Order, Side
 from trading.ledger import checkpoint, entry, merkle, note
-<<<<<<< HEAD
 from trading.ledger.commitment import Label, Opening, commit, commitments
-=======
->>>>>>> h-verify
 from trading.orders import receipt
 
 PASSWORD = "a long enough password"

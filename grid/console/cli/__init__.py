@@ -9,7 +9,9 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import NoReturn
 
+from grid.console.cli.options import UsageError
 from grid.errors import GridError
 
 GROUPS = {
@@ -42,10 +44,16 @@ def private() -> Iterator[None]:
 class Parser(argparse.ArgumentParser):
     """A parser whose wrong usage is exit status 2 with one line."""
 
+    def error(self, message: str) -> NoReturn:
+        """Tell what is wrong and where help is."""
+        self.exit(2, f"{self.prog}: {message}; see '{self.prog} --help'\n")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 failed, 2 wrong usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     parser = Parser(prog="khazri", description="Runs energy microgrids.")
     groups = parser.add_subparsers(dest="group", metavar="COMMAND", required=True)
     chosen = next((word for word in arguments if not word.startswith("-")), "")
@@ -62,8 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(options.run(options))
     except GridError as error:
         print(f"khazri: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
+        return 1
+    except OSError as error:
+        # A folder, a file or a port that the machine does not give.
+        print(f"khazri: {error.filename or 'failed'}: {error.strerror or error}", file=sys.stderr)
         return 1

@@ -6,18 +6,22 @@ import argparse
 import logging
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from grid.console.cli.options import answer, as_json
+from grid.console.cli.options import UsageError, answer, as_json, database, instant, whole
 from grid.errors import BadInputError
-from grid.interval import label, parse
+from grid.interval import label
+
+if TYPE_CHECKING:
+    from grid.operation.room import Room
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("site", type=Path, metavar="SITE.toml")
-    parser.add_argument("--at", help="cycle to run, ISO 8601; the next one by default")
-    parser.add_argument("--count", type=int, default=1, help="number of cycles")
-    parser.add_argument("--store", default="", help="URL of another store than the embedded one")
+    parser.add_argument("--at", type=instant, help="first cycle, ISO 8601; the next by default")
+    parser.add_argument("--count", type=whole(1, 10**6), default=1, help="number of cycles")
+    parser.add_argument("--store", type=database, help="URL of another store than the embedded one")
     as_json(parser)
     parser.set_defaults(run=run)
 
@@ -34,18 +38,28 @@ def run(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from grid.operation import cycle
 
-    room = cycle.open_room(options.site.parent, store_url=options.store)
+    room = cycle.open_room(options.site.parent, store_url=options.store or "")
     try:
-        for _ in range(options.count):
-            at_s = parse(options.at) if options.at else cycle.clock(room)
-            if at_s > cycle.clock(room):
-                raise BadInputError(
-                    f"cycle {label(at_s)} comes after {label(cycle.clock(room))}, which is next"
-                )
-            cycle.run(room, at_s)
+        at_s = cycle.clock(room) if options.at is None else options.at
+        _refuse(room, at_s, cycle.clock(room))
+        for number in range(options.count):
+            cycle.run(room, at_s + number * room.site.interval_s)
         done = cycle.clock(room)
     finally:
         room.solver.close()
         room.store.close()
     answer(options, {"next": label(done)}, f"next cycle: {label(done)}")
     return 0
+
+
+def _refuse(room: Room, at_s: int, next_s: int) -> None:
+    """Refuse a cycle that never was or is not due, before anything is read for it."""
+    if at_s % room.site.interval_s:
+        raise UsageError(
+            f"cycle {label(at_s)}: no interval of {room.site.interval_s} s begins then"
+        )
+    if at_s < room.first_cycle_s:
+        first = label(room.first_cycle_s)
+        raise BadInputError(f"cycle {label(at_s)} comes before {first}, the first")
+    if at_s > next_s:
+        raise BadInputError(f"cycle {label(at_s)} comes after {label(next_s)}, which is next")

@@ -8,18 +8,21 @@ import logging
 import sys
 from pathlib import Path
 
-from grid.console.cli.options import as_json
-from grid.interval import parse_date
+from grid.console.cli.options import as_json, day, port, seconds, seed
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("--dir", type=Path, default=Path("khazri-demo"), help="folder of the demo")
-    parser.add_argument("--port", type=int, default=8040, help="port of the console")
-    parser.add_argument("--seed", type=int, default=1, help="what the secrets and registers follow")
-    parser.add_argument("--day", help="day to play, YYYY-MM-DD")
+    parser.add_argument("--port", type=port, default=8040, help="port of the console")
+    parser.add_argument(
+        "--seed", type=seed, default=1, help="what the secrets and registers follow"
+    )
+    parser.add_argument("--day", type=day, help="day to play, YYYY-MM-DD")
     parser.add_argument("--once", action="store_true", help="play the day, sum it up and stop")
-    parser.add_argument("--pace", type=float, default=15.0, help="seconds an interval, live")
+    parser.add_argument(
+        "--pace", type=seconds(0, 86_400), default=15.0, help="seconds an interval, live"
+    )
     as_json(parser)
     parser.set_defaults(run=run)
 
@@ -29,19 +32,19 @@ def run(options: argparse.Namespace) -> int:
     from grid.operation import demo
     from grid.operation.demo_site import DEFAULT_DAY
 
-    day = parse_date(options.day) if options.day else DEFAULT_DAY
+    played = options.day or DEFAULT_DAY
 
     def progress(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
     options.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if options.once:
-        facts = demo.once(options.dir, day=day, seed=options.seed, progress=progress)
+        facts = demo.once(options.dir, day=played, seed=options.seed, progress=progress)
         print(json.dumps(facts) if options.json else _table(facts))
         return 0
     from grid.console.cli.run import live
 
-    demo.prepare(options.dir, day=day, seed=options.seed)
+    demo.prepare(options.dir, day=played, seed=options.seed)
     logging.basicConfig(
         filename=options.dir / "khazri.log", level=logging.INFO, format="%(asctime)s %(message)s"
     )

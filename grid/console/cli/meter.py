@@ -7,19 +7,21 @@ import asyncio
 import time
 from pathlib import Path
 
-from grid.console.cli.options import answer, as_json, directory
-from grid.errors import PeerError
+from grid.console.cli.options import UsageError, answer, as_json, checked, directory, seconds
+from grid.errors import BadInputError, PeerError
 from grid.interval import label
+
+_LLS_BYTES = 64
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the commands' options."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     read = verbs.add_parser("read", help="read one meter now")
-    read.add_argument("url", help="modbus://HOST:PORT/UNIT or dlms://HOST:PORT/SERVER")
+    read.add_argument("url", type=_url, help="modbus://HOST:PORT/UNIT or dlms://HOST:PORT/SERVER")
     read.add_argument("--profile", help="register map; by protocol when not given")
-    read.add_argument("--auth", default="none", help="none, or lls:PASSWORD")
-    read.add_argument("--timeout", type=float, default=5.0, help="seconds")
+    read.add_argument("--auth", type=_auth, default="none", help="none, or lls:PASSWORD")
+    read.add_argument("--timeout", type=seconds(0.1, 600), default=5.0, help="seconds")
     as_json(read)
     read.set_defaults(run=run_read)
     simulate = verbs.add_parser("simulate", help="serve the simulated field of a site folder")
@@ -35,17 +37,50 @@ def declare(parser: argparse.ArgumentParser) -> None:
     take.set_defaults(run=run_import)
 
 
+@checked
+def _url(text: str) -> str:
+    from meters.dlms.client import parse_url as dlms
+    from meters.modbus.gateway import parse_url as modbus
+
+    if not text.startswith(("modbus://", "dlms://")):
+        raise BadInputError(f"{text!r} must be modbus://HOST:PORT/UNIT or dlms://HOST:PORT/SERVER")
+    (dlms if text.startswith("dlms:") else modbus)(text)
+    return text
+
+
+@checked
+def _auth(text: str) -> str:
+    word, _, password = text.partition(":")
+    # The password is not shown again.
+    if text != "none" and not (word == "lls" and 0 < len(password.encode()) <= _LLS_BYTES):
+        raise BadInputError(f"must be none, or lls:PASSWORD of 1 to {_LLS_BYTES} bytes")
+    return text
+
+
+def _profile(url: str, name: str | None) -> str:
+    """Return the register map to read with, checked against the protocol."""
+    from meters.dlms.profile import load_profile as dlms
+    from meters.modbus.profile import load_profile as modbus
+
+    is_dlms = url.startswith("dlms:")
+    chosen = name or ("cosem" if is_dlms else "sdm630")
+    try:
+        (dlms if is_dlms else modbus)(chosen)
+    except BadInputError as error:
+        raise UsageError(f"--profile: {error}") from error
+    return chosen
+
+
 def run_read(options: argparse.Namespace) -> int:
     """Read one meter and print its registers."""
     from meters.reader import read_meters
     from meters.reading import CHANNELS, MeterAddress
 
-    scheme = options.url.split(":", 1)[0]
     auth, _, password = options.auth.partition(":")
     address = MeterAddress(
         meter="meter",
         url=options.url,
-        profile=options.profile or ("cosem" if scheme == "dlms" else "sdm630"),
+        profile=_profile(options.url, options.profile),
         auth=auth,
         secret=password.encode(),
     )
@@ -68,6 +103,7 @@ def run_simulate(options: argparse.Namespace) -> int:
     from grid.operation.field.serve import serve
     from grid.store import control
 
+    commission.ensure(options.dir / site_file.SITE_FILE, now_s=int(time.time()))
     store = commission.open_store(options.dir)
     with store.read() as tx:
         start_s = int(control.get_meta(tx, "first_cycle_s") or 0)
@@ -90,11 +126,11 @@ def run_profiles(options: argparse.Namespace) -> int:
 def run_import(options: argparse.Namespace) -> int:
     """Take a history file; nothing is stored when a line is refused."""
     from grid import site_file
-    from grid.operation import commission
+    from grid.operation import commission, history
 
     store = commission.open_store(options.dir)
     site = site_file.read(options.dir / site_file.SITE_FILE)
-    count = commission.import_history(store, site, options.file)
+    count = history.import_history(store, site, options.file)
     store.close()
     answer(options, {"intervals": count}, f"{count} intervals taken from {options.file}")
     return 0

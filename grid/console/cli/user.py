@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from grid.console.cli.options import answer, as_json, directory
+from grid.console.cli.options import answer, as_json, directory, email
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the commands' options."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     add = verbs.add_parser("add", help="add a user with a one-time password")
-    add.add_argument("email")
+    add.add_argument("email", type=email)
     add.add_argument("--role", action="append", default=[], required=True)
     add.add_argument("--party", help="the party a prosumer acts for")
     directory(add)

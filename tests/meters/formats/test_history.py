@@ -1,5 +1,7 @@
 """Histories as CSV: exact, whole, and refused by line number."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -128,3 +130,37 @@ def test_an_address_is_no_file_and_two_far_instants_do_not_fill_the_memory(tmp_p
     far = [f"UP-{row},{year}-01-01T00:00Z,1,0,0,0,1\n" for row in range(90) for year in (1, 2999)]
     with pytest.raises(BadInputError, match="more than"):
         read_history(written(tmp_path, HEADER + "".join(far).replace(",1-", ",1980-")))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (
+            "UP-01,2026-04-30T23:45Z,120,0,14,0,1",
+            "must be from 2026-05-01T00:00Z to before 2026-05",
+        ),
+        ("UP-01,2026-05-02T00:00Z,120,0,14,0,1", "to before 2026-05-02T00:00Z"),
+        ("UP-01,2026-05-01T00:15Z,121,0,14,0,1", "import_wh 121 Wh must be at most 120 Wh"),
+        ("UP-01,2026-05-01T00:15Z,0,0,0,121,1", "export_varh 121 varh must be at most 120 varh"),
+        ("UP-02,2026-05-01T00:15Z,120,0,14,0,1", "usage_point 'UP-02' is not of the site"),
+    ],
+)
+def test_what_cannot_have_been_is_refused_by_line_value_and_limit(tmp_path, line, reason):
+    path = written(tmp_path, HEADER + GOOD + line + "\n")
+    limits = {"within_s": (1_777_593_600, 1_777_680_000), "most_wh": {"UP-01": 120}}
+    result, refused = read_history(path, **limits)
+    assert result.sizes == {"usage_point": 0, "interval": 0}
+    (finding,) = refused
+    assert finding.message.startswith("history.csv line 3: ")
+    assert reason in finding.message
+    kept, _ = read_history(path, accept_partial=True, **limits)
+    assert kept["import_wh"].values.tolist() == [[120]]
+
+
+def test_two_lines_from_either_end_of_the_calendar_take_no_memory(tmp_path):
+    path = written(tmp_path, HEADER + GOOD + GOOD.replace("2026", "2852"))
+    tracemalloc.start()
+    read_history(path, within_s=(1_777_593_600, 1_777_680_000))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000_000
