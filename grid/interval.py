@@ -18,6 +18,7 @@ import numpy.typing as npt
 from grid.errors import BadInputError
 
 DAY_S = 86_400
+_YEARS = (1900, 9900)
 
 
 def label(at_s: int) -> str:
@@ -31,7 +32,7 @@ def parse(text: str) -> int:
     Raises
     ------
     BadInputError
-        When the text is no date-time, or has no zone.
+        When the text is no date-time, has no zone, or lies in a year no site has.
     """
     try:
         instant = datetime.fromisoformat(text)
@@ -39,6 +40,8 @@ def parse(text: str) -> int:
         raise BadInputError(f"{text!r} is not an ISO 8601 date-time") from error
     if instant.tzinfo is None:
         raise BadInputError(f"{text!r} has no time zone: write it with a trailing Z or an offset")
+    if not _YEARS[0] <= instant.year < _YEARS[1]:
+        raise BadInputError(f"{text!r} is not in the years {_YEARS[0]} to {_YEARS[1] - 1}")
     return int(instant.timestamp())
 
 

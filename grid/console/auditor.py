@@ -9,7 +9,7 @@ from itertools import pairwise
 from flask import Blueprint, abort, render_template, request
 
 from grid import interval
-from grid.console.web_view import room
+from grid.console.web_view import room, row_argument
 from grid.errors import GridError, VerificationError
 from grid.store import Transaction, control, log, views
 from trading.ledger import checkpoint, merkle, note
@@ -65,7 +65,7 @@ def checkpoints() -> str:
 def entries() -> str:
     """List entries, newest first, of a kind or interval when asked."""
     kind, label = request.args.get("kind") or None, request.args.get("interval") or None
-    before = request.args.get("before", type=int)
+    before = row_argument("before")
     if label is not None:
         label = interval.label(interval.parse(label))
     with room().store.read() as tx:

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException, SecurityError
 
 from grid.console import administrator, auditor, auth, operator, prosumer, web_language
 from grid.console.permissions import HOME, allowed
-from grid.console.web_view import Room, civil, clock, local_hhmm
+from grid.console.web_view import Room, Whole, civil, clock, local_hhmm, own_path
 from grid.errors import BadInputError, StoreError
 from grid.quantities import format_money, format_price
 from grid.site import Site
@@ -80,6 +80,7 @@ def create_app(
         TRUSTED_HOSTS=list(trusted_hosts),
         TEMPLATES_AUTO_RELOAD=False,
     )
+    app.url_map.converters["int"] = Whole
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions["khazri"] = Room(site, store, directory)
     CSRFProtect(app)
@@ -151,13 +152,12 @@ def _language(store: Store) -> Any:
     language = request.form.get("language", "")
     if language not in web_language.LANGUAGES:
         abort(400)
+    after = own_path(request.form.get("after", "/")[:2048])
     session["language"] = language
     if current_user.is_authenticated:
         with store.write() as tx:
             people.set_language(tx, current_user.id, language)
-    after = request.form.get("after", "/")
-    plain = after.startswith("/") and not after.startswith("//") and "\\" not in after
-    return redirect(after if plain else "/")
+    return redirect(after)
 
 
 def _refused(error: HTTPException) -> Any:
