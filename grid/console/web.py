@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, abort, redirect, render_template, request, session, url_for
 from flask_security import current_user
-from flask_wtf.csrf import CSRFError, CSRFProtect
-from werkzeug.exceptions import HTTPException, SecurityError
+from flask_wtf.csrf import CSRFProtect
 
-from grid.console import administrator, auditor, auth, operator, prosumer, web_language
+from grid.console import administrator, auditor, auth, operator, prosumer, web_errors, web_language
 from grid.console.permissions import HOME, allowed
 from grid.console.web_view import Room, Whole, civil, clock, local_hhmm, own_path
-from grid.errors import BadInputError, StoreError
+from grid.errors import StoreError
 from grid.quantities import format_money, format_price
 from grid.site import Site
 from grid.store import Store, control, people, views
@@ -116,7 +114,8 @@ def _register(app: Flask, site: Site, store: Store) -> None:
     def headers(response: Response) -> Response:
         for name, value in _HEADERS.items():
             response.headers[name] = value
-        if request.endpoint != "static" and "Cache-Control" not in response.headers:
+        if request.endpoint != "static":
+            # Whoever answered: what is shown to one person is kept nowhere.
             response.headers["Cache-Control"] = "no-store"
             response.vary.add("Cookie")
         return response
@@ -124,9 +123,7 @@ def _register(app: Flask, site: Site, store: Store) -> None:
     app.add_url_rule("/", "home", _home)
     app.add_url_rule("/healthz", "healthz", lambda: _healthz(store))
     app.add_url_rule("/language", "language", lambda: _language(store), methods=["POST"])
-    app.register_error_handler(HTTPException, _refused)
-    app.register_error_handler(BadInputError, _bad_input)
-    app.register_error_handler(StoreError, _store_failed)
+    web_errors.init(app)
 
 
 def _number(value: float | None, places: int = 1) -> str:
@@ -158,24 +155,6 @@ def _language(store: Store) -> Any:
         with store.write() as tx:
             people.set_language(tx, current_user.id, language)
     return redirect(after)
-
-
-def _refused(error: HTTPException) -> Any:
-    if error.code is None or error.code < 400:
-        return error
-    if isinstance(error, SecurityError):
-        return Response("unknown host\n", status=400, mimetype="text/plain")
-    code = 400 if isinstance(error, CSRFError) else error.code
-    return render_template("error.html", code=code, message=None), code
-
-
-def _bad_input(error: BadInputError) -> Any:
-    return render_template("error.html", code=400, message=str(error)), 400
-
-
-def _store_failed(error: StoreError) -> Any:
-    logging.getLogger(__name__).error("event=store_failed message=%r", str(error))
-    return render_template("error.html", code=503, message=None), 503
 
 
 def serve(store_url: str, site_path: Path, directory: Path, host: str, port: int) -> None:

@@ -68,7 +68,6 @@ def live(body: str) -> Response:
     # A token differs at each request and stays valid: only the rest counts as a change.
     lasting = body.replace(generate_csrf(), "")
     response.set_etag(hashlib.sha256(lasting.encode()).hexdigest()[:32])
-    response.headers["Cache-Control"] = "private, no-store"
     response.vary.update(["Cookie", "HX-Request"])
     response.make_conditional(request)
     return response
