@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_security import current_user
-from sqlalchemy import RowMapping
 
 from grid.console import operator_charts, operator_network
 from grid.console.web_view import clock, form_text, live, only_fields, record, room, stored
@@ -18,7 +16,6 @@ pages = Blueprint("operator", __name__, url_prefix="/operator")
 
 STAGES = ("read", "validate", "forecast", "clear", "plan", "send", "settle", "checkpoint")
 _COMMENT_MAX = 500
-_GROUPS_MAX = 12
 
 
 def _scalars(tx: Transaction, kind: str, now_s: int) -> dict[str, float]:
@@ -46,15 +43,6 @@ def _balance(actual: dict[str, float]) -> list[tuple[str, float | None, float | 
     ]
 
 
-def _grouped(rows: Sequence[RowMapping]) -> list[list[RowMapping]]:
-    """Return findings of one kind and interval together, the most severe and newest first."""
-    groups: dict[tuple[str, str], list[RowMapping]] = {}
-    for row in rows:
-        groups.setdefault((row["code"], row["label"]), []).append(row)
-    ordered = sorted(groups.values(), key=lambda group: group[0]["severity"] != "alarm")
-    return ordered[:_GROUPS_MAX]
-
-
 def _now() -> dict[str, Any]:
     here = room()
     with here.store.read() as tx:
@@ -66,7 +54,8 @@ def _now() -> dict[str, Any]:
         network = None if network_s is None else stored(tx, "network", network_s)
         plan_s = views.latest_plan(tx, now_s)
         plan = None if plan_s is None else control.get_plan(tx, plan_s)
-        waiting = control.findings(tx, open_only=True, limit=500)
+        waiting = views.open_groups(tx)
+        count = sum(views.open_findings(tx).values())
         cycle_s = now_s
         if not (done := control.done(tx, now_s)):
             cycle_s -= here.site.interval_s
@@ -84,8 +73,8 @@ def _now() -> dict[str, Any]:
         "capacity_kwh": sum(battery.energy_kwh for battery in here.site.battery),
         "network": operator_network.extremes(network, here.site.network),
         "plan": plan,
-        "alarms_open": _grouped(waiting),
-        "alarms_count": len(waiting),
+        "alarms_open": waiting,
+        "alarms_count": count,
         "stages": stages,
         "cycle_s": cycle_s,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import RowMapping, func, select
 
+from grid.store.control import OPEN, URGENCY
 from grid.store.engine import Transaction
 from grid.store.schema import dataset, finding, ledger_entry, plan, posting, setpoint
 
@@ -39,18 +40,38 @@ def siblings(tx: Transaction, number: int) -> list[int]:
     query = select(finding.c.id).where(
         finding.c.code == one["code"],
         finding.c.label == one["label"],
-        finding.c.acknowledged_s.is_(None),
-        finding.c.severity != "info",
+        OPEN,
     )
     return [int(found) for found in tx.execute(query.order_by(finding.c.id)).scalars()]
+
+
+def open_groups(tx: Transaction, limit: int = 12, rows: int = 500) -> list[list[RowMapping]]:
+    """Return what nobody has acknowledged, of one kind and interval together.
+
+    The most severe groups come first, then the newest; at most `rows` of each.
+    """
+    key = (finding.c.code, finding.c.label)
+    newest = (func.max(finding.c.cycle_s).desc(), func.max(finding.c.id).desc())
+    groups = tx.execute(
+        select(*key).where(OPEN).group_by(*key).order_by(func.min(URGENCY), *newest).limit(limit)
+    )
+    return [
+        list(
+            tx.execute(
+                select(finding)
+                .where(OPEN, finding.c.code == code, finding.c.label == label)
+                .order_by(URGENCY, finding.c.cycle_s.desc(), finding.c.id.desc())
+                .limit(rows)
+            ).mappings()
+        )
+        for code, label in groups.all()
+    ]
 
 
 def open_findings(tx: Transaction) -> dict[str, int]:
     """Return how many findings nobody has acknowledged, by severity, without notes."""
     rows = tx.execute(
-        select(finding.c.severity, func.count())
-        .where(finding.c.acknowledged_s.is_(None), finding.c.severity != "info")
-        .group_by(finding.c.severity)
+        select(finding.c.severity, func.count()).where(OPEN).group_by(finding.c.severity)
     )
     return {severity: int(count) for severity, count in rows}
 
