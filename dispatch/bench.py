@@ -129,7 +129,7 @@ def _passed(lp: Any) -> Any:
 def _apart(day: PlanInput, plan: Plan, columns: Floats) -> float:
     """Return how far the plan's cost is from that of the bare solution, as a share of it."""
     model = build(day)
-    answer = highs.Answer("optimal", 0.0, columns, np.empty(0), highs.compiled(model))
+    answer = highs.Answer("optimal", 0.0, np.nan, columns, np.empty(0), highs.compiled(model))
     cost = day_cost(day, _schedule(day, model, answer)).total
     return abs(plan.objective - cost) / abs(cost)
 

@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping
 
 from grid import interval
 from grid.console.web_proof import inclusion, log_key
-from grid.console.web_view import room
+from grid.console.web_view import room, row_argument
 from grid.errors import GridError
 from grid.operation import audit
 from grid.store import Transaction, control, log, views
@@ -61,7 +61,7 @@ def checkpoints() -> str:
 def entries() -> str:
     """List entries, newest first, of a kind or interval when asked."""
     kind, label = request.args.get("kind") or None, request.args.get("interval") or None
-    before = request.args.get("before", type=int)
+    before = row_argument("before")
     if label is not None:
         label = interval.label(interval.parse(label))
     with room().store.read() as tx:

@@ -20,6 +20,7 @@ from grid.console.auth_limiter import (
     HashSlots,
     Limiter,
 )
+from grid.console.web_view import own_path
 
 Key: TypeAlias = tuple[tuple[str, ...], int]
 
@@ -76,6 +77,9 @@ def _wait(message: str, wait_s: int) -> Response:
 def _guarded(view: Callable[..., Any], begin: Callable[[], None]) -> Callable[..., Any]:
     @wraps(view)
     def login() -> Any:
+        for after in (*request.args.getlist("next"), *request.form.getlist("next")):
+            if after and own_path(after) != after:
+                abort(400)
         if request.method != "POST":
             return view()
         if current_user.is_authenticated:

@@ -52,6 +52,8 @@ def init(app: Flask, release: Callable[[], None]) -> None:
 
     @manager.user_loader  # type: ignore[untyped-decorator]
     def within_its_time(token: str) -> Any:
+        if request.endpoint == "static":
+            return None  # a style is everybody's, and is there when the store is not
         since_s = session.get(_SINCE)
         if not isinstance(since_s, int) or not 0 <= now_s() - since_s < LIFETIME_S:
             return None

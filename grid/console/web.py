@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, abort, redirect, render_template, request, session, url_for
 from flask_security import current_user
-from flask_wtf.csrf import CSRFError, CSRFProtect
-from werkzeug.exceptions import HTTPException, SecurityError
+from flask_wtf.csrf import CSRFProtect
 
-from grid.console import administrator, auditor, auth, operator, prosumer, web_language
+from grid.console import administrator, auditor, auth, operator, prosumer, web_errors, web_language
 from grid.console.permissions import HOME, allowed
 from grid.console.web_quality import quality_text
-from grid.console.web_view import Room, civil, clock, local_hhmm
-from grid.errors import BadInputError, StoreError
+from grid.console.web_view import Room, Whole, civil, clock, local_hhmm, own_path
+from grid.errors import StoreError
 from grid.quantities import format_money, format_price
 from grid.site import Site
 from grid.store import Store, control, people, views
@@ -81,6 +79,7 @@ def create_app(
         TRUSTED_HOSTS=list(trusted_hosts),
         TEMPLATES_AUTO_RELOAD=False,
     )
+    app.url_map.converters["int"] = Whole
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions["khazri"] = Room(site, store, directory)
     CSRFProtect(app)
@@ -121,7 +120,8 @@ def _register(app: Flask, site: Site, store: Store) -> None:
     def headers(response: Response) -> Response:
         for name, value in _HEADERS.items():
             response.headers[name] = value
-        if request.endpoint != "static" and "Cache-Control" not in response.headers:
+        if request.endpoint != "static":
+            # Whoever answered: what is shown to one person is kept nowhere.
             response.headers["Cache-Control"] = "no-store"
             response.vary.add("Cookie")
         return response
@@ -129,9 +129,7 @@ def _register(app: Flask, site: Site, store: Store) -> None:
     app.add_url_rule("/", "home", _home)
     app.add_url_rule("/healthz", "healthz", lambda: _healthz(store))
     app.add_url_rule("/language", "language", lambda: _language(store), methods=["POST"])
-    app.register_error_handler(HTTPException, _refused)
-    app.register_error_handler(BadInputError, _bad_input)
-    app.register_error_handler(StoreError, _store_failed)
+    web_errors.init(app)
 
 
 def _number(value: float | None, places: int = 1) -> str:
@@ -157,31 +155,12 @@ def _language(store: Store) -> Any:
     language = request.form.get("language", "")
     if language not in web_language.LANGUAGES:
         abort(400)
+    after = own_path(request.form.get("after", "/")[:2048])
     session["language"] = language
     if current_user.is_authenticated:
         with store.write() as tx:
             people.set_language(tx, current_user.id, language)
-    after = request.form.get("after", "/")
-    plain = after.startswith("/") and not after.startswith("//") and "\\" not in after
-    return redirect(after if plain else "/")
-
-
-def _refused(error: HTTPException) -> Any:
-    if error.code is None or error.code < 400:
-        return error
-    if isinstance(error, SecurityError):
-        return Response("unknown host\n", status=400, mimetype="text/plain")
-    code = 400 if isinstance(error, CSRFError) else error.code
-    return render_template("error.html", code=code, message=None), code
-
-
-def _bad_input(error: BadInputError) -> Any:
-    return render_template("error.html", code=400, message=str(error)), 400
-
-
-def _store_failed(error: StoreError) -> Any:
-    logging.getLogger(__name__).error("event=store_failed message=%r", str(error))
-    return render_template("error.html", code=503, message=None), 503
+    return redirect(after)
 
 
 def serve(store_url: str, site_path: Path, directory: Path, host: str, port: int) -> None:

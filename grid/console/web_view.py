@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 import xarray as xr
 from flask import Response, abort, current_app, make_response, request
 from flask_security import current_user
 from flask_wtf.csrf import generate_csrf
+from werkzeug.routing import IntegerConverter, Map
 
 from grid import interval
 from grid.site import Site
 from grid.store import Store, Transaction, control, datasets
+
+ROW_MAX: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,6 @@ def live(body: str) -> Response:
     # A token differs at each request and stays valid: only the rest counts as a change.
     lasting = body.replace(generate_csrf(), "")
     response.set_etag(hashlib.sha256(lasting.encode()).hexdigest()[:32])
-    response.headers["Cache-Control"] = "private, no-store"
     response.vary.update(["Cookie", "HX-Request"])
     response.make_conditional(request)
     return response
@@ -81,6 +86,34 @@ def record(tx: Transaction, at_s: int, kind: str, subject: str, detail: dict[str
         subject=subject,
         detail=detail,
     )
+
+
+class Whole(IntegerConverter):
+    """A row's number in a path: what the store could not hold leads to no page."""
+
+    regex = "[0-9]{1,19}"
+
+    def __init__(self, rules: Map) -> None:
+        super().__init__(rules, max=ROW_MAX)
+
+
+def row_argument(name: str) -> int | None:
+    """Return a row's number from the query; ``None`` when it has none, 400 when it is none."""
+    text = request.args.get(name, "")
+    if not text:
+        return None
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) > ROW_MAX:
+        abort(400)
+    return int(text)
+
+
+def own_path(text: str) -> str:
+    """Return `text` when it is a path of this console, else the first page; 400 for what no
+    address has: a browser drops a tab and would read the rest as another host."""
+    if not text.isprintable():
+        abort(400)
+    plain = text.startswith("/") and not text.startswith("//") and "\\" not in text
+    return text if plain and not urlsplit(text).netloc else "/"
 
 
 def form_text(name: str, length: int = 255) -> str:

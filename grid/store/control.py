@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy import RowMapping, and_, case, func, insert, select, update
 
 from grid.errors import Finding, StoreError
 from grid.store.engine import Transaction
 from grid.store.schema import action, finding, meta, plan, secret, setpoint, stage
 from grid.store.upsert import put
 from meters.device import Setpoint
+
+OPEN = and_(finding.c.acknowledged_s.is_(None), finding.c.severity != "info")
+URGENCY = case((finding.c.severity == "alarm", 0), (finding.c.severity == "warning", 1), else_=2)
 
 
 def get_meta(tx: Transaction, name: str) -> str | None:
@@ -138,10 +141,11 @@ def put_findings(tx: Transaction, cycle_s: int, findings: Sequence[Finding]) -> 
 def findings(
     tx: Transaction, *, open_only: bool = False, since_s: int = 0, limit: int = 200
 ) -> list[RowMapping]:
-    """Return findings, newest first."""
+    """Return findings, newest first; of open ones the most severe before the newest, so
+    that no number of warnings takes the place of an alarm."""
     query = select(finding).where(finding.c.cycle_s >= since_s)
     if open_only:
-        query = query.where(finding.c.acknowledged_s.is_(None), finding.c.severity != "info")
+        query = query.where(OPEN).order_by(URGENCY)
     rows = tx.execute(query.order_by(finding.c.cycle_s.desc(), finding.c.id.desc()).limit(limit))
     return list(rows.mappings())
 

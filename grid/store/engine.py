@@ -20,6 +20,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from grid.errors import BadInputError, StoreError
 
@@ -124,9 +125,9 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """Yield an exclusive transaction; it commits at the end, or leaves no trace."""
-        with self.engine.connect() as connection:
+        with _translated(), self.engine.connect() as connection:
             options: dict[str, Any] = {"khazri_write": True}
-            with _translated(), connection.execution_options(**options).begin():
+            with connection.execution_options(**options).begin():
                 if not self.is_sqlite:
                     connection.execute(
                         text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK}
@@ -136,10 +137,10 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Yield a transaction that sees one snapshot and writes nothing."""
-        with self.engine.connect() as connection:
+        with _translated(), self.engine.connect() as connection:
             if not self.is_sqlite:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
-            with _translated(), connection.begin():
+            with connection.begin():
                 yield connection
 
     def close(self) -> None:
@@ -151,7 +152,7 @@ class Store:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except DBAPIError as error:
+    except (DBAPIError, PoolTimeoutError) as error:
         raise StoreError(f"the store failed: {_first_line(error)}") from error
 
 

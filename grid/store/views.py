@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from sqlalchemy import RowMapping, func, select
 
+from grid.store.control import OPEN
 from grid.store.engine import Transaction
 from grid.store.schema import (
     dataset,
@@ -45,8 +46,7 @@ def open_of_code(tx: Transaction, code: str, numbers: Collection[int]) -> list[i
     """Return those of `numbers` that are findings of `code` nobody has acknowledged."""
     query = select(finding.c.id).where(
         finding.c.code == code,
-        finding.c.acknowledged_s.is_(None),
-        finding.c.severity != "info",
+        OPEN,
     )
     return [int(one) for one in tx.execute(query).scalars() if one in set(numbers)]
 
@@ -54,9 +54,7 @@ def open_of_code(tx: Transaction, code: str, numbers: Collection[int]) -> list[i
 def open_findings(tx: Transaction) -> dict[str, int]:
     """Return how many findings nobody has acknowledged, by severity, without notes."""
     rows = tx.execute(
-        select(finding.c.severity, func.count())
-        .where(finding.c.acknowledged_s.is_(None), finding.c.severity != "info")
-        .group_by(finding.c.severity)
+        select(finding.c.severity, func.count()).where(OPEN).group_by(finding.c.severity)
     )
     return {severity: int(count) for severity, count in rows}
 

@@ -36,6 +36,15 @@ def test_pages_allow_no_inline_script_or_style_and_no_other_host(sign_in: SignIn
         assert not re.search(r'(src|href|action)="(https?:)?//', page.text)
 
 
+def test_no_page_is_kept_by_anyone(sign_in: SignIn, app: Flask) -> None:
+    client = sign_in("operator")
+    for url in ("/operator/now", "/operator/now/live", "/operator/dispatch/data", "/none"):
+        assert client.get(url).headers["Cache-Control"] == "no-store", url
+    stranger = app.test_client()
+    for url in ("/login", "/healthz", "/operator/now"):
+        assert stranger.get(url).headers["Cache-Control"] == "no-store", url
+
+
 def test_a_form_without_its_token_is_refused(sign_in: SignIn, store: Store) -> None:
     client = sign_in("operator")
     assert client.post("/operator/alarms/1/acknowledge", data={}).status_code == 400
