@@ -19,7 +19,7 @@ from grid.store import Transaction, control, views
 pages = Blueprint("operator", __name__, url_prefix="/operator")
 
 STAGES = ("read", "validate", "forecast", "clear", "plan", "send", "settle", "checkpoint")
-_COMMENT_MAX, _ALSO_MAX, _FINDINGS_MAX = 500, 8000, 500
+_COMMENT_MAX, _ALSO_MAX = 500, 8000
 
 
 def _scalars(tx: Transaction, kind: str, now_s: int) -> dict[str, float]:
@@ -59,7 +59,7 @@ def _now() -> dict[str, Any]:
         network = None if network_s is None else stored(tx, "network", network_s)
         plan_s = views.latest_plan(tx, now_s)
         plan = None if plan_s is None else control.get_plan(tx, plan_s)
-        waiting = control.findings(tx, open_only=True, limit=_FINDINGS_MAX)
+        waiting = [found for group in views.open_groups(tx) for found in group]
         count = sum(views.open_findings(tx).values())
         cycle_s = now_s
         if not (done := control.done(tx, now_s)):

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from sqlalchemy import RowMapping, func, select
 
-from grid.store.control import OPEN
+from grid.store.control import OPEN, URGENCY
 from grid.store.engine import Transaction
 from grid.store.schema import (
     dataset,
@@ -49,6 +49,29 @@ def open_of_code(tx: Transaction, code: str, numbers: Collection[int]) -> list[i
         OPEN,
     )
     return [int(one) for one in tx.execute(query).scalars() if one in set(numbers)]
+
+
+def open_groups(tx: Transaction, limit: int = 12, rows: int = 500) -> list[list[RowMapping]]:
+    """Return what nobody has acknowledged, of one kind and interval together.
+
+    The most severe groups come first, then the newest; at most `rows` of each.
+    """
+    key = (finding.c.code, finding.c.label)
+    newest = (func.max(finding.c.cycle_s).desc(), func.max(finding.c.id).desc())
+    groups = tx.execute(
+        select(*key).where(OPEN).group_by(*key).order_by(func.min(URGENCY), *newest).limit(limit)
+    )
+    return [
+        list(
+            tx.execute(
+                select(finding)
+                .where(OPEN, finding.c.code == code, finding.c.label == label)
+                .order_by(URGENCY, finding.c.cycle_s.desc(), finding.c.id.desc())
+                .limit(rows)
+            ).mappings()
+        )
+        for code, label in groups.all()
+    ]
 
 
 def open_findings(tx: Transaction) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -397,11 +398,13 @@ def _ledger(tx: object) -> None:
 def _commit(tx: object) -> None:
     """Record each interval's orders, trades and postings as the control room does."""
     party = {str(point.id): str(point.party) for point in SITE.usage_point}
+    known = {json.loads(row["content"])["subject"] for row in log.openings(tx)}  # type: ignore[arg-type]
     for n in range(8):
         start_s = NOW - 3600 - 900 * n
         facts = [
             record.Personal(one.party, "order", one.id, receipt(one))
             for one in market.orders(tx, start_s)  # type: ignore[arg-type]
+            if one.id not in known
         ]
         for row in market.trades(tx, start_s, start_s + 900):  # type: ignore[arg-type]
             payload = {name: str(row[name]) for name in ("buyer", "seller", "price", "energy_wh")}
