@@ -11,7 +11,6 @@ from pathlib import Path
 
 import xarray as xr
 
-from grid import interval
 from grid.errors import BadInputError
 from grid.operation import record
 from grid.operation.check import check
@@ -168,8 +167,3 @@ def ensure(path: Path, *, now_s: int, store_url: str = "") -> bool:
 def lls(secret: bytes) -> bytes:
     """Return the low-level-security password of a meter: 16 printable characters."""
     return hashlib.sha256(secret).hexdigest()[:16].encode()
-
-
-def month_of(site: Site, at_s: int) -> str:
-    """Return the civil month of an instant at the site."""
-    return interval.month_label(at_s, site.time_zone)

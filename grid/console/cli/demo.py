@@ -49,7 +49,13 @@ def run(options: argparse.Namespace) -> int:
         filename=options.dir / "khazri.log", level=logging.INFO, format="%(asctime)s %(message)s"
     )
     with demo.opened(options.dir) as room:
-        return live(room, port=options.port, pace_s=options.pace, progress=progress)
+        return live(
+            room,
+            port=options.port,
+            pace_s=options.pace,
+            progress=progress,
+            at_once=demo.CYCLES_A_DAY + 1,
+        )
 
 
 def _table(facts: dict[str, object]) -> str:

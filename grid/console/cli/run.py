@@ -26,11 +26,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run until interrupted."""
-    from grid.operation import demo
+    from grid.operation import commission, demo
 
     def progress(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
+    if commission.ensure(options.site, now_s=int(time.time())):
+        progress(f"{options.site}: a new site; its secrets were drawn and its ledger begun")
     with demo.opened(options.site.parent) as room:
         return live(room, port=options.port, pace_s=options.pace, progress=progress)
 
@@ -59,6 +61,10 @@ def _behind(room: Room, behind: int) -> str:
     return f"{now} settled, planned and sent; {behind} intervals to go"
 
 
+def _live(pace_s: float) -> str:
+    return f"live: an interval every {pace_s:g} s; Ctrl-C stops"
+
+
 def _failed(room: Room, error: GridError, pause_s: float, progress: Callable[[str], None]) -> None:
     """Say that a cycle failed where people look, and bring the field back when it has died."""
     from grid import interval
@@ -78,10 +84,12 @@ def _failed(room: Room, error: GridError, pause_s: float, progress: Callable[[st
         progress(f"and: {second}")
 
 
-def live(room: Room, *, port: int, pace_s: float, progress: Callable[[str], None]) -> int:
-    """Serve the console, catch up to the end of the first day, then run at `pace_s`."""
+def live(
+    room: Room, *, port: int, pace_s: float, progress: Callable[[str], None], at_once: int = 0
+) -> int:
+    """Serve the console and run a cycle each `pace_s`, the site's first `at_once` without pause."""
     from grid.console.first_users import first_users
-    from grid.operation import cycle, demo
+    from grid.operation import cycle
 
     _require_free(port)
     credentials = first_users(room.store, room.site)
@@ -90,8 +98,9 @@ def live(room: Room, *, port: int, pace_s: float, progress: Callable[[str], None
         progress(f"console: http://127.0.0.1:{port}/")
         for line in credentials:
             progress(f"  {line}")
-        behind = (room.first_cycle_s - cycle.clock(room)) // room.site.interval_s
-        behind += demo.CYCLES_A_DAY + 1
+        behind = (room.first_cycle_s - cycle.clock(room)) // room.site.interval_s + at_once
+        if behind <= 0:
+            progress(_live(pace_s))
         wait_s = _RETRY_S
         while True:
             began = time.monotonic()
@@ -103,7 +112,7 @@ def live(room: Room, *, port: int, pace_s: float, progress: Callable[[str], None
                 if behind > 0 and behind % 8 == 0:
                     progress(_behind(room, behind))
                 elif behind == 0:
-                    progress(f"live: an interval every {pace_s:g} s; Ctrl-C stops")
+                    progress(_live(pace_s))
             except GridError as error:
                 pause_s, wait_s = wait_s, min(2 * wait_s, _RETRY_MOST_S)
                 _failed(room, error, pause_s, progress)
