@@ -24,6 +24,7 @@ from grid.site_references import check_references
 _ID_TYPES = (ids.AssetId, ids.MeterId, ids.PartyId, ids.TariffId, ids.UsagePointId)
 _TOP_LEVEL = ("id", "name", "time_zone", "currency", "interval_s")
 SITE_FILE = "SITE.toml"
+_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _INTERVAL_S = 900
 _PRICE_MAX = 1_000_000
 """Currency per kWh: with a GWh in an interval its amount is still an int64."""
@@ -87,6 +88,8 @@ class _Binder:
             return kind(value)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise BadInputError(f"{value!r} must be {kind.__name__}")
+        if isinstance(value, str) and not value.isprintable():
+            raise BadInputError(f"{value!r} has characters that cannot be printed")
         return value
 
     def tables(self, cls: type, raw: list[object], path: str) -> tuple[Any, ...]:
@@ -245,6 +248,8 @@ def _bound(binder: _Binder, raw: dict[str, Any]) -> dict[str, Any]:
 def _top_level(key: str, value: Any) -> object:
     if key == "id":
         ids.check(value, "site")
+    elif key == "currency" and not _CURRENCY.fullmatch(value):
+        raise BadInputError(f"{value!r} must be three letters A to Z, as in ISO 4217")
     elif key == "time_zone":
         interval.zone(value)
     elif key == "interval_s" and value != _INTERVAL_S:

@@ -80,6 +80,8 @@ def test_every_error_is_told_at_once(text: str) -> None:
         ('id = "M-HEAD"', 'id = "UP-001"', "a usage point has the same id"),
         ('id = "BAT-01"', 'id = "PV-01.available"', "stands for what PV-01 could produce"),
         ('time_zone = "Asia/Baku"', 'time_zone = "Asia"', "not an IANA time zone"),
+        ('currency = "AZN"', 'currency = ""', "currency: '' must be three letters"),
+        ('name = "Household 1"', 'name = "\\u0000"', "cannot be printed"),
         ("minimum_group = 5", "minimum_group = 0", "minimum_group is 0, must be within 1"),
     ],
 )
