@@ -171,7 +171,7 @@ def _battery(first: _First, battery: Battery, row: int) -> Reason:
         return reason(
             b, "discharge.dear_now", power_kw=discharge, price_now=price, value_later=keeps
         )
-    if cut := first.binding(b):
+    if price > keeps and (cut := first.binding(b)):
         return reason(b, "idle.voltage", **cut)
     if energy > battery.energy_kwh - SMALL and price < earns:
         return reason(b, "idle.full", energy_kwh=energy)
