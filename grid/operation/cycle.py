@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from grid.errors import BadInputError, StoreError
-from grid.operation import forecasting, market, metering, planning, record
+from grid.operation import forecasting, market, metering, planning, record, settling
 from grid.operation.field.link import FieldLink
 from grid.operation.room import Room
 from grid.site_file import parse
@@ -36,7 +36,7 @@ STAGES: dict[str, Stage] = {
     "clear": market.clear,
     "plan": planning.plan,
     "send": planning.send,
-    "settle": market.settle_intervals,
+    "settle": settling.settle_intervals,
     "checkpoint": checkpoint,
 }
 

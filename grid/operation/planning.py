@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,17 +21,16 @@ from dispatch.plan import (
     LinearCut,
     Plan,
     PlanInput,
-    per_kwh,
 )
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
 from grid.operation import record
 from grid.operation.field.serve import device_kind, rating_w
-from grid.operation.market import prices_at
+from grid.operation.plan_inputs import plan_input, stale
 from grid.operation.record import Personal
 from grid.operation.room import Room
-from grid.site import Asset, Battery, Genset
-from grid.store import Transaction, control, datasets, field
+from grid.site import Genset
+from grid.store import Transaction, control, datasets
 from meters.device import DeviceAddress, Setpoint
 from trading.ledger.entry import Kind
 
@@ -40,11 +38,6 @@ Floats = npt.NDArray[np.float64]
 
 ROUNDS = 8
 
-HEAD_SHARE = 0.99
-"""Share of the connection's limits that plans use: losses are known only after the flow."""
-
-STALE_S = 4 * 3600
-"""For how long a device that is silent counts as it was when it last answered."""
 _FIRST_LOSSES = 0.02
 
 
@@ -57,7 +50,7 @@ def plan(room: Room, at_s: int) -> None:
     cuts = len(used.cuts)
     wishes = setpoints(room, chosen)
     with room.store.write() as tx:
-        trouble += _stale(room, tx, at_s)
+        trouble += stale(room, tx, at_s)
         datasets.put_dataset(tx, "plan", at_s, chosen.schedule)
         detail = {
             "reasons": [asdict(reason) for reason in chosen.reasons],
@@ -100,114 +93,6 @@ def last_good_plan(room: Room, tx: Transaction, at_s: int) -> tuple[Plan | None,
         row["status"], NEW_PLAN, row["cycle_s"], interval_s, row["objective"], row["gap"], schedule
     )
     return plan, frozenset(row["detail"].get("watched", ()))
-
-
-def plan_input(room: Room, tx: Transaction, at_s: int) -> tuple[PlanInput, xr.Dataset]:
-    """Return what the plan from `at_s` depends on, and the forecast it came from."""
-    ahead = datasets.require_dataset(tx, "forecast", at_s)
-    return planned_from(room, tx, at_s, ahead), ahead
-
-
-def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> PlanInput:
-    """Return the input of a plan from the state at `at_s` and the means of `ahead`."""
-    site = room.site
-    n = ahead.sizes["interval"]
-    starts = at_s + site.interval_s * np.arange(n)
-    mean = ahead["mean_kw"]
-    prices = np.array([prices_at(room, int(s)) for s in starts]).reshape(n, 2)
-    states = field.last_device_states(tx, at_s, since_s=at_s - STALE_S)
-    loads = mean.sel(series=[f"load:{name}" for name in room.points]).values
-    total = loads.sum(axis=0)
-    return PlanInput(
-        start_s=at_s,
-        interval_s=site.interval_s,
-        battery=site.battery,
-        solar=site.solar,
-        wind=site.wind,
-        genset=site.genset,
-        shedding=site.shedding,
-        grid=replace(
-            site.grid,
-            import_limit_kw=HEAD_SHARE * site.grid.import_limit_kw,
-            export_limit_kw=HEAD_SHARE * site.grid.export_limit_kw,
-        ),
-        demand_kw=total,
-        solar_available_kw=_rows(mean, site.solar, n),
-        wind_available_kw=_rows(mean, site.wind, n),
-        sheddable_kw=np.array(
-            [loads[[room.row[p] for p in one.usage_points]].sum(axis=0) for one in site.shedding]
-        ).reshape(-1, n),
-        buy_price=np.array([per_kwh(int(price)) for price in prices[:, 0]]),
-        sell_price=np.array([per_kwh(int(price)) for price in prices[:, 1]]),
-        end_value_per_kwh=end_value(room),
-        grid_available=room.grid_available(starts),
-        battery_energy_kwh=np.array([_stored(states, battery) for battery in site.battery]),
-        genset_on=np.array(
-            [g.id in states and bool(states[g.id]["running"]) for g in site.genset], np.bool_
-        ),
-        genset_intervals_in_state=np.array(
-            [_in_state(room, tx, g, at_s) for g in site.genset], np.int64
-        ),
-        reserve_kw=total * site.operation.critical_reserve_percent / 100.0,
-    )
-
-
-def end_value(room: Room) -> float:
-    """Return the stated worth of a kWh left in a battery: what filling it again costs at best."""
-    return min(per_kwh(step.buy) for step in room.site.grid.price)
-
-
-def _rows(mean: xr.DataArray, plants: tuple[Asset, ...], n: int) -> Floats:
-    rows = []
-    for plant in plants:
-        rating_kw = getattr(plant, "power_kw", np.inf)
-        rows.append(np.minimum(mean.sel(series=plant.id).values, rating_kw))
-    return np.array(rows).reshape(-1, n)
-
-
-def _stored(states: Mapping[str, Any], battery: Battery) -> float:
-    energy_wh = states[battery.id]["energy_wh"] if battery.id in states else None
-    if energy_wh is None:
-        return float("nan")
-    low = battery.min_energy_kwh
-    return float(min(max(energy_wh / 1000, low), battery.energy_kwh))
-
-
-def _stale(room: Room, tx: Transaction, at_s: int) -> list[Finding]:
-    """Return a finding for each store and genset whose state of now is not known."""
-    now = field.device_states(tx, at_s)
-    last = field.last_device_states(tx, at_s, since_s=at_s - STALE_S)
-    findings = []
-    watched: tuple[Battery | Genset, ...] = (*room.site.battery, *room.site.genset)
-    for asset in watched:
-        if asset.id in now:
-            continue
-        since = interval.label(last[asset.id]["at_s"]) if asset.id in last else None
-        what = f"is taken as it was at {since}" if since else "has not answered for hours"
-        findings.append(
-            Finding(
-                "device.stale",
-                str(asset.id),
-                interval.label(at_s),
-                Severity.WARNING if since else Severity.ALARM,
-                f"{asset.id} {interval.label(at_s)} does not say its state: it {what}; "
-                "look at its connection",
-            )
-        )
-    return findings
-
-
-def _in_state(room: Room, tx: Transaction, genset: Genset, at_s: int) -> int:
-    """Return for how many intervals a genset has been on, or off, up to `at_s`."""
-    most = max(genset.min_up_intervals, genset.min_down_intervals)
-    rows = field.device_history(tx, at_s - most * room.site.interval_s, at_s)
-    runs = [bool(row["running"]) for row in rows if row["asset"] == genset.id]
-    if not runs:
-        return most
-    count = 0
-    while count < len(runs) and runs[-1 - count] == runs[-1]:
-        count += 1
-    return most if count == len(runs) else count
 
 
 def _feasible_plan(

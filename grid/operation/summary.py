@@ -11,7 +11,7 @@ import xarray as xr
 
 from dispatch.evaluate import day_cost, foresight, simulate_rule
 from dispatch.plan import LinearCut, PlanInput
-from grid.operation import feasibility, planning
+from grid.operation import feasibility, plan_inputs
 from grid.operation.forecasting import gross
 from grid.operation.room import Room
 from grid.site import Protocol
@@ -84,7 +84,7 @@ def measured_day(
     starts = range(start_s, end_s, room.site.interval_s)
     states = [datasets.require_dataset(tx, "network", s) for s in starts]
     losses = np.array([float(state["losses_kw"]) for state in states])
-    given = planning.planned_from(room, tx, start_s, seen)
+    given = plan_inputs.planned_from(room, tx, start_s, seen)
     load = seen["mean_kw"].values[: len(room.points)].sum(axis=0)
     shed = _withheld(room, tx, start_s, end_s)
     demand_kw = load + losses + shed.sum(axis=0)

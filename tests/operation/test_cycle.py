@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grid.operation import audit, cycle, demo
-from grid.operation import market as settling
+from grid.operation import audit, cycle, demo, settlement_inputs
 from grid.operation.room import Room
 from grid.store import Transaction, control, datasets, log, market, series
 from meters.vee import Quality
@@ -119,7 +118,7 @@ def _accounts_are_as_if_known_at_once(room: Room, tx: Transaction) -> None:
     for row in market.settlements(tx, 0, 2**40):
         if row["version"] > 1:
             continue
-        given, _ = settling._input(room, tx, row["start_s"], totals, None)
+        given, _ = settlement_inputs.settlement_input(room, tx, row["start_s"], totals, None)
         done = settle(given)
         for result in done.usage_points:
             due = result.fixed_fee_due or totals.get(result.usage_point, (0, 0, False))[2]

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grid.operation import cycle, demo, devices
-from grid.operation import market as settling
+from grid.operation import cycle, demo, devices, settlement_inputs, settling
 from grid.operation.room import Room
 from grid.store import control, field, market, series
 from meters.device import DeviceState
@@ -62,7 +61,7 @@ def test_a_silent_battery_and_genset_leave_the_plan_running_and_nobody_charged(
             )
             assert market.postings_sum(tx) == 0
             for row in settled:
-                given, _ = settling._input(room, tx, row["start_s"], {}, None)
+                given, _ = settlement_inputs.settlement_input(room, tx, row["start_s"], {}, None)
                 newest = settling.newest(tx, row["start_s"])
                 assert newest is not None
                 now = {point.usage_point: point for point in given.usage_points}

@@ -25,7 +25,7 @@ from dispatch.plan import (
     PlanInput,
 )
 from grid.errors import BadInputError, SolverError
-from grid.operation import demo, feasibility, planning
+from grid.operation import demo, feasibility, plan_inputs, planning
 from grid.operation.demo_site import DEFAULT_DAY
 from grid.operation.room import Room
 from grid.operation.solver import Solver
@@ -52,7 +52,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Room, int]:
 def _given(played: tuple[Room, int]) -> tuple[Room, PlanInput, xr.Dataset, Plan | None]:
     room, at_s = played
     with room.store.read() as tx:
-        given, ahead = planning.plan_input(room, tx, at_s)
+        given, ahead = plan_inputs.plan_input(room, tx, at_s)
         return room, given, ahead, planning.last_good_plan(room, tx, at_s)[0]
 
 

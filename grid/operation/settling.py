@@ -1,0 +1,133 @@
+"""Stage ``settle``: what each complete interval is worth, corrected when readings change."""
+
+from __future__ import annotations
+
+from grid import interval
+from grid.errors import Finding, Severity
+from grid.operation import record
+from grid.operation.metering import take_changed
+from grid.operation.room import Room
+from grid.operation.settlement_entries import (
+    decode_settlement,
+    encode_settlement,
+    record_settlement,
+)
+from grid.operation.settlement_inputs import settlement_input
+from grid.store import Transaction, control, datasets, series
+from grid.store import market as store
+from meters.vee import Quality
+from trading.ledger.entry import Kind
+from trading.settlement import resettle, settle
+from trading.settlement_facts import (
+    Settlement,
+    SettlementInput,
+)
+
+
+def settle_intervals(room: Room, at_s: int) -> None:
+    """Settle what is complete, correct what changed, make final what is past its deadline."""
+    site = room.site
+    final_before = at_s - site.operation.final_after_intervals * site.interval_s
+    first_s = max(room.first_cycle_s, final_before)
+    settled = corrected = 0
+    with room.store.write() as tx:
+        changed = set(take_changed(tx))
+        states = set(datasets.instants(tx, "network", first_s, at_s))
+        known = {row["start_s"] for row in store.settlements(tx, first_s, at_s)}
+        for start_s in range(first_s, at_s, site.interval_s):
+            if start_s not in states:
+                continue
+            if start_s not in known:
+                if _waits_for_devices(room, tx, at_s, start_s):
+                    continue
+                _settle(room, tx, at_s, start_s, None)
+                settled += 1
+            elif start_s in changed:
+                _settle(room, tx, at_s, start_s, newest(tx, start_s))
+                corrected += 1
+        final = store.finalise(tx, final_before)
+        for start_s, version in final:
+            body = {"part": 0, "state": "final", "version": version - 1}
+            record.append(tx, Kind.SETTLEMENT, start_s, at_s, body)
+        control.put_findings(tx, at_s, _too_late(changed, first_s))
+        control.mark_done(tx, at_s, "settle")
+    room.log(at_s, "settle", settled=settled, corrected=corrected, final=len(final))
+
+
+def _waits_for_devices(room: Room, tx: Transaction, at_s: int, start_s: int) -> bool:
+    """Return whether what was done on instruction may still become known in time."""
+    site = room.site
+    if at_s - start_s > site.operation.estimate_after_intervals * site.interval_s:
+        return False
+    names = [str(asset.id) for asset in site.assets]
+    end_s = start_s + site.interval_s
+    did = series.get_intervals(tx, names, start_s, end_s, time_zone=site.time_zone)
+    return bool((did["quality"].values == Quality.MISSING).any())
+
+
+def _too_late(changed: set[int], first_s: int) -> list[Finding]:
+    """Return the intervals whose readings changed when their settlement was final already."""
+    return [
+        Finding(
+            "settlement.late_reading",
+            "settlement",
+            interval.label(start_s),
+            Severity.WARNING,
+            f"settlement {interval.label(start_s)} is final: readings that changed since "
+            "are kept and not settled",
+        )
+        for start_s in sorted(changed)
+        if start_s < first_s
+    ]
+
+
+def newest(tx: Transaction, start_s: int) -> Settlement | None:
+    """Return an interval's newest settlement, or ``None``."""
+    found = store.newest_settlement(tx, start_s)
+    return None if found is None else decode_settlement(found[2])
+
+
+def _settle(room: Room, tx: Transaction, at_s: int, start_s: int, old: Settlement | None) -> None:
+    month = interval.month_label(start_s, room.site.time_zone)
+    totals = store.month_totals(tx, month)
+    given, readings = settlement_input(room, tx, start_s, totals, old)
+    done = settle(given) if old is None else resettle(old, given)
+    store.put_month_totals(
+        tx,
+        month,
+        {
+            str(result.usage_point): (
+                result.month_wh,
+                result.bank_wh,
+                result.fixed_fee_due or totals.get(str(result.usage_point), (0, 0, False))[2],
+            )
+            for result in done.usage_points
+        },
+    )
+    store.put_settlement(
+        tx,
+        start_s=start_s,
+        version=done.version,
+        cycle_s=at_s,
+        state="provisional",
+        residual_wh=done.residual_wh,
+        content=encode_settlement(done),
+        postings=done.postings,
+        month=month,
+    )
+    record_settlement(room, tx, at_s, start_s, given, done, readings)
+    control.put_findings(tx, at_s, _residual(room, given, done))
+
+
+def _residual(room: Room, given: SettlementInput, done: Settlement) -> list[Finding]:
+    """Return a finding when the meters and the losses do not add up to the feeder head."""
+    flows = sum(point.import_wh + point.export_wh for point in given.usage_points)
+    limit_wh = flows // 1000 + len(room.site.meter)
+    if abs(done.residual_wh) <= limit_wh:
+        return []
+    when = interval.label(given.start_s)
+    message = (
+        f"feeder {when}: the usage points and the losses differ from the feeder head by "
+        f"{done.residual_wh} Wh, more than {limit_wh} Wh: a meter is wrong or energy is not metered"
+    )
+    return [Finding("settlement.residual", "feeder", when, Severity.ALARM, message)]
