@@ -56,7 +56,9 @@ def open_room(directory: Path, *, store_url: str = "") -> Room:
         text = control.get_meta(tx, "site_toml")
         first = control.get_meta(tx, "first_cycle_s")
     if text is None or first is None:
-        raise StoreError(f"{directory}: no site here; start with 'khazri init {directory}'")
+        raise StoreError(
+            f"{directory}: no site here; 'khazri run {directory / 'SITE.toml'}' makes one"
+        )
     return Room(directory, parse(text), store, FieldLink(directory), int(first))
 
 
