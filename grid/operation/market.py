@@ -13,7 +13,7 @@ from grid.operation.room import Room
 from grid.site import RegulationProfile, UsageKind
 from grid.store import Transaction, control, datasets
 from grid.store import market as store
-from trading.book import Book, trades
+from trading.book import Book, Side, trades
 from trading.ledger.entry import Kind
 from trading.mechanisms import mechanism
 from trading.orders import TICK, AgentNeed, default_orders, receipt, seal
@@ -60,8 +60,8 @@ def clear(room: Room, at_s: int) -> None:
         personal = [Personal(o.party, "order", o.id, receipt(o)) for o in orders]
         party = {str(point.id): str(point.party) for point in room.site.usage_point}
         for number, row in enumerate(rows):
-            for side in ("buyer", "seller"):
-                payload = {"side": side, "usage_point": str(row[side])}
+            for side, word in (("buyer", Side.BUY), ("seller", Side.SELL)):
+                payload = {"side": str(word), "usage_point": str(row[side])}
                 payload |= {key: str(row[key]) for key in ("price", "energy_wh")}
                 who = party[str(row[side])]
                 personal.append(Personal(who, "trade", f"{number}-{side}", payload))

@@ -154,6 +154,11 @@ def test_what_is_past_its_deadline_is_final_and_the_ledger_says_so_once(room: Ro
     assert entries == [interval.label(start_s) for start_s in final]
 
 
+def test_every_row_of_the_store_is_what_the_ledger_committed_to(room: Room) -> None:
+    with _reading(room) as tx:
+        assert audit.compare(tx, TIME_ZONE) == []
+
+
 def test_no_reading_of_a_clean_day_was_doubted(room: Room) -> None:
     readings = _registers(room, room.points)
     assert (readings["quality"].values == Quality.VALID).all()
