@@ -43,8 +43,9 @@ test: install test-tools lint
 # The lock holds what the project, its tests and its build need, with hashes and no addresses.
 lock:
 	$(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header \
+	  --no-header \
 	  --extra test --extra postgresql --all-build-deps --output-file requirements.lock pyproject.toml
+	sed -i '/^--/d' requirements.lock
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache

@@ -119,7 +119,7 @@ class _Bare:
 
 
 def _passed(lp: Any) -> Any:
-    solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+    solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy has no types
     solver.setOptionValue("output_flag", False)
     if solver.passModel(lp) != highspy.HighsStatus.kOk:
         raise SolverError("bare HiGHS refused the model")

@@ -118,7 +118,7 @@ def _must(status: Any, what: str) -> None:
 
 
 def _solver(lp: Any, gap: float, nodes: int, *, small: bool = True) -> Any:
-    solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+    solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy has no types
     options: dict[str, bool | int | float | str] = {
         "output_flag": False,
         "threads": 1,

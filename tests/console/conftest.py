@@ -37,7 +37,7 @@ village = _village()
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a filled store, made once."""
     folder = tmp_path_factory.mktemp("village")
-    village.fill(folder)  # type: ignore[attr-defined]
+    village.fill(folder)
     return folder
 
 
@@ -54,7 +54,7 @@ def folder(filled: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def site() -> Site:
     """The village."""
-    return village.SITE  # type: ignore[attr-defined,no-any-return]
+    return village.SITE
 
 
 @pytest.fixture
@@ -80,12 +80,12 @@ def sign_in(app: Flask) -> Callable[..., FlaskClient]:
     def enter(role: str) -> FlaskClient:
         client = app.test_client()
         page = client.get("/login")
-        token = village.token(page.text)  # type: ignore[attr-defined]
+        token = village.token(page.text)
         answer = client.post(
             "/login",
             data={
                 "email": f"{role}@example.org",
-                "password": village.PASSWORD,  # type: ignore[attr-defined]
+                "password": village.PASSWORD,
                 "csrf_token": token,
             },
         )

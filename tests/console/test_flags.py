@@ -54,7 +54,7 @@ def test_the_operator_sees_the_estimate_on_every_page(
     assert "estimated from like days" in now
     network = _text(client.get("/operator/network").text)
     assert network.count('class="ring"') == 2, "one bus and the legend"
-    assert NOW - 900 in client.get("/operator/dispatch/data").json["estimated"]  # type: ignore[index]
+    assert NOW - 900 in client.get("/operator/dispatch/data").json["estimated"]
 
 
 def test_an_interval_that_waits_for_a_meter_says_for_which(store: Store, site: Site) -> None:

@@ -15,7 +15,7 @@ from grid.console.permissions import ROLES
 from grid.errors import Finding, Severity
 from grid.ids import UsagePointId
 from grid.operation import record
-from grid.store import Store, control, datasets, field, log, market, people, series
+from grid.store import Store, Transaction, control, datasets, field, log, market, people, series
 from meters.device import Setpoint
 from meters.reading import MeterRead, RegisterRow
 from trading.accounts import COMMUNITY, MARKET, SUPPLIER, Posting, PostingKind, party_account
@@ -139,7 +139,7 @@ def _sun(hours: np.ndarray) -> np.ndarray:
     return np.clip(np.sin((hours - 6) / 13 * np.pi), 0, None)
 
 
-def _intervals(tx: object) -> None:
+def _intervals(tx: Transaction) -> None:
     start_s = interval.day_bounds(interval.local_day(NOW, SITE.time_zone), SITE.time_zone)[0]
     start_s -= 86_400
     count = (NOW - start_s) // 900
@@ -169,10 +169,10 @@ def _intervals(tx: object) -> None:
         },
         coords={"usage_point": names, "interval": interval.starts(start_s, count, 900)},
     )
-    series.put_intervals(tx, content, time_zone=SITE.time_zone, cycle_s=NOW)  # type: ignore[arg-type]
+    series.put_intervals(tx, content, time_zone=SITE.time_zone, cycle_s=NOW)
 
 
-def _control(tx: object, at_s: int, n: int) -> None:
+def _control(tx: Transaction, at_s: int, n: int) -> None:
     hour = _hours(1, at_s)[0]
     solar, demand = 40 * _sun(np.array([hour]))[0], 30 + 8 * np.sin(hour) + n % 3
     charge = max(0.0, solar - 25)
@@ -189,10 +189,10 @@ def _control(tx: object, at_s: int, n: int) -> None:
     }
     datasets.put_dataset(
         tx, "actual", at_s, xr.Dataset({k: ((), float(v)) for k, v in facts.items()})
-    )  # type: ignore[arg-type]
+    )
 
 
-def _plan(tx: object, cycle_s: int, n: int) -> None:
+def _plan(tx: Transaction, cycle_s: int, n: int) -> None:
     steps, assets = 96, [asset.id for asset in SITE.assets]
     hours = _hours(steps, cycle_s)
     shape = (len(assets), steps)
@@ -215,7 +215,7 @@ def _plan(tx: object, cycle_s: int, n: int) -> None:
         },
         coords={"asset": assets, "interval": interval.starts(cycle_s, steps, 900)},
     )
-    datasets.put_dataset(tx, "plan", cycle_s, schedule)  # type: ignore[arg-type]
+    datasets.put_dataset(tx, "plan", cycle_s, schedule)
     reasons = [
         (
             "BAT-1",
@@ -227,7 +227,7 @@ def _plan(tx: object, cycle_s: int, n: int) -> None:
         ("plan", "cost", "The day costs 41.70 AZN."),
     ]
     control.put_plan(
-        tx,  # type: ignore[arg-type]
+        tx,
         cycle_s,
         {
             "status": "optimal",
@@ -245,7 +245,7 @@ def _plan(tx: object, cycle_s: int, n: int) -> None:
     )
 
 
-def _network(tx: object) -> None:
+def _network(tx: Transaction) -> None:
     buses = N + 2
     x = np.array([0, 1, 2, 3, 4, 5, 2, 3, 4, 5], float)
     y = np.array([0, 0, 0.1, 0, -0.1, 0, 1, 1.2, -1, -1.1], float)
@@ -262,7 +262,7 @@ def _network(tx: object) -> None:
             "trafo_name": ("trafo", ["Trafo"]),
         }
     )
-    datasets.put_dataset(tx, "layout", 0, layout)  # type: ignore[arg-type]
+    datasets.put_dataset(tx, "layout", 0, layout)
     vm = np.linspace(1.0, 1.06, buses)
     vm[9] = 1.112
     state = xr.Dataset(
@@ -273,10 +273,10 @@ def _network(tx: object) -> None:
             "losses_kw": ((), 0.83),
         }
     )
-    datasets.put_dataset(tx, "network", NOW - 900, state)  # type: ignore[arg-type]
+    datasets.put_dataset(tx, "network", NOW - 900, state)
 
 
-def _forecast(tx: object) -> None:
+def _forecast(tx: Transaction) -> None:
     hours = _hours(96, NOW)
     load = 32 + 9 * np.exp(-((hours - 20) ** 2) / 8)
     groups = np.stack([load, 40 * _sun(hours), 6 + 0 * hours])
@@ -289,19 +289,19 @@ def _forecast(tx: object) -> None:
             "interval": interval.starts(NOW, 96, 900),
         },
     )
-    datasets.put_dataset(tx, "forecast", NOW, content)  # type: ignore[arg-type]
+    datasets.put_dataset(tx, "forecast", NOW, content)
 
 
-def _market(tx: object) -> None:
+def _market(tx: Transaction) -> None:
     number = 0
     for n in range(8):
         start_s = NOW - 3600 - 900 * n
         orders = [
-            Order(f"O-{n}-1", "P-1", "UP-1", start_s, Side.BUY, 84_000, 250, number),  # type: ignore[arg-type]
-            Order(f"O-{n}-2", "P-2", "UP-2", start_s, Side.SELL, 50_000, 250, number + 1),  # type: ignore[arg-type]
+            Order(f"O-{n}-1", "P-1", "UP-1", start_s, Side.BUY, 84_000, 250, number),
+            Order(f"O-{n}-2", "P-2", "UP-2", start_s, Side.SELL, 50_000, 250, number + 1),
         ]
         number += 2
-        market.put_orders(tx, orders, received_s=start_s - 1800)  # type: ignore[arg-type]
+        market.put_orders(tx, orders, received_s=start_s - 1800)
         trade = {
             "buy_order": f"O-{n}-1",
             "sell_order": f"O-{n}-2",
@@ -318,9 +318,9 @@ def _market(tx: object) -> None:
             "volume_wh": 250,
             "summary": "{}",
         }
-        market.put_clearing(tx, start_s, facts, [trade])  # type: ignore[arg-type]
+        market.put_clearing(tx, start_s, facts, [trade])
         point, first = UsagePointId("UP-2"), UsagePointId("UP-1")
-        buyer, seller = party_account("P-1"), party_account("P-2")  # type: ignore[arg-type]
+        buyer, seller = party_account("P-1"), party_account("P-2")
         lines = [
             Posting(MARKET, seller, 250 * 66_000, 250, PostingKind.SALE, point, 66_000),
             Posting(buyer, MARKET, 250 * 66_000, 250, PostingKind.PURCHASE, first, 66_000),
@@ -329,7 +329,7 @@ def _market(tx: object) -> None:
             Posting(seller, COMMUNITY, 10**9 if n == 0 else 10**7, 0, PostingKind.FIXED_FEE, point),
         ]  # fmt: skip
         market.put_settlement(
-            tx,  # type: ignore[arg-type]
+            tx,
             start_s=start_s,
             version=1,
             cycle_s=NOW,
@@ -345,14 +345,14 @@ def _market(tx: object) -> None:
         )
 
 
-def _committed(tx: object, label: str) -> list[tuple[str, Opening]]:
+def _committed(tx: Transaction, label: str) -> list[tuple[str, Opening]]:
     return [
         (order.party, commit(bytes(32), Label(label, "order", order.id), receipt(order))[1])
-        for order in market.orders(tx, interval.parse(label))  # type: ignore[arg-type]
+        for order in market.orders(tx, interval.parse(label))
     ]
 
 
-def _ledger(tx: object) -> None:
+def _ledger(tx: Transaction) -> None:
     signer = note.signer("khazri/village", bytes(range(32)))
     control.put_secrets(
         tx,
@@ -360,9 +360,9 @@ def _ledger(tx: object) -> None:
             "ledger.ed25519": bytes(range(32)),
             **{f"party/{party.id}": party.id.encode().ljust(32, b".") for party in SITE.party},
         },
-    )  # type: ignore[arg-type]
+    )
     key = signer.key.encode()
-    control.put_meta(tx, "ledger_vkey", key)  # type: ignore[arg-type]
+    control.put_meta(tx, "ledger_vkey", key)
     one = entry.genesis("village", key)
     entries = [one]
     opened: dict[int, list[tuple[str, Opening]]] = {}
@@ -377,7 +377,7 @@ def _ledger(tx: object) -> None:
         entries.append(one)
     for one in entries:
         log.append(
-            tx,  # type: ignore[arg-type]
+            tx,
             sequence=one.sequence,
             kind=str(one.kind),
             label=one.interval,
@@ -392,26 +392,26 @@ def _ledger(tx: object) -> None:
     leaves = [one.leaf_hash for one in entries]
     for size in (8, 16, 24):
         point = checkpoint.Checkpoint("khazri/village", size, merkle.root(leaves[:size]))
-        log.put_checkpoint(tx, size, NOW - 900 * (24 - size), checkpoint.sign(point, signer))  # type: ignore[arg-type]
+        log.put_checkpoint(tx, size, NOW - 900 * (24 - size), checkpoint.sign(point, signer))
 
 
-def _commit(tx: object) -> None:
+def _commit(tx: Transaction) -> None:
     """Record each interval's orders, trades and postings as the control room does."""
     party = {str(point.id): str(point.party) for point in SITE.usage_point}
-    known = {json.loads(row["content"])["subject"] for row in log.openings(tx)}  # type: ignore[arg-type]
+    known = {json.loads(row["content"])["subject"] for row in log.openings(tx)}
     for n in range(8):
         start_s = NOW - 3600 - 900 * n
         facts = [
             record.Personal(one.party, "order", one.id, receipt(one))
-            for one in market.orders(tx, start_s)  # type: ignore[arg-type]
+            for one in market.orders(tx, start_s)
             if one.id not in known
         ]
-        for row in market.trades(tx, start_s, start_s + 900):  # type: ignore[arg-type]
+        for row in market.trades(tx, start_s, start_s + 900):
             payload = {name: str(row[name]) for name in ("buyer", "seller", "price", "energy_wh")}
             for side in ("buyer", "seller"):
                 subject = f"{row['number']}-{side}"
                 facts.append(record.Personal(party[row[side]], "trade", subject, payload))
-        record.append(tx, entry.Kind.CLEARING, start_s, NOW, {"price": "0.0660"}, facts)  # type: ignore[arg-type]
+        record.append(tx, entry.Kind.CLEARING, start_s, NOW, {"price": "0.0660"}, facts)
         lines = [
             record.Personal(
                 party[str(line.usage_point)],
@@ -428,10 +428,10 @@ def _commit(tx: object) -> None:
                     "usage_point": line.usage_point or "",
                 },
             )
-            for number, (_, _, line) in enumerate(market.postings(tx, start_s=start_s))  # type: ignore[arg-type]
+            for number, (_, _, line) in enumerate(market.postings(tx, start_s=start_s))
         ]
-        record.append(tx, entry.Kind.SETTLEMENT, start_s, NOW, {"version": 0}, lines)  # type: ignore[arg-type]
-    record.checkpoint(tx, SITE, NOW)  # type: ignore[arg-type]
+        record.append(tx, entry.Kind.SETTLEMENT, start_s, NOW, {"version": 0}, lines)
+    record.checkpoint(tx, SITE, NOW)
 
 
 def fill(folder: Path) -> None:

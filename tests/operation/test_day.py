@@ -44,7 +44,7 @@ def room(days: list[Any]) -> Room:
     store = Store.at(days[0].directory)
     with store.read() as tx:
         text = control.get_meta(tx, "site_toml") or ""
-    return Room(days[0].directory, parse(text), store, None, START_S)  # type: ignore[arg-type]
+    return Room(days[0].directory, parse(text), store, None, START_S)
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def test_what_cannot_be_is_not_used_and_named(
         states = [replace(state, at_s=at_s) for state in states]
         good, none = devices.plausible(site, tx, states, at_s)
         assert (len(good), none) == (len(states), [])
-        lying = [replace(s, **change) if s.asset == asset else s for s in states]  # type: ignore[arg-type]
+        lying = [replace(s, **change) if s.asset == asset else s for s in states]
         good, found = devices.plausible(site, tx, lying, at_s)
     assert asset not in {state.asset for state in good}
     (finding,) = found
@@ -128,4 +128,4 @@ def site(played: Played, tmp_path_factory: pytest.TempPathFactory) -> Room:
     from grid.store import Store
 
     assert np.isfinite(first_s)
-    return Room(directory, known, Store.at(directory), None, first_s)  # type: ignore[arg-type]
+    return Room(directory, known, Store.at(directory), None, first_s)

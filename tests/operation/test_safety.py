@@ -45,7 +45,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Room, int]:
     with store.read() as tx:
         at_s = int(control.get_meta(tx, "clock_s") or 0) - 900
         text = control.get_meta(tx, "site_toml") or ""
-    fresh = Room(directory, parse(text), store, None, at_s - 900)  # type: ignore[arg-type]
+    fresh = Room(directory, parse(text), store, None, at_s - 900)
     return fresh, at_s
 
 
@@ -109,7 +109,7 @@ def test_any_other_bad_input_is_named_and_a_labelled_plan_goes_out(
     played: tuple[Room, int], name: str, bad: object
 ) -> None:
     room, given, ahead, last = _given(played)
-    broken = replace(given, **{name: bad})  # type: ignore[arg-type]
+    broken = replace(given, **{name: bad})
     chosen, _, _, _, findings = planning._feasible_plan(room, broken, ahead, last)
     assert (chosen.source, chosen.status) in FALLBACKS
     assert name.removesuffix("s") in findings[0].message
@@ -186,7 +186,7 @@ def test_a_missing_value_is_refused_by_name(played: tuple[Room, int]) -> None:
     _, given, _, _ = _given(played)
     solver = Solver()
     with pytest.raises(BadInputError, match="demand_kw must be one row"):
-        solver.solve(replace(given, demand_kw=None), gap=1e-3, nodes=10, deadline_s=60)  # type: ignore[arg-type]
+        solver.solve(replace(given, demand_kw=None), gap=1e-3, nodes=10, deadline_s=60)
     solver.close()
 
 
