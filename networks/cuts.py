@@ -124,11 +124,11 @@ def cuts(
             continue
         bus = model.slack_bus if has_grid else int(dataset.attrs["forming_bus"])
         op = operator(model, int(model.node[model.position(bus)]))
-        voltage = node_voltage(model, dataset.isel(interval=steps))
+        voltage = node_voltage(model, dataset, steps)
         power = node_power(model, *(values[steps] for values in inputs))
         change = _sensitivity(model, op, voltage, power, model.node[chosen])
         for column, step in enumerate(steps):
-            base = tuple(float(value) for value in net_kw[step, chosen])
+            base = tuple(net_kw[step, chosen].tolist())
             for item in broken[step]:
                 slope = _slope(model, op, item, voltage[:, column], change[:, :, column])
                 if item.kind.startswith("head"):
@@ -137,6 +137,21 @@ def cuts(
                     slope[at_head] = -1.0 if item.kind == "head_import" else 1.0
                 made.append(_cut(model, step, item, slope, base, margin))
     return sorted(made, key=lambda cut: (cut.interval_index, cut.name))
+
+
+def broken(
+    model: NetworkModel, dataset: xr.Dataset, network: Network
+) -> list[tuple[str, int | None]]:
+    """Return the worst broken limit of each interval and kind, each limit once.
+
+    Returns
+    -------
+    list of (str, int or None)
+        The limit in words, and the bus of a voltage limit; sorted.
+    """
+    found = _broken(model, dataset, network, 1, (np.inf, np.inf))
+    names = {(_name(model, item), _bus(model, item)) for items in found.values() for item in items}
+    return sorted(names, key=lambda one: one[0])
 
 
 def _broken(
@@ -186,14 +201,16 @@ def _watch(
                 known.append(_Broken("vm_high", row, value, limit, float(excess[step])))
 
 
-def node_voltage(model: NetworkModel, dataset: xr.Dataset) -> Complex:
+def node_voltage(
+    model: NetworkModel, dataset: xr.Dataset, steps: Sequence[int] | slice = slice(None)
+) -> Complex:
     """Return node voltages (node, interval) from the bus voltages of a power flow.
 
     A node without a bus (behind an open line switch) carries no injection, so
     its voltage follows from its neighbours'.
     """
-    magnitude = dataset["vm_pu"].to_numpy().T
-    angle = np.radians(dataset["va_degree"].to_numpy().T)
+    magnitude = dataset["vm_pu"].to_numpy()[steps].T
+    angle = np.radians(dataset["va_degree"].to_numpy()[steps].T)
     voltage = np.zeros((len(model.node_kv), magnitude.shape[1]), dtype=np.complex128)
     alive = model.node >= 0
     voltage[model.node[alive]] = (magnitude * np.exp(1j * angle))[alive]
@@ -271,22 +288,29 @@ def _cut(
     base_kw: tuple[float, ...],
     margin: float,
 ) -> Cut:
-    low = item.kind == "vm_low"
-    sign = -1.0 if low else 1.0
-    if item.kind.startswith("vm"):
-        subject, room = f"vm_pu bus {model.bus[item.row]}", margin
-    elif item.kind.startswith("head"):
-        subject, room = f"{item.kind}_kw", margin * abs(item.limit)
-    else:
-        branches = model.line if item.kind == "line" else model.trafo
-        subject = f"loading_percent {item.kind} {branches.index[item.row]}"
-        room = margin * item.limit
+    sign = -1.0 if item.kind == "vm_low" else 1.0
+    room = margin if item.kind.startswith("vm") else margin * abs(item.limit)
     return Cut(
         interval_index=step,
-        name=f"{subject} {'>=' if low else '<='} {item.limit:g}",
-        coefficient=tuple(float(sign * value) for value in slope),
+        name=_name(model, item),
+        coefficient=tuple((sign * slope).tolist()),
         base=sign * item.value,
         limit=sign * item.limit - room,
         base_injection_kw=base_kw,
-        bus=int(model.bus[item.row]) if item.kind.startswith("vm") else None,
+        bus=_bus(model, item),
     )
+
+
+def _name(model: NetworkModel, item: _Broken) -> str:
+    if item.kind.startswith("vm"):
+        subject = f"vm_pu bus {model.bus[item.row]}"
+    elif item.kind.startswith("head"):
+        subject = f"{item.kind}_kw"
+    else:
+        branches = model.line if item.kind == "line" else model.trafo
+        subject = f"loading_percent {item.kind} {branches.index[item.row]}"
+    return f"{subject} {'>=' if item.kind == 'vm_low' else '<='} {item.limit:g}"
+
+
+def _bus(model: NetworkModel, item: _Broken) -> int | None:
+    return int(model.bus[item.row]) if item.kind.startswith("vm") else None

@@ -17,7 +17,7 @@ import xarray as xr
 from dispatch.plan import LinearCut, Plan
 from grid.operation.room import Room
 from grid.site import Shedding, Solar, Wind
-from networks.cuts import Cut
+from networks.cuts import Cut, broken
 from networks.cuts import cuts as network_cuts
 from networks.flow import flow
 
@@ -96,53 +96,59 @@ class Verdict:
 
     Attributes
     ----------
+    schedule : xarray.Dataset
+    states : tuple of xarray.Dataset
+        The network when plants give their most, and under the forecast.
     broken : tuple of str
         The limits it breaks, in words, each once; empty when it holds.
-    cuts : tuple of LinearCut
-        For the limits it breaks and the voltages of `watched` buses.
-    losses_kw : ndarray (step,)
-        Under the forecast.
     watched : frozenset of int
         The buses watched before, and the worst of each step that breaks a voltage.
     near : frozenset of int
         The watched buses that come near their limit.
     """
 
+    schedule: xr.Dataset
+    states: tuple[xr.Dataset, xr.Dataset]
     broken: tuple[str, ...]
-    cuts: tuple[LinearCut, ...]
-    losses_kw: Floats
     watched: frozenset[int]
     near: frozenset[int]
+
+    @property
+    def losses_kw(self) -> Floats:
+        """Losses under the forecast, (step,)."""
+        losses: Floats = self.states[1]["losses_kw"].values
+        return losses
 
 
 def verdict(
     room: Room, ahead: xr.Dataset, schedule: xr.Dataset, watched: frozenset[int] = frozenset()
 ) -> Verdict:
-    """Return whether a schedule holds, and what the next one must keep to.
-
-    A voltage rises ever more slowly with what is injected, so a tangent is above it: a watched
-    bus cannot be broken again by the next schedule, and each round can only add buses.
-    """
+    """Return whether a schedule holds in AC, and which buses the next one is to watch."""
     states = (state_at_worst(room, ahead, schedule), state_of(room, ahead, schedule))
-    network, buses = room.site.network, controllable_buses(room)
-    names: set[str] = set()
-    for state in states:
-        for cut in network_cuts(room.model, state, network, buses, MARGIN_PU, worst=1):
-            names.add(cut.name)
-            if cut.bus is not None:
-                watched |= {cut.bus}
-    found: dict[tuple[int, str], LinearCut] = {}
-    for state in states:
-        for linear in _cuts(room, state, schedule, MARGIN_PU, watched):
-            found.setdefault((linear.step, linear.name), linear)
+    network = room.site.network
+    found = dict(limit for state in states for limit in broken(room.model, state, network))
+    watched |= {bus for bus in found.values() if bus is not None}
     highest = np.nanmax(states[0]["vm_pu"].values, axis=0)
     near = {
         bus
         for bus in watched
         if highest[room.model.position(bus)] > network.voltage_max_pu - NEAR_PU
     }
-    losses_kw = states[1]["losses_kw"].values
-    return Verdict(tuple(sorted(names)), tuple(found.values()), losses_kw, watched, frozenset(near))
+    return Verdict(schedule, states, tuple(sorted(found)), watched, frozenset(near))
+
+
+def cuts_after(room: Room, judged: Verdict) -> dict[tuple[int, str], LinearCut]:
+    """Return by step and name what the next schedule must keep to.
+
+    These are the limits that the judged one breaks, and the voltages of its watched buses. A
+    voltage rises ever more slowly with what is injected, so a tangent is above it: a watched
+    bus cannot be broken again by the next schedule, and each round can only add buses.
+    """
+    found: dict[tuple[int, str], LinearCut] = {}
+    for state in judged.states:
+        for cut in _cuts(room, state, judged.schedule, MARGIN_PU, judged.watched):
+            found.setdefault((cut.step, cut.name), cut)
+    return found
 
 
 def broken_as_metered(room: Room, seen: xr.Dataset, schedule: xr.Dataset) -> tuple[LinearCut, ...]:

@@ -129,8 +129,7 @@ def stale(room: Room, tx: Transaction, at_s: int) -> list[Finding]:
 def _in_state(room: Room, tx: Transaction, genset: Genset, at_s: int) -> int:
     """Return for how many intervals a genset has been on, or off, up to `at_s`."""
     most = max(genset.min_up_intervals, genset.min_down_intervals)
-    rows = field.device_history(tx, at_s - most * room.site.interval_s, at_s)
-    runs = [bool(row["running"]) for row in rows if row["asset"] == genset.id]
+    runs = field.was_running(tx, genset.id, at_s - most * room.site.interval_s, at_s)
     if not runs:
         return most
     count = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -111,7 +110,7 @@ def _feasible_plan(
     -------
     plan, its input, its rounds, the buses that the next plan is to watch, findings
     """
-    from grid.operation.feasibility import shifted, verdict
+    from grid.operation.feasibility import cuts_after, shifted, verdict
 
     operation = room.site.operation
     gap, nodes = operation.solver_gap, operation.solver_nodes
@@ -124,7 +123,7 @@ def _feasible_plan(
         cuts: dict[tuple[int, str], LinearCut] = {}
         if last is not None:
             before = verdict(room, ahead, shifted(last, given.start_s), watched)
-            cuts, losses = _by_place(before.cuts), before.losses_kw
+            cuts, losses = cuts_after(room, before), before.losses_kw
         for number in range(1, ROUNDS + 1):
             demand_kw = given.demand_kw + losses
             wanted = replace(given, cuts=given.cuts + tuple(cuts.values()), demand_kw=demand_kw)
@@ -139,7 +138,7 @@ def _feasible_plan(
             if not now.broken:
                 return made, wanted, number, now.near, []
             # The newest tangent takes the place of an older one.
-            cuts |= _by_place(now.cuts)
+            cuts |= cuts_after(room, now)
             watched = now.watched
             losses = now.losses_kw if number == 1 else losses
     except (SolverError, BadInputError) as error:
@@ -156,10 +155,6 @@ def _feasible_plan(
         found.append(("plan.network", f"plan {when}: the {chosen.source} {limits}"))
     alarms = [Finding(code, "plan", when, Severity.ALARM, text) for code, text in found]
     return chosen, wanted, number, watched, alarms
-
-
-def _by_place(cuts: Iterable[LinearCut]) -> dict[tuple[int, str], LinearCut]:
-    return {(cut.step, cut.name): cut for cut in cuts}
 
 
 def _broken_now(room: Room, ahead: xr.Dataset, chosen: Plan) -> str:

@@ -61,13 +61,13 @@ class Store:
     url : str
         ``sqlite:///PATH`` or ``postgresql+psycopg://…``.
     create : bool
-        Bring the schema up to date; otherwise a store of another schema is
-        refused.
+        Make the schema where there is none. A store of an earlier version is brought up
+        to date in any case, one of a later version is refused.
 
     Raises
     ------
     StoreError
-        When the database cannot be opened or has another schema;
+        When the database cannot be opened or is of a later version;
         :class:`NoStoreError` when there is none yet.
     """
 
@@ -88,7 +88,7 @@ class Store:
                     _make_private(parsed.database)
                 self._migrate()
             else:
-                self._require_current()
+                self._bring_up_to_date()
         except SQLAlchemyError as error:
             raise StoreError(f"store {parsed.render_as_string()}: {_first_line(error)}") from error
 
@@ -112,15 +112,18 @@ class Store:
             config.attributes["connection"] = tx
             command.upgrade(config, "head")
 
-    def _require_current(self) -> None:
-        head = ScriptDirectory.from_config(self._config()).get_current_head()
+    def _bring_up_to_date(self) -> None:
+        scripts = ScriptDirectory.from_config(self._config())
         with self.engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
         if current is None:
             self.close()
             raise NoStoreError("the store is empty yet; 'khazri run SITE.toml' fills it")
+        head = scripts.get_current_head()
+        if current not in {script.revision for script in scripts.walk_revisions()}:
+            raise StoreError(f"the store has schema {current}, this version knows {head}")
         if current != head:
-            raise StoreError(f"the store has schema {current}, this version needs {head}")
+            self._migrate()
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

@@ -66,7 +66,7 @@ def boundaries(
             register_read.c.at_s % interval_s == 0,
         )
         .order_by(register_read.c.from_profile.desc(), register_read.c.cycle_s.desc())
-    )
+    ).all()
     best = {
         (position[row[0]], (row[1] - start_s) // interval_s): row[2:]
         for row in rows
@@ -145,15 +145,26 @@ def device_states(tx: Transaction, at_s: int) -> dict[str, RowMapping]:
 
 def last_device_states(tx: Transaction, at_s: int, *, since_s: int) -> dict[str, dict[str, Any]]:
     """Return the newest state of each asset in ``[since_s, at_s]``."""
-    rows = device_history(tx, since_s, at_s)
-    return {str(row["asset"]): {str(k): v for k, v in row.items()} for row in rows}
-
-
-def device_history(tx: Transaction, start_s: int, end_s: int) -> list[RowMapping]:
-    """Return every state stored in ``[start_s, end_s]`` by asset and time."""
-    rows = tx.execute(
-        select(device_state)
-        .where(device_state.c.at_s >= start_s, device_state.c.at_s <= end_s)
-        .order_by(device_state.c.asset, device_state.c.at_s)
+    newest = (
+        select(device_state.c.asset, func.max(device_state.c.at_s).label("at_s"))
+        .where(device_state.c.at_s >= since_s, device_state.c.at_s <= at_s)
+        .group_by(device_state.c.asset)
+        .subquery()
     )
-    return list(rows.mappings())
+    same = (device_state.c.asset == newest.c.asset) & (device_state.c.at_s == newest.c.at_s)
+    rows = tx.execute(select(device_state).join(newest, same).order_by(device_state.c.asset))
+    return {str(row["asset"]): {str(k): v for k, v in row.items()} for row in rows.mappings()}
+
+
+def was_running(tx: Transaction, asset: str, start_s: int, end_s: int) -> list[bool]:
+    """Return whether a device ran, at each instant stored in ``[start_s, end_s]``."""
+    rows = tx.execute(
+        select(device_state.c.running)
+        .where(
+            device_state.c.asset == asset,
+            device_state.c.at_s >= start_s,
+            device_state.c.at_s <= end_s,
+        )
+        .order_by(device_state.c.at_s)
+    )
+    return [bool(running) for (running,) in rows]

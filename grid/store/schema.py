@@ -90,6 +90,8 @@ device_state = Table(
     _fact("alarm"),
 )
 
+Index("ix_device_state_at", device_state.c.at_s)
+
 dataset = Table(
     "dataset", metadata, _key("kind"), _key("at_s", Whole), _fact("content", LargeBinary)
 )
@@ -136,6 +138,7 @@ market_order = Table(
     _fact("received_s"),
 )
 Index("ix_market_order_start", market_order.c.start_s)
+Index("ix_market_order_sequence", market_order.c.sequence)
 
 clearing = Table(
     "clearing",

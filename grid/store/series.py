@@ -53,17 +53,17 @@ class _Day:
     version: npt.NDArray[np.int64]
 
 
-def _newest(tx: Transaction, usage_points: Sequence[str], day: str, slots: int) -> _Day:
-    """Return what is stored of a day of `slots` intervals."""
+def _newest(tx: Transaction, usage_points: Sequence[str], low: int, slots: int) -> _Day:
+    """Return what is stored of the day of `slots` intervals that starts at `low`."""
     columns = (interval_day.c[name] for name in ("usage_point", "register", "energy", "quality"))
-    query = select(*columns, interval_day.c.version).where(interval_day.c.day == day)
+    query = select(*columns, interval_day.c.version).where(interval_day.c.start_s == low)
     if len(usage_points) <= _FEW:
         query = query.where(interval_day.c.usage_point.in_(usage_points))
     place = {name: number for number, name in enumerate(usage_points)}
     kind = {register: number for number, register in enumerate(REGISTERS)}
     newest = {
         (place[row[0]], kind[row[1]]): row
-        for row in tx.execute(query.order_by(interval_day.c.version))
+        for row in tx.execute(query.order_by(interval_day.c.version)).all()
         if row[0] in place
     }
     shape = (len(usage_points), len(REGISTERS))
@@ -115,7 +115,7 @@ def put_intervals(
     for day, low, high in _days(int(starts[0]), int(starts[-1]) + 1, time_zone):
         inside = np.flatnonzero((starts >= low) & (starts < high))
         slots = (starts[inside] - low) // _INTERVAL_S
-        stored = _newest(tx, names, day, (high - low) // _INTERVAL_S)
+        stored = _newest(tx, names, low, (high - low) // _INTERVAL_S)
         value, quality = values[:, :, inside], qualities[:, :, inside]
         energy_before, quality_before = stored.energy[:, :, slots], stored.quality[:, :, slots]
         differs = value != energy_before
@@ -156,8 +156,8 @@ def get_intervals(
     count = (end_s - start_s) // _INTERVAL_S
     energy = np.full((len(usage_points), len(REGISTERS), count), MISSING, np.int64)
     quality = np.zeros((len(usage_points), count), np.uint16)
-    for day, low, high in _days(start_s, end_s, time_zone) if count else []:
-        stored = _newest(tx, usage_points, day, (high - low) // _INTERVAL_S)
+    for _, low, high in _days(start_s, end_s, time_zone) if count else []:
+        stored = _newest(tx, usage_points, low, (high - low) // _INTERVAL_S)
         first, last = max(low, start_s), min(high, end_s)
         here = slice((first - low) // _INTERVAL_S, (last - low) // _INTERVAL_S)
         there = slice((first - start_s) // _INTERVAL_S, (last - start_s) // _INTERVAL_S)
@@ -193,9 +193,9 @@ def get_quality(
     """
     place = {name: number for number, name in enumerate(usage_points)}
     found = np.zeros((len(usage_points), (end_s - start_s) // _INTERVAL_S), np.uint16)
-    for day, low, high in _days(start_s, end_s, time_zone) if found.size else []:
+    for _, low, high in _days(start_s, end_s, time_zone) if found.size else []:
         query = select(interval_day.c.usage_point, interval_day.c.quality).where(
-            interval_day.c.day == day, interval_day.c.register == REGISTERS[0]
+            interval_day.c.start_s == low, interval_day.c.register == REGISTERS[0]
         )
         if len(usage_points) <= _FEW:
             query = query.where(interval_day.c.usage_point.in_(usage_points))

@@ -37,6 +37,17 @@ def test_migrations_end_in_the_declared_schema(store: Store) -> None:
         assert compare_metadata(MigrationContext.configure(tx), metadata) == []
 
 
+def test_a_store_of_an_earlier_version_is_brought_up_to_date(store: Store) -> None:
+    with store.write() as tx:
+        control.put_meta(tx, "site", "x")
+        tx.exec_driver_sql("DROP INDEX ix_device_state_at")
+        tx.exec_driver_sql("DROP INDEX ix_market_order_sequence")
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    with Store(store.url).read() as tx:
+        assert compare_metadata(MigrationContext.configure(tx), metadata) == []
+        assert control.get_meta(tx, "site") == "x"
+
+
 def test_a_store_of_another_schema_is_refused(store: Store) -> None:
     with store.write() as tx:
         tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")

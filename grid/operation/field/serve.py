@@ -26,7 +26,6 @@ from grid.operation.field import state as states
 from grid.operation.field.world import World, registers_wh, silent
 from grid.site import Asset, Battery, Genset, Protocol, Shedding, Site
 from meters.device import DeviceKind, Setpoint
-from meters.reading import RegisterRow
 from meters.simulator.dlms import DlmsServers
 from meters.simulator.modbus import ModbusServers
 from meters.simulator.points import DevicePoint, MeterPoint
@@ -96,9 +95,7 @@ class Field:
             meter.clock_s = self.state.clock_s
             meter.registers = registers_wh(shown)
             meter.voltage_v = shown.voltage_v
-            meter.rows = [
-                RegisterRow(row[0], (row[1], row[2], row[3], row[4])) for row in shown.rows
-            ]
+            meter.rows = shown.rows
             meter.silent = silent(self.state, name)
         for name, held in self.state.devices.items():
             device = self.devices[name]

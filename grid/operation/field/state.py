@@ -14,6 +14,7 @@ from typing import Any
 
 from grid.errors import BadInputError
 from meters.device import Setpoint
+from meters.reading import RegisterRow
 
 MWH_PER_WH = 1000
 ROWS_KEPT = 3 * 96
@@ -25,7 +26,7 @@ class MeterState:
 
     registers_mwh: list[int]
     voltage_v: float = 230.0
-    rows: list[list[int]] = field(default_factory=list)
+    rows: list[RegisterRow] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ class FieldState:
         """Replace the file at once and durably."""
         temporary = path.with_suffix(".new")
         with temporary.open("w", encoding="utf-8") as stream:
-            json.dump(asdict(self), stream, separators=(",", ":"))
+            stream.write(json.dumps(self._facts(), separators=(",", ":")))
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
@@ -88,10 +89,27 @@ class FieldState:
         finally:
             os.close(folder)
 
+    def _facts(self) -> dict[str, Any]:
+        meters = {
+            name: {
+                "registers_mwh": meter.registers_mwh,
+                "voltage_v": meter.voltage_v,
+                "rows": [[row.at_s, *row.values] for row in meter.rows],
+            }
+            for name, meter in self.meters.items()
+        }
+        devices = {name: asdict(device) for name, device in self.devices.items()}
+        faults = [asdict(fault) for fault in self.faults]
+        return {"clock_s": self.clock_s, "meters": meters, "devices": devices, "faults": faults}
+
 
 def read(path: Path) -> FieldState:
     """Return the state of a file written by :meth:`FieldState.write`."""
     raw = json.loads(path.read_text(encoding="utf-8"))
+
+    def meter(facts: dict[str, Any]) -> MeterState:
+        rows = [RegisterRow(at_s, (a, b, c, d)) for at_s, a, b, c, d in facts.pop("rows")]
+        return MeterState(**facts, rows=rows)
 
     def device(facts: dict[str, Any]) -> DeviceState:
         setpoint = facts.pop("setpoint")
@@ -99,7 +117,7 @@ def read(path: Path) -> FieldState:
 
     return FieldState(
         clock_s=raw["clock_s"],
-        meters={name: MeterState(**facts) for name, facts in raw["meters"].items()},
+        meters={name: meter(facts) for name, facts in raw["meters"].items()},
         devices={name: device(facts) for name, facts in raw["devices"].items()},
         faults=[Fault(**fault) for fault in raw["faults"]],
     )

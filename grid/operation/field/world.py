@@ -25,6 +25,7 @@ from grid.operation.field.state import (
 from grid.operation.field.year import Weather, Year
 from grid.site import Meter, MeterRole, Protocol, Site
 from meters.device import Setpoint
+from meters.reading import RegisterRow
 
 Judge = Callable[..., xr.Dataset]
 
@@ -205,5 +206,6 @@ def _capture(shown: MeterState, meter: Meter, at_s: int) -> None:
     """Add a row to the load profile of a meter that keeps one."""
     if meter.protocol is not Protocol.DLMS:
         return
-    shown.rows.append([at_s, *registers_wh(shown)])
+    imported, exported, imported_varh, exported_varh = registers_wh(shown)
+    shown.rows.append(RegisterRow(at_s, (imported, exported, imported_varh, exported_varh)))
     del shown.rows[:-ROWS_KEPT]
