@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(900)
 
 START_S, END_S = interval.day_bounds(DEFAULT_DAY, TIME_ZONE)
 SEARCHED_WH = 5000
-SEARCHED_INTERVALS = range(0, 96, 12)
+DOMAIN = b"khazri/commitment/v1\n"
 
 
 @pytest.fixture(scope="module")
@@ -123,38 +123,49 @@ def test_arithmetic_on_the_public_part_finds_a_household_no_better_than_chance(
     assert not {wh for wh in days if wh > 200} & sums
 
 
+def _found(prefix: bytes, rest: bytes, committed: set[bytes]) -> list[int]:
+    """Return which of 0 to `SEARCHED_WH` between `prefix` and `rest` is a known digest."""
+    begun = hashlib.sha256(prefix)
+    found = []
+    for wh, tail in enumerate(b"%d%s" % (wh, rest) for wh in range(SEARCHED_WH + 1)):
+        guess = begun.copy()
+        guess.update(tail)
+        if guess.digest() in committed:
+            found.append(wh)
+    return found
+
+
 def test_a_search_over_every_wh_finds_no_reading(
     store: Store, public: Path, truth: dict[str, npt.NDArray[np.int64]]
 ) -> None:
-    committed: set[str] = set()
+    committed: set[bytes] = set()
     for entry in _entries(public):
-        committed |= set(entry["body"].get("commitments", ()))
+        committed |= {bytes.fromhex(one) for one in entry["body"].get("commitments", ())}
     assert len(committed) > 96 * len(truth)
-    for name, registers in truth.items():
-        for number in SEARCHED_INTERVALS:
+    with store.read() as tx:
+        site = parse(control.get_meta(tx, "site_toml") or "")
+        secrets = control.secrets(tx, record.PARTY_SECRET)
+    party = {str(point.id): str(point.party) for point in site.usage_point}
+    salts = (bytes(16), hashlib.sha256(b"khazri").digest()[:16])
+    for row, (name, registers) in enumerate(truth.items()):
+        for number in range(96):
             # The attacker is even given everything but the import register.
             others = dict(zip(series.REGISTERS, map(int, registers[:, number]), strict=True))
             payload = {**others, "import_wh": 1234567, "quality": "1.0.0"}
             label = Label(interval.label(START_S + 900 * number), "reading", name)
             parts = [label.interval, label.kind, label.subject, 0, payload]
             before, after = canonical.encode(parts).split(b"1234567")
-            for wh in range(SEARCHED_WH + 1):
-                guess = before + str(wh).encode() + after
-                assert hashlib.sha256(guess).hexdigest() not in committed
-                assert hashlib.sha256(b"\x00" * 32 + guess).hexdigest() not in committed
-    with store.read() as tx:
-        site = parse(control.get_meta(tx, "site_toml") or "")
-        secrets = control.secrets(tx, record.PARTY_SECRET)
-    party = {str(point.id): str(point.party) for point in site.usage_point}
-    weak = (bytes(32), hashlib.sha256(b"khazri").digest())
-    for name, registers in truth.items():
-        others = dict(zip(series.REGISTERS, map(int, registers[:, 0]), strict=True))
-        label = Label(interval.label(START_S), "reading", name)
-        payload = {**others, "quality": "1.0.0"}
-        for secret in (*weak, hashlib.sha256(name.encode()).digest()):
-            assert commit(secret, label, payload)[0] not in committed
-        found = commit(secrets[party[name]], label, payload)[0] in committed
-        assert found, "the guesses have another form than the readings"
+            assert _found(DOMAIN + before, after, committed) == []
+            if number != row % 96:
+                continue
+            for salt in salts:
+                assert _found(DOMAIN + salt + before, after, committed) == []
+            # With the salt the same search succeeds: the guesses have the readings' form.
+            true = {**others, "quality": "1.0.0"}
+            salt = commit(secrets[party[name]], label, true)[1].salt
+            assert _found(DOMAIN + salt + before, after, committed) == [others["import_wh"]]
+            for secret in (bytes(32), hashlib.sha256(name.encode()).digest()):
+                assert bytes.fromhex(commit(secret, label, true)[0]) not in committed
 
 
 def test_the_openings_recover_every_reading_of_the_day(
