@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,8 @@ class Made:
     document : dict
         As :func:`trading.statements.statement` returns it.
     gain, alone : Decimal
-        What trading brought, and what the same energy would cost without it.
+        What trading brought, and what the bill of the same energy would be without it: both
+        in whole cents, so that a reader who subtracts the two bills finds the gain.
     estimated : int
         Quarter-hours of the month that are estimates.
     """
@@ -58,6 +59,7 @@ def make(tx: Transaction, site: Site, party: PartyId, month: str) -> Made:
     found, _ = statement(party, month, site.currency, lines, energies, site.market)
     document: dict[str, Any] = dict(found)
     rounding = Decimal(document["rounding"])
+    alone = Decimal(document["without_trading"]).quantize(Decimal("0.01"), ROUND_HALF_UP)
     items = _items(document["lines"])
     # Amounts are exact: given the places of the longest, they stand below each other.
     amounts = [rounding, *(amount for _, amount in items.values())]
@@ -66,8 +68,8 @@ def make(tx: Transaction, site: Site, party: PartyId, month: str) -> Made:
         document=document,
         items=[Item(kind, wh, f"{amount:.{places}f}") for kind, (wh, amount) in items.items()],
         rounding=f"{rounding:.{places}f}",
-        gain=Decimal(document["gain"]),
-        alone=Decimal(document["without_trading"]),
+        gain=alone - Decimal(document["total"]),
+        alone=alone,
         estimated=_estimated(tx, site, points, at_s),
     )
 

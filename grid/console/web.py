@@ -176,6 +176,7 @@ def serve(store_url: str, site_path: Path, directory: Path, host: str, port: int
     import os
 
     from granian.constants import Interfaces
+    from granian.log import LogLevels
     from granian.server import Server
 
     os.environ["KHAZRI_CONSOLE"] = "\n".join(
@@ -190,6 +191,7 @@ def serve(store_url: str, site_path: Path, directory: Path, host: str, port: int
         workers=1,
         blocking_threads=64,
         backlog=1024,
+        log_level=LogLevels.error,
         log_access=False,
     ).serve()
 

@@ -9,6 +9,8 @@ from typing import Any
 from dispatch.plan import InfeasiblePlan, Plan, PlanInput
 from grid.errors import GridError, SolverError
 
+_GRACE_S = 2.0
+
 
 def _work(channel: Connection) -> None:
     from dispatch.solve import solve
@@ -61,10 +63,10 @@ class Solver:
                 raise SolverError(f"the solver gave no plan within {deadline_s:g} s")
             answer = channel.recv()
         except (EOFError, OSError) as error:
-            self.close()
+            self.close(at_once=True)
             raise SolverError("the solver process died") from error
         except SolverError:
-            self.close()
+            self.close(at_once=True)
             raise
         if isinstance(answer, GridError):
             raise answer
@@ -82,12 +84,13 @@ class Solver:
             theirs.close()
         return self._channel
 
-    def close(self) -> None:
-        """End the child."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-            self._process = None
+    def close(self, *, at_once: bool = False) -> None:
+        """End the child: it goes by itself when it is idle, and is killed otherwise."""
         if self._channel is not None:
             self._channel.close()
             self._channel = None
+        if self._process is not None:
+            self._process.join(0 if at_once else _GRACE_S)
+            self._process.kill()
+            self._process.join()
+            self._process = None

@@ -9,6 +9,7 @@ import math
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from grid import interval
+from grid.console import prosumer_statement
 from grid.console.cli import main
 from grid.operation import audit, feasibility
 from grid.operation.demo_site import DEFAULT_DAY, TIME_ZONE
@@ -140,6 +142,21 @@ def test_postings_of_every_interval_sum_to_zero_and_settle_it_once(room: Room) -
             assert balance
             assert sum(balance.values()) == 0
             assert balance.get("market", 0) == 0, "a trade was paid other than it was received"
+
+
+def test_every_statement_adds_up_to_the_cent_that_is_shown(room: Room) -> None:
+    month = interval.month_label(START_S, TIME_ZONE)
+    gains = set()
+    with _reading(room) as tx:
+        for party in room.site.party:
+            made = prosumer_statement.make(tx, room.site, party.id, month)
+            total = Decimal(made.document["total"])
+            amounts = [made.rounding, *(item.amount for item in made.items)]
+            assert sum(map(Decimal, amounts)) == total
+            assert made.alone - total == made.gain
+            assert made.gain == round(made.gain, 2)
+            gains.add(made.gain)
+    assert len(gains) > 5, "trading made no difference to anyone"
 
 
 def test_what_is_past_its_deadline_is_final_and_the_ledger_says_so_once(room: Room) -> None:
