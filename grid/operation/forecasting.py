@@ -24,11 +24,12 @@ def forecast(room: Room, at_s: int) -> None:
     with room.store.write() as tx:
         day_s, _ = interval.day_bounds(interval.local_day(at_s, site.time_zone), site.time_zone)
         until_s = max(day_s, room.first_cycle_s)
-        key = f"forecast {until_s}"
+        start_s = until_s - site.operation.history_days * 86_400
+        # Readings that came late train it again: in memory is nothing that a restart changes.
+        key = f"forecast {until_s} {series.last_change(tx, start_s, until_s)}"
         if key not in room.memory:
             for old in [name for name in room.memory if name.startswith("forecast ")]:
                 del room.memory[old]
-            start_s = until_s - site.operation.history_days * 86_400
             local = datetime.fromtimestamp(at_s, interval.zone(site.time_zone))
             offset = local.utcoffset() or datetime.now(UTC).utcoffset()
             assert offset is not None

@@ -168,11 +168,10 @@ def _like_days(
 ) -> dict[str, np.ndarray]:
     """Return mean Wh by quarter-hour of the week before the civil day of `at_s`."""
     low, _ = interval.day_bounds(interval.local_day(at_s, room.site.time_zone), room.site.time_zone)
-    key = f"like-days {low}"
+    first = low - _LIKE_DAYS * 86_400
+    key = f"like-days {low} {series.last_change(tx, first, low)}"
     if key not in room.memory:
-        past = series.get_intervals(
-            tx, names, low - _LIKE_DAYS * 86_400, low, time_zone=room.site.time_zone
-        )
+        past = series.get_intervals(tx, names, first, low, time_zone=room.site.time_zone)
         means = {}
         for name in CHANNELS:
             values = past[name].values.reshape(len(names), _LIKE_DAYS, 96)

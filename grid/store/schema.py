@@ -74,7 +74,7 @@ interval_day = Table(
     _fact("quality", LargeBinary),
     _fact("cycle_s"),
 )
-Index("ix_interval_day_start", interval_day.c.start_s)
+Index("ix_interval_day_start", interval_day.c.start_s, interval_day.c.cycle_s)
 
 device_state = Table(
     "device_state",

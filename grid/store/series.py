@@ -218,6 +218,17 @@ def versions(tx: Transaction, usage_point: str, day: str) -> list[tuple[str, int
     return [(row.register, row.version, row.cycle_s) for row in rows]
 
 
+def last_change(tx: Transaction, start_s: int, end_s: int) -> int:
+    """Return the last cycle that wrote into a day which starts in ``[start_s, end_s)``.
+
+    What was computed from those days holds until it is another one; 0 when nothing is stored.
+    """
+    query = select(func.max(interval_day.c.cycle_s)).where(
+        interval_day.c.start_s >= start_s, interval_day.c.start_s < end_s
+    )
+    return int(tx.execute(query).scalar_one() or 0)
+
+
 def bounds(tx: Transaction) -> tuple[int, int] | None:
     """Return the first and last day start stored, or ``None``."""
     row = tx.execute(
