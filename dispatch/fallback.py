@@ -18,14 +18,19 @@ from dispatch.assets.genset import forced_steps
 from dispatch.check import TOLERANCE_KW, cut_excess, reserve_short
 from dispatch.plan import LAST_GOOD_PLAN, SAFE_RULE, Floats, Plan, PlanInput, Reason
 from dispatch.reasons import reason
-from dispatch.safe import safe
+from dispatch.safe import SAFE_SHARE, safe
 from grid import interval
 
 _Columns: TypeAlias = dict[Hashable, npt.NDArray[Any]]
 
 
 def fallback(
-    last_good: Plan | None, at_s: int, plan_input: PlanInput, *, why: str = "there is no new plan"
+    last_good: Plan | None,
+    at_s: int,
+    plan_input: PlanInput,
+    *,
+    why: str = "there is no new plan",
+    safe_share: float = SAFE_SHARE,
 ) -> Plan:
     """Return what to follow from `at_s` on without a new plan; never raises.
 
@@ -39,6 +44,8 @@ def fallback(
         The state of now; any value in it may be wrong.
     why : str
         Why there is no new plan, for the reasons.
+    safe_share : float
+        As :func:`dispatch.safe.safe` takes it.
 
     Returns
     -------
@@ -71,7 +78,7 @@ def fallback(
                 schedule,
                 _reasons(plan_input, "fallback.last_good", planned_at=since, why=why),
             )
-    schedule = safe(plan_input)
+    schedule = safe(plan_input, safe_share)
     return Plan(
         "rule",
         SAFE_RULE,

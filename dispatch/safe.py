@@ -21,7 +21,7 @@ from grid.site import Genset
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
 SAFE_SHARE = 0.5
-"""Share of its rating that a plant may give when nobody has checked the network."""
+"""Share of its rating that a plant may give at most when nobody has checked the plan."""
 
 FALLBACK_STEPS = 4
 """Length of the schedule when no input says how long it should be."""
@@ -55,7 +55,7 @@ def _length(plan_input: PlanInput) -> int:
     return FALLBACK_STEPS
 
 
-def safe(plan_input: PlanInput) -> xr.Dataset:
+def safe(plan_input: PlanInput, share: float = SAFE_SHARE) -> xr.Dataset:
     """Return the schedule of the safe rule; never raises for the values of an input.
 
     Parameters
@@ -63,6 +63,8 @@ def safe(plan_input: PlanInput) -> xr.Dataset:
     plan_input : PlanInput
         With facts of the site; any series and state in it may be NaN, missing or misshapen.
         While it is not known whether the grid is there, it is taken to be.
+    share : float
+        Of its rating that each plant may give: what the network carries without any load.
 
     Returns
     -------
@@ -81,7 +83,7 @@ def safe(plan_input: PlanInput) -> xr.Dataset:
     # NaN != 0: an unknown grid counts as available
     islanded = _known(plan_input.grid_available, (n,)) == 0.0
     _gensets(plan_input, schedule, demand, islanded)
-    _plants(plan_input, schedule, demand, islanded)
+    _plants(plan_input, schedule, demand, islanded, share)
     _close(plan_input, schedule, demand, islanded)
     return schedule
 
@@ -117,19 +119,21 @@ def _running(genset: Genset, islanded: Bools, on: bool, held: int) -> Bools:
     return running
 
 
-def _plants(plan_input: PlanInput, schedule: xr.Dataset, demand: Floats, islanded: Bools) -> None:
+def _plants(
+    plan_input: PlanInput, schedule: xr.Dataset, demand: Floats, islanded: Bools, safe_share: float
+) -> None:
     """Hold plants to their safe share; while islanded to what the gensets leave to serve."""
     n = len(demand)
     rating = {
         kind: np.array([plant.power_kw for plant in getattr(plan_input, kind)], dtype=np.float64)
         for kind in ("solar", "wind")
     }
-    whole = SAFE_SHARE * sum(float(power.sum()) for power in rating.values())
+    whole = safe_share * sum(float(power.sum()) for power in rating.values())
     running = schedule["produce_kw"].values[plan_input.rows("genset")].sum(axis=0)
     left = np.clip(np.where(np.isnan(demand), 0.0, demand) - running, 0.0, None)
-    share = np.full(n, SAFE_SHARE)
+    share = np.full(n, safe_share)
     if whole > 0.0:
-        share = np.where(islanded, SAFE_SHARE * np.minimum(1.0, left / whole), share)
+        share = np.where(islanded, safe_share * np.minimum(1.0, left / whole), share)
     for kind, power in rating.items():
         rows = plan_input.rows(kind)
         available = _known(getattr(plan_input, f"{kind}_available_kw"), (len(power), n))

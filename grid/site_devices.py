@@ -33,7 +33,7 @@ class Battery:
         faults = outside(
             self,
             f"battery {self.id}",
-            power_kw=(0.001, 1e6),
+            power_kw=(0.0, 1e6),
             energy_kwh=(0.001, 1e7),
             charge_efficiency=(0.5, 1.0),
             discharge_efficiency=(0.5, 1.0),

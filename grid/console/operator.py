@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from flask import Blueprint, Response, abort, jsonify, redirect, render_template, url_for
 from flask_babel import gettext as _
@@ -23,6 +24,7 @@ _COMMENT_MAX, _ALSO_MAX = 500, 8000
 
 
 def _scalars(tx: Transaction, kind: str, now_s: int) -> dict[str, float]:
+    """Return the newest single values of a kind; what is not known is not there."""
     at_s = views.latest(tx, kind, now_s)
     found = None if at_s is None else stored(tx, kind, at_s)
     if found is None or at_s is None:
@@ -30,7 +32,7 @@ def _scalars(tx: Transaction, kind: str, now_s: int) -> dict[str, float]:
     values = {
         str(name): float(variable.values)
         for name, variable in found.data_vars.items()
-        if variable.ndim == 0
+        if variable.ndim == 0 and not np.isnan(variable.values)
     }
     return {**values, "at_s": at_s}
 

@@ -15,7 +15,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from dispatch.plan import LinearCut, Plan
+from dispatch.safe import SAFE_SHARE
+from grid import interval
 from grid.operation.room import Room
+from grid.quantities import require_finite
 from grid.site import Shedding, Solar, Wind
 from networks.cuts import Cut, broken
 from networks.cuts import cuts as network_cuts
@@ -30,6 +33,8 @@ NEAR_PU = 5e-3
 """A bus that a plan brings this near its limit is watched by the next plan."""
 
 _MOST_RATIO = 3.0
+_FORECAST_LIMIT = 1e6
+_SHARES = 21
 
 
 def controllable_buses(room: Room) -> list[int]:
@@ -149,6 +154,53 @@ def cuts_after(room: Room, judged: Verdict) -> dict[tuple[int, str], LinearCut]:
         for cut in _cuts(room, state, judged.schedule, MARGIN_PU, judged.watched):
             found.setdefault((cut.step, cut.name), cut)
     return found
+
+
+def check_forecast(ahead: xr.Dataset) -> None:
+    """Refuse a forecast with a number that cannot be: AC would be checked on nothing.
+
+    Raises
+    ------
+    BadInputError
+        Naming the variable, position, value and limit.
+    """
+    for name in ("mean_kw", "total_kw", "total_mean_kw"):
+        require_finite(ahead[name].values, name=name, low=0.0, high=_FORECAST_LIMIT)
+    kvar = ahead["mean_kvar"].values
+    require_finite(kvar, name="mean_kvar", low=-_FORECAST_LIMIT, high=_FORECAST_LIMIT)
+
+
+def safe_share(room: Room) -> float:
+    """Return the share of their rating that all plants may give at once without any load.
+
+    Nothing about the moment is needed for it, so it holds whatever is wrong with a forecast.
+    """
+    known: float | None = room.memory.get("safe share")
+    if known is not None:
+        return known
+    plants = {plant.usage_point: 0.0 for plant in room.site.plants}
+    for plant in room.site.plants:
+        plants[plant.usage_point] += plant.power_kw
+    shares = np.linspace(SAFE_SHARE, 0.0, _SHARES)
+    injected = np.zeros((len(room.points), len(shares)))
+    for point, power_kw in plants.items():
+        injected[room.row[str(point)]] = power_kw * shares
+    nothing = room.by_bus(np.zeros_like(injected))
+    state = flow(
+        room.model,
+        nothing,
+        room.by_bus(injected),
+        nothing,
+        nothing,
+        starts=interval.starts(0, len(shares), room.site.interval_s),
+        grid_available=np.ones(len(shares), np.bool_),
+        forming_bus=None,
+    )
+    network = room.site.network
+    holds = [not broken(room.model, state.isel(interval=[n]), network) for n in range(_SHARES)]
+    share = float(shares[holds.index(True)]) if any(holds) else 0.0
+    room.memory["safe share"] = share
+    return share
 
 
 def broken_as_metered(room: Room, seen: xr.Dataset, schedule: xr.Dataset) -> tuple[LinearCut, ...]:

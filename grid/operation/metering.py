@@ -12,10 +12,11 @@ import xarray as xr
 from grid import interval
 from grid.errors import Finding
 from grid.operation.commission import AVAILABLE, DLMS_SECRET, lls
-from grid.operation.devices import plausible
+from grid.operation.devices import cannot_follow, plausible
+from grid.operation.network_states import network_states
 from grid.operation.room import Room
-from grid.site import Asset, Protocol
-from grid.store import Transaction, control, datasets, field, series
+from grid.site import Protocol
+from grid.store import Transaction, control, field, series
 from meters.device import DeviceAddress, DeviceState
 from meters.reading import CHANNELS, MISSING, MeterAddress, MeterRead
 from meters.vee import Quality, validate
@@ -91,14 +92,26 @@ def validate_intervals(room: Room, at_s: int) -> None:
         if count:
             checked, findings = _checked(room, tx, at_s, start_s, count)
             assets = _asset_series(room, tx, at_s)
+            head_before = _head_known(room, tx, start_s, at_s)
             changed = series.put_intervals(tx, checked, time_zone=room.site.time_zone, cycle_s=at_s)
             series.put_intervals(tx, assets, time_zone=room.site.time_zone, cycle_s=at_s)
-            late = assets["interval"].values.astype(np.int64)[:-1]
-            mark_changed(tx, {when for _, when in changed} | set(late.tolist()))
-            findings += _network(room, tx, at_s, start_s, {when for _, when in changed})
+            late = set(assets["interval"].values.astype(np.int64)[:-1].tolist())
+            head_since = _head_known(room, tx, start_s, at_s) - head_before
+            late |= head_since - {at_s - room.site.interval_s}
+            late |= {when for _, when in changed}
+            mark_changed(tx, late)
+            findings += network_states(room, tx, at_s, start_s, late)
         control.put_findings(tx, at_s, findings)
         control.mark_done(tx, at_s, "validate")
     room.log(at_s, "validate", intervals=count, findings=len(findings))
+
+
+def _head_known(room: Room, tx: Transaction, start_s: int, end_s: int) -> set[int]:
+    """Return the intervals in which something is known of the feeder head."""
+    zone = room.site.time_zone
+    quality = series.get_quality(tx, [room.head], start_s, end_s, time_zone=zone)[0]
+    step_s = room.site.interval_s
+    return {start_s + step_s * int(n) for n in np.flatnonzero(quality != Quality.MISSING)}
 
 
 def mark_changed(tx: Transaction, starts: set[int]) -> None:
@@ -201,13 +214,16 @@ def _asset_series(room: Room, tx: Transaction, at_s: int) -> xr.Dataset:
     names = [name for asset in assets for name in (asset, f"{asset}{AVAILABLE}")]
     channels = {name: np.full((len(names), count), MISSING, np.int64) for name in CHANNELS}
     quality = np.full((len(names), count), Quality.MISSING, np.uint16)
+    kind = {str(asset.id): asset for asset in room.site.assets}
     for row, asset in enumerate(assets):
         slots = slice(count - gap[asset], count)
-        for channel, counter in (("import_wh", "charged_wh"), ("export_wh", "discharged_wh")):
-            total = max(now[asset][counter] - before[asset][counter], 0)
-            shares = total * np.arange(gap[asset] + 1) // gap[asset]
-            channels[channel][2 * row, slots] = np.diff(shares)
-        quality[2 * row, slots] = Quality.VALID if gap[asset] == 1 else Quality.SCALED
+        # A device that was replaced in between does not say what it did.
+        if not cannot_follow(room.site, kind[asset], before[asset], now[asset]):
+            for channel, counter in (("import_wh", "charged_wh"), ("export_wh", "discharged_wh")):
+                total = now[asset][counter] - before[asset][counter]
+                shares = total * np.arange(gap[asset] + 1) // gap[asset]
+                channels[channel][2 * row, slots] = np.diff(shares)
+            quality[2 * row, slots] = Quality.VALID if gap[asset] == 1 else Quality.SCALED
         if now[asset]["available_w"] >= 0:
             possible = round(now[asset]["available_w"] * step_s / 3600)
             done = channels["export_wh"][2 * row, -1]
@@ -224,86 +240,3 @@ def _asset_series(room: Room, tx: Transaction, at_s: int) -> xr.Dataset:
             "interval": interval.starts(at_s - count * step_s, count, step_s),
         },
     )
-
-
-def _network(
-    room: Room, tx: Transaction, at_s: int, start_s: int, changed: set[int]
-) -> list[Finding]:
-    """Store the state of each complete interval that has none yet or whose readings changed."""
-    from networks.findings import findings as network_findings
-
-    stored = set(datasets.instants(tx, "network", start_s, at_s)) - changed
-    wanted = [s for s in range(start_s, at_s, room.site.interval_s) if s not in stored]
-    if not wanted:
-        return []
-    readings = series.get_intervals(tx, room.points, wanted[0], at_s, time_zone=room.site.time_zone)
-    starts = readings["interval"].values.astype(np.int64)
-    complete = (readings["quality"].values != Quality.MISSING).all(axis=0)
-    chosen = np.flatnonzero(complete & np.isin(starts, wanted))
-    if not chosen.size:
-        return []
-    if datasets.get_dataset(tx, "layout", 0) is None:
-        datasets.put_dataset(tx, "layout", 0, layout(room))
-    state = room.flow(readings.isel(interval=chosen))
-    for number in range(len(chosen)):
-        one = state.isel(interval=number, drop=False)
-        datasets.put_dataset(tx, "network", int(starts[chosen[number]]), one)
-        _actual(room, tx, int(starts[chosen[number]]), one)
-    return network_findings(state, room.model, room.site.network)
-
-
-def layout(room: Room) -> xr.Dataset:
-    """Return where buses stand and what joins them, for drawing."""
-    model = room.model
-    columns: dict[str, tuple[str, object]] = {
-        "x": ("bus", model.x),
-        "y": ("bus", model.y),
-        "bus_name": ("bus", np.array(model.bus_name)),
-    }
-    for kind, branches in (("line", model.line), ("trafo", model.trafo)):
-        for end, buses in (("from", branches.from_bus), ("to", branches.to_bus)):
-            positions = np.array([model.position(int(bus)) for bus in buses], np.int64)
-            columns[f"{kind}_{end}"] = (kind, positions)
-        columns[f"{kind}_name"] = (kind, np.array(branches.name))
-    return xr.Dataset(columns, coords={"bus": model.bus})
-
-
-def _actual(room: Room, tx: Transaction, start_s: int, state: xr.Dataset) -> None:
-    """Store the power balance of one interval, kW, for people to look at."""
-    end_s = start_s + room.site.interval_s
-    names = [str(asset.id) for asset in room.site.assets]
-    done = series.get_intervals(tx, names, start_s, end_s, time_zone=room.site.time_zone)
-    kilo = 3.6 / room.site.interval_s
-
-    energy = {name: done[name].values[:, 0] for name in ("import_wh", "export_wh")}
-
-    def total(register: str, assets: Sequence[Asset]) -> float:
-        values = energy[register][[names.index(str(asset.id)) for asset in assets]]
-        return float(values[values > 0].sum()) * kilo
-
-    site = room.site
-    head = float(state["head_import_kw"]) - float(state["head_export_kw"])
-    facts = {
-        "solar_kw": total("export_wh", site.solar),
-        "wind_kw": total("export_wh", site.wind),
-        "genset_kw": total("export_wh", site.genset),
-        "battery_charge_kw": total("import_wh", site.battery),
-        "battery_discharge_kw": total("export_wh", site.battery),
-        "import_kw": max(head, 0.0),
-        "export_kw": max(-head, 0.0),
-        "losses_kw": float(state["losses_kw"]),
-    }
-    given = ("solar_kw", "wind_kw", "genset_kw", "battery_discharge_kw", "import_kw")
-    taken = ("battery_charge_kw", "export_kw", "losses_kw")
-    facts["demand_kw"] = sum(facts[n] for n in given) - sum(facts[n] for n in taken)
-    states = field.device_states(tx, end_s)
-    stored = [states[b.id]["energy_wh"] or 0 for b in site.battery if b.id in states]
-    facts["stored_kwh"] = sum(stored) / 1000
-    facts["vm_pu_min"] = float(np.nanmin(state["vm_pu"].values))
-    facts["vm_pu_max"] = float(np.nanmax(state["vm_pu"].values))
-    loadings = [state[f"{kind}_loading_percent"].values for kind in ("line", "trafo")]
-    facts["loading_max_percent"] = float(np.nanmax(np.concatenate(loadings)))
-    content = xr.Dataset(
-        {name: ((), value, {"units": name.rsplit("_", 1)[1]}) for name, value in facts.items()}
-    )
-    datasets.put_dataset(tx, "actual", start_s, content)

@@ -45,12 +45,13 @@ def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> P
     mean = ahead["mean_kw"]
     prices = np.array([prices_at(room, int(s)) for s in starts]).reshape(n, 2)
     states = field.last_device_states(tx, at_s, since_s=at_s - STALE_S)
+    batteries, stored = _stores(site.battery, states)
     loads = mean.sel(series=[f"load:{name}" for name in room.points]).values
     total = loads.sum(axis=0)
     return PlanInput(
         start_s=at_s,
         interval_s=site.interval_s,
-        battery=site.battery,
+        battery=batteries,
         solar=site.solar,
         wind=site.wind,
         genset=site.genset,
@@ -70,7 +71,7 @@ def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> P
         sell_price=np.array([per_kwh(int(price)) for price in prices[:, 1]]),
         end_value_per_kwh=end_value(room),
         grid_available=room.grid_available(starts),
-        battery_energy_kwh=np.array([_stored(states, battery) for battery in site.battery]),
+        battery_energy_kwh=stored,
         genset_on=np.array(
             [g.id in states and bool(states[g.id]["running"]) for g in site.genset], np.bool_
         ),
@@ -94,12 +95,25 @@ def _rows(mean: xr.DataArray, plants: tuple[Asset, ...], n: int) -> Floats:
     return np.array(rows).reshape(-1, n)
 
 
-def _stored(states: Mapping[str, Any], battery: Battery) -> float:
-    energy_wh = states[battery.id]["energy_wh"] if battery.id in states else None
-    if energy_wh is None:
-        return float("nan")
-    low = battery.min_energy_kwh
-    return float(min(max(energy_wh / 1000, low), battery.energy_kwh))
+def _stores(
+    batteries: tuple[Battery, ...], states: Mapping[str, Any]
+) -> tuple[tuple[Battery, ...], Floats]:
+    """Return the batteries as they can be planned with, and what each holds, kWh.
+
+    One of which nothing is known for hours is planned as out of service, with no power either
+    way: a community is not left without a plan because one of its batteries is away.
+    """
+    usable, stored = [], []
+    for battery in batteries:
+        energy_wh = states[battery.id]["energy_wh"] if battery.id in states else None
+        low = battery.min_energy_kwh
+        if energy_wh is None:
+            usable.append(replace(battery, power_kw=0.0, forming=False))
+            stored.append(low)
+        else:
+            usable.append(battery)
+            stored.append(min(max(energy_wh / 1000, low), battery.energy_kwh))
+    return tuple(usable), np.array(stored, dtype=np.float64)
 
 
 def stale(room: Room, tx: Transaction, at_s: int) -> list[Finding]:
@@ -112,7 +126,11 @@ def stale(room: Room, tx: Transaction, at_s: int) -> list[Finding]:
         if asset.id in now:
             continue
         since = interval.label(last[asset.id]["at_s"]) if asset.id in last else None
-        what = f"is taken as it was at {since}" if since else "has not answered for hours"
+        what = (
+            f"is taken as it was at {since}"
+            if since
+            else "has not answered for hours and is planned as out of service"
+        )
         findings.append(
             Finding(
                 "device.stale",

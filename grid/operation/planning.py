@@ -110,7 +110,13 @@ def _feasible_plan(
     -------
     plan, its input, its rounds, the buses that the next plan is to watch, findings
     """
-    from grid.operation.feasibility import cuts_after, shifted, verdict
+    from grid.operation.feasibility import (
+        check_forecast,
+        cuts_after,
+        safe_share,
+        shifted,
+        verdict,
+    )
 
     operation = room.site.operation
     gap, nodes = operation.solver_gap, operation.solver_nodes
@@ -118,6 +124,7 @@ def _feasible_plan(
     wanted, number = given, 0
     reason = f"the network still breaks limits after {ROUNDS} rounds of cuts"
     try:
+        check_forecast(ahead)
         check_input(given)
         losses = given.demand_kw * _FIRST_LOSSES
         cuts: dict[tuple[int, str], LinearCut] = {}
@@ -144,13 +151,15 @@ def _feasible_plan(
     except (SolverError, BadInputError) as error:
         reason = str(error)
     when = interval.label(given.start_s)
-    chosen = fallback(last, given.start_s, wanted, why=reason)
+    share = safe_share(room)
+    chosen = fallback(last, given.start_s, wanted, why=reason, safe_share=share)
     limits = _broken_now(room, ahead, chosen)
     if limits and chosen.source == LAST_GOOD_PLAN:
         reason = f"{reason}; the last good plan {limits}"
-        chosen = fallback(None, given.start_s, wanted, why=reason)
+        chosen = fallback(None, given.start_s, wanted, why=reason, safe_share=share)
         limits = _broken_now(room, ahead, chosen)
-    found = [("plan.fallback", f"plan {when} is the {chosen.source}: {reason}")]
+    why_rule = "" if chosen.source == LAST_GOOD_PLAN else chosen.reasons[-1].params["why"]
+    found = [("plan.fallback", f"plan {when} is the {chosen.source}: {why_rule or reason}")]
     if limits:
         found.append(("plan.network", f"plan {when}: the {chosen.source} {limits}"))
     alarms = [Finding(code, "plan", when, Severity.ALARM, text) for code, text in found]

@@ -20,6 +20,23 @@ from trading.settlement_facts import (
     UsagePointInput,
 )
 
+METERED = {
+    Quality.VALID,
+    Quality.BACKFILLED,
+    Quality.SCALED,
+    Quality.EDITED,
+    Quality.SUSPECT,
+}
+"""Qualities in which the feeder head is billed as metered; otherwise the model stands in."""
+
+
+def head_is_metered(room: Room, tx: Transaction, start_s: int) -> bool:
+    """Return whether the feeder head was metered in an interval."""
+    end_s = start_s + room.site.interval_s
+    zone = room.site.time_zone
+    quality = series.get_quality(tx, [room.head], start_s, end_s, time_zone=zone)
+    return int(quality[0, 0]) in METERED
+
 
 def settlement_input(
     room: Room,
@@ -68,7 +85,7 @@ def settlement_input(
     wh = site.interval_s / 3.6
     head = series.get_intervals(tx, [room.head], start_s, end_s, time_zone=zone)
     metered = {name: int(head[name].values[0, 0]) for name in ("import_wh", "export_wh")}
-    if int(head["quality"].values[0, 0]) != Quality.VALID:
+    if int(head["quality"].values[0, 0]) not in METERED:
         metered = {
             "import_wh": round(float(state["head_import_kw"]) * wh),
             "export_wh": round(float(state["head_export_kw"]) * wh),

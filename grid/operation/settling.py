@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from grid import interval
 from grid.errors import Finding, Severity
 from grid.operation import record
@@ -12,7 +14,7 @@ from grid.operation.settlement_entries import (
     encode_settlement,
     record_settlement,
 )
-from grid.operation.settlement_inputs import settlement_input
+from grid.operation.settlement_inputs import head_is_metered, settlement_input
 from grid.store import Transaction, control, datasets, series
 from grid.store import market as store
 from meters.vee import Quality
@@ -29,11 +31,12 @@ def settle_intervals(room: Room, at_s: int) -> None:
     site = room.site
     final_before = at_s - site.operation.final_after_intervals * site.interval_s
     first_s = max(room.first_cycle_s, final_before)
+    passed_s = max(room.first_cycle_s, final_before - site.interval_s)
     settled = corrected = 0
     with room.store.write() as tx:
         changed = set(take_changed(tx))
         states = set(datasets.instants(tx, "network", first_s, at_s))
-        known = {row["start_s"] for row in store.settlements(tx, first_s, at_s)}
+        known = {row["start_s"] for row in store.settlements(tx, passed_s, at_s)}
         for start_s in range(first_s, at_s, site.interval_s):
             if start_s not in states:
                 continue
@@ -50,16 +53,17 @@ def settle_intervals(room: Room, at_s: int) -> None:
             body = {"part": 0, "state": "final", "version": version - 1}
             record.append(tx, Kind.SETTLEMENT, start_s, at_s, body)
         control.put_findings(tx, at_s, _too_late(changed, first_s))
+        control.put_findings(tx, at_s, _unsettled(room, tx, known, passed_s, final_before))
         control.mark_done(tx, at_s, "settle")
     room.log(at_s, "settle", settled=settled, corrected=corrected, final=len(final))
 
 
 def _waits_for_devices(room: Room, tx: Transaction, at_s: int, start_s: int) -> bool:
-    """Return whether what was done on instruction may still become known in time."""
+    """Return whether devices and the feeder head may still say in time what they did."""
     site = room.site
     if at_s - start_s > site.operation.estimate_after_intervals * site.interval_s:
         return False
-    names = [str(asset.id) for asset in site.assets]
+    names = [room.head, *(str(asset.id) for asset in site.assets)]
     end_s = start_s + site.interval_s
     did = series.get_intervals(tx, names, start_s, end_s, time_zone=site.time_zone)
     return bool((did["quality"].values == Quality.MISSING).any())
@@ -117,6 +121,42 @@ def _settle(room: Room, tx: Transaction, at_s: int, start_s: int, old: Settlemen
     )
     record_settlement(room, tx, at_s, start_s, given, done, readings)
     control.put_findings(tx, at_s, _residual(room, given, done))
+    control.put_findings(tx, at_s, _head_modelled(room, tx, start_s))
+
+
+def _head_modelled(room: Room, tx: Transaction, start_s: int) -> list[Finding]:
+    """Return a finding when the model stands in for the feeder-head meter."""
+    if head_is_metered(room, tx, start_s):
+        return []
+    when = interval.label(start_s)
+    message = (
+        f"{room.head} {when} was not read: the community is settled with what the network model "
+        "says of the feeder head, and again when the meter tells"
+    )
+    return [Finding("settlement.head_modelled", room.head, when, Severity.WARNING, message)]
+
+
+def _unsettled(
+    room: Room, tx: Transaction, known: set[int], first_s: int, final_before: int
+) -> list[Finding]:
+    """Return a finding for each interval that passes its deadline without a settlement."""
+    step_s, zone = room.site.interval_s, room.site.time_zone
+    findings = []
+    for start_s in range(first_s, final_before, step_s):
+        if start_s in known:
+            continue
+        quality = series.get_quality(tx, room.points, start_s, start_s + step_s, time_zone=zone)
+        missing = [room.points[row] for row in np.flatnonzero(quality[:, 0] == Quality.MISSING)]
+        when = interval.label(start_s)
+        message = (
+            f"settlement {when} was never made and its deadline has passed: nothing is known of "
+            f"{', '.join(missing[:8]) or 'a device'}{' and others' if missing[8:] else ''}; "
+            "import the readings or replace the meter"
+        )
+        findings.append(
+            Finding("settlement.unsettled", "settlement", when, Severity.ALARM, message)
+        )
+    return findings
 
 
 def _residual(room: Room, given: SettlementInput, done: Settlement) -> list[Finding]:

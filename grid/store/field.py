@@ -137,10 +137,10 @@ def put_device_states(tx: Transaction, states: Iterable[DeviceState], *, at_s: i
     )
 
 
-def device_states(tx: Transaction, at_s: int) -> dict[str, RowMapping]:
+def device_states(tx: Transaction, at_s: int) -> dict[str, dict[str, Any]]:
     """Return the states stored at one instant by asset."""
     rows = tx.execute(select(device_state).where(device_state.c.at_s == at_s))
-    return {row["asset"]: row for row in rows.mappings()}
+    return {str(row["asset"]): {str(k): v for k, v in row.items()} for row in rows.mappings()}
 
 
 def last_device_states(tx: Transaction, at_s: int, *, since_s: int) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,104 @@
+"""From complete intervals to the network's state and to what people look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from grid.errors import Finding
+from grid.operation.room import Room
+from grid.site import Asset
+from grid.store import Transaction, datasets, field, series
+from meters.reading import MISSING
+from meters.vee import Quality
+
+
+def network_states(
+    room: Room, tx: Transaction, at_s: int, start_s: int, changed: set[int]
+) -> list[Finding]:
+    """Store the state of each complete interval that has none yet or whose readings changed."""
+    from networks.findings import findings as network_findings
+
+    stored = set(datasets.instants(tx, "network", start_s, at_s)) - changed
+    wanted = [s for s in range(start_s, at_s, room.site.interval_s) if s not in stored]
+    if not wanted:
+        return []
+    readings = series.get_intervals(tx, room.points, wanted[0], at_s, time_zone=room.site.time_zone)
+    starts = readings["interval"].values.astype(np.int64)
+    complete = (readings["quality"].values != Quality.MISSING).all(axis=0)
+    chosen = np.flatnonzero(complete & np.isin(starts, wanted))
+    if not chosen.size:
+        return []
+    if datasets.get_dataset(tx, "layout", 0) is None:
+        datasets.put_dataset(tx, "layout", 0, layout(room))
+    state = room.flow(readings.isel(interval=chosen))
+    for number in range(len(chosen)):
+        one = state.isel(interval=number, drop=False)
+        datasets.put_dataset(tx, "network", int(starts[chosen[number]]), one)
+        _actual(room, tx, int(starts[chosen[number]]), one)
+    return network_findings(state, room.model, room.site.network)
+
+
+def layout(room: Room) -> xr.Dataset:
+    """Return where buses stand and what joins them, for drawing."""
+    model = room.model
+    columns: dict[str, tuple[str, object]] = {
+        "x": ("bus", model.x),
+        "y": ("bus", model.y),
+        "bus_name": ("bus", np.array(model.bus_name)),
+    }
+    for kind, branches in (("line", model.line), ("trafo", model.trafo)):
+        for end, buses in (("from", branches.from_bus), ("to", branches.to_bus)):
+            positions = np.array([model.position(int(bus)) for bus in buses], np.int64)
+            columns[f"{kind}_{end}"] = (kind, positions)
+        columns[f"{kind}_name"] = (kind, np.array(branches.name))
+    return xr.Dataset(columns, coords={"bus": model.bus})
+
+
+def _actual(room: Room, tx: Transaction, start_s: int, state: xr.Dataset) -> None:
+    """Store the power balance of one interval, kW, for people to look at.
+
+    What a silent device leaves unknown is NaN, and so is all that needs it.
+    """
+    end_s = start_s + room.site.interval_s
+    names = [str(asset.id) for asset in room.site.assets]
+    done = series.get_intervals(tx, names, start_s, end_s, time_zone=room.site.time_zone)
+    kilo = 3.6 / room.site.interval_s
+
+    energy = {name: done[name].values[:, 0] for name in ("import_wh", "export_wh")}
+
+    def total(register: str, assets: Sequence[Asset]) -> float:
+        values = energy[register][[names.index(str(asset.id)) for asset in assets]]
+        known = bool((values != MISSING).all())
+        return float(values.sum()) * kilo if known else float("nan")
+
+    site = room.site
+    head = float(state["head_import_kw"]) - float(state["head_export_kw"])
+    facts = {
+        "solar_kw": total("export_wh", site.solar),
+        "wind_kw": total("export_wh", site.wind),
+        "genset_kw": total("export_wh", site.genset),
+        "battery_charge_kw": total("import_wh", site.battery),
+        "battery_discharge_kw": total("export_wh", site.battery),
+        "import_kw": max(head, 0.0),
+        "export_kw": max(-head, 0.0),
+        "losses_kw": float(state["losses_kw"]),
+    }
+    given = ("solar_kw", "wind_kw", "genset_kw", "battery_discharge_kw", "import_kw")
+    taken = ("battery_charge_kw", "export_kw", "losses_kw")
+    facts["demand_kw"] = sum(facts[n] for n in given) - sum(facts[n] for n in taken)
+    states = field.device_states(tx, end_s)
+    stored = [states[b.id]["energy_wh"] if b.id in states else None for b in site.battery]
+    facts["stored_kwh"] = (
+        float("nan") if None in stored else sum(wh for wh in stored if wh is not None) / 1000
+    )
+    facts["vm_pu_min"] = float(np.nanmin(state["vm_pu"].values))
+    facts["vm_pu_max"] = float(np.nanmax(state["vm_pu"].values))
+    loadings = [state[f"{kind}_loading_percent"].values for kind in ("line", "trafo")]
+    facts["loading_max_percent"] = float(np.nanmax(np.concatenate(loadings)))
+    content = xr.Dataset(
+        {name: ((), value, {"units": name.rsplit("_", 1)[1]}) for name, value in facts.items()}
+    )
+    datasets.put_dataset(tx, "actual", start_s, content)
