@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grid.operation import cycle, demo, devices, settlement_inputs, settling
+from grid.operation import cycle, demo, devices, metering, settlement_inputs, settling
 from grid.operation.room import Room
-from grid.store import control, field, market, series
+from grid.store import control, datasets, field, market, series
 from meters.device import DeviceState
 from meters.vee import Quality
 
@@ -129,3 +129,48 @@ def site(played: Played, tmp_path_factory: pytest.TempPathFactory) -> Room:
 
     assert np.isfinite(first_s)
     return Room(directory, known, Store.at(directory), None, first_s)
+
+
+def test_a_replaced_device_is_believed_at_its_second_reading_and_credited_nothing(
+    site: Room,
+) -> None:
+    at_s = cycle.clock(site)
+    names = DeviceState.__dataclass_fields__
+    with site.store.write() as tx:
+        row = field.device_states(tx, at_s - 900)["WIND-1"]
+        assert row["discharged_wh"] > 0
+        before = DeviceState(**{n: row[n] for n in names if n in row}, setpoint=None)
+        fresh = replace(before, at_s=at_s, discharged_wh=0)
+        good, (doubt,) = devices.plausible(site, tx, [fresh], at_s)
+        assert (good, doubt.code) == ([], "device.implausible")
+        risen = replace(fresh, at_s=at_s + 900, discharged_wh=7)
+        good, (told,) = devices.plausible(site, tx, [risen], at_s + 900)
+        assert (good, told.code) == ([risen], "device.restarted")
+        field.put_device_states(tx, good, at_s=at_s + 900)
+        did = metering._asset_series(site, tx, at_s + 900)
+        (position,) = np.flatnonzero(did["usage_point"].values == "WIND-1")
+        assert (did["quality"].values[position] == Quality.MISSING).all()
+        later = replace(risen, at_s=at_s + 1800, discharged_wh=12)
+        assert devices.plausible(site, tx, [later], at_s + 1800) == ([later], [])
+        field.put_device_states(tx, [later], at_s=at_s + 1800)
+        did = metering._asset_series(site, tx, at_s + 1800)
+        (position,) = np.flatnonzero(did["usage_point"].values == "WIND-1")
+        assert did["export_wh"].values[position, -1] == 5
+
+
+def test_what_a_silent_plant_gave_is_not_known_rather_than_nothing(
+    played: Played, tmp_path: Path
+) -> None:
+    with played(tmp_path / "site", 3) as room:
+        from_s = _quiet(room, ("WIND-1",), 1)
+        demo.play(room, 1, lambda text: None)
+        with room.store.read() as tx:
+            actual = datasets.require_dataset(tx, "actual", from_s - 900)
+            assert np.isnan(actual["wind_kw"])
+            assert np.isnan(actual["demand_kw"])
+            assert float(actual["losses_kw"]) > 0.0
+        demo.play(room, 1, lambda text: None)
+        with room.store.read() as tx:
+            actual = datasets.require_dataset(tx, "actual", from_s - 900)
+            assert float(actual["wind_kw"]) >= 0.0
+            assert float(actual["demand_kw"]) > 0.0

@@ -68,6 +68,8 @@ def _numbers(body: object) -> set[int]:
     """Return every number in a body, money and prices also as nano-currency."""
     if isinstance(body, dict):
         return set().union(*(_numbers(v) for k, v in body.items() if k != "commitments"), set())
+    if isinstance(body, list):
+        return set().union(*map(_numbers, body), set())
     if isinstance(body, int) and not isinstance(body, bool):
         return {body}
     try:
@@ -84,6 +86,54 @@ def _reachable(numbers: set[int]) -> set[int]:
         if one:
             found |= {other // one, other * 1000 // one}
     return found
+
+
+PUBLIC = {
+    "genesis": {"key", "site"},
+    "clearing": {"asked_wh", "bid_wh", "mechanism", "price", "volume_wh"},
+    "plan": {"cuts", "source", "status"},
+    "setpoints": {"confirmed", "failed"},
+    "readings": {"head_export_wh", "head_import_wh", "loss_wh", "usage_points", "version"},
+    "settlement": {"part", "state", "version"},
+    "action": {"action"},
+}
+"""All that may stand in clear, by kind of entry."""
+
+
+def test_nothing_stands_in_clear_but_what_is_public(public: Path) -> None:
+    entries = _entries(public)
+    assert {entry["kind"] for entry in entries} > {"clearing", "readings", "settlement"}
+    for entry in entries:
+        body = dict(entry["body"])
+        committed = body.pop("commitments", [])
+        assert all(len(bytes.fromhex(one)) == 32 for one in committed)
+        assert set(body) <= PUBLIC[entry["kind"]], entry
+        assert all(value is None or isinstance(value, str | int) for value in body.values())
+
+
+def _met(numbers: list[set[int]], registers: npt.NDArray[np.int64]) -> int:
+    """Return in how many intervals a household's own Wh stands among that interval's numbers."""
+    return sum(
+        any(wh > 20 and wh in here for wh in registers[:2, n].tolist())
+        for n, here in enumerate(numbers)
+    )
+
+
+def test_no_household_is_among_the_public_numbers_of_its_intervals(
+    public: Path, truth: dict[str, npt.NDArray[np.int64]]
+) -> None:
+    by_interval: dict[str, set[int]] = {}
+    for entry in _entries(public):
+        by_interval.setdefault(entry["interval"], set()).update(_numbers(entry["body"]))
+    numbers = [by_interval[interval.label(s)] for s in range(START_S, END_S, 900)]
+    # Counts such as the 23 devices are met by chance, and then in other intervals as often.
+    others = numbers[37:] + numbers[:37]
+    for registers in truth.values():
+        assert _met(numbers, registers) <= _met(others, registers) + 4
+    # One household in clear, and the same count tells.
+    name = next(name for name, r in truth.items() if (r[0] > 20).sum() > 20)
+    leaked = [here | {int(wh)} for here, wh in zip(numbers, truth[name][0], strict=True)]
+    assert _met(leaked, truth[name]) > _met(others, truth[name]) + 20
 
 
 def test_no_name_and_no_opening_is_in_the_public_part(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,36 +27,65 @@ from dispatch.plan import (
     Plan,
     PlanInput,
 )
-from grid.errors import BadInputError, SolverError
-from grid.operation import demo, feasibility, plan_inputs, planning
-from grid.operation.demo_site import DEFAULT_DAY
+from grid import interval
+from grid.errors import BadInputError, Finding, Severity, SolverError
+from grid.operation import feasibility, plan_inputs, planning
+from grid.operation.demo_site import DEFAULT_DAY, TIME_ZONE
 from grid.operation.room import Room
 from grid.operation.solver import Solver
 from grid.site import Battery
 from grid.site_file import parse
 from grid.store import Store, control
 
+ORIGINS = {"midnight": "2026-05-29T00:15", "noon": "2026-05-29T12:45", "outage": "2026-05-29T19:30"}
+"""Local times of cycles: without sun, with the voltage at its limit, and in the outage."""
+
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Room, int]:
-    """A control room after two cycles; its field has stopped, its store is there."""
-    directory = tmp_path_factory.mktemp("safety") / "site"
-    demo.prepare(directory, day=DEFAULT_DAY, seed=1)
-    with demo.opened(directory) as room:
-        demo.play(room, 2, lambda text: None)
-    store = Store.at(directory)
+def room(days: list[Any]) -> Iterator[Room]:
+    """The control room of the played day; its field has stopped, its store is there."""
+    store = Store.at(days[0].directory)
     with store.read() as tx:
-        at_s = int(control.get_meta(tx, "clock_s") or 0) - 900
-        text = control.get_meta(tx, "site_toml") or ""
-    fresh = Room(directory, parse(text), store, None, at_s - 900)
-    return fresh, at_s
+        site = parse(control.get_meta(tx, "site_toml") or "")
+    start_s, _ = interval.day_bounds(DEFAULT_DAY, TIME_ZONE)
+    room = Room(days[0].directory, site, store, None, start_s)
+    yield room
+    room.solver.close()
+    store.close()
 
 
-def _given(played: tuple[Room, int]) -> tuple[Room, PlanInput, xr.Dataset, Plan | None]:
-    room, at_s = played
+@pytest.fixture(params=ORIGINS)
+def given(request: pytest.FixtureRequest, room: Room) -> Given:
+    """What the plan of a cycle was made from, with the plan before it."""
+    return _given(room, interval.parse(f"{ORIGINS[request.param]}+04:00"))
+
+
+@pytest.fixture
+def noon(room: Room) -> Given:
+    """As `given`, at noon."""
+    return _given(room, interval.parse(f"{ORIGINS['noon']}+04:00"))
+
+
+def _given(room: Room, at_s: int) -> Given:
     with room.store.read() as tx:
         given, ahead = plan_inputs.plan_input(room, tx, at_s)
-        return room, given, ahead, planning.last_good_plan(room, tx, at_s)[0]
+        return Given(room, given, ahead, planning.last_good_plan(room, tx, at_s)[0])
+
+
+@dataclass(frozen=True)
+class Given:
+    """The parts of one plan."""
+
+    room: Room
+    plan_input: PlanInput
+    ahead: xr.Dataset
+    last: Plan | None
+
+    def plan(self, **changes: Any) -> tuple[Plan, list[Finding]]:
+        """Plan with some parts changed; return what is to be sent and what was found."""
+        parts = [changes.get(name, getattr(self, name)) for name in ("plan_input", "ahead", "last")]
+        chosen, _, _, _, findings = planning._feasible_plan(self.room, *parts)
+        return chosen, findings
 
 
 FALLBACKS = {(LAST_GOOD_PLAN, "reused"), (SAFE_RULE, "rule")}
@@ -73,16 +105,14 @@ SERIES = (
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30, -1e9])
 @pytest.mark.parametrize("name", SERIES)
 def test_a_bad_value_is_named_and_a_labelled_plan_goes_out(
-    played: tuple[Room, int], name: str, bad: float
+    given: Given, name: str, bad: float
 ) -> None:
-    room, given, ahead, last = _given(played)
-    values = getattr(given, name).astype(np.float64).copy()
+    values = getattr(given.plan_input, name).astype(np.float64).copy()
     values.flat[-1] = bad
-    broken = replace(given, **{name: values})
-    chosen, _, _, _, findings = planning._feasible_plan(room, broken, ahead, last)
+    chosen, findings = given.plan(plan_input=replace(given.plan_input, **{name: values}))
     assert (chosen.source, chosen.status) in FALLBACKS
     assert name in findings[0].message
-    _safe(room, chosen, given, ahead)
+    _safe(given, chosen, findings)
 
 
 @pytest.mark.parametrize(
@@ -106,37 +136,74 @@ def test_a_bad_value_is_named_and_a_labelled_plan_goes_out(
     ],
 )
 def test_any_other_bad_input_is_named_and_a_labelled_plan_goes_out(
-    played: tuple[Room, int], name: str, bad: object
+    noon: Given, name: str, bad: object
 ) -> None:
-    room, given, ahead, last = _given(played)
-    broken = replace(given, **{name: bad})
-    chosen, _, _, _, findings = planning._feasible_plan(room, broken, ahead, last)
+    chosen, findings = noon.plan(plan_input=replace(noon.plan_input, **{name: bad}))
     assert (chosen.source, chosen.status) in FALLBACKS
     assert name.removesuffix("s") in findings[0].message
-    _safe(room, chosen, given, ahead)
+    _safe(noon, chosen, findings)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30, -1e9])
 @pytest.mark.parametrize("name", ["mean_kw", "mean_kvar", "total_kw", "total_mean_kw"])
-def test_a_bad_forecast_never_leads_to_an_unlabelled_plan(
-    played: tuple[Room, int], name: str, bad: float
+def test_a_bad_forecast_is_named_and_a_labelled_plan_goes_out(
+    given: Given, name: str, bad: float
 ) -> None:
-    room, given, ahead, last = _given(played)
-    wrong = ahead.copy(deep=True)
+    wrong = given.ahead.copy(deep=True)
     wrong[name].values.flat[0] = bad
-    chosen, _, _, _, findings = planning._feasible_plan(room, given, wrong, last)
-    if chosen.source == NEW_PLAN:
-        assert name.startswith("total"), "a plan was called new on a broken forecast"
-    else:
+    chosen, findings = given.plan(ahead=wrong)
+    assert (chosen.source, chosen.status) in FALLBACKS
+    assert name in findings[0].message
+    _safe(given, chosen)
+
+
+class _Impatient(Solver):
+    """A solver whose process is killed before it can answer."""
+
+    def solve(self, plan_input: PlanInput, *, gap: float, nodes: int, deadline_s: float) -> Plan:
+        return super().solve(plan_input, gap=gap, nodes=nodes, deadline_s=deadline_s / 1e5)
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_without_a_solver_what_goes_out_holds_in_ac_at_every_hour(room: Room, hour: int) -> None:
+    alone = Room(room.directory, room.site, room.store, None, room.first_cycle_s)
+    alone.__dict__ |= {"model": room.model, "solver": _Impatient()}
+    start_s, _ = interval.day_bounds(DEFAULT_DAY, TIME_ZONE)
+    given = _given(alone, start_s + 3600 * hour)
+    for last in (None, given.last):
+        chosen, findings = given.plan(last=last)
         assert (chosen.source, chosen.status) in FALLBACKS
-        assert findings[0].message
-    _safe(room, chosen, given, ahead)
+        assert "no plan within" in findings[0].message
+        _safe(given, chosen, findings)
 
 
-def _safe(room: Room, chosen: Plan, given: PlanInput, ahead: xr.Dataset) -> None:
+def test_a_battery_that_is_away_for_hours_leaves_the_others_a_plan(
+    noon: Given, tmp_path: Path
+) -> None:
+    store = Store.at(shutil.copytree(noon.room.directory, tmp_path / "site"))
+    with store.write() as tx:
+        tx.exec_driver_sql("DELETE FROM device_state WHERE asset = 'BAT-01'")
+    room = Room(noon.room.directory, noon.room.site, store, None, noon.room.first_cycle_s)
+    without = _given(room, noon.plan_input.start_s)
+    chosen, findings = without.plan()
+    assert (chosen.source, findings) == (NEW_PLAN, [])
+    wishes = {wish.asset: wish for wish in planning.setpoints(room, chosen)}
+    assert wishes["BAT-01"].charge_w == wishes["BAT-01"].discharge_w == 0
+    assert any(wish.charge_w for wish in wishes.values()), "nobody charges at noon"
+    with store.read() as tx:
+        (alarm,) = plan_inputs.stale(room, tx, noon.plan_input.start_s)
+    assert (alarm.code, alarm.subject, alarm.severity) == ("device.stale", "BAT-01", Severity.ALARM)
+    assert "out of service" in alarm.message
+    room.solver.close()
+    store.close()
+
+
+def _safe(given: Given, chosen: Plan, findings: Sequence[Finding] = ()) -> None:
     """What is sent is within ratings and stores, and holds in AC under the sound forecast."""
-    hours = given.hours
-    stored = dict(zip((b.id for b in given.battery), given.battery_energy_kwh, strict=True))
+    room, ahead = given.room, given.ahead
+    assert "plan.network" not in {finding.code for finding in findings}
+    hours, batteries = given.plan_input.hours, given.plan_input.battery
+    stored = dict(zip((b.id for b in batteries), given.plan_input.battery_energy_kwh, strict=True))
     for wish in planning.setpoints(room, chosen):
         asset = next(a for a in room.site.assets if a.id == wish.asset)
         rating_kw = getattr(asset, "power_kw", 1e9)
@@ -146,17 +213,21 @@ def _safe(room: Room, chosen: Plan, given: PlanInput, ahead: xr.Dataset) -> None
             loss = wish.discharge_w / 1000 * hours / asset.discharge_efficiency
             left = stored[asset.id] + gain - loss
             assert asset.min_energy_kwh - 0.01 <= left <= asset.energy_kwh + 0.01
-    state = feasibility.state_of(room, ahead, chosen.schedule.isel(interval=slice(0, 1)))
-    network = room.site.network
-    vm_pu = state["vm_pu"].values
-    assert network.voltage_min_pu <= np.nanmin(vm_pu)
-    assert np.nanmax(vm_pu) <= network.voltage_max_pu
-    for table in ("line", "trafo"):
-        assert state[f"{table}_loading_percent"].values.max() <= network.loading_max_percent
+    network, step = room.site.network, chosen.schedule.isel(interval=slice(0, 1))
+    now = ahead.isel(interval=slice(0, 1))
+    for state in (
+        feasibility.state_of(room, now, step),
+        feasibility.state_at_worst(room, now, step),
+    ):
+        vm_pu = state["vm_pu"].values
+        assert network.voltage_min_pu <= np.nanmin(vm_pu)
+        assert np.nanmax(vm_pu) <= network.voltage_max_pu + 1e-9
+        for table in ("line", "trafo"):
+            assert state[f"{table}_loading_percent"].values.max() <= network.loading_max_percent
 
 
-def test_a_killed_solver_is_an_error_and_the_next_plan_works(played: tuple[Room, int]) -> None:
-    _, given, _, _ = _given(played)
+def test_a_killed_solver_is_an_error_and_the_next_plan_works(noon: Given) -> None:
+    given = noon.plan_input
     solver = Solver()
     assert solver.solve(given, gap=1e-2, nodes=10, deadline_s=60).source == NEW_PLAN
 
@@ -174,34 +245,33 @@ def test_a_killed_solver_is_an_error_and_the_next_plan_works(played: tuple[Room,
     solver.close()
 
 
-def test_a_solver_that_takes_too_long_is_killed(played: tuple[Room, int]) -> None:
-    _, given, _, _ = _given(played)
+def test_a_solver_that_takes_too_long_is_killed(noon: Given) -> None:
+    given = noon.plan_input
     solver = Solver()
     with pytest.raises(SolverError, match=r"within 0\.001 s"):
         solver.solve(given, gap=1e-9, nodes=10**6, deadline_s=0.001)
     assert solver.pid is None
 
 
-def test_a_missing_value_is_refused_by_name(played: tuple[Room, int]) -> None:
-    _, given, _, _ = _given(played)
+def test_a_missing_value_is_refused_by_name(noon: Given) -> None:
+    given = noon.plan_input
     solver = Solver()
     with pytest.raises(BadInputError, match="demand_kw must be one row"):
         solver.solve(replace(given, demand_kw=None), gap=1e-3, nodes=10, deadline_s=60)
     solver.close()
 
 
-def test_an_infeasible_plan_names_the_reason(played: tuple[Room, int]) -> None:
-    room, given, ahead, last = _given(played)
+def test_an_infeasible_plan_names_the_reason(given: Given) -> None:
     cut = LinearCut(0, "vm_pu bus 25 <= 1.05", {"BAT-COMMUNITY": 1.0}, -1000.0)
-    stuck = replace(given, cuts=(cut,))
+    stuck = replace(given.plan_input, cuts=(cut,))
     solver = Solver()
     with pytest.raises(InfeasiblePlan, match="vm_pu bus 25"):
         solver.solve(stuck, gap=1e-3, nodes=100, deadline_s=60)
     solver.close()
-    chosen, _, _, _, findings = planning._feasible_plan(room, stuck, ahead, last)
+    chosen, findings = given.plan(plan_input=stuck)
     assert chosen.source != NEW_PLAN
     assert findings[0].code == "plan.fallback"
-    room.solver.close()
+    _safe(given, chosen, findings)
 
 
 def test_the_same_seed_gives_the_same_ledger_whatever_the_hash_seed(tmp_path: Path) -> None:
