@@ -42,8 +42,11 @@ test: install test-tools lint
 	$(BIN)/pytest
 
 # The lock holds what the project, its tests and its build need, with hashes and no addresses.
+# pip-tools has an environment of its own: it is no part of what it locks.
 lock:
-	$(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes \
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check pip-tools
+	build/lock/bin/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes \
 	  --no-header \
 	  --extra test --extra postgresql --all-build-deps --output-file requirements.lock pyproject.toml
 	sed -i '/^--/d' requirements.lock
