@@ -42,6 +42,8 @@ def test_a_store_of_an_earlier_version_is_brought_up_to_date(store: Store) -> No
         control.put_meta(tx, "site", "x")
         tx.exec_driver_sql("DROP INDEX ix_device_state_at")
         tx.exec_driver_sql("DROP INDEX ix_market_order_sequence")
+        tx.exec_driver_sql("DROP TABLE import_channel")
+        tx.exec_driver_sql("DROP TABLE import_file")
         tx.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     with Store(store.url).read() as tx:
         assert compare_metadata(MigrationContext.configure(tx), metadata) == []
