@@ -7,7 +7,7 @@ and no interval is off by more than one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -90,12 +90,15 @@ class Quarters:
     value : ndarray of int64
     quality : ndarray of uint16
     flag : ndarray of bytes
+    carried : bool
+        Whether a fraction of a Wh was carried from one interval to the next.
     """
 
     start_s: int
     value: Ints
     quality: Qualities
     flag: Flags
+    carried: bool = False
 
 
 def whole(raw: Ints, up: int, down: int) -> tuple[Ints, bool]:
@@ -138,7 +141,11 @@ def quarters(block: Block, *, spread: bool) -> Quarters:
         When the intervals neither divide a quarter-hour nor are made of some, or they
         do not start on one.
     """
-    value, _ = whole(block.raw, block.up, block.down)
+    value, carried = whole(block.raw, block.up, block.down)
+    return replace(_quarters(block, value, spread), carried=carried)
+
+
+def _quarters(block: Block, value: Ints, spread: bool) -> Quarters:
     quality = np.where(value == MISSING, Quality.MISSING, block.quality).astype(np.uint16)
     if block.interval_s > HOUR_S and spread:
         return _spread(block, value, quality)
@@ -160,11 +167,13 @@ def _added(block: Block, value: Ints, quality: Qualities) -> Quarters:
     parts = QUARTER_S // block.interval_s
     before = block.start_s % QUARTER_S // block.interval_s
     after = -(before + len(value)) % parts
-    value = np.pad(value, (before, after), constant_values=MISSING).reshape(-1, parts)
-    quality = np.pad(quality, (before, after), constant_values=Quality.MISSING).reshape(-1, parts)
-    flag = np.concatenate(
-        [np.zeros(before, FLAG), block.flag.astype(FLAG), np.zeros(after, FLAG)]
-    ).reshape(-1, parts)
+    flag = block.flag.astype(FLAG)
+    if before or after:
+        value = np.pad(value, (before, after), constant_values=MISSING)
+        quality = np.pad(quality, (before, after), constant_values=Quality.MISSING)
+        flag = np.concatenate([np.zeros(before, FLAG), flag, np.zeros(after, FLAG)])
+    value, quality = value.reshape(-1, parts), quality.reshape(-1, parts)
+    flag = flag.reshape(-1, parts)
     worst, worst_flag = quality[:, 0], flag[:, 0]
     for part in range(1, parts):
         less = least_certain(worst, quality[:, part])

@@ -20,7 +20,7 @@ import xarray as xr
 
 from grid.errors import BadInputError, Finding, Severity
 from grid.interval import label, starts
-from meters.formats.blocks import FLAG, QUARTER_S, Block, Flags, Ints, Qualities, quarters, whole
+from meters.formats.blocks import FLAG, QUARTER_S, Block, Flags, Ints, Qualities, quarters
 from meters.formats.source import Refused
 from meters.reading import CHANNELS, MISSING
 from meters.vee.quality import Quality, least_certain
@@ -143,7 +143,7 @@ class Spill:
             return
         if block.register != kept.register:
             raise BadInputError(f"unit {block.unit!r}: was {kept.unit!r} before")
-        kept.fractions += whole(block.raw, block.up, block.down)[1]
+        kept.fractions += found.carried
         kept.shared += block.interval_s > QUARTER_S
         if block.beside not in kept.beside:
             kept.beside.append(block.beside)
@@ -212,7 +212,7 @@ class Spill:
         -------
         Dataset, dims (usage_point, interval)
             CHANNELS int64, `quality` uint16, `flag` S3: the file's word on the least
-            certain channel.
+            certain channel, `line` int64: a line that tells of it, 0 where none does.
         """
         channels = {n: kept for n, kept in self._kept[point].items() if len(kept.places)}
         if not channels:
@@ -301,6 +301,7 @@ def _registers(
     values = {name: np.full(count, MISSING, np.int64) for name in CHANNELS}
     quality = np.full(count, Quality.VALID, np.uint16)
     flag = np.zeros(count, FLAG)
+    line = np.zeros(count, np.int64)
     known = np.zeros(count, np.bool_)
     for register in CHANNELS:
         names = [name for name in grids if channels[name].register == register]
@@ -322,7 +323,7 @@ def _registers(
                 quality, np.where(use, one.quality, Quality.VALID).astype(np.uint16)
             )
             flag = np.where(use & ((worse != quality) | (flag == b"")), one.flag, flag)
-            quality = worse
+            quality, line = worse, np.maximum(line, one.line)
     quality = np.where(known, quality, Quality.MISSING).astype(np.uint16)
     dims = ("usage_point", "interval")
     variables = {
@@ -334,6 +335,7 @@ def _registers(
             **variables,
             "quality": (dims, quality[None], {"scheme": "meters.vee.Quality"}),
             "flag": (dims, flag[None]),
+            "line": (dims, line[None]),
         },
         coords={
             "usage_point": [usage_point],
