@@ -141,7 +141,9 @@ def quarters(block: Block, *, spread: bool) -> Quarters:
         When the intervals neither divide a quarter-hour nor are made of some, or they
         do not start on one.
     """
-    value, carried = whole(block.raw, block.up, block.down)
+    # What a file says of an interval that it calls missing is no reading.
+    raw = np.where(block.quality == Quality.MISSING, NOTHING, block.raw)
+    value, carried = whole(raw, block.up, block.down)
     return replace(_quarters(block, value, spread), carried=carried)
 
 

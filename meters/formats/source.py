@@ -19,7 +19,10 @@ MEMBERS: Final = 1
 EXPANSION: Final = 250
 """How many times its packed size a member may have, once it is beyond :data:`FREE_BYTES`."""
 FREE_BYTES: Final = 16 << 20
+EMPTY_LINES: Final = 100_000
 REFUSED_SHOWN: Final = 1000
+REFUSED_MOST: Final = 100_000
+"""Refused lines after which a file is not of the format at all."""
 _CHUNK: Final = 1 << 16
 _ZIP_FAILURES: Final = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
@@ -45,8 +48,16 @@ class Refused:
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, line: int, reason: str, subject: str = "") -> None:
-        """Refuse the line of that number, from 1."""
+        """Refuse the line of that number, from 1.
+
+        Raises
+        ------
+        BadInputError
+            When it is one too many.
+        """
         self.count += 1
+        if self.count > REFUSED_MOST:
+            raise BadInputError(f"{self.findings[0].message}\n{self.name}: and {REFUSED_MOST} more")
         if len(self.findings) < REFUSED_SHOWN:
             message = f"{self.name} line {line}: {reason}"
             self.findings.append(
@@ -121,12 +132,16 @@ class Source:
         Raises
         ------
         BadInputError
-            As :meth:`chunks`; when a line has more than :data:`LINE_BYTES`.
+            As :meth:`chunks`; when a line has more than :data:`LINE_BYTES`, or there are
+            more than :data:`EMPTY_LINES` empty ones.
         """
-        number, rest = 0, b""
+        number, empty, rest = 0, 0, b""
         for chunk in self.chunks():
             lines = (rest + chunk).split(b"\n")
             rest = lines.pop()
+            empty += lines.count(b"")
+            if empty > EMPTY_LINES:
+                raise BadInputError(f"{self.name}: more than {EMPTY_LINES} empty lines")
             for line in lines:
                 number += 1
                 if len(line) > LINE_BYTES:
