@@ -125,7 +125,7 @@ def write_parquet(dataset: xr.Dataset, path: Path | str, provenance: Mapping[str
     fastparquet.write(
         str(part),
         frame,
-        compression="GZIP",
+        compression="ZSTD",
         write_index=False,
         custom_metadata={
             "schema": SCHEMA,

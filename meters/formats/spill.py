@@ -25,8 +25,8 @@ from meters.formats.source import Refused
 from meters.reading import CHANNELS, MISSING
 from meters.vee.quality import Quality, least_certain
 
-SLOTS_MAX: Final = 40_000 * 96
-"""Quarter-hours from a usage point's first to its last reading: a century."""
+SLOTS_MAX: Final = 20 * 366 * 96
+"""Quarter-hours from a usage point's first to its last reading: twenty years."""
 _HEAD: Final = struct.Struct("<qqii")
 
 
