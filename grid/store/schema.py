@@ -76,6 +76,36 @@ interval_day = Table(
 )
 Index("ix_interval_day_start", interval_day.c.start_s, interval_day.c.cycle_s)
 
+import_file = Table(
+    "import_file",
+    metadata,
+    _key("sha256"),
+    _fact("name", String(255)),
+    _fact("format", Key),
+    _fact("cycle_s"),
+    _fact("readings"),
+    _fact("filled"),
+    _fact("changed"),
+    _fact("kept"),
+    _fact("refused"),
+    _fact("detail", Text),
+)
+
+import_channel = Table(
+    "import_channel",
+    metadata,
+    _key("sha256"),
+    _key("usage_point"),
+    _key("channel"),
+    _fact("point", Key),
+    _fact("register", Key),
+    _fact("start_s"),
+    _fact("end_s"),
+    _fact("first_line"),
+    _fact("last_line"),
+)
+Index("ix_import_channel_usage_point", import_channel.c.usage_point)
+
 device_state = Table(
     "device_state",
     metadata,

@@ -1,4 +1,4 @@
-"""``khazri meter read|simulate|profiles|import``."""
+"""``khazri meter read|simulate|profiles|import|export``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 import time
 from pathlib import Path
 
+from grid.console.cli.meter_files import declare_export, declare_import
 from grid.console.cli.options import UsageError, answer, as_json, checked, directory, seconds
 from grid.errors import BadInputError, PeerError
 from grid.interval import label
@@ -30,11 +31,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     profiles = verbs.add_parser("profiles", help="list the register maps")
     as_json(profiles)
     profiles.set_defaults(run=run_profiles)
-    take = verbs.add_parser("import", help="take a history of intervals (CSV) into the store")
-    take.add_argument("file", type=Path, metavar="FILE")
-    directory(take)
-    as_json(take)
-    take.set_defaults(run=run_import)
+    declare_import(verbs)
+    declare_export(verbs)
 
 
 @checked
@@ -120,17 +118,4 @@ def run_profiles(options: argparse.Namespace) -> int:
 
     names = sorted(path.stem for path in (Path(meters.__file__).parent / "profiles").glob("*.toml"))
     answer(options, {"profiles": names}, "\n".join(names))
-    return 0
-
-
-def run_import(options: argparse.Namespace) -> int:
-    """Take a history file; nothing is stored when a line is refused."""
-    from grid import site_file
-    from grid.operation import commission, history
-
-    store = commission.open_store(options.dir)
-    site = site_file.read(options.dir / site_file.SITE_FILE)
-    count = history.import_history(store, site, options.file)
-    store.close()
-    answer(options, {"intervals": count}, f"{count} intervals taken from {options.file}")
     return 0

@@ -1,0 +1,352 @@
+"""The blocks of a file by usage point, kept on disk until the whole file was read.
+
+What a file tells of one usage point may stand anywhere in it, and nothing of it may be
+stored before the last line was found good. So blocks wait in a temporary file, in the
+store's quarter-hours; memory holds their places and one usage point at a time.
+"""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from grid.errors import BadInputError, Finding, Severity
+from grid.interval import label, starts
+from meters.formats.blocks import FLAG, QUARTER_S, Block, Flags, Ints, Qualities, quarters
+from meters.formats.source import Refused
+from meters.reading import CHANNELS, MISSING
+from meters.vee.quality import Quality, least_certain
+
+SLOTS_MAX: Final = 20 * 366 * 96
+"""Quarter-hours from a usage point's first to its last reading: twenty years."""
+_HEAD: Final = struct.Struct("<qqii")
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One channel of one usage point, as far as a file told of it.
+
+    Attributes
+    ----------
+    point, name, register, unit : str
+    readings : int
+        As they stand in the file.
+    first_line, last_line : int
+    start_s, end_s : int
+    beside : tuple of str
+        The channels that add to the same register.
+    """
+
+    point: str
+    name: str
+    register: str
+    unit: str
+    readings: int
+    first_line: int
+    last_line: int
+    start_s: int
+    end_s: int
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A channel's places on disk and its figures so far."""
+
+    register: str
+    unit: str
+    places: array[int]
+    beside: list[tuple[str, ...]]
+    readings: int = 0
+    first_line: int = 0
+    last_line: int = 0
+    start_s: int = 0
+    end_s: int = 0
+    fractions: int = 0
+    shared: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grid:
+    """A channel over the quarter-hours of its usage point."""
+
+    value: Ints
+    quality: Qualities
+    flag: Flags
+    line: Ints
+
+
+class Spill:
+    """Blocks of readings by usage point and channel, on disk.
+
+    Parameters
+    ----------
+    refused : Refused
+        What cannot be kept is refused there, by line.
+    spread : bool
+        Share out what is longer than an hour over its quarter-hours.
+    """
+
+    def __init__(self, refused: Refused, *, spread: bool = False) -> None:
+        self._refused = refused
+        self._spread = spread
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
+        self._kept: dict[str, dict[str, _Kept]] = {}
+        self._size = 0
+
+    def __enter__(self) -> Spill:
+        """Keep until the end of the block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        """Forget what was kept."""
+        self._file.close()
+
+    def take(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """Keep each block that adds to a register; yield them all."""
+        for block in blocks:
+            try:
+                self._take(block)
+            except BadInputError as error:
+                reason = f"{block.point} {block.channel} {label(block.start_s)}: {error}"
+                self._refused.add(block.line, reason, block.point)
+            yield block
+
+    def _take(self, block: Block) -> None:
+        found = None
+        if block.register:
+            found = quarters(block, spread=self._spread)
+        channels = self._kept.setdefault(block.point, {})
+        kept = channels.get(block.channel)
+        if kept is None:
+            kept = channels[block.channel] = _Kept(
+                block.register, block.unit, array("q"), [], first_line=block.line,
+                start_s=block.start_s, end_s=block.end_s,
+            )  # fmt: skip
+        kept.readings += len(block.raw)
+        kept.last_line = block.line
+        kept.start_s = min(kept.start_s, block.start_s)
+        kept.end_s = max(kept.end_s, block.end_s)
+        if found is None:
+            return
+        if block.register != kept.register:
+            raise BadInputError(f"unit {block.unit!r}: was {kept.unit!r} before")
+        kept.fractions += found.carried
+        kept.shared += block.interval_s > QUARTER_S
+        if block.beside not in kept.beside:
+            kept.beside.append(block.beside)
+        kept.places.append(self._size)
+        head = _HEAD.pack(
+            found.start_s, block.line, len(found.value), kept.beside.index(block.beside)
+        )
+        parts = (
+            found.value.astype("<i8").tobytes(),
+            found.quality.astype("<u2").tobytes(),
+            found.flag.astype(FLAG).tobytes(),
+        )
+        self._size += self._file.write(head + b"".join(parts))
+
+    @property
+    def points(self) -> list[str]:
+        """Who the file tells of, in its own words, sorted."""
+        return sorted(self._kept)
+
+    def channels(self) -> list[Channel]:
+        """Return what the file tells of, sorted by usage point and channel."""
+        return [
+            Channel(
+                point, name, kept.register, kept.unit, kept.readings, kept.first_line,
+                kept.last_line, kept.start_s, kept.end_s,
+            )
+            for point in self.points
+            for name, kept in sorted(self._kept[point].items())
+        ]  # fmt: skip
+
+    def findings(self) -> list[Finding]:
+        """Return what is not taken as it stands: other channels, fractions, shared intervals."""
+        found = []
+        for point in self.points:
+            for name, kept in sorted(self._kept[point].items()):
+                about = f"{self._refused.name}: {point} {name}"
+                notes = []
+                if not kept.register:
+                    notes.append(("channel", f"{kept.unit or 'no unit'} adds to no register"))
+                if kept.fractions:
+                    told = f"{kept.fractions} runs hold fractions of a Wh, carried on within each"
+                    notes.append(("fraction", told))
+                if kept.shared:
+                    told = f"{kept.shared} runs of intervals above 15 min are shared out evenly"
+                    notes.append(("shared", told))
+                found += [
+                    Finding(f"import.{code}", point, "", Severity.INFO, f"{about}: {told}")
+                    for code, told in notes
+                ]
+        return found
+
+    def dataset(self, point: str, usage_point: str) -> xr.Dataset | None:
+        """Return the registers of one usage point, or ``None`` when the file tells of none.
+
+        Channels of one register add up; the register is missing where one of them is that
+        the file says exists. Two lines of one channel and time must agree.
+
+        Parameters
+        ----------
+        point : str
+            In the file's words.
+        usage_point : str
+            In ours.
+
+        Returns
+        -------
+        Dataset, dims (usage_point, interval)
+            CHANNELS int64, `quality` uint16, `flag` S3: the file's word on the least
+            certain channel, `line` int64: a line that tells of it, 0 where none does.
+        """
+        channels = {n: kept for n, kept in self._kept[point].items() if len(kept.places)}
+        if not channels:
+            return None
+        low, high = self._range(channels.values())
+        if high - low > SLOTS_MAX:
+            raise BadInputError(
+                f"{self._refused.name}: {point} from {label(low * QUARTER_S)} to "
+                f"{label(high * QUARTER_S)}: must be within {SLOTS_MAX} quarter-hours"
+            )
+        count = high - low
+        needed: dict[str, np.ndarray] = {}
+        grids = {
+            name: self._grid(point, name, kept, low, count, needed)
+            for name, kept in sorted(channels.items())
+        }
+        return _registers(usage_point, low, channels, grids, needed)
+
+    def _read(self, place: int) -> tuple[int, int, int, Ints, Qualities, Flags]:
+        self._file.seek(place)
+        start_s, line, count, beside = _HEAD.unpack(self._file.read(_HEAD.size))
+        body = self._file.read(count * (8 + 2 + 3))
+        value = np.frombuffer(body, "<i8", count)
+        quality = np.frombuffer(body, "<u2", count, 8 * count)
+        flag = np.frombuffer(body, FLAG, count, 10 * count)
+        return start_s // QUARTER_S, line, beside, value, quality, flag
+
+    def _range(self, channels: Iterable[_Kept]) -> tuple[int, int]:
+        low, high = 2**62, -(2**62)
+        for kept in channels:
+            low = min(low, kept.start_s // QUARTER_S)
+            high = max(high, -(-kept.end_s // QUARTER_S))
+        return low, high
+
+    def _grid(
+        self,
+        point: str,
+        name: str,
+        kept: _Kept,
+        low: int,
+        count: int,
+        needed: dict[str, np.ndarray],
+    ) -> _Grid:
+        grid = _Grid(
+            np.full(count, MISSING, np.int64),
+            np.full(count, Quality.MISSING, np.uint16),
+            np.zeros(count, FLAG),
+            np.zeros(count, np.int64),
+        )
+        for place in kept.places:
+            start, line, beside, value, quality, flag = self._read(place)
+            here = slice(start - low, start - low + len(value))
+            before = grid.line[here]
+            clash = (before > 0) & (grid.value[here] != value) & (value != MISSING)
+            clash &= grid.value[here] != MISSING
+            if clash.any():
+                at = int(np.flatnonzero(clash)[0])
+                when = label((start + at) * QUARTER_S)
+                other = int(grid.value[here][at])
+                self._refused.add(
+                    line,
+                    f"{point} {name} {when}: {int(value[at])} Wh, but {other} Wh in line "
+                    f"{int(before[at])}",
+                    point,
+                )
+                continue
+            told = (grid.value[here] == MISSING) | (before == 0)
+            grid.value[here] = np.where(told, value, grid.value[here])
+            grid.quality[here] = np.where(told, quality, grid.quality[here])
+            grid.flag[here] = np.where(told, flag, grid.flag[here])
+            grid.line[here] = np.where(told, line, before)
+            for other_name in kept.beside[beside]:
+                mask = needed.setdefault(other_name, np.zeros(count, np.bool_))
+                mask[here] = True
+        return grid
+
+
+def _registers(
+    usage_point: str,
+    low: int,
+    channels: Mapping[str, _Kept],
+    grids: Mapping[str, _Grid],
+    needed: Mapping[str, np.ndarray],
+) -> xr.Dataset:
+    count = len(next(iter(grids.values())).value)
+    values = {name: np.full(count, MISSING, np.int64) for name in CHANNELS}
+    quality = np.full(count, Quality.VALID, np.uint16)
+    flag = np.zeros(count, FLAG)
+    line = np.zeros(count, np.int64)
+    known = np.zeros(count, np.bool_)
+    for register in CHANNELS:
+        names = [name for name in grids if channels[name].register == register]
+        if not names:
+            continue
+        stack = np.stack([grids[name].value for name in names])
+        total = np.where(stack == MISSING, 0, stack).sum(axis=0)
+        there = (stack != MISSING).any(axis=0)
+        for name in {*names, *_absent(names, channels, needed)}:
+            value = grids[name].value if name in grids else np.full(count, MISSING, np.int64)
+            told = grids[name].line > 0 if name in grids else np.zeros(count, np.bool_)
+            there &= ~((value == MISSING) & (needed.get(name, False) | told))
+        values[register] = np.where(there, total, MISSING)
+        known |= there
+        for name in names:
+            one = grids[name]
+            use = there & (one.value != MISSING)
+            worse = least_certain(
+                quality, np.where(use, one.quality, Quality.VALID).astype(np.uint16)
+            )
+            flag = np.where(use & ((worse != quality) | (flag == b"")), one.flag, flag)
+            quality, line = worse, np.maximum(line, one.line)
+    quality = np.where(known, quality, Quality.MISSING).astype(np.uint16)
+    dims = ("usage_point", "interval")
+    variables = {
+        name: (dims, value[None], {"units": name.rsplit("_", 1)[1], "missing": MISSING})
+        for name, value in values.items()
+    }
+    return xr.Dataset(
+        {
+            **variables,
+            "quality": (dims, quality[None], {"scheme": "meters.vee.Quality"}),
+            "flag": (dims, flag[None]),
+            "line": (dims, line[None]),
+        },
+        coords={
+            "usage_point": [usage_point],
+            "interval": starts(low * QUARTER_S, count, QUARTER_S),
+        },
+    )
+
+
+def _absent(
+    names: Iterable[str], channels: Mapping[str, _Kept], needed: Mapping[str, np.ndarray]
+) -> set[str]:
+    """Return the channels the file says add to the same register, and does not tell of."""
+    beside = {other for name in names for group in channels[name].beside for other in group}
+    return {name for name in beside if name in needed and name not in channels}
