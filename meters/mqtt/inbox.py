@@ -141,7 +141,7 @@ class Inbox:
         if sample.value is None or limit_s == 0 or for_s < limit_s:
             return sample
         text = f"has shown exactly {sample.value:g} for {for_s} s, limit is {limit_s} s"
-        self._tell("stuck", sensor.id, sample.at_s, text)
+        self._tell("stuck", sensor.id, sample.received_s, text)
         return replace(sample, quality=Quality.SUSPECT)
 
     def _strange(self, sensor: Sensor, sample: SensorSample) -> None:
@@ -149,7 +149,7 @@ class Inbox:
         if sample.value is not None and not low <= sample.value <= high:
             unit = sensor.quantity.unit
             text = f"shows {sample.value:g} {unit}, must be within {low:g} to {high:g}"
-            self._tell("range", sensor.id, sample.at_s, text)
+            self._tell("range", sensor.id, sample.received_s, text)
 
     def stale(self, now_s: int) -> list[SensorSample]:
         """Return a missing sample for each sensor that has just been silent for too long.
@@ -165,7 +165,7 @@ class Inbox:
             state.stale = True
             last = "never" if state.at_s < 0 else interval.label(state.fresh_s)
             text = f"is silent: heard {last}, limit is {sensor.stale_after_s} s"
-            self._tell("stale", sensor.id, end_s, text)
+            self._tell("stale", sensor.id, now_s, text)
             self.counts["missing"] += 1
             samples.append(SensorSample(sensor.id, end_s, None, Quality.MISSING, False, now_s))
         return samples
@@ -176,6 +176,7 @@ class Inbox:
         return found
 
     def _tell(self, kind: str, subject: str, at_s: int, text: str) -> None:
+        # By our clock, which a sensor's own times cannot turn back.
         quarter_s = interval.floor(at_s, FINDING_S)
         key = (f"sensor.{kind}", subject)
         if self._told.get(key) == quarter_s:

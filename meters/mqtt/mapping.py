@@ -24,7 +24,9 @@ AHEAD_S = 60
 BEHIND_S = 7 * interval.DAY_S
 """How old a sample may be when it comes."""
 
-_NUMBER = re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][+-]?[0-9]{1,3})?", re.A)
+_NUMBER = re.compile(
+    r"[+-]?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][+-]?[0-9]{1,3})?", re.ASCII
+)
 _STATES = {
     **dict.fromkeys(("1", "true", "on", "yes", "open"), 1.0),
     **dict.fromkeys(("0", "false", "off", "no", "closed"), 0.0),
