@@ -76,6 +76,19 @@ interval_day = Table(
 )
 Index("ix_interval_day_start", interval_day.c.start_s)
 
+sensor_sample = Table(
+    "sensor_sample",
+    metadata,
+    _key("sensor"),
+    _key("at_s", Whole),
+    _key("version", Integer),
+    _fact("value", Float, nullable=True),
+    _fact("quality", Integer),
+    _fact("retained", Boolean),
+    _fact("received_s"),
+    _fact("cycle_s"),
+)
+
 device_state = Table(
     "device_state",
     metadata,
