@@ -7,7 +7,7 @@ so that no flood makes it grow.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from grid import interval
@@ -41,6 +41,19 @@ class _State:
     stale: bool = False
 
 
+def covers(wanted: str, topic: str) -> bool:
+    """Return whether a topic filter lets a topic through (MQTT 5, section 4.7)."""
+    levels, parts = wanted.split("/"), topic.split("/")
+    if topic.startswith("$") and levels[0] in ("+", "#"):
+        return False
+    if levels[-1] == "#":
+        levels.pop()
+        parts = parts[: len(levels)]
+    return len(levels) == len(parts) and all(
+        level in ("+", part) for level, part in zip(levels, parts, strict=True)
+    )
+
+
 class Inbox:
     """Samples of a site's sensors from their messages.
 
@@ -71,10 +84,13 @@ class Inbox:
         self._findings: list[Finding] = []
         self.counts: Counter[str] = Counter()
 
-    @property
-    def topics(self) -> list[str]:
-        """The topics that sensors are mapped to, sorted."""
-        return sorted(self._by_topic)
+    def filters(self, beside: Sequence[str]) -> list[str]:
+        """Return what to subscribe to: `beside`, and the sensors' topics that it does not cover.
+
+        A broker may send a message once for each filter that lets it through.
+        """
+        rest = (topic for topic in self._by_topic if not any(covers(one, topic) for one in beside))
+        return [*beside, *sorted(rest)]
 
     def restore(self, sensor: str, *, at_s: int, value: float | None, since_s: int) -> None:
         """Take up what was stored of a sensor: its newest value and since when it is so."""
