@@ -168,3 +168,29 @@ def test_entries_and_checkpoints_are_kept_in_order(store: Store) -> None:
         log.append(
             tx, sequence=2, kind="genesis", label="", cycle_s=0, content=b"", leaf_hash=bytes(32)
         )
+
+
+def test_other_media_are_kept_beside_electricity_and_neither_sees_the_other(store: Store) -> None:
+    water = _series([5, -1, 7]).rename(import_wh="water_l")[["water_l", "quality"]]
+    with store.write() as tx:
+        series.put_intervals(tx, _series([1, 2, 3]), time_zone=ZONE, cycle_s=1)
+        for cycle_s in (1, 2):
+            changed = series.put_intervals(
+                tx, water, time_zone=ZONE, cycle_s=cycle_s, registers=("water_l",)
+            )
+            assert changed == []
+        late = water.copy(deep=True)
+        late["water_l"][0, 1] = 6
+        late["water_l"][0, 2] = 8
+        again = {"time_zone": ZONE, "cycle_s": 3, "registers": ("water_l",)}
+        assert series.put_intervals(tx, late, **again) == [("UP-1", START + 1800)]
+        end_s = START + 2700
+        power = series.get_intervals(tx, ["UP-1"], START, end_s, time_zone=ZONE)
+        got = series.get_intervals(
+            tx, ["UP-1"], START, end_s, time_zone=ZONE, registers=("water_l", "gas_l")
+        )
+    assert power["import_wh"].values.tolist() == [[1, 2, 3]]
+    assert "water_l" not in power
+    assert got["water_l"].values.tolist() == [[5, 6, 8]]
+    assert got["water_l"].attrs["units"] == "l"
+    assert got["gas_l"].values.tolist() == [[-1, -1, -1]]
