@@ -191,7 +191,7 @@ def latest(tx: Transaction, stale_after_s: dict[str, int], *, now_s: int) -> dic
     """
     found = {}
     for sensor, limit_s in stale_after_s.items():
-        row = tx.execute(_last(sensor, now_s)).first()
+        row = tx.execute(_last(sensor, now_s)).one_or_none()
         if row is None:
             continue
         at_s, value, quality, retained = row
@@ -201,7 +201,7 @@ def latest(tx: Transaction, stale_after_s: dict[str, int], *, now_s: int) -> dic
     return found
 
 
-def _last(sensor: str, now_s: int) -> Select[tuple[int, float | None, int, bool]]:
+def _last(sensor: str, now_s: int) -> Select[int, float | None, int, bool]:
     table = sensor_sample.c
     query = select(table.at_s, table.value, table.quality, table.retained)
     query = query.where(table.sensor == sensor, table.at_s <= now_s)

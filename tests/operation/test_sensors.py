@@ -36,9 +36,9 @@ from meters.mqtt.mapping import Message
 from meters.mqtt.subscriber import Broker, Traffic, listen
 from meters.simulator.sensors import payloads, publish
 from meters.vee import Quality
-from tests.conftest import Mosquitto
 
-Start = Callable[..., Mosquitto]
+Start = Callable[..., Any]
+"""Starts mosquitto with some options: `port`, `start()` and `kill()`."""
 NOON_S = interval.parse("2026-05-29T12:00Z")
 
 SENSORS = """
