@@ -226,6 +226,16 @@ def get_quality(
     return found
 
 
+def metered(tx: Transaction, register: str, start_s: int, end_s: int) -> list[str]:
+    """Return the usage points with a day of `register` that begins in ``[start_s, end_s)``."""
+    query = select(interval_day.c.usage_point).where(
+        interval_day.c.start_s >= start_s,
+        interval_day.c.start_s < end_s,
+        interval_day.c.register == register,
+    )
+    return sorted(set(tx.execute(query).scalars()))
+
+
 def versions(tx: Transaction, usage_point: str, day: str) -> list[tuple[str, int, int]]:
     """Return register, version and the cycle that wrote it, oldest first."""
     rows = tx.execute(

@@ -1,4 +1,4 @@
-"""``khazri meter read|simulate|listen|profiles|import``."""
+"""``khazri meter read|simulate|listen|leaks|profiles|import``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,21 @@ import asyncio
 import contextlib
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from grid.console.cli.options import UsageError, answer, as_json, checked, directory, seconds
+from grid.console.cli.options import (
+    UsageError,
+    answer,
+    as_json,
+    checked,
+    directory,
+    instant,
+    seconds,
+    whole,
+)
 from grid.errors import BadInputError, PeerError
 from grid.interval import label
 
@@ -45,6 +55,12 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     as_json(listen)
     listen.set_defaults(run=run_listen)
+    leaks = verbs.add_parser("leaks", help="find leaks in the stored volumes of water")
+    directory(leaks)
+    leaks.add_argument("--at", type=instant, help="look at the days before; the site's time, else")
+    leaks.add_argument("--days", type=whole(1, 62), default=14, help="days looked at")
+    as_json(leaks)
+    leaks.set_defaults(run=run_leaks)
     profiles = verbs.add_parser("profiles", help="list the register maps")
     as_json(profiles)
     profiles.set_defaults(run=run_profiles)
@@ -196,6 +212,24 @@ def run_listen(options: argparse.Namespace) -> int:
         **listener.inbox.counts,
     }
     answer(options, facts, "\n".join(f"{name:<18} {value}" for name, value in facts.items()))
+    return 0
+
+
+def run_leaks(options: argparse.Namespace) -> int:
+    """Find leaks, and keep them as findings of the site."""
+    from grid import site_file
+    from grid.operation import commission, leaks
+    from grid.store import control
+
+    site = site_file.read(options.dir / site_file.SITE_FILE)
+    store = commission.open_store(options.dir)
+    with store.write() as tx:
+        at_s = options.at or int(control.get_meta(tx, "clock_s") or 0)
+        found = leaks.find(tx, site, at_s, days=options.days)
+        control.put_findings(tx, at_s, found)
+    store.close()
+    facts = {"at": label(at_s), "leaks": [asdict(one) for one in found]}
+    answer(options, facts, "\n".join(one.message for one in found) or "no leak was found")
     return 0
 
 
