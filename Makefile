@@ -28,7 +28,7 @@ faults: install
 bench: install
 	$(BIN)/khazri bench
 
-# Chromium and PostgreSQL by their Debian names, when missing and when we may.
+# Chromium, PostgreSQL and the MQTT broker mosquitto by their Debian names, when missing and when we may.
 test-tools:
 	@sh tests/install-tools.sh
 

@@ -9,6 +9,7 @@ from grid.errors import BadInputError
 
 UsagePointId = NewType("UsagePointId", str)
 MeterId = NewType("MeterId", str)
+SensorId = NewType("SensorId", str)
 AssetId = NewType("AssetId", str)
 PartyId = NewType("PartyId", str)
 TariffId = NewType("TariffId", str)

@@ -14,13 +14,14 @@ from enum import StrEnum
 from grid.ids import AssetId, MeterId, PartyId, TariffId, UsagePointId
 from grid.site_devices import Asset, Battery, Genset, Plant, Shedding, Solar, Wind
 from grid.site_facts import Amount, Fault, Price, outside, refuse
+from grid.site_sensors import Mqtt, PayloadForm, Sensor
 from grid.site_settings import Field, Market, Network, Operation, RegulationProfile
 
 __all__ = [
     "Amount", "Asset", "Battery", "Field", "Genset", "GridConnection", "GridPrice", "Market",
-    "Meter", "MeterRole", "Network", "Operation", "Outage", "Party", "Plant", "Price", "Protocol",
-    "RegulationProfile", "Shedding", "Site", "Solar", "Tariff", "TariffBlock", "UsageKind",
-    "UsagePoint", "Wind",
+    "Meter", "MeterRole", "Mqtt", "Network", "Operation", "Outage", "Party", "PayloadForm",
+    "Plant", "Price", "Protocol", "RegulationProfile", "Sensor", "Shedding", "Site", "Solar",
+    "Tariff", "TariffBlock", "UsageKind", "UsagePoint", "Wind",
 ]  # fmt: skip
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):(00|15|30|45)", re.ASCII)
@@ -201,6 +202,8 @@ class Site:
     genset: tuple[Genset, ...] = ()
     shedding: tuple[Shedding, ...] = ()
     outage: tuple[Outage, ...] = ()
+    mqtt: Mqtt | None = None
+    sensor: tuple[Sensor, ...] = ()
 
     @property
     def assets(self) -> tuple[Asset, ...]:

@@ -21,7 +21,9 @@ from grid.site_facts import FactError
 from grid.site_lines import Lines
 from grid.site_references import check_references
 
-_ID_TYPES = (ids.AssetId, ids.MeterId, ids.PartyId, ids.TariffId, ids.UsagePointId)
+_ID_TYPES = (
+    *(ids.AssetId, ids.MeterId, ids.PartyId, ids.SensorId, ids.TariffId, ids.UsagePointId),
+)
 _TOP_LEVEL = ("id", "name", "time_zone", "currency", "interval_s")
 SITE_FILE = "SITE.toml"
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -142,6 +144,12 @@ def _nested(kind: Any) -> type | None:
     return None
 
 
+def _one(kind: Any) -> Any:
+    """Return the dataclass of a table, which may be optional."""
+    parts = typing.get_args(kind) or (kind,)
+    return next(part for part in parts if part is not type(None))
+
+
 def _outages(binder: _Binder, raw: object) -> tuple[Outage | None, ...]:
     tables = raw if isinstance(raw, list) else [raw]
     return tuple(_outage(binder, table, number) for number, table in enumerate(tables))
@@ -238,7 +246,7 @@ def _bound(binder: _Binder, raw: dict[str, Any]) -> dict[str, Any]:
             items = value if isinstance(value, list) else [value]
             values[key] = tuple(binder.table(nested, item, key, i) for i, item in enumerate(items))
         else:
-            values[key] = binder.table(hints[key], value, key, 0)
+            values[key] = binder.table(_one(hints[key]), value, key, 0)
     for field in dataclasses.fields(Site):
         if field.name not in raw and field.default is dataclasses.MISSING:
             binder.refuse("", 0, field.name, f"{field.name!r} is missing")

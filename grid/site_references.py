@@ -11,7 +11,7 @@ from typing import Any
 
 ASSETS = ("battery", "solar", "wind", "genset", "shedding")
 _PLANTS = ("solar", "wind")
-_OWN = ("tariff", "party", "usage_point", "meter")
+_OWN = ("tariff", "party", "usage_point", "meter", "sensor")
 
 Refuse = Callable[[str, int, str, str], None]
 
@@ -50,6 +50,7 @@ def check_references(raw: dict[str, Any], refuse: Refuse) -> None:
     _series(tables, refuse)
     _nowhere(tables, refuse)
     _metered(tables, refuse)
+    _sensed(tables, refuse)
     if not any(kind == "community" for _, _, kind in tables.texts("kind", "party")):
         refuse("party", 0, "", "no party has kind 'community'")
     forming = any(row.get("forming") is True for _, _, row in tables.rows("battery"))
@@ -76,7 +77,7 @@ def _series(tables: _Tables, refuse: Refuse) -> None:
                 refuse(table, number, "id", f"meter {name}: a usage point has the same id")
             taken[name] = "meter"
     plants = {f"{name}.available": name for _, _, name in tables.texts("id", *_PLANTS)}
-    for table, number, name in tables.texts("id", *ASSETS):
+    for table, number, name in tables.texts("id", *ASSETS, "sensor"):
         if name in taken:
             refuse(table, number, "id", f"{table} {name}: a {taken[name]} has the same id")
     for table, number, name in tables.texts("id", "usage_point", "meter", *ASSETS):
@@ -119,6 +120,19 @@ def _metered(tables: _Tables, refuse: Refuse) -> None:
     heads = sum(role == "feeder_head" for _, _, role in tables.texts("role", "meter"))
     if heads != 1:
         refuse("meter", 0, "", f"there are {heads} feeder-head meters, must be 1")
+
+
+def _sensed(tables: _Tables, refuse: Refuse) -> None:
+    """Refuse sensors without a broker, and two that would read the same value."""
+    places: dict[tuple[str, str], int] = {}
+    for table, number, row in tables.rows("sensor"):
+        place = str(row.get("topic")), str(row.get("value", ""))
+        first = places.setdefault(place, number)
+        if first != number:
+            message = f"{_named(tables, table, first)} reads the same value there"
+            refuse(table, number, "topic", f"{_named(tables, table, number)}: {message}")
+    if any(tables.rows("sensor")) and not any(tables.rows("mqtt")):
+        refuse("sensor", 0, "", "a sensor needs [mqtt], the broker it speaks to")
 
 
 def _named(tables: _Tables, table: str, number: int) -> str:

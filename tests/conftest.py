@@ -1,13 +1,16 @@
-"""Real stores for the tests: SQLite in a folder, PostgreSQL in a schema of its own."""
+"""Real stores and brokers for the tests: SQLite, PostgreSQL, mosquitto."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -76,3 +79,58 @@ def store(store_url: str) -> Iterator[Store]:
     opened = Store(store_url, create=True)
     yield opened
     opened.close()
+
+
+class Mosquitto:
+    """A real MQTT broker on a free loopback port, which can be killed and started again."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self._config = folder / f"mosquitto-{self.port}.conf"
+        lines = options or ("allow_anonymous true",)
+        first = [f"listener {self.port} 127.0.0.1", "log_type none"]
+        if os.geteuid() == 0:
+            first.append("user root")  # else it gives up the right to read what a test wrote
+        text = "\n".join([*first, *lines, ""])
+        self._config.write_text(text)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        binary = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        if binary is None:
+            pytest.skip("no mosquitto on this machine: run 'make test-tools'")
+        command = [binary, "-c", str(self._config)]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                return
+            time.sleep(0.01)
+        raise AssertionError("mosquitto did not come up")
+
+    def kill(self) -> None:
+        """Kill it without a word to anyone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
+    """Return what starts a broker with the options given; all are killed in the end."""
+    made: list[Mosquitto] = []
+
+    def start(*options: str) -> Mosquitto:
+        made.append(Mosquitto(tmp_path, *options))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.kill()

@@ -3,6 +3,7 @@
 set -eu
 missing=""
 [ -d /usr/lib/postgresql ] || command -v initdb >/dev/null || missing="$missing postgresql"
+command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
 command -v chromium >/dev/null || missing="$missing chromium"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

@@ -9,6 +9,7 @@ import pytest
 from grid.operation.demo_site import demo_site, profile_offset_days
 from grid.site import Protocol
 from grid.site_file import SiteFileError, parse
+from grid.site_sensors import QUANTITIES
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,92 @@ def test_what_cannot_be_is_named(text: str, old: str, new: str, message: str) ->
     # Where a key or a table stands twice the line is that of the second.
     lines = {number for number, line in enumerate(wrong.splitlines(), 1) if new.strip() in line}
     assert any(int(error.split(":")[1]) in lines for error in errors), _errors(wrong)
+
+
+SENSORS = """
+[mqtt]
+host = "10.0.0.5"
+user = "khazri"
+password_file = "mqtt.password"
+tls = true
+subscribe = ["city/#"]
+
+[[sensor]]
+id = "T-1"
+kind = "temperature_celsius"
+topic = "city/square"
+location = "the square"
+payload = "json"
+value = "/t"
+range = [-30, 50]
+
+[[sensor]]
+id = "H-1"
+kind = "humidity_percent"
+topic = "city/square"
+usage_point = "UP-001"
+payload = "json"
+value = "/h"
+time = "/at"
+stale_after_s = 600
+"""
+
+
+def test_sensors_and_their_broker_are_facts_of_a_site(text: str) -> None:
+    site = parse(text + SENSORS)
+    assert site.mqtt is not None
+    assert (site.mqtt.host, site.mqtt.port, site.mqtt.tls) == ("10.0.0.5", 1883, True)
+    square, humidity = site.sensor
+    assert (square.quantity.unit, square.bounds) == ("celsius", (-30.0, 50.0))
+    assert (humidity.bounds, humidity.stale_after_s) == ((0.0, 100.0), 600)
+    assert parse(text).sensor == ()
+
+
+@pytest.mark.parametrize("kind", QUANTITIES)
+def test_the_last_word_of_a_kind_is_its_unit(kind: str) -> None:
+    assert kind.endswith(f"_{QUANTITIES[kind].unit}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "at", "message"),
+    [
+        ("tls = true", "tls = false", "password_file", "would go to 10.0.0.5 in clear"),
+        ('user = "khazri"', "port = 70000", "port", "port is 70000, must be within 1 to 65535"),
+        ('"10.0.0.5"', '"mqtt://broker"', "host", "is not a host name or address"),
+        ('["city/#"]', '["city/#/a"]', "subscribe", "a whole level and # for the last"),
+        ('"temperature_celsius"', '"warmth"', "kind", "kind is 'warmth', must be one of"),
+        ('topic = "city/square"', 'topic = "city/+"', "topic", "must have no + or #"),
+        ('topic = "city/square"', 'topic = ""', "topic", "must be 1 to 256 printable bytes"),
+        ('value = "/t"', 'value = "t"', "value", "is not a JSON pointer"),
+        ('value = "/t"', 'value = "/~2"', "value", "is not a JSON pointer"),
+        ('value = "/t"', f'value = "{17 * "/a"}"', "value", "has 17 steps, must be within 16"),
+        ('value = "/h"', 'value = "/t"', "topic", "sensor T-1 reads the same value there"),
+        ('payload = "json"', 'payload = "xml"', "payload", "must be one of number, boolean, json"),
+        ('payload = "json"', 'payload = "number"', "value", "value is for payload = 'json'"),
+        ("[-30, 50]", "[50, -30]", "range", "must be [LOW, HIGH] within -60 to 70"),
+        ("[-30, 50]", "[-30, nan]", "range", "must be [LOW, HIGH] within -60 to 70"),
+        ("[-30, 50]", "[-300, 50]", "range", "must be [LOW, HIGH] within -60 to 70"),
+        ('location = "the square"', "", "[[sensor]]", "has a usage_point or else a location"),
+        ('usage_point = "UP-001"', 'usage_point = "UP-999"', "usage_point", "no usage_point"),
+        ("after_s = 600", "after_s = 0", "stale_after_s", "is 0, must be within 1"),
+        ('id = "H-1"', 'id = "T-1"', "id", "sensor T-1 stands twice"),
+        ('id = "H-1"', 'id = "UP-001"', "id", "sensor UP-001: a usage point has the same id"),
+        ("[mqtt]", "[mqtts]", "[mqtts]", "unknown table 'mqtts'"),
+    ],
+)
+def test_a_sensor_that_cannot_be_is_named_with_its_line(
+    text: str, old: str, new: str, at: str, message: str
+) -> None:
+    assert old in SENSORS
+    wrong = text + SENSORS.replace(old, new, 1)
+    (error, *_) = [error for error in _errors(wrong) if message in error]
+    assert wrong.splitlines()[int(error.split(":")[1]) - 1].startswith(at)
+
+
+def test_sensors_need_a_broker(text: str) -> None:
+    alone = SENSORS[SENSORS.index("[[sensor]]") :]
+    (error,) = _errors(text + alone)
+    assert error.endswith("a sensor needs [mqtt], the broker it speaks to")
 
 
 def test_broken_toml_is_told_with_its_line() -> None:

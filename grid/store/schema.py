@@ -106,6 +106,19 @@ import_channel = Table(
 )
 Index("ix_import_channel_usage_point", import_channel.c.usage_point)
 
+sensor_sample = Table(
+    "sensor_sample",
+    metadata,
+    _key("sensor"),
+    _key("at_s", Whole),
+    _key("version", Integer),
+    _fact("value", Float, nullable=True),
+    _fact("quality", Integer),
+    _fact("retained", Boolean),
+    _fact("received_s"),
+    _fact("cycle_s"),
+)
+
 device_state = Table(
     "device_state",
     metadata,

@@ -53,20 +53,24 @@ class _Day:
     version: npt.NDArray[np.int64]
 
 
-def _newest(tx: Transaction, usage_points: Sequence[str], low: int, slots: int) -> _Day:
+def _newest(
+    tx: Transaction, usage_points: Sequence[str], low: int, slots: int, registers: Sequence[str]
+) -> _Day:
     """Return what is stored of the day of `slots` intervals that starts at `low`."""
     columns = (interval_day.c[name] for name in ("usage_point", "register", "energy", "quality"))
-    query = select(*columns, interval_day.c.version).where(interval_day.c.start_s == low)
+    query = select(*columns, interval_day.c.version).where(
+        interval_day.c.start_s == low, interval_day.c.register.in_(registers)
+    )
     if len(usage_points) <= _FEW:
         query = query.where(interval_day.c.usage_point.in_(usage_points))
     place = {name: number for number, name in enumerate(usage_points)}
-    kind = {register: number for number, register in enumerate(REGISTERS)}
+    kind = {register: number for number, register in enumerate(registers)}
     newest = {
         (place[row[0]], kind[row[1]]): row
         for row in tx.execute(query.order_by(interval_day.c.version)).all()
         if row[0] in place
     }
-    shape = (len(usage_points), len(REGISTERS))
+    shape = (len(usage_points), len(registers))
     found = _Day(
         np.full((*shape, slots), MISSING, np.int64),
         np.zeros((*shape, slots), np.uint16),
@@ -86,7 +90,12 @@ def _newest(tx: Transaction, usage_points: Sequence[str], low: int, slots: int) 
 
 
 def put_intervals(
-    tx: Transaction, series: xr.Dataset, *, time_zone: str, cycle_s: int
+    tx: Transaction,
+    series: xr.Dataset,
+    *,
+    time_zone: str,
+    cycle_s: int,
+    registers: Sequence[str] = REGISTERS,
 ) -> list[tuple[str, int]]:
     """Store validated intervals; return what changed a value already there.
 
@@ -96,8 +105,11 @@ def put_intervals(
     Parameters
     ----------
     series : xarray.Dataset
-        Dims (usage_point, interval): the four registers int64, `MISSING` where
+        Dims (usage_point, interval): the registers int64, `MISSING` where
         not known, and ``quality`` uint16.
+    registers : sequence of str
+        The four of electricity, or those of another medium (:mod:`meters.media`):
+        a usage point has a row of each, and a quality over those put together.
 
     Returns
     -------
@@ -110,12 +122,12 @@ def put_intervals(
         return []
     changed: set[tuple[str, int]] = set()
     rows: list[dict[str, object]] = []
-    values = np.stack([series[register].values for register in REGISTERS], axis=1)
+    values = np.stack([series[register].values for register in registers], axis=1)
     qualities = series["quality"].values[:, None, :]
     for day, low, high in _days(int(starts[0]), int(starts[-1]) + 1, time_zone):
         inside = np.flatnonzero((starts >= low) & (starts < high))
         slots = (starts[inside] - low) // _INTERVAL_S
-        stored = _newest(tx, names, low, (high - low) // _INTERVAL_S)
+        stored = _newest(tx, names, low, (high - low) // _INTERVAL_S, registers)
         value, quality = values[:, :, inside], qualities[:, :, inside]
         energy_before, quality_before = stored.energy[:, :, slots], stored.quality[:, :, slots]
         differs = value != energy_before
@@ -129,7 +141,7 @@ def put_intervals(
         rows += [
             {
                 "usage_point": names[point],
-                "register": REGISTERS[register],
+                "register": registers[register],
                 "day": day,
                 "version": int(version[point, register]),
                 "start_s": low,
@@ -144,7 +156,13 @@ def put_intervals(
 
 
 def get_intervals(
-    tx: Transaction, usage_points: Sequence[str], start_s: int, end_s: int, *, time_zone: str
+    tx: Transaction,
+    usage_points: Sequence[str],
+    start_s: int,
+    end_s: int,
+    *,
+    time_zone: str,
+    registers: Sequence[str] = REGISTERS,
 ) -> xr.Dataset:
     """Return the newest intervals of ``[start_s, end_s)``.
 
@@ -154,10 +172,10 @@ def get_intervals(
         As :func:`put_intervals` takes; `MISSING` and quality 0 where nothing is stored.
     """
     count = (end_s - start_s) // _INTERVAL_S
-    energy = np.full((len(usage_points), len(REGISTERS), count), MISSING, np.int64)
+    energy = np.full((len(usage_points), len(registers), count), MISSING, np.int64)
     quality = np.zeros((len(usage_points), count), np.uint16)
     for _, low, high in _days(start_s, end_s, time_zone) if count else []:
-        stored = _newest(tx, usage_points, low, (high - low) // _INTERVAL_S)
+        stored = _newest(tx, usage_points, low, (high - low) // _INTERVAL_S, registers)
         first, last = max(low, start_s), min(high, end_s)
         here = slice((first - low) // _INTERVAL_S, (last - low) // _INTERVAL_S)
         there = slice((first - start_s) // _INTERVAL_S, (last - start_s) // _INTERVAL_S)
@@ -170,7 +188,7 @@ def get_intervals(
             energy[:, number],
             {"units": register.rsplit("_", 1)[1], "missing": MISSING},
         )
-        for number, register in enumerate(REGISTERS)
+        for number, register in enumerate(registers)
     }
     return xr.Dataset(
         {**variables, "quality": (dims, quality)},
@@ -206,6 +224,16 @@ def get_quality(
             if row.usage_point in place:
                 found[place[row.usage_point], there] = np.frombuffer(row.quality, "<u2")[here]
     return found
+
+
+def metered(tx: Transaction, register: str, start_s: int, end_s: int) -> list[str]:
+    """Return the usage points with a day of `register` that begins in ``[start_s, end_s)``."""
+    query = select(interval_day.c.usage_point).where(
+        interval_day.c.start_s >= start_s,
+        interval_day.c.start_s < end_s,
+        interval_day.c.register == register,
+    )
+    return sorted(set(tx.execute(query).scalars()))
 
 
 def versions(tx: Transaction, usage_point: str, day: str) -> list[tuple[str, int, int]]:

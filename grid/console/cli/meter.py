@@ -1,16 +1,34 @@
-"""``khazri meter read|simulate|profiles|import|export``."""
+"""``khazri meter read|simulate|listen|leaks|profiles|import|export``."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
 
 from grid.console.cli.meter_files import declare_export, declare_import
-from grid.console.cli.options import UsageError, answer, as_json, checked, directory, seconds
+from grid.console.cli.options import (
+    UsageError,
+    answer,
+    as_json,
+    checked,
+    directory,
+    instant,
+    seconds,
+    whole,
+)
 from grid.errors import BadInputError, PeerError
 from grid.interval import label
+
+if TYPE_CHECKING:
+    from grid.site import Mqtt, Site
+    from grid.store import Store
 
 _LLS_BYTES = 64
 
@@ -27,7 +45,23 @@ def declare(parser: argparse.ArgumentParser) -> None:
     read.set_defaults(run=run_read)
     simulate = verbs.add_parser("simulate", help="serve the simulated field of a site folder")
     directory(simulate)
+    simulate.add_argument(
+        "--mqtt", type=_broker, help="HOST:PORT: publish the site's sensors there"
+    )
     simulate.set_defaults(run=run_simulate)
+    listen = verbs.add_parser("listen", help="store what a site's sensors say over MQTT")
+    listen.add_argument("site", type=Path, metavar="SITE.toml")
+    listen.add_argument(
+        "--for", type=seconds(0.1, 1e9), dest="for_s", help="seconds; else for ever"
+    )
+    as_json(listen)
+    listen.set_defaults(run=run_listen)
+    leaks = verbs.add_parser("leaks", help="find leaks in the stored volumes of water")
+    directory(leaks)
+    leaks.add_argument("--at", type=instant, help="look at the days before; the site's time, else")
+    leaks.add_argument("--days", type=whole(1, 62), default=14, help="days looked at")
+    as_json(leaks)
+    leaks.set_defaults(run=run_leaks)
     profiles = verbs.add_parser("profiles", help="list the register maps")
     as_json(profiles)
     profiles.set_defaults(run=run_profiles)
@@ -44,6 +78,14 @@ def _url(text: str) -> str:
         raise BadInputError(f"{text!r} must be modbus://HOST:PORT/UNIT or dlms://HOST:PORT/SERVER")
     (dlms if text.startswith("dlms:") else modbus)(text)
     return text
+
+
+@checked
+def _broker(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port[:6]) < 0x10000:
+        raise BadInputError(f"{text[:80]!r} must be HOST:PORT")
+    return host.strip("[]"), int(port)
 
 
 @checked
@@ -105,11 +147,98 @@ def run_simulate(options: argparse.Namespace) -> int:
     store = commission.open_store(options.dir)
     with store.read() as tx:
         start_s = int(control.get_meta(tx, "first_cycle_s") or 0)
-    store.close()
     site = site_file.read(options.dir / site_file.SITE_FILE)
     print(f"serving {len(site.meter)} meters; addresses in {options.dir / 'field.json'}")
-    asyncio.run(serve(options.dir, site, start_s=start_s))
+
+    async def both() -> None:
+        publishing = asyncio.create_task(_publish(site, store, options.mqtt))
+        try:
+            await serve(options.dir, site, start_s=start_s)
+        finally:
+            publishing.cancel()
+
+    try:
+        asyncio.run(both())
+    finally:
+        store.close()
     return 0
+
+
+async def _publish(site: Site, store: Store, mqtt: tuple[str, int] | None) -> None:
+    """Publish what the site's sensors would say, until cancelled."""
+    if mqtt is None:
+        return
+    from grid.operation.sensors import clock
+    from meters.mqtt.subscriber import Broker
+    from meters.simulator.sensors import publish
+
+    place, now = Broker(*mqtt), clock(site, store)
+    draw = Random(site.field.seed)
+    await publish(place, site.sensor, clock=now, seed=site.field.seed, draw=draw)
+
+
+def run_listen(options: argparse.Namespace) -> int:
+    """Store what sensors say until it is told to stop."""
+    from grid.operation import commission, sensors
+
+    site, mqtt = _with_sensors(options.site)
+    commission.ensure(options.site, now_s=int(time.time()))
+    place = sensors.broker(mqtt, options.site.parent)
+    store = commission.open_store(options.site.parent)
+    listener = sensors.Listener(
+        site,
+        store,
+        sensors.clock(site, store),
+        report=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+
+    async def until() -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(options.for_s):
+                await sensors.run(listener, place, draw=Random())
+
+    try:
+        asyncio.run(until())
+    except KeyboardInterrupt:
+        pass
+    finally:
+        store.close()
+    facts = {
+        "stored": listener.stored,
+        "connections": listener.traffic.connections,
+        "dropped": listener.traffic.dropped,
+        **listener.inbox.counts,
+    }
+    answer(options, facts, "\n".join(f"{name:<18} {value}" for name, value in facts.items()))
+    return 0
+
+
+def run_leaks(options: argparse.Namespace) -> int:
+    """Find leaks, and keep them as findings of the site."""
+    from grid import site_file
+    from grid.operation import commission, leaks
+    from grid.store import control
+
+    site = site_file.read(options.dir / site_file.SITE_FILE)
+    store = commission.open_store(options.dir)
+    with store.write() as tx:
+        at_s = options.at or int(control.get_meta(tx, "clock_s") or 0)
+        found = leaks.find(tx, site, at_s, days=options.days)
+        control.put_findings(tx, at_s, found)
+    store.close()
+    facts = {"at": label(at_s), "leaks": [asdict(one) for one in found]}
+    answer(options, facts, "\n".join(one.message for one in found) or "no leak was found")
+    return 0
+
+
+def _with_sensors(path: Path) -> tuple[Site, Mqtt]:
+    """Return the site of a file that has sensors, and their broker."""
+    from grid import site_file
+
+    site = site_file.read(path)
+    if site.mqtt is None or not site.sensor:
+        raise BadInputError(f"{path}: there is no [[sensor]] in it to listen to")
+    return site, site.mqtt
 
 
 def run_profiles(options: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from grid.errors import BadInputError, Finding, GridError, Severity
 from grid.operation.room import Room
+from grid.site_file import SITE_FILE
 
 _RETRY_S, _RETRY_MOST_S = 1.0, 60.0
 
@@ -51,6 +52,27 @@ def _console(room: Room, port: int) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "grid.console", str(room.directory), str(port)],
         stdin=subprocess.DEVNULL,
     )
+
+
+def _sensors(room: Room) -> subprocess.Popen[bytes] | None:
+    """Listen to the site's sensors, when it has any, in a process of its own."""
+    if not room.site.sensor:
+        return None
+    site = str(room.directory / SITE_FILE)
+    return subprocess.Popen(
+        [sys.executable, "-m", "grid.console.cli", "meter", "listen", site],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _behind(room: Room, behind: int) -> str:
@@ -94,6 +116,7 @@ def live(
     _require_free(port)
     credentials = first_users(room.store, room.site)
     console = _console(room, port)
+    sensors = _sensors(room)
     try:
         progress(f"console: http://127.0.0.1:{port}/")
         for line in credentials:
@@ -119,9 +142,14 @@ def live(
             if console.poll() is not None:
                 progress("the console ended; it is started again")
                 console = _console(room, port)
+            if sensors is not None and sensors.poll() is not None:
+                progress("what listens to the sensors ended; it is started again")
+                sensors = _sensors(room)
             time.sleep(pause_s)
     except KeyboardInterrupt:
         return 0
     finally:
+        if sensors is not None:
+            _end(sensors)
         console.terminate()
         console.wait(10)
