@@ -11,7 +11,7 @@ predict of a later day, and how surely, is known when that day is judged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ _STANDING_SD_WH = 250.0
 _DAY_MEMORY = 5.0
 _ROUNDING_WH2 = 1.0 / 6.0
 _PASSES = 4
+_ANY_GAIN = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,3 +226,16 @@ def gain_errors(baseline: BalanceBaseline) -> tuple[Floats, Floats]:
             information > 0.0, baseline.coefficient[:points] / variance / information, 0.0
         )
         return free, np.where(information > 0.0, information**-0.5, np.inf)
+
+
+def loosened(baseline: BalanceBaseline, row: int) -> BalanceBaseline:
+    """Return the baseline as if nothing were known of one meter's class."""
+    prior = baseline.prior_sd.copy()
+    prior[row] = _ANY_GAIN
+    # Weaker knowledge is a negative amount of it: a rank-one update of the inverse.
+    change = prior[row] ** -2.0 - baseline.prior_sd[row] ** -2.0
+    column = baseline.covariance[:, row]
+    factor = change / (1.0 + change * column[row])
+    covariance = baseline.covariance - factor * np.outer(column, column)
+    coefficient = baseline.coefficient - factor * baseline.coefficient[row] * column
+    return replace(baseline, prior_sd=prior, covariance=covariance, coefficient=coefficient)

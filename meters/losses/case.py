@@ -50,7 +50,7 @@ class Evidence:
     ----------
     code : str
         ``balance``, ``voltage``, ``share``, ``misfit``, ``follows``, ``fell``,
-        ``still``, ``event``, ``gain`` or ``swap``.
+        ``still``, ``backwards``, ``event``, ``gain`` or ``swap``.
     value, limit : float
     words : str
         The same in a sentence with units.
@@ -85,6 +85,8 @@ class Case:
         Probability of no usage point at all: busbar, transformer, head meter.
     evidence : tuple of Evidence
     next_step : str
+    one_place : bool
+        A single place explains the voltages; else the suspects are only where most is lost.
     """
 
     kind: CaseKind
@@ -97,6 +99,7 @@ class Case:
     elsewhere: float
     evidence: tuple[Evidence, ...]
     next_step: str
+    one_place: bool = True
 
     @property
     def located(self) -> bool:
@@ -106,6 +109,8 @@ class Case:
     @property
     def narrowed(self) -> tuple[str, ...]:
         """The fewest suspects that hold 95 % of the probability, none when five do not."""
+        if not self.one_place:
+            return ()
         total = 0.0
         for count, (_, share) in enumerate(self.suspects, start=1):
             total += share
@@ -123,7 +128,9 @@ class Case:
         else:
             listed = ", ".join(f"{point} {100 * share:.0f} %" for point, share in self.suspects)
             listed += f", no usage point {100 * self.elsewhere:.0f} %"
-            how = f"narrowed to {', '.join(self.narrowed)}" if self.narrowed else "not located"
+            how = "not located"
+            if self.narrowed:
+                how = f"narrowed to {', '.join(self.narrowed)}"
             what = "more than was taken" if self.kind is CaseKind.SURPLUS else "less than was taken"
             said = (
                 f"the meters count {what} since {label(self.since_s)}: {amount}; "

@@ -61,12 +61,6 @@ def own_evidence(
 ) -> tuple[CaseKind, list[Evidence]]:
     """Return what happened at a named usage point, and what its own readings say."""
     point = record.usage_point[row]
-    span = slice(first * record.per_day, None)
-    still = (record.import_wh[row : row + 1, span] == 0) & (
-        record.export_wh[row : row + 1, span] == 0
-    )
-    run, before = int(longest_run(still)[0]), float(usual.still_intervals[row])
-    allowed = max(2.0 * before, float(record.per_day))
     told = []
     fell, fell_sd = float(where.fell_wh[row]) / 1000.0, float(where.fell_sd_wh[row]) / 1000.0
     told.append(
@@ -78,21 +72,26 @@ def own_evidence(
             f"usual scatter {fell_sd:.2f} kWh",
         )
     )
-    if run > allowed:
-        words = f"{point} stood still for {run} intervals, never more than {before:.0f} before"
-        told.append(Evidence("still", float(run), allowed, words))
-        return CaseKind.STOPPED, told
     slope = float(where.follows[row])
     if np.isfinite(slope):
-        counted = 1.0 / (1.0 + slope) if slope > -1.0 else float("nan")
-        words = (
-            f"the lost power follows what {point} counts within metering noise: "
-            + (f"its meter counts {100 * counted:.1f} % of what passes" if slope > -1.0 else "")
-            + (f"{slope:.3f} Wh for each net Wh" if slope <= -1.0 else "")
-        )
+        words = f"the lost power follows what {point} counts within metering noise, {slope:.3f} Wh "
+        words += "for each net Wh"
+        if slope > -1.0:
+            words += f": its meter counts {100.0 / (1.0 + slope):.1f} % of what passes"
         told.append(Evidence("follows", slope, 0.0, words))
-        if slope < -1.5:
-            return CaseKind.REVERSED, told
+    if where.still[row]:
+        before = int(usual.still_intervals[row])
+        since = record.part(first, record.days)
+        still = (since.import_wh[row] == 0) & (since.export_wh[row] == 0)
+        run = int(longest_run(still[None])[0])
+        words = f"{point} stood still for {run} intervals on end, {before} at most before"
+        told.append(Evidence("still", float(run), 2.0 * before, words))
+        return CaseKind.STOPPED, told
+    if where.backwards[row]:
+        words = f"{point} counts in the other direction, {100 * usual.export_share[row]:.0f} % of "
+        words += "its energy was exported before"
+        told.append(Evidence("backwards", float(usual.export_share[row]), 0.0, words))
+        return CaseKind.REVERSED, told
     return kind, told
 
 

@@ -19,6 +19,7 @@ from meters.losses.balance import (
     balance,
     gain_errors,
     learn_balance,
+    loosened,
     lost_wh,
     watch,
 )
@@ -26,7 +27,7 @@ from meters.losses.case import NEXT, Case, CaseKind, Evidence
 from meters.losses.evidence import event_evidence, own_evidence, place_evidence
 from meters.losses.limits import Limits
 from meters.losses.locate import MeterEvent, Usual, learn_usual, locate
-from meters.losses.record import FeederRecord
+from meters.losses.record import FeederRecord, Floats
 from meters.losses.swap import swapped
 from meters.losses.voltage import VoltageBaseline, learn_voltage
 
@@ -90,12 +91,25 @@ def investigate(
     limits = limits or Limits()
     record = record.part(0, record.days)
     judged = balance(baseline.balance, record)
-    cases = [*_swaps(baseline, record, limits)]
+    cases: list[Case] = []
     for kind, sign in ((CaseKind.BYPASS, 1.0), (CaseKind.SURPLUS, -1.0)):
-        case = _loss(baseline, record, judged, kind, sign, limits, events)
-        if case is not None:
+        found = _loss(baseline, record, judged, kind, sign, limits, events)
+        if found is not None:
+            case, place, first = found
             cases.append(case)
-    return tuple(cases)
+            record = _explained(record, judged, place, first)
+    return (*cases, *_swaps(baseline, record, limits))
+
+
+def _explained(record: FeederRecord, judged: Balance, place: int, first: int) -> FeederRecord:
+    """Return the record with the voltages that are to be expected with a loss at its place."""
+    if place >= len(record.usage_point):
+        return record
+    since = slice(first * record.per_day, None)
+    lost_kw = np.nan_to_num(judged.unmetered_wh[since]) * (3.6 / record.interval_s)
+    expected = record.expected_v.copy()
+    expected[:, since] -= record.drop_v_per_kw[:, place, None] * lost_kw
+    return replace(record, expected_v=expected)
 
 
 def doubts(
@@ -117,31 +131,62 @@ def doubts(
 
 
 def _inaccurate(baseline: Baseline, record: FeederRecord, limits: Limits) -> list[Case]:
-    error, sd = gain_errors(baseline.balance)
-    limit = baseline.class_percent / 100.0 + limits.gain_sd * sd
-    cases = []
-    for row in np.flatnonzero(np.abs(error) > limit).tolist():
-        day_kwh = record.net_wh()[row].sum() / max(record.days, 1) / 1000.0
-        words = (
-            f"its gain error is {100 * error[row]:.2f} ± {100 * sd[row]:.2f} % by the balance of "
-            f"{record.days} days, class {baseline.class_percent:g} allows "
-            f"{baseline.class_percent:g} % and {limits.gain_sd:g} standard deviations"
-        )
-        cases.append(
-            Case(
-                kind=CaseKind.INACCURATE,
-                subject=(record.usage_point[row],),
-                since_s=record.start_s,
-                found_s=record.start_s + record.days * 86_400,
-                kwh_per_day=float(-error[row] * day_kwh),
-                kwh_per_day_sd=float(abs(sd[row] * day_kwh)),
-                suspects=((record.usage_point[row], 1.0),),
-                elsewhere=0.0,
-                evidence=(Evidence("gain", float(error[row]), float(limit[row]), words),),
-                next_step=NEXT[CaseKind.INACCURATE],
-            )
-        )
+    """Return the meters outside their class, the surest first, each with the others corrected.
+
+    Meters whose series have one shape explain the same, so the runners-up are suspects too.
+    """
+    cases: list[Case] = []
+    freed: list[int] = []
+    learned = baseline.balance
+    while len(cases) < SUSPECTS:
+        error, sd = gain_errors(learned)
+        beyond = np.abs(error) - baseline.class_percent / 100.0 - limits.gain_sd * sd
+        beyond[freed] = -np.inf
+        if not (beyond > 0.0).any():
+            break
+        # What freeing one meter from its class gains in log likelihood.
+        score = error**2 / (sd**2 + learned.prior_sd[:-3] ** 2) / 2.0
+        score[freed] = -np.inf
+        probability = np.exp(score - score.max())
+        probability /= probability.sum()
+        row = int(np.argmax(score))
+        cases.append(_gain_case(baseline, record, limits, row, error, sd, probability))
+        freed.append(row)
+        learned = loosened(learned, row)
     return cases
+
+
+def _gain_case(
+    baseline: Baseline,
+    record: FeederRecord,
+    limits: Limits,
+    row: int,
+    error: Floats,
+    sd: Floats,
+    probability: Floats,
+) -> Case:
+    point = record.usage_point[row]
+    limit = baseline.class_percent / 100.0 + limits.gain_sd * float(sd[row])
+    day_kwh = float(record.net_wh()[row].sum()) / record.days / 1000.0
+    words = (
+        f"the gain error of {point} is {100 * error[row]:.2f} ± {100 * sd[row]:.2f} % by the "
+        f"balance of {record.days} days, {limits.gain_sd:g} standard deviations beyond class "
+        f"{baseline.class_percent:g} are {100 * limit:.2f} %"
+    )
+    order = np.argsort(-probability, kind="stable")[:SUSPECTS]
+    named = probability[row] >= limits.located
+    return Case(
+        kind=CaseKind.INACCURATE,
+        subject=(point,) if named else (),
+        since_s=record.start_s,
+        found_s=record.start_s + record.days * 86_400,
+        kwh_per_day=float(-error[row]) * day_kwh,
+        kwh_per_day_sd=abs(float(sd[row]) * day_kwh),
+        suspects=tuple((record.usage_point[at], float(probability[at])) for at in order),
+        elsewhere=0.0,
+        evidence=(Evidence("gain", float(error[row]), limit, words),),
+        next_step=NEXT[CaseKind.INACCURATE],
+    )
 
 
 def _loss(
@@ -152,8 +197,8 @@ def _loss(
     sign: float,
     limits: Limits,
     events: Sequence[MeterEvent],
-) -> Case | None:
-    """Return the case of energy that one meter, or none, ought to have counted."""
+) -> tuple[Case, int, int] | None:
+    """Return the case of energy that no meter counts, its likeliest place and first day."""
     signed = replace(judged, unmetered_wh=sign * judged.unmetered_wh, day_wh=sign * judged.day_wh)
     seen = watch(signed)
     beyond = np.flatnonzero(seen.statistic > limits.balance_sd)
@@ -183,7 +228,7 @@ def _loss(
     if named:
         kind, own = own_evidence(baseline.usual, record, where, row, first, kind)
         evidence += own + event_evidence(record, events, row)
-    return Case(
+    case = Case(
         kind=kind,
         subject=(record.usage_point[row],) if named else (),
         since_s=record.start_s + first * 86_400,
@@ -194,7 +239,9 @@ def _loss(
         elsewhere=float(where.probability[-1]),
         evidence=tuple(evidence),
         next_step=NEXT[kind] if named else _NOT_LOCATED,
+        one_place=agrees,
     )
+    return case, row, first
 
 
 _NOT_LOCATED = (
@@ -217,8 +264,8 @@ def _swaps(
             Case(
                 kind=CaseKind.SWAPPED,
                 subject=pair,
-                since_s=record.start_s,
-                found_s=record.start_s + record.days * 86_400,
+                since_s=record.start_s + swap.since_day * 86_400,
+                found_s=record.start_s + (swap.found_day + 1) * 86_400,
                 kwh_per_day=0.0,
                 kwh_per_day_sd=0.0,
                 suspects=tuple((point, 1.0) for point in pair),

@@ -1,10 +1,10 @@
 """Whose unmetered power it is: voltages, the meter's own readings, its events.
 
-The voltages give each place a likelihood (:mod:`meters.losses.voltage`). Two more
+The voltages give each place a likelihood (:mod:`meters.losses.voltage`). Three more
 things speak for a meter itself: the unmetered power follows what it does count,
-to within metering noise, and its readings fell by as much as is lost when the
-loss began. Both are bounded, so that they may decide between neighbours and
-never overrule the voltages.
+to within metering noise; its readings fell by as much as is lost when the loss
+began; it stands still or runs backwards since, as it never did. All are bounded,
+so that they may decide between neighbours and never overrule the voltages.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from enum import StrEnum
 import numpy as np
 
 from meters.losses.balance import Balance
-from meters.losses.record import FeederRecord, Floats
+from meters.losses.record import Bools, FeederRecord, Floats, Ints
 from meters.losses.voltage import Placing, VoltageBaseline, place
 
-OWN_MAX = 6.0
-"""Natural units that a meter's own readings can add for it."""
+OWN_MAX = 8.0
+"""Natural units that a meter's own readings can add for it, together."""
+_FOLLOWS = _STRANGE = 6.0
 NOISE_RATIO_MAX = 1.3
 _FELL_MAX = 4.0
 _SEASON_SD = 0.15
 _EVENT_DAYS = 3
+_OTHER_WAY = 0.6
 
 
 class EventKind(StrEnum):
@@ -62,6 +64,8 @@ class Usual:
     day_sd_wh: Floats
     still_intervals: Floats
     """The longest stretch of intervals without any import or export."""
+    export_share: Floats
+    """Exported of exported and imported energy, 0 to 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +84,8 @@ class Location:
     fell_wh : float64 (usage_point,)
         By how much less a day the meter counts than its past and the other meters let expect.
     fell_sd_wh : float64 (usage_point,)
+    still, backwards : bool (usage_point,)
+        The meter stands still, or counts in the other direction, and never did on trusted days.
     """
 
     probability: Floats
@@ -87,6 +93,8 @@ class Location:
     follows: Floats
     fell_wh: Floats
     fell_sd_wh: Floats
+    still: Bools
+    backwards: Bools
 
     def suspects(self, count: int) -> list[tuple[int, float]]:
         """Return the likeliest usage points with their probability, the busbar left out."""
@@ -100,10 +108,20 @@ def learn_usual(record: FeederRecord) -> Usual:
     span = slice(0, days * per_day)
     day = record.import_wh[:, span].reshape(len(record.usage_point), days, per_day).sum(axis=2)
     still = (record.import_wh == 0) & (record.export_wh == 0)
-    return Usual(day.mean(axis=1), day.std(axis=1), longest_run(still).astype(np.float64))
+    return Usual(
+        day.mean(axis=1),
+        day.std(axis=1),
+        longest_run(still).astype(np.float64),
+        _export_share(record),
+    )
 
 
-def longest_run(flags: np.ndarray) -> np.ndarray:
+def _export_share(record: FeederRecord) -> Floats:
+    exported, imported = record.export_wh.sum(axis=1), record.import_wh.sum(axis=1)
+    return np.asarray(exported / np.maximum(exported + imported, 1))
+
+
+def longest_run(flags: Bools) -> Ints:
     """Return the longest stretch of true flags of each row."""
     count = np.zeros(len(flags), dtype=np.int64)
     best = count.copy()
@@ -130,14 +148,18 @@ def locate(
     follows = _follows(since, unmetered, variance + judged.day_variance_wh2)
     fell, fell_sd = _fell(usual, since)
     lost_day = float(np.nanmean(unmetered)) * record.per_day
-    own = np.where(np.isfinite(follows), OWN_MAX, 0.0) + _speaks(fell, fell_sd, lost_day)
+    still, backwards = _strange(usual, since)
+    own = np.where(np.isfinite(follows), _FOLLOWS, 0.0) + _speaks(fell, fell_sd, lost_day)
+    own += np.where(still | backwards, _STRANGE, 0.0)
     own = np.logaddexp(0.0, np.minimum(own, OWN_MAX)) - np.log(2.0)
     score = placing.log_likelihood.copy()
     score[:-1] += own
     score[:-1] += _prior(record, events, since.start_s)
     score -= score.max()
     probability = np.exp(score)
-    return Location(probability / probability.sum(), placing, follows, fell, fell_sd)
+    return Location(
+        probability / probability.sum(), placing, follows, fell, fell_sd, still, backwards
+    )
 
 
 def _follows(record: FeederRecord, unmetered: Floats, variance: Floats) -> Floats:
@@ -163,6 +185,14 @@ def _fell(usual: Usual, record: FeederRecord) -> tuple[Floats, Floats]:
     season = float(np.median(now[large] / usual.day_wh[large])) if large.any() else 1.0
     sd = np.hypot(usual.day_sd_wh / np.sqrt(days), _SEASON_SD * usual.day_wh)
     return season * usual.day_wh - now, np.maximum(sd, 1.0)
+
+
+def _strange(usual: Usual, record: FeederRecord) -> tuple[Bools, Bools]:
+    """Return which meters stand still, and which count in the other direction, as never before."""
+    run = longest_run((record.import_wh == 0) & (record.export_wh == 0))
+    still = run > np.maximum(2.0 * usual.still_intervals, record.per_day)
+    moved = (record.import_wh + record.export_wh).sum(axis=1) > 0
+    return still, moved & (np.abs(_export_share(record) - usual.export_share) > _OTHER_WAY)
 
 
 def _speaks(fell: Floats, sd: Floats, lost_day_wh: float) -> Floats:

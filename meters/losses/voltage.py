@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from meters.losses.record import FeederRecord, Floats
 
-_DROP_SD = 0.05
+DROP_SD = 0.05
+"""By how much of itself a modelled drop may be wrong."""
 _NOISE_MIN = 1e-6
 _ABSURD = 0.3
 _STRANGE_SD = 6.0
@@ -46,6 +47,8 @@ class VoltageBaseline:
         By how much the statistic of a usage point (the busbar last) scatters from day to day
         beyond what independent noise makes it: cables that differ from the model
         show here.
+    scatter : float
+        The same of single meters, on average.
     """
 
     offset: Floats
@@ -54,6 +57,7 @@ class VoltageBaseline:
     noise: Floats
     count: Floats
     inflation: Floats
+    scatter: float
 
 
 def _weights(noise: Floats) -> Floats:
@@ -78,9 +82,10 @@ def _errors(record: FeederRecord, share: Floats) -> tuple[Floats, Floats, Floats
     fine &= np.abs(np.where(fine, record.voltage_v / record.expected_v, 1.0) - 1.0) < _ABSURD
     known = fine.astype(np.float64)
     expected = np.where(fine, record.expected_v, 1.0)
-    error = np.where(fine, record.voltage_v, 1.0) / expected - 1.0
+    # Logarithms, so that a gain error and the network's own wandering add exactly.
+    error = np.log(np.where(fine, record.voltage_v, 1.0) / expected)
     nominal = float(np.median(expected[fine])) if fine.any() else 1.0
-    drop = np.where(fine, expected / nominal - 1.0, 0.0)
+    drop = np.where(fine, np.log(expected / nominal), 0.0)
     return _centred(error, known, share), _centred(drop, known, share), known
 
 
@@ -99,13 +104,14 @@ def learn_voltage(record: FeederRecord) -> VoltageBaseline:
         offset, middle = error.sum(axis=1) / count, drop.sum(axis=1) / count
         moved = (drop - middle[:, None]) * known
         rest = (error - offset[:, None]) * known
-        floor = np.where(np.isfinite(noise), noise, 1.0) ** 2 / _DROP_SD**2
+        floor = np.where(np.isfinite(noise), noise, 1.0) ** 2 / DROP_SD**2
         slope = (moved * rest).sum(axis=1) / ((moved**2).sum(axis=1) + floor)
         rest -= slope[:, None] * moved
         size = np.sqrt((rest**2).sum(axis=1) / count)
         noise = np.where(np.isfinite(noise), np.maximum(size, _NOISE_MIN), np.inf)
-    plain = VoltageBaseline(offset, slope, middle, noise, count, np.ones(points + 1))
-    return VoltageBaseline(offset, slope, middle, noise, count, _inflation(plain, record))
+    plain = VoltageBaseline(offset, slope, middle, noise, count, np.ones(points + 1), 1.0)
+    inflation, scatter = _inflation(plain, record)
+    return replace(plain, inflation=inflation, scatter=scatter)
 
 
 def unexplained(baseline: VoltageBaseline, record: FeederRecord) -> tuple[Floats, Floats]:
@@ -128,7 +134,8 @@ def patterns(baseline: VoltageBaseline, record: FeederRecord) -> Floats:
     return np.asarray(raw - _weights(baseline.noise) @ raw)
 
 
-def _inflation(plain: VoltageBaseline, record: FeederRecord) -> Floats:
+def _inflation(plain: VoltageBaseline, record: FeederRecord) -> tuple[Floats, float]:
+    """Return the excess scatter of the places' daily statistics, and of single meters'."""
     rest, known = unexplained(plain, record)
     days, per_day = record.days, record.per_day
     weight = np.where(np.isfinite(plain.noise), plain.noise, np.inf) ** -2.0
@@ -136,10 +143,11 @@ def _inflation(plain: VoltageBaseline, record: FeederRecord) -> Floats:
     sums = rest[:, : days * per_day].reshape(shape).sum(axis=2) * weight[:, None]
     seen = known[:, : days * per_day].reshape(shape).sum(axis=2) * weight[:, None]
     column = patterns(plain, record)
-    scatter = ((column.T @ sums) ** 2).mean(axis=1)
+    found = ((column.T @ sums) ** 2).mean(axis=1)
     theory = (column.T**2 @ seen).mean(axis=1)
-    ratio = np.where(theory > 0.0, scatter / np.where(theory > 0.0, theory, 1.0), 1.0)
-    return np.maximum(ratio, 1.0)
+    ratio = np.where(theory > 0.0, found / np.where(theory > 0.0, theory, 1.0), 1.0)
+    single = (sums**2).sum() / max(float(seen.sum()), 1e-300)
+    return np.maximum(ratio, 1.0), max(float(single), 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +221,11 @@ def place(
         (linear - quadratic / 2.0) / discount,
         np.where(some, linear / safe, 0.0),
         np.where(some, np.sqrt(discount / safe), np.inf),
-        rest_power / discount / max(int(seen.sum()) - 1, 1),
+        rest_power
+        / (
+            baseline.scatter * shared * max(int(seen.sum()) - 1, 1)
+            + DROP_SD**2 * np.maximum(quadratic, 0.0)
+        ),
         tuple(strange.tolist()),
     )
 
