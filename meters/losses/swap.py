@@ -137,9 +137,12 @@ def _ratios(
     here = np.log(expected[first] / nominal - own[:, None] * more_kw)
     there = np.log(expected[others] / nominal - theirs[:, None] * more_kw)
     was_here, was_there = np.log(expected[first] / nominal), np.log(expected[others] / nominal)
+    # Power in another place moves what all meters share, too.
+    mean = drop.mean(axis=0)
+    shared = -(mean[first] - mean[others])[:, None] * more_kw
     gains = baseline.offset[others] - baseline.offset[first]
-    at_first = rest[first] - (there - was_here) - gains[:, None]
-    at_others = rest[others] - (here - was_there) + gains[:, None]
+    at_first = rest[first] - (there - was_here) - gains[:, None] + shared
+    at_others = rest[others] - (here - was_there) + gains[:, None] + shared
     result, misfit = np.zeros((2, len(others), record.days))
     count = np.maximum(_by_day(both, record), 1.0)
     for noise, kept, moved, shift in (
