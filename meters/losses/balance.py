@@ -45,7 +45,8 @@ class BalanceBaseline:
         Of what the intervals of a day share: meters drift with the weather, so
         days near each other share it too.
     spread_wh2 : float64 (usage_point,)
-        Variance of a meter's intervals: how wrong an estimate may be.
+        Half of the mean square by which a meter's intervals differ from the next: how wrong an
+        estimate between two of them may be.
     """
 
     coefficient: Floats
@@ -67,7 +68,8 @@ class Balance:
     variance_wh2 : float64 (interval,)
         Of its noise from one interval to the next.
     day_wh : float64 (day,)
-        Weighted mean of the day's intervals, NaN without any.
+        Mean of the day's intervals, NaN without any. A plain one: estimates keep the register
+        difference over a gap, so within a day their errors cancel.
     day_covariance_wh2 : float64 (day, day)
         Of `day_wh`: noise, and errors of the learned gains, which days share.
     day_variance_wh2 : float
@@ -117,7 +119,7 @@ def learn_balance(
             f"from, must be at least half of {LEARNING_DAYS_MIN} days"
         )
     residual, columns = _columns(record)
-    spread = record.net_wh()[:, known].var(axis=1)
+    spread = (np.diff(record.net_wh()[:, known], axis=1) ** 2).mean(axis=1) / 2.0
     points = len(record.usage_point)
     prior = np.full(points + 3, class_percent / 200.0)
     prior[-2:] = _LOSSES_SD, _STANDING_SD_WH
@@ -151,17 +153,24 @@ def balance(baseline: BalanceBaseline, record: FeederRecord) -> Balance:
     variance = baseline.interval_variance_wh2 + baseline.spread_wh2 @ record.estimated
     unmetered = np.where(known, residual - columns @ baseline.coefficient, np.nan)
     per_day, days = record.per_day, record.days
-    weight = np.where(known, 1.0 / variance, 0.0)[: days * per_day].reshape(days, per_day)
-    total = weight.sum(axis=1)
-    share = weight / np.where(total > 0.0, total, 1.0)[:, None]
-    filled = np.where(known, unmetered, 0.0)[: days * per_day].reshape(days, per_day)
-    shape = (days, per_day, columns.shape[1])
-    level = np.einsum("di,dik->dk", share, columns[: days * per_day].reshape(shape))
-    own = np.where(total > 0.0, 1.0 / np.where(total > 0.0, total, 1.0), 0.0)
+
+    def by_day(values: npt.NDArray[np.float64]) -> Floats:
+        whole: Floats = values[: days * per_day].reshape(days, per_day, *values.shape[1:])
+        return whole
+
+    counted = by_day(known.astype(np.float64))
+    count = counted.sum(axis=1)
+    share = np.where(count > 0.0, 1.0 / np.where(count > 0.0, count, 1.0), 0.0)
+    level = (counted[:, :, None] * by_day(columns)).sum(axis=1) * share[:, None]
+    # Only a gap over the day's edge moves energy from one day to another.
+    edges = by_day(np.asarray(baseline.spread_wh2 @ record.estimated, dtype=np.float64))
+    edges = edges[:, [0, -1]].sum(axis=1)
+    own = baseline.interval_variance_wh2 * share + edges * per_day * share**2 / 4.0
     covariance = level @ baseline.covariance @ level.T
     apart = np.abs(np.subtract.outer(np.arange(days), np.arange(days)))
     covariance += np.diag(own) + baseline.day_variance_wh2 * np.exp(-apart / _DAY_MEMORY)
-    day = np.where(total > 0.0, (share * filled).sum(axis=1), np.nan)
+    total = by_day(np.where(known, unmetered, 0.0)).sum(axis=1)
+    day = np.where(count > 0.0, total * share, np.nan)
     return Balance(unmetered, variance, day, covariance, baseline.day_variance_wh2)
 
 
@@ -211,6 +220,27 @@ def lost_wh(judged: Balance, first_day: int) -> tuple[float, float]:
         return 0.0, np.inf
     block = judged.day_covariance_wh2[np.ix_(known, known)]
     return float(judged.day_wh[known].mean()), float(np.sqrt(block.sum())) / known.size
+
+
+def expected(judged: Balance, span: slice) -> Floats:
+    """Return what is to be expected of the unmetered Wh of intervals, NaN where not known.
+
+    A residual with much noise says little of its own interval: it is drawn to
+    the mean as far as its variance is noise.
+    """
+    unmetered, variance = judged.unmetered_wh[span], judged.variance_wh2[span]
+    fine = np.isfinite(unmetered)
+    if not fine.any():
+        return unmetered
+    values, noise = unmetered[fine], variance[fine]
+    signal = 0.0
+    for _ in range(_PASSES):
+        weight = 1.0 / (noise + signal)
+        mean = float(np.average(values, weights=weight))
+        signal = max(float(np.average((values - mean) ** 2 - noise, weights=weight**2)), 0.0)
+    result = unmetered.copy()
+    result[fine] = mean + signal / (signal + noise) * (values - mean)
+    return result
 
 
 def gain_errors(baseline: BalanceBaseline) -> tuple[Floats, Floats]:

@@ -15,7 +15,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from meters.losses.balance import Balance
+from meters.losses.balance import Balance, expected
 from meters.losses.record import Bools, FeederRecord, Floats, Ints
 from meters.losses.voltage import Placing, VoltageBaseline, place
 
@@ -144,7 +144,7 @@ def locate(
     span = slice(first_day * record.per_day, record.days * record.per_day)
     unmetered, variance = judged.unmetered_wh[span], judged.variance_wh2[span]
     watts = 3600.0 / record.interval_s
-    placing = place(voltage, since, unmetered * watts, variance * watts**2)
+    placing = place(voltage, since, expected(judged, span) * watts)
     follows = _follows(since, unmetered, variance + judged.day_variance_wh2)
     fell, fell_sd = _fell(usual, since)
     lost_day = float(np.nanmean(unmetered)) * record.per_day

@@ -125,8 +125,8 @@ def _ratios(
 
     And what the exchange leaves unexplained, as a multiple of what noise leaves.
     """
-    expected = np.where(known > 0.0, record.expected_v, 1.0)
-    nominal = float(np.median(expected[known > 0.0]))
+    nominal = float(np.median(record.expected_v[known > 0.0]))
+    expected = np.where(known > 0.0, record.expected_v, nominal)
     net_kw = record.net_wh() * (3.6 / record.interval_s)
     both = known[first] * known[others]
     more_kw = net_kw[others] - net_kw[first]

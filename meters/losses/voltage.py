@@ -21,6 +21,7 @@ from meters.losses.record import FeederRecord, Floats
 DROP_SD = 0.05
 """By how much of itself a modelled drop may be wrong."""
 _NOISE_MIN = 1e-6
+_ROUNDS = 6
 _ABSURD = 0.3
 _STRANGE_SD = 6.0
 _STRANGE_RATIO = 3.0
@@ -34,7 +35,7 @@ class VoltageBaseline:
     Attributes
     ----------
     offset : float64 (usage_point,)
-        Gain error against the mean of all meters.
+        Gain error against what all meters share.
     drop_error : float64 (usage_point,)
         Share by which the model's drop to the meter is off.
     middle : float64 (usage_point,)
@@ -74,19 +75,18 @@ def _centred(values: Floats, known: Floats, share: Floats) -> Floats:
     return np.asarray((values - mean) * known)
 
 
-def _errors(record: FeederRecord, share: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return (error, drop, known), each (usage_point, interval), less what all share."""
+def _errors(record: FeederRecord, noise: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return (error, drop, known), each (usage_point, interval)."""
     fine = np.isfinite(record.voltage_v) & np.isfinite(record.expected_v) & record.complete
-    fine &= (share > 0.0)[:, None]
+    fine &= np.isfinite(noise)[:, None]
     # A meter that is cut off shows next to nothing: that is no voltage of the feeder.
     fine &= np.abs(np.where(fine, record.voltage_v / record.expected_v, 1.0) - 1.0) < _ABSURD
-    known = fine.astype(np.float64)
     expected = np.where(fine, record.expected_v, 1.0)
     # Logarithms, so that a gain error and the network's own wandering add exactly.
     error = np.log(np.where(fine, record.voltage_v, 1.0) / expected)
     nominal = float(np.median(expected[fine])) if fine.any() else 1.0
     drop = np.where(fine, np.log(expected / nominal), 0.0)
-    return _centred(error, known, share), _centred(drop, known, share), known
+    return error, drop, fine.astype(np.float64)
 
 
 def learn_voltage(record: FeederRecord) -> VoltageBaseline:
@@ -97,16 +97,20 @@ def learn_voltage(record: FeederRecord) -> VoltageBaseline:
     points = len(record.usage_point)
     seen = (np.isfinite(record.voltage_v) & record.complete).sum(axis=1)
     noise = np.where(seen >= 2 * record.per_day, 1.0, np.inf)
-    for _ in range(3):
-        share = _weights(noise)
-        error, drop, known = _errors(record, share)
-        count = np.maximum(known.sum(axis=1), 1.0)
-        offset, middle = error.sum(axis=1) / count, drop.sum(axis=1) / count
-        moved = (drop - middle[:, None]) * known
-        rest = (error - offset[:, None]) * known
+    error, drop, known = _errors(record, noise)
+    count = np.maximum(known.sum(axis=1), 1.0)
+    middle = drop.sum(axis=1) / count
+    moved = (drop - middle[:, None]) * known
+    offset, slope = np.zeros(points), np.zeros(points)
+    # What all share is a mean over the meters known in an interval, so their own errors come off
+    # first; a few rounds settle both.
+    for _ in range(_ROUNDS):
+        own = offset[:, None] + slope[:, None] * moved
+        rest = _centred((error - own) * known, known, _weights(noise))
+        offset += rest.sum(axis=1) / count
         floor = np.where(np.isfinite(noise), noise, 1.0) ** 2 / DROP_SD**2
-        slope = (moved * rest).sum(axis=1) / ((moved**2).sum(axis=1) + floor)
-        rest -= slope[:, None] * moved
+        square = (moved**2).sum(axis=1)
+        slope += ((moved * rest).sum(axis=1) - slope * floor) / (square + floor)
         size = np.sqrt((rest**2).sum(axis=1) / count)
         noise = np.where(np.isfinite(noise), np.maximum(size, _NOISE_MIN), np.inf)
     plain = VoltageBaseline(offset, slope, middle, noise, count, np.ones(points + 1), 1.0)
@@ -116,10 +120,10 @@ def learn_voltage(record: FeederRecord) -> VoltageBaseline:
 
 def unexplained(baseline: VoltageBaseline, record: FeederRecord) -> tuple[Floats, Floats]:
     """Return relative voltage errors that are not the meters' own, and where they are known."""
-    error, drop, known = _errors(record, _weights(baseline.noise))
+    error, drop, known = _errors(record, baseline.noise)
     moved = (drop - baseline.middle[:, None]) * known
-    own = baseline.offset[:, None] * known + baseline.drop_error[:, None] * moved
-    return error - own, known
+    own = baseline.offset[:, None] + baseline.drop_error[:, None] * moved
+    return _centred((error - own) * known, known, _weights(baseline.noise)), known
 
 
 def patterns(baseline: VoltageBaseline, record: FeederRecord) -> Floats:
@@ -181,7 +185,6 @@ def place(
     baseline: VoltageBaseline,
     record: FeederRecord,
     unmetered_w: Floats,
-    variance_w2: Floats,
 ) -> Placing:
     """Return how well an unmetered power at each place explains the voltages.
 
@@ -190,9 +193,8 @@ def place(
     record : FeederRecord
         The days since the power began to flow.
     unmetered_w : float64 (interval,)
-        From the balance, NaN where not known.
-    variance_w2 : float64 (interval,)
-        Of its noise.
+        What is to be expected of it by the balance (:func:`~meters.losses.balance.expected`), NaN
+        where not known.
     """
     fine = np.isfinite(unmetered_w)
     power = np.where(fine, unmetered_w, 0.0)
@@ -205,9 +207,9 @@ def place(
     known = known * fine
     weight = np.where(np.isfinite(baseline.noise), baseline.noise, np.inf) ** -2.0
     matched = (rest * power).sum(axis=1) * weight
-    square = np.maximum(known @ (power**2 - np.where(fine, variance_w2, 0.0)), 0.0)
+    square = known @ power**2
     # The learned offset is a mean of so many intervals and errs alike in every later one.
-    learned = float(np.median(baseline.count))
+    learned = float(np.median(np.append(baseline.count[np.isfinite(baseline.noise)], 1.0)))
     shared = 1.0 + power.sum() ** 2 / max(float((power**2).sum()) * learned, 1e-9)
     column = patterns(baseline, record)
     linear, quadratic = column.T @ matched, column.T**2 @ (weight * square)
