@@ -14,8 +14,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from grid.errors import BadInputError
+from grid.operation.room import Room
+from grid.store import Transaction, field, series
 from meters.losses.record import FeederRecord
 from meters.reading import CHANNELS, MISSING
+from meters.vee import Quality
 from networks.flow import flow
 from networks.model import NetworkModel
 from networks.sensitivity import voltage_sensitivity
@@ -26,10 +29,46 @@ PHASE_VOLTAGE_V = 230.0
 """What a phase meter shows at 1 pu."""
 
 
+_ESTIMATED = (Quality.ESTIMATED_LINEAR, Quality.ESTIMATED_LIKE_DAY, Quality.SCALED)
+
+
+def site_record(room: Room, tx: Transaction, start_s: int, end_s: int) -> FeederRecord:
+    """Return what a site's meters said in ``[start_s, end_s)`` beside what its feeder expects.
+
+    The voltage of a usage point is that of its first meter, as read at the end of
+    an interval.
+
+    Raises
+    ------
+    BadInputError
+        When no interval is complete.
+    """
+    step_s = room.site.interval_s
+    count = (end_s - start_s) // step_s
+    names = [*room.points, room.head]
+    known = series.get_intervals(tx, names, start_s, end_s, time_zone=room.site.time_zone)
+    meter = {
+        str(one.usage_point): str(one.id) for one in reversed(room.site.meter) if one.usage_point
+    }
+    metered = [meter.get(point, "") for point in room.points]
+    voltage = field.voltages(tx, metered, start_s, count, step_s)
+    points = known.isel(usage_point=slice(None, -1))
+    return feeder_record(
+        room.model,
+        [point.bus for point in room.site.usage_point],
+        points.assign(
+            voltage_v=(points["import_wh"].dims, voltage),
+            estimated=(points["import_wh"].dims, np.isin(points["quality"].values, _ESTIMATED)),
+        ),
+        known.isel(usage_point=-1),
+        grid_available=room.grid_available(known["interval"].values.astype(np.int64)),
+    )
+
+
 def feeder_record(
     model: NetworkModel,
     buses: Sequence[int],
-    series: xr.Dataset,
+    points: xr.Dataset,
     head: xr.Dataset,
     *,
     grid_available: npt.NDArray[np.bool_] | None = None,
@@ -43,8 +82,8 @@ def feeder_record(
     ----------
     model : NetworkModel
     buses : sequence of int
-        The bus of each usage point of `series`.
-    series : xarray.Dataset
+        The bus of each usage point of `points`.
+    points : xarray.Dataset
         Dims (usage_point, interval): the four registers int64 as
         :func:`grid.store.series.get_intervals` gives them, `voltage_v` float64,
         NaN where not read; optionally `estimated` bool.
@@ -59,7 +98,7 @@ def feeder_record(
     SolverError
         When the model has no state for what was metered.
     """
-    values = {name: series[name].values.astype(np.int64) for name in CHANNELS}
+    values = {name: points[name].values.astype(np.int64) for name in CHANNELS}
     complete = np.logical_and.reduce(
         [(column != MISSING).all(axis=0) for column in values.values()]
     )
@@ -69,13 +108,13 @@ def feeder_record(
         complete &= grid_available
     if not complete.any():
         raise BadInputError("feeder balance: no interval has every reading and the public network")
-    starts = series["interval"].values.astype("datetime64[s]").astype(np.int64)
+    starts = points["interval"].values.astype("datetime64[s]").astype(np.int64)
     interval_s = int(starts[1] - starts[0]) if len(starts) > 1 else 900
     expected, losses_kw, drop = _expected(model, buses, values, complete, starts, interval_s)
     shape = values["import_wh"].shape
-    estimated = series["estimated"].values if "estimated" in series else np.zeros(shape, np.bool_)
+    estimated = points["estimated"].values if "estimated" in points else np.zeros(shape, np.bool_)
     return FeederRecord(
-        usage_point=tuple(str(point) for point in series["usage_point"].values),
+        usage_point=tuple(str(point) for point in points["usage_point"].values),
         start_s=int(starts[0]),
         interval_s=interval_s,
         complete=complete,
@@ -85,7 +124,7 @@ def feeder_record(
         export_wh=values["export_wh"],
         estimated=estimated,
         losses_wh=losses_kw * interval_s / 3.6,
-        voltage_v=series["voltage_v"].values.astype(np.float64),
+        voltage_v=points["voltage_v"].values.astype(np.float64),
         expected_v=expected,
         drop_v_per_kw=drop,
     )

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from grid.operation.losses import site_record
 from grid.operation.losses_faults import both, bypass, constant, counts
 from grid.operation.losses_months import Errors, demo_feeder, fleet, shown
 from meters.losses import CaseKind, EventKind, MeterEvent, doubts, investigate, learn
@@ -206,6 +207,23 @@ def test_two_percent_of_estimates_and_half_of_the_voltages_still_find_it(feeder,
     (case,) = investigate(baseline, stolen)
     assert case.found_s <= stolen.start_s + 3 * 86_400
     assert "UP-026" in [name for name, _ in case.suspects]
+
+
+def test_a_record_of_the_demo_as_read_over_sockets_balances(played, tmp_path):
+    with played(tmp_path / "site", 3) as room, room.store.read() as tx:
+        end_s = room.first_cycle_s + 3 * 900
+        record = site_record(room, tx, room.first_cycle_s, end_s)
+    # What ended at the last cycle was read and validated in it.
+    assert record.usage_point == tuple(room.points)
+    assert record.complete.sum() >= 2
+    fine = record.complete
+    rest = record.head_wh() - record.net_wh().sum(axis=0) - record.losses_wh
+    # Every register is cut off at a Wh.
+    assert np.abs(rest[fine]).max() < len(room.points)
+    assert np.nanmax(np.abs(record.voltage_v - record.expected_v)[:, fine]) < 0.05
+    assert np.isfinite(record.voltage_v[:, fine]).mean() > 0.9
+    battery = record.usage_point.index("UP-BAT")
+    assert (np.diag(record.drop_v_per_kw) >= record.drop_v_per_kw[battery] - 1e-9).all()
 
 
 trial = pytest.mark.skipif(
