@@ -1,9 +1,6 @@
 """Linear cuts: how broken limits answer to power injected at chosen buses.
 
-The derivative of ``v = w + Z conj(s / v)`` at the operating point solves
-``dv = Z (conj(ds / v) - conj(s / v^2 dv))``, by the same operator and the same
-kind of iteration as the power flow: all chosen buses and all broken intervals
-are one batch. It is the exact Jacobian sensitivity, without a Jacobian.
+The slopes are those of :mod:`networks.sensitivity`.
 """
 
 from __future__ import annotations
@@ -12,19 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
-from grid.errors import BadInputError, SolverError
+from grid.errors import BadInputError
 from grid.site import Network
 from networks.findings import TOLERANCE
 from networks.flow import loading_scale
 from networks.injection import INPUTS, node_power
 from networks.model import Complex, Float, NetworkModel
 from networks.operator import Operator, operator
-
-_ACCURACY = 1e-9
-_MAX_ITERATIONS = 60
+from networks.sensitivity import connected, node_voltage, sensitivity
 
 WATCH_PU = 0.005
 """How near to its limit a watched voltage is cut: nearer costs rounds, further costs rows."""
@@ -107,10 +101,7 @@ def cuts(
     """
     if not controllable_bus:
         raise BadInputError("cuts need at least one controllable bus")
-    chosen = [model.position(bus) for bus in controllable_bus]
-    for position in chosen:
-        if model.node[position] < 0:
-            raise BadInputError(f"{model.bus_label(position)}: is cut off and cannot be controlled")
+    chosen = connected(model, controllable_bus)
     head = (head_import_limit_kw, head_export_limit_kw)
     broken = _broken(model, dataset, network, worst, head)
     _watch(model, dataset, network, watched_bus, broken)
@@ -126,7 +117,7 @@ def cuts(
         op = operator(model, int(model.node[model.position(bus)]))
         voltage = node_voltage(model, dataset, steps)
         power = node_power(model, *(values[steps] for values in inputs))
-        change = _sensitivity(model, op, voltage, power, model.node[chosen])
+        change = sensitivity(model, op, voltage, power, model.node[chosen])
         for column, step in enumerate(steps):
             base = tuple(net_kw[step, chosen].tolist())
             for item in broken[step]:
@@ -199,56 +190,6 @@ def _watch(
             if not any(item.kind == "vm_high" and item.row == row for item in known):
                 value, limit = float(vm_pu[step, row]), network.voltage_max_pu
                 known.append(_Broken("vm_high", row, value, limit, float(excess[step])))
-
-
-def node_voltage(
-    model: NetworkModel, dataset: xr.Dataset, steps: Sequence[int] | slice = slice(None)
-) -> Complex:
-    """Return node voltages (node, interval) from the bus voltages of a power flow.
-
-    A node without a bus (behind an open line switch) carries no injection, so
-    its voltage follows from its neighbours'.
-    """
-    magnitude = dataset["vm_pu"].to_numpy()[steps].T
-    angle = np.radians(dataset["va_degree"].to_numpy()[steps].T)
-    voltage = np.zeros((len(model.node_kv), magnitude.shape[1]), dtype=np.complex128)
-    alive = model.node >= 0
-    voltage[model.node[alive]] = (magnitude * np.exp(1j * angle))[alive]
-    hidden = np.setdiff1d(np.arange(len(model.node_kv)), model.node[alive])
-    if hidden.size:
-        own = np.asarray(model.ybus[hidden][:, hidden].todense(), dtype=np.complex128)
-        voltage[hidden] = -np.linalg.solve(own, model.currents(voltage)[hidden])
-    return voltage
-
-
-def _sensitivity(
-    model: NetworkModel,
-    op: Operator,
-    voltage: Complex,
-    power: Complex,
-    nodes: npt.NDArray[np.int64],
-) -> Complex:
-    """Return dv (node, controllable, interval) per kW injected, complex per unit."""
-    count, columns = voltage.shape
-    inverse = 1.0 / voltage[op.others].conj()
-    drive = np.zeros((count, len(nodes), columns), dtype=np.complex128)
-    drive[nodes, np.arange(len(nodes))] = 1e-3 / model.base_mva
-    forcing = drive[op.others] * inverse[:, None, :]
-    feedback = (power[op.others].conj() * inverse**2)[:, None, :]
-    shape = forcing.shape
-    change = np.zeros(shape, dtype=np.complex128)
-    for _ in range(_MAX_ITERATIONS):
-        current = forcing - feedback * change.conj()
-        updated = op.solve(current.reshape(shape[0], -1)).reshape(shape)
-        gap = float(np.max(np.abs(updated - change), initial=0.0))
-        change = updated
-        if gap <= _ACCURACY * float(np.max(np.abs(change), initial=1e-30)):
-            full = np.zeros(drive.shape, dtype=np.complex128)
-            full[op.others] = change
-            return full
-    raise SolverError(
-        f"network {model.source}: sensitivities do not converge near voltage collapse"
-    )
 
 
 def _slope(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from sqlalchemy import RowMapping, func, select
 
@@ -89,6 +90,31 @@ def boundaries(
             "boundary": interval.starts(start_s, count + 1, interval_s),
         },
     )
+
+
+def voltages(
+    tx: Transaction, meters: Sequence[str], start_s: int, count: int, interval_s: int
+) -> npt.NDArray[np.float64]:
+    """Return the phase voltage that each meter showed at the end of each interval, V.
+
+    (meter, interval); NaN where it was not read or the meter shows none.
+    """
+    position = {meter: number for number, meter in enumerate(meters)}
+    values = np.full((len(meters), count), np.nan)
+    rows = tx.execute(
+        select(register_read.c.meter, register_read.c.at_s, register_read.c.voltage_v)
+        .where(
+            register_read.c.at_s > start_s,
+            register_read.c.at_s <= start_s + count * interval_s,
+            register_read.c.at_s % interval_s == 0,
+            register_read.c.voltage_v.is_not(None),
+        )
+        .order_by(register_read.c.cycle_s.desc())
+    )
+    for meter, at_s, voltage_v in rows:
+        if meter in position:
+            values[position[meter], (at_s - start_s) // interval_s - 1] = voltage_v
+    return values
 
 
 def last_reads(tx: Transaction, until_s: int = 2**62) -> dict[str, int]:

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from grid.errors import BadInputError
 from grid.site import Network
-from networks.cuts import cuts, node_voltage
+from networks.cuts import cuts
 from networks.findings import findings
+from networks.sensitivity import node_voltage, voltage_sensitivity
 
 
 def _network(**limits):
@@ -147,3 +149,26 @@ def test_node_voltages_come_back_from_a_power_flow(rural, solve, random_inputs):
     state = solve(rural, random_inputs(rural, 2))
     voltage = node_voltage(rural, state)
     assert np.abs(np.abs(voltage[rural.node]) - state["vm_pu"].to_numpy().T).max() < 1e-14
+
+
+def test_the_voltage_sensitivity_is_the_slope_of_the_power_flow(rural, solve, random_inputs):
+    inputs = random_inputs(rural, 3)
+    buses = rural.bus[rural.vn_kv < 1][:4].tolist()
+    slope = voltage_sensitivity(rural, solve(rural, inputs), buses, 1)
+    for column, bus in enumerate(buses):
+        low, high = (
+            solve(rural, (inputs[0], inputs[1] + moved, *inputs[2:]))["vm_pu"].values[1]
+            for moved in (sign * 0.01 * (rural.bus == bus)[None, :] for sign in (-1.0, 1.0))
+        )
+        assert np.allclose(slope[:, column], (high - low) / 0.02, rtol=1e-5, atol=1e-11)
+    assert (slope[rural.vn_kv < 1] > 0).all()
+
+
+def test_a_voltage_sensitivity_is_refused_where_the_feeder_is_dead(rural, solve, random_inputs):
+    dark = solve(rural, random_inputs(rural, 2), [True, False])
+    bus = int(rural.bus[-1])
+    assert np.isfinite(voltage_sensitivity(rural, dark, [bus], 0)).all()
+    with pytest.raises(BadInputError, match="dead at step 1"):
+        voltage_sensitivity(rural, dark, [bus], 1)
+    with pytest.raises(BadInputError, match="at least one"):
+        voltage_sensitivity(rural, dark, [], 0)

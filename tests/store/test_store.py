@@ -105,6 +105,20 @@ def test_a_read_of_the_moment_wins_over_the_load_profile_and_raw_reads_stay(stor
         assert len(field.raw_reads(tx, "M-1", START, START + 900)) == 3
 
 
+def test_voltages_stand_in_the_interval_that_they_end(store: Store) -> None:
+    rows = [
+        MeterRead("M-1", RegisterRow(START + 900 * n, (n, 0, 0, 0)), (), 230.0 + n, b"a" * 32)
+        for n in (0, 1, 3)
+    ]
+    mute = MeterRead("M-2", RegisterRow(START + 900, (1, 0, 0, 0)), (), None, b"b" * 32)
+    with store.write() as tx:
+        field.put_reads(tx, [*rows, mute], cycle_s=START)
+        got = field.voltages(tx, ["M-2", "M-1"], START, 3, 900)
+    assert np.isnan(got[0]).all()
+    assert got[1, [0, 2]].tolist() == [231.0, 233.0]
+    assert np.isnan(got[1, 1])
+
+
 def test_datasets_come_back_equal(store: Store) -> None:
     content = _series([1, 2, 3]).assign(power_kw=("interval", np.array([0.5, np.nan, 2.0])))
     content.attrs["source"] = "new plan"
