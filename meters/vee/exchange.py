@@ -1,0 +1,110 @@
+"""Devices that stood at a meter's place one after the other.
+
+Each is examined as a row of its own: after its removal the old device stands at
+its last register, and until its installation the new one stood at its first. So
+the interval of the exchange is the sum of two exact differences, and a gap around
+it falls into two whose totals are both known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from meters.reading import CHANNELS, MISSING
+from meters.vee.facts import Tenure
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """The part of a window during which one device was there.
+
+    Attributes
+    ----------
+    tenure : Tenure
+    first, last : int
+        Intervals ``[first, last)`` in which it counted, in some part.
+    """
+
+    tenure: Tenure
+    first: int
+    last: int
+
+    @property
+    def wrap_wh(self) -> int:
+        """The energy at which its register goes round."""
+        return int(10**self.tenure.digits * self.tenure.multiplier)
+
+
+def stays(tenures: Sequence[Tenure], meters: Sequence[str], at_s: Ints) -> dict[int, list[Stay]]:
+    """Return by row the devices of each meter within a window, in order.
+
+    Parameters
+    ----------
+    tenures : sequence of Tenure
+    meters : sequence of str
+        The meter of each row.
+    at_s : ndarray of int64 (boundary,)
+    """
+    place = {meter: row for row, meter in enumerate(meters)}
+    low, high = int(at_s[0]), int(at_s[-1])
+    found: dict[int, list[Stay]] = {}
+    for tenure in tenures:
+        row = place.get(tenure.meter)
+        if row is None:
+            continue
+        from_s = low if tenure.from_s is None else max(tenure.from_s, low)
+        until_s = high if tenure.until_s is None else min(tenure.until_s, high)
+        if from_s < until_s:
+            first = int(np.searchsorted(at_s, from_s, side="right")) - 1
+            last = int(np.searchsorted(at_s, until_s, side="left"))
+            found.setdefault(row, []).append(Stay(tenure, first, last))
+    for devices in found.values():
+        devices.sort(key=lambda stay: (stay.first, stay.last))
+    return found
+
+
+def registers_of(stay: Stay, known: Ints, at_s: Ints, channel: str) -> Ints:
+    """Return the registers of one device from those read at its place.
+
+    Parameters
+    ----------
+    stay : Stay
+    known, at_s : ndarray of int64 (boundary,)
+    channel : str
+    """
+    tenure, number = stay.tenure, CHANNELS.index(channel)
+    mine = known.copy()
+    if tenure.from_s is not None and tenure.from_s > at_s[0]:
+        mine[at_s <= tenure.from_s] = MISSING
+        if tenure.first is not None:
+            mine[stay.first] = tenure.first[number]
+    if tenure.until_s is not None and tenure.until_s <= at_s[-1]:
+        mine[at_s >= tenure.until_s] = MISSING
+        if tenure.last is not None:
+            mine[stay.last] = tenure.last[number]
+    return mine
+
+
+def joined(parts: Sequence[Ints], devices: Sequence[Stay]) -> Ints:
+    """Return the energies of a place from those of its devices, MISSING where one's is.
+
+    Parameters
+    ----------
+    parts : sequence of ndarray of int64 (interval,)
+    devices : sequence of Stay
+    """
+    total = np.zeros_like(parts[0])
+    unknown = np.ones(total.shape, dtype=np.bool_)
+    lost = np.zeros(total.shape, dtype=np.bool_)
+    for energy, stay in zip(parts, devices, strict=True):
+        span = slice(stay.first, stay.last)
+        lost[span] |= energy[span] < 0
+        total[span] += np.maximum(energy[span], 0)
+        unknown[span] = False
+    return np.where(unknown | lost, MISSING, total)
