@@ -8,16 +8,50 @@ meters that pass a first look take no part in the rest.
 
 Each rule has a test of its name:
 
-=================== ==============================================================
+=================== ==========================================================================
 Rule                Test in ``tests/meters/vee``
-=================== ==============================================================
-TABLE
-=================== ==============================================================
+=================== ==========================================================================
+missing             test_missing_says_which_rule_and_which_method
+duplicate           test_duplicate_reads_count_once_and_contradicting_ones_not_at_all
+negative            test_negative_registers_count_as_missing
+misread             test_a_single_wrong_read_costs_no_energy
+rollover            test_rollover_of_99999_to_3_is_counted_and_named
+dip                 test_rollover_dip_and_exchange_are_told_apart
+jump                test_a_jump_that_stays_is_not_billed
+exchange            test_exchange_splits_a_gap_and_counts_both_sides_exactly
+tamper              test_tamper_event_at_a_dip_becomes_a_case
+serial              test_serial_of_another_device_is_told_and_its_fall_is_no_rollover
+spike               test_spike_exactly_at_its_threshold_is_none_and_groups_have_their_own
+sum_check           test_sum_check_of_intervals_against_the_register_difference
+high                test_high_and_low_against_the_average_day
+low                 test_high_and_low_against_the_average_day
+zero                test_zero_for_days_unless_power_was_lost
+inactive            test_inactive_meter_consuming
+interval_length     test_interval_length_marks_both_sides_of_a_late_read
+capture_period      test_capture_period_that_is_not_the_interval
+multiplier          test_multiplier_of_a_known_ratio
+sibling             test_sibling_meters_with_equal_series
+check_meter         test_check_meter_and_main_meter
+power_failure       test_power_failure_is_no_end_point_of_an_interpolation
+clock_forward       test_clock_forward_and_back_mark_the_intervals_they_changed
+clock_back          test_clock_forward_gap_and_clock_back_overlap_lose_no_energy
+voltage             test_voltage_against_nominal
+feeder_sum          test_feeder_sum_of_meters_against_the_head_with_losses
+prolonged           test_prolonged_estimation_escalates
+invalid             test_invalid_marks_of_the_meter_are_estimated
+backfill            test_backfill_is_named
+edit                test_edit_writes_a_new_value_and_keeps_what_was_there
+linear              test_an_unscaled_gap_of_two_hours_is_linear_and_2_h_15_is_like_day
+like_day            test_like_day_is_the_mean_of_the_last_valid_days_of_its_class
+load_shape          test_load_shape_of_the_group_at_the_level_of_the_meter
+nearest             test_without_reference_an_open_gap_takes_the_nearest_value
+feeder_residual     test_feeder_residual_is_the_last_resort_and_adds_up_to_the_head
+no_power            test_nothing_is_estimated_into_a_power_failure
+=================== ==========================================================================
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -28,11 +62,11 @@ from grid.errors import BadInputError, Finding
 from grid.interval import label
 from meters.reading import CHANNELS, MISSING
 from meters.vee import report
-from meters.vee.boundaries import Clashes, instants, merged
+from meters.vee.boundaries import instants, merged
+from meters.vee.channel import Window, channel_energy, sd_name
 from meters.vee.day import Day
 from meters.vee.day_rules import expected_serials
-from meters.vee.examine import Examined, Rows, examine
-from meters.vee.exchange import Stay, joined, registers_of, stays
+from meters.vee.exchange import stays
 from meters.vee.facts import Facts
 from meters.vee.feeder import share_rest
 from meters.vee.quality import READ, Quality, least_certain, one_of
@@ -41,33 +75,8 @@ from meters.vee.thresholds import Columns, Thresholds
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Rowset = npt.NDArray[np.intp]
 
 LIMIT_MAX_WH: Final = 10**10
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """All that one validation is given, in arrays, and what comes of it."""
-
-    meters: list[str]
-    at_s: Ints
-    interval_s: int
-    limit_wh: Ints
-    wrap_wh: Ints
-    facts: Facts
-    thresholds: Columns
-    estimate_before_s: int
-    devices: dict[int, list[Stay]]
-    clashes: Clashes
-    quality: npt.NDArray[np.uint16]
-    rule: npt.NDArray[np.uint16]
-    findings: list[Finding]
-
-    @property
-    def count(self) -> int:
-        """Number of intervals."""
-        return int(self.at_s.size) - 1
 
 
 def validate(
@@ -92,7 +101,7 @@ def validate(
         twice is merged.
     reference : Dataset, dims (meter, interval)
         CHANNELS int64, mean Wh of like days, MISSING where unknown, and
-        optionally their deviation (:func:`sd_name`), negative where unknown. Its
+        optionally their deviation (:func:`~meters.vee.channel.sd_name`), negative where unknown. Its
         intervals start at the boundaries but the last.
     limit_wh : ndarray of int64 (meter,)
         The most energy that one interval of the connection can carry.
@@ -113,7 +122,7 @@ def validate(
         CHANNELS int64 (MISSING where not determined); `quality` uint16
         (:class:`~meters.vee.Quality`), that of the least certain channel; `rule`
         uint16 (:func:`~meters.vee.rules.decided`), 0 where simply as read; and
-        the standard deviation of each estimate (:func:`sd_name`) float32.
+        the standard deviation of each estimate (:func:`~meters.vee.channel.sd_name`) float32.
     findings : list of Finding
         In order of subject, interval and code.
 
@@ -138,7 +147,7 @@ def validate(
         raise BadInputError(f"thresholds: of {len(thresholds)} meters, must be {len(meters)}")
     devices = stays(facts.tenures, meters, at_s) if facts.tenures and shape[1] else {}
     quality, rule = _as_read(registers, shape)
-    window = _Window(
+    window = Window(
         meters, at_s, interval_s, limit, wrap, facts, thresholds, estimate_before_s, devices,
         clashes, quality, rule, findings,
     )  # fmt: skip
@@ -150,7 +159,7 @@ def validate(
         known = (
             registers[channel].transpose("meter", "boundary").values.astype(np.int64, copy=False)
         )
-        energy[channel], sd_wh[channel], total[channel] = _channel(
+        energy[channel], sd_wh[channel], total[channel] = channel_energy(
             window, channel, known, reference
         )
     if shape[1]:
@@ -159,12 +168,6 @@ def validate(
     findings += report.outcomes(meters, at_s, energy, quality, estimate_before_s)
     findings.sort(key=lambda item: (item.subject, item.interval, item.code, item.message))
     return _result(registers, at_s, energy, sd_wh, quality, rule), findings
-
-
-def sd_name(channel: str) -> str:
-    """Return the name of the standard deviation of a channel: ``"import_sd_wh"``."""
-    direction, unit = channel.split("_")
-    return f"{direction}_sd_{unit}"
 
 
 def _as_read(
@@ -182,7 +185,7 @@ def _as_read(
     return quality, rule
 
 
-def _known_devices(window: _Window) -> None:
+def _known_devices(window: Window) -> None:
     """Take digits and multiplier from the device that is there, and keep those that changed."""
     for row, devices in list(window.devices.items()):
         window.wrap_wh[row] = devices[-1].wrap_wh
@@ -203,7 +206,7 @@ def _known_devices(window: _Window) -> None:
                 window.findings.append(Finding(rule.finding, meter, at, rule.severity, message))
 
 
-def _wanted(window: _Window) -> npt.NDArray[np.str_]:
+def _wanted(window: Window) -> npt.NDArray[np.str_]:
     none: dict[str, Ints] = {}
     day = Day(
         window.meters, none, none, window.limit_wh, np.zeros((0, 0), np.bool_),
@@ -212,175 +215,7 @@ def _wanted(window: _Window) -> npt.NDArray[np.str_]:
     return expected_serials(day)
 
 
-def _channel(
-    window: _Window, channel: str, known: Ints, reference: xr.Dataset
-) -> tuple[Ints, npt.NDArray[np.float32], Ints]:
-    """Return energy and deviation (meter, interval) and the total (meter,) of a channel."""
-    values = np.diff(known, axis=1)
-    sd_wh = np.zeros(values.shape, dtype=np.float32)
-    if not values.shape[1]:
-        return values, sd_wh, np.zeros(known.shape[0], dtype=np.int64)
-    total = known[:, -1] - known[:, 0]
-    look = _needs_a_look(window, channel, known, values, total)
-    if look.size:
-        shown = _shown(window, channel, look, known[look], reference)
-        whole = [index for index, row in enumerate(look) if int(row) not in window.devices]
-        if len(whole) < look.size:
-            shown = _with_devices(window, channel, look, known, reference, shown)
-        values[look], sd_wh[look] = shown.values, shown.sd_wh
-        worse = least_certain(window.quality[look], shown.quality)
-        takes = (worse != window.quality[look]) | (window.rule[look] == 0)
-        window.rule[look] = np.where(takes, shown.rule, window.rule[look])
-        window.quality[look] = worse
-        lost = (shown.values < 0).any(axis=1)
-        total[look] = np.where(lost, MISSING, shown.values.sum(axis=1))
-    return values, sd_wh, total
-
-
-def _needs_a_look(window: _Window, channel: str, known: Ints, values: Ints, total: Ints) -> Rowset:
-    """Return the meters that have anything but plain differences within the limit.
-
-    A meter that counts its intervals itself passes too, when those fit: its energies are
-    written into `values`.
-    """
-    least = window.thresholds["spike_share_percent"] * window.limit_wh
-    strange = known.min(axis=1) < 0
-    strange |= values.min(axis=1) < 0
-    strange |= 100 * values.max(axis=1) > least
-    strange[list(window.devices)] = True
-    captured = _captured(window, channel)
-    if captured is None:
-        return np.flatnonzero(strange)
-    counts = captured.max(axis=1) >= 0
-    differs = counts & ((captured >= 0) & (captured != values)).any(axis=1)
-    quiet = counts & (known[:, 0] >= 0) & (known[:, -1] >= 0) & (captured.min(axis=1) >= 0)
-    quiet &= (known[:, 1:-1] == MISSING).all(axis=1) & (100 * captured.max(axis=1) <= least)
-    quiet &= abs(captured.sum(axis=1) - total) <= window.thresholds["sum_wh"]
-    quiet[list(window.devices)] = False
-    values[quiet] = captured[quiet]
-    total[quiet] = captured[quiet].sum(axis=1)
-    return np.flatnonzero((strange | differs) & ~quiet)
-
-
-def _captured(window: _Window, channel: str) -> Ints | None:
-    """Return what the meters counted per interval, as far as they call it valid."""
-    given = window.facts.captured
-    if given is None or channel not in given:
-        return None
-    marks = window.facts.captured_quality
-    if marks is None:
-        return given[channel]
-    return np.where(marks == Quality.INVALID, MISSING, given[channel])
-
-
-def _shown(
-    window: _Window,
-    channel: str,
-    look: Rowset,
-    known: Ints,
-    reference: xr.Dataset,
-    wrap_wh: Ints | None = None,
-    spans: list[Stay] | None = None,
-) -> Examined:
-    """Return what comes of `known` (row, boundary), which belong to the meters `look`."""
-    shape = (look.size, window.count)
-    facts, limit = window.facts, window.limit_wh[look]
-    causes = report.Causes(
-        channel, [window.meters[row] for row in look], window.at_s, window.interval_s,
-        facts.events,
-    )  # fmt: skip
-    captured, refused = np.full(shape, MISSING, dtype=np.int64), np.zeros(shape, dtype=np.uint16)
-    if facts.captured is not None and channel in facts.captured:
-        captured = facts.captured[channel][look].astype(np.int64)
-        refused = _refuse(window, look, captured, limit, causes)
-    for index, stay in enumerate(spans or []):
-        captured[index, : stay.first] = captured[index, stay.last :] = MISSING
-    like_day = reference[channel].transpose("meter", "interval").values[look]
-    sd = np.full(shape, -1.0)
-    if sd_name(channel) in reference:
-        sd = reference[sd_name(channel)].transpose("meter", "interval").values[look].astype(float)
-    given = facts.shape is not None and channel in facts.shape
-    none = np.zeros((look.size, window.at_s.size), dtype=np.bool_)
-    rows = Rows(
-        known=known,
-        captured=captured,
-        refused=refused,
-        doubled=window.clashes[channel][look] if channel in window.clashes else none,
-        reference=np.minimum(like_day.astype(np.int64), limit[:, None]),
-        reference_sd=sd,
-        shape=facts.shape[channel][look] if given and facts.shape else np.full(shape, MISSING),
-        outage=facts.outage[look] if facts.outage is not None else none[:, 1:],
-        limit_wh=limit,
-        wrap_wh=window.wrap_wh[look] if wrap_wh is None else wrap_wh,
-        thresholds=window.thresholds.take(look),
-    )
-    shown = examine(rows, causes, window.estimate_before_s)
-    window.findings.extend(causes.findings())
-    return shown
-
-
-def _refuse(
-    window: _Window, look: Rowset, captured: Ints, limit: Ints, causes: report.Causes
-) -> npt.NDArray[np.uint16]:
-    """Take out captured energies that cannot be; return the code of the rule that did."""
-    refused = np.zeros(captured.shape, dtype=np.uint16)
-    marks = window.facts.captured_quality
-    faults = {"negative": captured < MISSING, "jump": captured > limit[:, None]}
-    if marks is not None:
-        faults["invalid"] = (marks[look] == Quality.INVALID) & (captured != MISSING)
-    for name, where in faults.items():
-        refused[where] = RULES[name].code
-        causes.refused(RULES[name], captured, where, limit)
-    captured[refused > 0] = MISSING
-    return refused
-
-
-def _with_devices(
-    window: _Window,
-    channel: str,
-    look: Rowset,
-    known: Ints,
-    reference: xr.Dataset,
-    shown: Examined,
-) -> Examined:
-    """Return `shown` with the meters that were exchanged examined device by device."""
-    places = [(index, int(row)) for index, row in enumerate(look) if int(row) in window.devices]
-    spans = [stay for _, row in places for stay in window.devices[row]]
-    rows = np.array([row for _, row in places for _ in window.devices[row]], dtype=np.intp)
-    apart = _shown(
-        window,
-        channel,
-        rows,
-        np.stack(
-            [
-                registers_of(stay, known[row], window.at_s, channel)
-                for row, stay in zip(rows.tolist(), spans, strict=True)
-            ]
-        ),
-        reference,
-        np.array([stay.wrap_wh for stay in spans], dtype=np.int64),
-        spans,
-    )
-    first = 0
-    for index, row in places:
-        devices = window.devices[row]
-        part = slice(first, first + len(devices))
-        first += len(devices)
-        shown.values[index] = joined(list(apart.values[part]), devices)
-        quality = np.full(window.count, Quality.VALID, dtype=np.uint16)
-        shown.rule[index], shown.sd_wh[index] = 0, 0
-        for number, stay in enumerate(devices, start=part.start):
-            span = slice(stay.first, stay.last)
-            quality[span] = least_certain(quality[span], apart.quality[number, span])
-            shown.rule[index, span] = np.maximum(shown.rule[index, span], apart.rule[number, span])
-            shown.sd_wh[index, span] = np.hypot(shown.sd_wh[index, span], apart.sd_wh[number, span])
-            if stay.first and shown.rule[index, stay.first] == 0:
-                shown.rule[index, stay.first] = RULES["exchange"].code
-        shown.quality[index] = np.where(shown.values[index] < 0, Quality.MISSING, quality)
-    return shown
-
-
-def _judge_days(window: _Window, energy: dict[str, Ints], total: dict[str, Ints]) -> None:
+def _judge_days(window: Window, energy: dict[str, Ints], total: dict[str, Ints]) -> None:
     """Run the rules about days; mark what was read and tell."""
     day = Day(
         meters=window.meters,
