@@ -270,13 +270,14 @@ def _deviation(
     length = holes.last - holes.first
     modelled = model[holes.row, holes.first] >= 0
     kind = np.where(linear, Kind.LINEAR, np.where(modelled, Kind.MODEL, Kind.NEAREST))
-    level = levels(usable, model)
+    level = levels(usable, model)[:, None]
+    told = known.reference_sd
+    scale = np.where(told >= 0, told + level / 8, np.maximum(model, 0) + level)
     scaled = (holes.total_wh >= 0)[holes.group]
-    share = relative(usable, model, level, holes.row, length, kind, scaled)[hole]
-    told = known.reference_sd[row, position]
-    estimate = np.maximum(values[row, position], 0)
-    unknown = np.where(told >= 0, told, estimate + level[row])
-    return np.where(np.isnan(share), unknown, share * (estimate + level[row]))
+    exact = modelled & (told[holes.row, holes.first] >= 0)
+    share = relative(usable, model, scale, holes.row, length, kind, scaled, exact)[hole]
+    here, told = scale[row, position], told[row, position]
+    return np.where(np.isnan(share), np.where(told >= 0, told, here), share * here)
 
 
 def _lit(weight: Ints, dark: Bools, group: Ints, first: Ints) -> Ints:

@@ -164,6 +164,12 @@ def least_certain(
     return _BY_UNCERTAINTY[worst]
 
 
+def uncertainty(quality: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+    """Return elementwise a rank that rises with how little `quality` promises."""
+    rank: npt.NDArray[np.uint16] = _UNCERTAINTY[quality]
+    return rank
+
+
 def one_of(quality: npt.NDArray[np.uint16], kinds: frozenset[Quality]) -> npt.NDArray[np.bool_]:
     """Return elementwise whether `quality` is one of `kinds`."""
     table = np.zeros(len(Quality), dtype=np.bool_)

@@ -3,8 +3,9 @@
 The method that fills a gap is applied to stretches of the same length of the same
 meter that were read, and the deviation that 68.27 % of them stay within is the
 standard deviation of the estimate (split conformal prediction, Vovk et al. 2005).
-It is relative to the estimate plus the meter's mean, for a household's energies
-scatter more where there is more of them.
+It is relative to how much the energies of the time of day scatter on like days or,
+where nobody knows, to the estimate plus the meter's mean, for energies scatter
+more where there is more of them.
 """
 
 from __future__ import annotations
@@ -46,9 +47,16 @@ def _mean(values: Ints, otherwise: Floats) -> Floats:
 
 
 def relative(
-    values: Ints, model: Ints, level: Floats, row: Ints, length: Ints, kind: Ints, scaled: Bools
+    values: Ints,
+    model: Ints,
+    scale: Floats,
+    row: Ints,
+    length: Ints,
+    kind: Ints,
+    scaled: Bools,
+    exact: Bools,
 ) -> Floats:
-    """Return the deviation of each gap's estimates, relative to estimate plus level.
+    """Return the deviation of each gap's estimates, relative to `scale`.
 
     Parameters
     ----------
@@ -56,10 +64,13 @@ def relative(
         What was read, negative elsewhere.
     model : ndarray of int64 (row, interval)
         Like day or load shape, negative where unknown.
-    level : ndarray of float64 (row,)
+    scale : ndarray of float64 (row, interval)
+        How much energies scatter there, in proportion; positive.
     row, length, kind : ndarray of int64 (gap,)
     scaled : ndarray of bool (gap,)
         The estimates of the gap add up to a known total.
+    exact : ndarray of bool (gap,)
+        Only stretches as long as the gap tell, for there is something better than shorter ones.
 
     Returns
     -------
@@ -73,19 +84,20 @@ def relative(
         for first in range(0, part.size, _AT_ONCE):
             some = part[first : first + _AT_ONCE]
             tried = size
-            # A long gap leaves no stretch of its length: shorter ones tell what they can.
+            # A long gap leaves no stretch of its length: shorter ones tell what they can, but
+            # to know the total of a long one hardly helps.
             while some.size and tried >= 1:
                 found[some] = _tried(
-                    values[row[some]], model[row[some]], level[row[some]], tried, kind[some],
-                    scaled[some],
+                    values[row[some]], model[row[some]], scale[row[some]], tried, kind[some],
+                    scaled[some] & (tried == size),
                 )  # fmt: skip
-                some = some[np.isnan(found[some])]
+                some = some[np.isnan(found[some]) & ~exact[some]]
                 tried //= 2
     return found
 
 
 def _tried(
-    values: Ints, model: Ints, level: Floats, length: int, kind: Ints, scaled: Bools
+    values: Ints, model: Ints, scale: Floats, length: int, kind: Ints, scaled: Bools
 ) -> Floats:
     """Return the deviation over stretches of `length` that were read, NaN if too few."""
     count, n = values.shape
@@ -106,7 +118,7 @@ def _tried(
     total, whole = inner.sum(axis=2, keepdims=True), guess.sum(axis=2, keepdims=True)
     even = np.where(whole > 0, guess * total / np.where(whole > 0, whole, 1.0), total / length)
     guess = np.where(scaled[:, None, None], even, guess)
-    error = abs(inner - guess) / (np.maximum(guess, 0.0) + level[:, None, None])
+    error = abs(inner - guess) / scale[:, at[:, 1:-1]]
     error = np.sort(np.where(np.expand_dims(known, 2), error, np.inf).reshape(count, -1), axis=1)
     stretches = known.sum(axis=1)
     # The finite-sample quantile of conformal prediction: ceil((n + 1) q) of n.

@@ -101,8 +101,8 @@ def validate(
         twice is merged.
     reference : Dataset, dims (meter, interval)
         CHANNELS int64, mean Wh of like days, MISSING where unknown, and
-        optionally their deviation (:func:`~meters.vee.channel.sd_name`), negative where unknown. Its
-        intervals start at the boundaries but the last.
+        optionally their deviation (:func:`~meters.vee.channel.sd_name`), negative
+        where unknown. Its intervals start at the boundaries but the last.
     limit_wh : ndarray of int64 (meter,)
         The most energy that one interval of the connection can carry.
     register_digits : ndarray of int64 (meter,)

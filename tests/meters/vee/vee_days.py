@@ -69,3 +69,35 @@ def judges(result, row=0):
 
 def codes(findings):
     return [item.code for item in findings]
+
+
+def households(count, days, seed):
+    """Wh of each quarter-hour (household, day, 96): base load, fridge, habits and appliances.
+
+    Day 0 is a Thursday: days 2 and 3 of each seven are a weekend. Each household has a level,
+    hours and a way of spending weekends of its own; appliances run when people are up, for
+    one to eight quarter-hours.
+    """
+    draw = np.random.default_rng(seed)
+    hour = np.arange(96) / 4
+    level = draw.lognormal(0.0, 0.4, (count, 1, 1))
+    shift = draw.normal(0.0, 1.0, (count, 1, 1))
+    weekend = np.isin((np.arange(days) + 3) % 7, (5, 6))[None, :, None]
+
+    def bump(at, width):
+        return np.exp(-0.5 * ((hour - at - shift) / width) ** 2)
+
+    up = np.where(weekend, bump(10, 2.0) + bump(14, 2.5), bump(7, 1.2) + 0.3 * bump(13, 2.0))
+    up = 0.05 + up * draw.uniform(0.7, 1.3, (count, days, 1)) + 1.3 * bump(19.5, 2.2)
+    base = draw.uniform(60, 160, (count, 1, 1)) + 40 * draw.random((count, days, 96))
+    power = base + 250 * up * draw.uniform(0.6, 1.4, (count, days, 96))
+    starts = draw.random((count, days, 96)) < 0.12 * up
+    load = np.where(starts, draw.choice([800, 1200, 2000, 2600], starts.shape), 0)
+    length = draw.integers(1, 9, starts.shape)
+    flat, running = load.reshape(count, -1), np.zeros((count, days * 96))
+    lasts = length.reshape(count, -1)
+    for step in range(8):
+        ahead = np.where(lasts > step, flat, 0)
+        running[:, step:] += ahead[:, : ahead.shape[1] - step]
+    power = power + np.minimum(running, 5000).reshape(power.shape)
+    return np.rint(power * level / 4).astype(np.int64)
