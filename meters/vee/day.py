@@ -29,6 +29,8 @@ class Day:
     limit_wh : ndarray of int64 (meter,)
     read : ndarray of bool (meter, interval)
         As the meter counted it, not estimated.
+    serial : ndarray of str (meter,)
+        What the device that should be there at the end calls itself, empty where unknown.
     starts_s : ndarray of int64 (interval,)
     interval_s : int
     facts : Facts
@@ -40,6 +42,7 @@ class Day:
     total_wh: Mapping[str, Ints]
     limit_wh: Ints
     read: Bools
+    serial: npt.NDArray[np.str_]
     starts_s: Ints
     interval_s: int
     facts: Facts

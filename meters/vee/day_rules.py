@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 
-from meters.reading import MISSING
 from meters.vee.day import Bools, Day, Hits, Ints, no_hits
 from meters.vee.facts import EventKind
 
@@ -244,21 +243,8 @@ def serial(day: Day) -> Hits:
     """A device that calls itself otherwise than the one that should be there."""
     told = day.facts.serial
     assert told is not None
-    wanted = expected_serials(day)
-    rows = np.flatnonzero((told != "") & (wanted != "") & (told != wanted))
+    rows = np.flatnonzero((told != "") & (day.serial != "") & (told != day.serial))
     return Hits.days(rows, day.count, rows.astype(np.int64), np.zeros(rows.size))
-
-
-def expected_serials(day: Day) -> np.ndarray[tuple[int, ...], np.dtype[np.str_]]:
-    """Return the serial number of the device that should be there at the end of the window."""
-    end_s = int(day.starts_s[-1]) + day.interval_s
-    there = {
-        tenure.meter: tenure.serial
-        for tenure in day.facts.tenures
-        if (tenure.from_s is None or tenure.from_s < end_s)
-        and (tenure.until_s is None or tenure.until_s >= end_s)
-    }
-    return np.array([there.get(meter, "") for meter in day.meters], dtype=np.str_)
 
 
 def feeder_sum(day: Day) -> Hits:
@@ -271,22 +257,16 @@ def feeder_sum(day: Day) -> Hits:
     members = np.flatnonzero(head.member)
     if not members.size:
         return no_hits()
-    known = head.known & day.read[members].all(axis=0)
-    rest = feeder_rest(day, members)
+    everyone = bool(members.size == len(day.meters))
+    read = day.read if everyone else day.read[members]
+    known = head.known & read.all(axis=0)
+    rest = head.net_wh - head.loss_wh
+    for channel, sign in (("import_wh", -1), ("export_wh", 1)):
+        values = day.energy[channel] if everyone else day.energy[channel][members]
+        rest = rest + sign * values.sum(axis=0)
     permille = int(day.thresholds["feeder_permille"][members].max())
     most = np.maximum(
         permille * abs(head.net_wh) // 1000, int(day.thresholds["feeder_wh"][members].max())
     )
     at = np.flatnonzero(known & (abs(rest) > most))
     return Hits.intervals(np.zeros_like(at), at, rest[at], most[at])
-
-
-def feeder_rest(day: Day, members: np.ndarray[tuple[int, ...], np.dtype[np.intp]]) -> Ints:
-    """Return per interval what known meters and losses leave of the head's net energy."""
-    head = day.facts.feeder
-    assert head is not None
-    rest = head.net_wh - head.loss_wh
-    for channel, sign in (("import_wh", -1), ("export_wh", 1)):
-        values = day.energy[channel][members]
-        rest = rest + sign * np.where(values == MISSING, 0, values).sum(axis=0)
-    return rest

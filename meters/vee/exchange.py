@@ -41,8 +41,27 @@ class Stay:
         return int(10**self.tenure.digits * self.tenure.multiplier)
 
 
-def stays(tenures: Sequence[Tenure], meters: Sequence[str], at_s: Ints) -> dict[int, list[Stay]]:
-    """Return by row the devices of each meter within a window, in order.
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Which devices are where in a window.
+
+    Attributes
+    ----------
+    wrap_wh : ndarray of int64 (meter,)
+        Where the register of the device that is there at the end goes round, 0 where unknown.
+    serial : ndarray of str (meter,)
+        What it calls itself, empty where unknown.
+    changed : dict of row to list of Stay
+        Meters whose device came or went within the window, with all their devices in order.
+    """
+
+    wrap_wh: Ints
+    serial: npt.NDArray[np.str_]
+    changed: dict[int, list[Stay]]
+
+
+def places(tenures: Sequence[Tenure], meters: Sequence[str], at_s: Ints) -> Places:
+    """Return the devices of each meter within a window.
 
     Parameters
     ----------
@@ -51,22 +70,35 @@ def stays(tenures: Sequence[Tenure], meters: Sequence[str], at_s: Ints) -> dict[
         The meter of each row.
     at_s : ndarray of int64 (boundary,)
     """
-    place = {meter: row for row, meter in enumerate(meters)}
+    wrap_wh = [0] * len(meters)
+    serial = [""] * len(meters)
+    changed: dict[int, list[Stay]] = {}
+    if tenures and at_s.size > 1:
+        place = {meter: row for row, meter in enumerate(meters)}
+        low, high = int(at_s[0]), int(at_s[-1])
+        for tenure in tenures:
+            row = place.get(tenure.meter, -1)
+            from_s, until_s = tenure.from_s, tenure.until_s
+            begins = from_s is not None and from_s > low
+            ends = until_s is not None and until_s < high
+            if row < 0 or (from_s or low) >= high or (until_s or high) <= low:
+                continue
+            if begins or ends:
+                changed.setdefault(row, []).append(_stay(tenure, at_s))
+            if not ends:
+                serial[row] = tenure.serial
+                wrap_wh[row] = 10**tenure.digits * tenure.multiplier
+        for devices in changed.values():
+            devices.sort(key=lambda stay: (stay.first, stay.last))
+    return Places(np.array(wrap_wh, dtype=np.int64), np.array(serial, dtype=np.str_), changed)
+
+
+def _stay(tenure: Tenure, at_s: Ints) -> Stay:
     low, high = int(at_s[0]), int(at_s[-1])
-    found: dict[int, list[Stay]] = {}
-    for tenure in tenures:
-        row = place.get(tenure.meter)
-        if row is None:
-            continue
-        from_s = low if tenure.from_s is None else max(tenure.from_s, low)
-        until_s = high if tenure.until_s is None else min(tenure.until_s, high)
-        if from_s < until_s:
-            first = int(np.searchsorted(at_s, from_s, side="right")) - 1
-            last = int(np.searchsorted(at_s, until_s, side="left"))
-            found.setdefault(row, []).append(Stay(tenure, first, last))
-    for devices in found.values():
-        devices.sort(key=lambda stay: (stay.first, stay.last))
-    return found
+    from_s = low if tenure.from_s is None else max(tenure.from_s, low)
+    until_s = high if tenure.until_s is None else min(tenure.until_s, high)
+    first = int(np.searchsorted(at_s, from_s, side="right")) - 1
+    return Stay(tenure, first, int(np.searchsorted(at_s, until_s, side="left")))
 
 
 def registers_of(stay: Stay, known: Ints, at_s: Ints, channel: str) -> Ints:

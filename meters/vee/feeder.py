@@ -45,16 +45,16 @@ def share_rest(
     if head is None:
         return
     members = np.flatnonzero(head.member)
-    nothing = np.ones((members.size, wanted.size), dtype=np.bool_)
+    at = np.flatnonzero(wanted & head.known & (quality == Quality.MISSING).any(axis=0))
+    missing = quality[np.ix_(members, at)] == Quality.MISSING
+    lost = missing.copy()
     for channel in energy:
-        nothing &= energy[channel][members] == MISSING
-    at = np.flatnonzero(wanted & head.known & nothing.any(axis=0))
+        lost &= energy[channel][np.ix_(members, at)] == MISSING
     # A meter that is known in part would leave a rest that is not the others'.
-    partly = (quality[members][:, at] == Quality.MISSING) & ~nothing[:, at]
-    at = at[~partly.any(axis=0)]
+    clean = lost.any(axis=0) & ~(missing & ~lost).any(axis=0)
+    at, lost = at[clean], lost[:, clean]
     if not at.size:
         return
-    lost = nothing[:, at]
     group, which = np.nonzero(lost.T)
     row, column = members[which], at[group]
     first = np.flatnonzero(np.diff(group, prepend=-1))

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from grid.errors import Finding, Severity
 from grid.interval import label
 from meters.vee.day import Day, Hits
-from meters.vee.day_rules import expected_serials
 from meters.vee.facts import EventKind, MeterEvent
 from meters.vee.quality import Quality, one_of
 from meters.vee.rules import Rule
@@ -251,7 +250,6 @@ def hits(rule: Rule, found: Hits, day: Day) -> list[Finding]:
     """
     if not rule.text:
         return []
-    wanted = expected_serials(day) if rule.finding == "vee.serial" else None
     findings = []
     for row, first, _, value, limit in _runs(found):
         subject = day.meters[row]
@@ -262,8 +260,8 @@ def hits(rule: Rule, found: Hits, day: Day) -> list[Finding]:
             words["limit"] = f"{int(limit)} times" if limit > 0 else f"1/{-int(limit)}"
         elif rule.finding == "vee.feeder_sum" and day.facts.feeder is not None:
             subject = day.facts.feeder.name
-        elif wanted is not None and day.facts.serial is not None:
-            words = {"told": day.facts.serial[row], "wanted": wanted[row]}
+        elif rule.finding == "vee.serial" and day.facts.serial is not None:
+            words = {"told": day.facts.serial[row], "wanted": day.serial[row]}
         at = label(int(day.starts_s[first]))
         message = f"{subject} {at} {rule.text.format(**words)}"
         findings.append(Finding(rule.finding, subject, at, rule.severity, message))

@@ -65,8 +65,7 @@ from meters.vee import report
 from meters.vee.boundaries import instants, merged
 from meters.vee.channel import Window, channel_energy, sd_name
 from meters.vee.day import Day
-from meters.vee.day_rules import expected_serials
-from meters.vee.exchange import stays
+from meters.vee.exchange import Places, places
 from meters.vee.facts import Facts
 from meters.vee.feeder import share_rest
 from meters.vee.quality import READ, Quality, least_certain, one_of
@@ -145,13 +144,13 @@ def validate(
     )
     if len(thresholds) != len(meters):
         raise BadInputError(f"thresholds: of {len(thresholds)} meters, must be {len(meters)}")
-    devices = stays(facts.tenures, meters, at_s) if facts.tenures and shape[1] else {}
+    there = places(facts.tenures, meters, at_s)
+    findings += _exchanges(there, meters, at_s)
     quality, rule = _as_read(registers, shape)
     window = Window(
-        meters, at_s, interval_s, limit, wrap, facts, thresholds, estimate_before_s, devices,
-        clashes, quality, rule, findings,
+        meters, at_s, interval_s, limit, _wraps(wrap, there, facts), facts, thresholds,
+        estimate_before_s, there.changed, clashes, quality, rule, findings,
     )  # fmt: skip
-    _known_devices(window)
     energy: dict[str, Ints] = {}
     sd_wh: dict[str, npt.NDArray[np.float32]] = {}
     total: dict[str, Ints] = {}
@@ -164,7 +163,7 @@ def validate(
         )
     if shape[1]:
         share_rest(energy, sd_wh, quality, rule, facts, limit, at_s[:-1] < estimate_before_s)
-        _judge_days(window, energy, total)
+        _judge_days(window, energy, total, there.serial)
     findings += report.outcomes(meters, at_s, energy, quality, estimate_before_s)
     findings.sort(key=lambda item: (item.subject, item.interval, item.code, item.message))
     return _result(registers, at_s, energy, sd_wh, quality, rule), findings
@@ -185,37 +184,36 @@ def _as_read(
     return quality, rule
 
 
-def _known_devices(window: Window) -> None:
-    """Take digits and multiplier from the device that is there, and keep those that changed."""
-    for row, devices in list(window.devices.items()):
-        window.wrap_wh[row] = devices[-1].wrap_wh
-        if len(devices) == 1 and (devices[0].first, devices[0].last) == (0, window.count):
-            del window.devices[row]
-    if window.facts.has("serial", "tenures") and window.count:
-        told, wanted = window.facts.serial, _wanted(window)
-        assert told is not None
-        # A fall of a device that is not the known one is no rollover of it.
-        window.wrap_wh[(told != "") & (wanted != "") & (told != wanted)] = 0
-    for row, devices in window.devices.items():
-        meter = window.meters[row]
+def _wraps(wrap_wh: Ints, there: Places, facts: Facts) -> Ints:
+    """Return where registers go round, by the device that is there rather than by default."""
+    wrap_wh = np.where(there.wrap_wh > 0, there.wrap_wh, wrap_wh)
+    if facts.serial is None:
+        return wrap_wh
+    # A fall of a device that is not the known one is no rollover of it.
+    foreign = (facts.serial != "") & (there.serial != "") & (facts.serial != there.serial)
+    return np.where(foreign, 0, wrap_wh)
+
+
+def _exchanges(there: Places, meters: list[str], at_s: Ints) -> list[Finding]:
+    """Return one finding per device that came within the window."""
+    rule = RULES["exchange"]
+    findings = []
+    for row, devices in there.changed.items():
         for stay in devices:
-            if stay.tenure.from_s is not None and stay.tenure.from_s > window.at_s[0]:
-                at = label(stay.tenure.from_s)
-                message = f"{meter} {at} was exchanged: {stay.tenure.serial} counts from here"
-                rule = RULES["exchange"]
-                window.findings.append(Finding(rule.finding, meter, at, rule.severity, message))
+            from_s = stay.tenure.from_s
+            if from_s is not None and from_s > at_s[0]:
+                at = label(from_s)
+                message = f"{meters[row]} {at} was exchanged: {stay.tenure.serial} counts from here"
+                findings.append(Finding(rule.finding, meters[row], at, rule.severity, message))
+    return findings
 
 
-def _wanted(window: Window) -> npt.NDArray[np.str_]:
-    none: dict[str, Ints] = {}
-    day = Day(
-        window.meters, none, none, window.limit_wh, np.zeros((0, 0), np.bool_),
-        window.at_s[:-1], window.interval_s, window.facts, window.thresholds,
-    )  # fmt: skip
-    return expected_serials(day)
-
-
-def _judge_days(window: Window, energy: dict[str, Ints], total: dict[str, Ints]) -> None:
+def _judge_days(
+    window: Window,
+    energy: dict[str, Ints],
+    total: dict[str, Ints],
+    serial: npt.NDArray[np.str_],
+) -> None:
     """Run the rules about days; mark what was read and tell."""
     day = Day(
         meters=window.meters,
@@ -223,6 +221,7 @@ def _judge_days(window: Window, energy: dict[str, Ints], total: dict[str, Ints])
         total_wh=total,
         limit_wh=window.limit_wh,
         read=one_of(window.quality, READ),
+        serial=serial,
         starts_s=window.at_s[:-1],
         interval_s=window.interval_s,
         facts=window.facts,
