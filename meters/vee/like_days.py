@@ -7,6 +7,7 @@ Sunday and holiday. Days are laid over each other by civil time, so that those o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date, timedelta
 from enum import IntEnum
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from grid.interval import local_day, minute_of_day, starts
+from grid.interval import DAY_S, local_day, minute_of_day, starts
 from meters.reading import CHANNELS, MISSING
 from meters.vee.channel import sd_name
 from meters.vee.quality import READ, Quality, one_of
@@ -96,6 +97,53 @@ def _beside(apart: Floats, known: npt.NDArray[np.bool_]) -> Floats:
     return mean
 
 
+def like_day(
+    past: xr.Dataset,
+    day: date,
+    *,
+    interval_s: int,
+    time_zone: str,
+    holidays: AbstractSet[date] = frozenset(),
+    last: int = LAST,
+) -> xr.Dataset:
+    """Return what a civil day is like.
+
+    Parameters
+    ----------
+    past : Dataset, dims (meter, interval)
+        CHANNELS and `quality` of the time before; only what was read and is not in
+        doubt counts.
+    day : date
+    interval_s : int
+    time_zone : str
+    holidays : set of date
+    last : int
+        How many days count, at most.
+
+    Returns
+    -------
+    Dataset, dims (meter, slot)
+        CHANNELS int64 by time of day, MISSING where unknown, and their deviations
+        (:func:`~meters.vee.channel.sd_name`).
+    """
+    at_s = past["interval"].values.astype("datetime64[s]").astype(np.int64)
+    past_day, slot = civil(at_s, time_zone, interval_s)
+    days = reference_days(day, holidays)
+    place = {one.toordinal(): number for number, one in enumerate(days)}
+    number = np.array([place.get(one, -1) for one in past_day.tolist()], dtype=np.int64)
+    at = np.flatnonzero(number >= 0)
+    valid = one_of(past["quality"].values[:, at].astype(np.uint16), _COUNTED)
+    dims = ("meter", "slot")
+    found: dict[str, tuple[tuple[str, str], npt.NDArray[np.generic]]] = {}
+    for name in CHANNELS:
+        shape = (past.sizes["meter"], len(days), DAY_S // interval_s)
+        history = np.full(shape, MISSING, dtype=np.int64)
+        history[:, number[at], slot[at]] = np.where(valid, past[name].values[:, at], MISSING)
+        mean, deviation = mean_of_last(history, last=last)
+        found[name], found[sd_name(name)] = (dims, mean), (dims, deviation)
+    return xr.Dataset(found, coords={"meter": past["meter"].values})
+
+
 def like_days(
     past: xr.Dataset,
     start_s: int,
@@ -106,52 +154,52 @@ def like_days(
     holidays: AbstractSet[date] = frozenset(),
     last: int = LAST,
 ) -> xr.Dataset:
-    """Return what `count` intervals from `start_s` are like.
+    """Return what `count` intervals from `start_s` are like: the reference of validation.
 
     Parameters
     ----------
-    past : Dataset, dims (meter, interval)
-        CHANNELS and `quality` of the time before; only what was read and is not in
-        doubt counts.
-    start_s, count, interval_s : int
-    time_zone : str
-    holidays : set of date
-    last : int
+    start_s, count : int
+    past, interval_s, time_zone, holidays, last
+        As :func:`like_day` takes.
 
     Returns
     -------
     Dataset, dims (meter, interval)
-        CHANNELS int64, MISSING where unknown, and their deviations
-        (:func:`~meters.vee.channel.sd_name`).
+        CHANNELS int64, MISSING where unknown, and their deviations.
     """
-    wanted_s = start_s + interval_s * np.arange(count)
-    past_s = past["interval"].values.astype("datetime64[s]").astype(np.int64)
-    past_day, past_slot = _civil(past_s, time_zone, interval_s)
-    day, slot = _civil(wanted_s, time_zone, interval_s)
-    valid = one_of(past["quality"].values.astype(np.uint16), _COUNTED)
-    dims = ("meter", "interval")
-    shape = (past.sizes["meter"], count)
-    found = {name: np.full(shape, MISSING, dtype=np.int64) for name in CHANNELS}
-    sd = {name: np.full(shape, -1.0) for name in CHANNELS}
-    for ordinal in np.unique(day).tolist():
-        here = np.flatnonzero(day == ordinal)
-        days = reference_days(date.fromordinal(ordinal), holidays)
-        place = {one.toordinal(): number for number, one in enumerate(days)}
-        number = np.array([place.get(one, -1) for one in past_day.tolist()], dtype=np.int64)
-        at = np.flatnonzero(number >= 0)
-        for name in CHANNELS:
-            history = np.full((shape[0], len(days), 86_400 // interval_s), MISSING, dtype=np.int64)
-            values = np.where(valid, past[name].values, MISSING)
-            history[:, number[at], past_slot[at]] = values[:, at]
-            mean, deviation = mean_of_last(history, last=last)
-            found[name][:, here], sd[name][:, here] = mean[:, slot[here]], deviation[:, slot[here]]
-    return xr.Dataset(
-        {
-            **{name: (dims, values) for name, values in found.items()},
-            **{sd_name(name): (dims, values) for name, values in sd.items()},
-        },
-        coords={"meter": past["meter"].values, "interval": starts(start_s, count, interval_s)},
-    )
+    days, _ = civil(start_s + interval_s * np.arange(count), time_zone, interval_s)
+    by_day = {
+        ordinal: like_day(
+            past,
+            date.fromordinal(ordinal),
+            interval_s=interval_s,
+            time_zone=time_zone,
+            holidays=holidays,
+            last=last,
+        )
+        for ordinal in np.unique(days).tolist()
+    }
+    return laid_out(by_day, start_s, count, interval_s=interval_s, time_zone=time_zone)
+
+
+def laid_out(
+    by_day: Mapping[int, xr.Dataset], start_s: int, count: int, *, interval_s: int, time_zone: str
+) -> xr.Dataset:
+    """Return like days as `count` intervals from `start_s`.
+
+    Parameters
+    ----------
+    by_day : mapping of the ordinal of a civil day to what :func:`like_day` returns
+    start_s, count, interval_s : int
+    time_zone : str
+    """
+    days, slot = civil(start_s + interval_s * np.arange(count), time_zone, interval_s)
+    parts = [
+        by_day[ordinal].isel(slot=slot[days == ordinal]).rename(slot="interval")
+        for ordinal in dict.fromkeys(days.tolist())
+    ]
+    whole = xr.concat(parts, "interval") if len(parts) > 1 else parts[0]
+    return whole.assign_coords(interval=starts(start_s, count, interval_s))
 
 
 def group_shape(energy: Ints, trusted: npt.NDArray[np.bool_], group: Ints) -> Ints:
@@ -180,8 +228,11 @@ def group_shape(energy: Ints, trusted: npt.NDArray[np.bool_], group: Ints) -> In
     return found
 
 
-def _civil(at_s: Ints, time_zone: str, interval_s: int) -> tuple[Ints, Ints]:
-    """Return the civil day (ordinal) and the slot of that day of each instant."""
+def civil(at_s: Ints, time_zone: str, interval_s: int) -> tuple[Ints, Ints]:
+    """Return the civil day (ordinal) and the slot of the day of each instant.
+
+    Both hours of the autumn change have the same slots, and the later one holds.
+    """
     day = [local_day(int(one), time_zone).toordinal() for one in at_s]
     slot = [minute_of_day(int(one), time_zone) * 60 // interval_s for one in at_s]
     return np.array(day, dtype=np.int64), np.array(slot, dtype=np.int64)
