@@ -6,12 +6,11 @@ from typing import Final
 
 from flask_babel import gettext as _
 
-from meters.vee.quality import Quality
+from meters.vee.quality import ESTIMATED, Quality
 
-ESTIMATED: Final = frozenset({Quality.ESTIMATED_LINEAR, Quality.ESTIMATED_LIKE_DAY, Quality.SCALED})
-"""Not what the meter counted in that interval."""
+__all__ = ["ESTIMATED", "FLAGGED", "quality_text"]
 
-FLAGGED: Final = ESTIMATED | {Quality.EDITED, Quality.SUSPECT}
+FLAGGED: Final = ESTIMATED | {Quality.EDITED, Quality.SUSPECT, Quality.INVALID}
 """Shown to whoever looks at the value."""
 
 
@@ -27,5 +26,11 @@ def quality_text(quality: int) -> str:
             Quality.BACKFILLED: _("from the load profile"),
             Quality.EDITED: _("edited"),
             Quality.SUSPECT: _("suspect"),
+            Quality.POWER_FAILURE: _("with a loss of power"),
+            Quality.CLOCK_FORWARD: _("the meter's clock was set forward"),
+            Quality.CLOCK_BACK: _("the meter's clock was set back"),
+            Quality.INVALID: _("marked invalid by the meter"),
+            Quality.ESTIMATED_LOAD_SHAPE: _("estimated from the shape of its group"),
+            Quality.ESTIMATED_FEEDER: _("estimated from what the feeder head leaves"),
         }[Quality(quality)]
     )

@@ -37,27 +37,32 @@ def instants(registers: xr.Dataset) -> tuple[npt.NDArray[np.int64], int]:
     return at_s, int(steps[0]) if steps.size else 0
 
 
-def merged(registers: xr.Dataset) -> tuple[xr.Dataset, list[Finding]]:
+Clashes = dict[str, npt.NDArray[np.bool_]]
+
+
+def merged(registers: xr.Dataset) -> tuple[xr.Dataset, list[Finding], Clashes]:
     """Return registers with each boundary once, in order.
 
     Reads of the same instant that agree are one; where they differ, none of
-    them counts.
+    them counts, and the mask (meter, boundary) of the channel tells where.
     """
     for needed in ("meter", "boundary"):
         if needed not in registers.coords:
             raise BadInputError(f"registers: no coordinate {needed!r}")
     at_s = _seconds(registers["boundary"].values)
     if at_s.size < 2 or (np.diff(at_s) > 0).all():
-        return registers, []
+        return registers, [], {}
     order = np.argsort(at_s, kind="stable")
     ordered = registers.isel(boundary=order)
     unique, first = np.unique(at_s[order], return_index=True)
     single = ordered.isel(boundary=first).copy(deep=True)
     findings: list[Finding] = []
+    shape = (registers.sizes["meter"], unique.size)
+    clashes = {channel: np.zeros(shape, dtype=np.bool_) for channel in CHANNELS}
     for slot in np.flatnonzero(np.diff(first, append=at_s.size) > 1).tolist():
         reads = ordered.isel(boundary=slice(first[slot], first[slot] + _run(first, slot, at_s)))
-        findings += _merge_one(single, reads, slot, int(unique[slot]))
-    return single, findings
+        findings += _merge_one(single, reads, slot, int(unique[slot]), clashes)
+    return single, findings, clashes
 
 
 def _run(first: npt.NDArray[np.intp], slot: int, at_s: npt.NDArray[np.int64]) -> int:
@@ -65,13 +70,16 @@ def _run(first: npt.NDArray[np.intp], slot: int, at_s: npt.NDArray[np.int64]) ->
     return int(end - first[slot])
 
 
-def _merge_one(single: xr.Dataset, reads: xr.Dataset, slot: int, at_s: int) -> list[Finding]:
+def _merge_one(
+    single: xr.Dataset, reads: xr.Dataset, slot: int, at_s: int, clashes: Clashes
+) -> list[Finding]:
     findings = []
     for channel in CHANNELS:
         values = reads[channel].transpose("meter", "boundary").values
         high = values.max(axis=1)
         low = np.where(values < 0, high[:, None], values).min(axis=1)
         clash = low != high
+        clashes[channel][:, slot] = clash
         single[channel].transpose("meter", "boundary").values[:, slot] = np.where(
             clash, MISSING, high
         )

@@ -5,7 +5,7 @@ Consecutive intervals of one meter with the same finding are one finding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -13,7 +13,10 @@ import numpy.typing as npt
 
 from grid.errors import Finding, Severity
 from grid.interval import label
-from meters.vee.quality import Quality
+from meters.vee.day import Day, Hits
+from meters.vee.facts import EventKind, MeterEvent
+from meters.vee.quality import Quality, one_of
+from meters.vee.rules import Rule
 from meters.vee.segments import Segments
 
 Ints = npt.NDArray[np.int64]
@@ -24,7 +27,14 @@ _OUTCOMES: Final = {
     Quality.ESTIMATED_LIKE_DAY: ("vee.estimated", Severity.WARNING),
     Quality.SCALED: ("vee.scaled", Severity.INFO),
     Quality.BACKFILLED: ("vee.backfilled", Severity.INFO),
+    Quality.POWER_FAILURE: ("vee.power_failure", Severity.INFO),
+    Quality.ESTIMATED_LOAD_SHAPE: ("vee.estimated", Severity.WARNING),
+    Quality.ESTIMATED_FEEDER: ("vee.estimated", Severity.WARNING),
 }
+
+_TOLD_ELSEWHERE: Final = frozenset(
+    {Quality.VALID, Quality.SUSPECT, Quality.CLOCK_FORWARD, Quality.CLOCK_BACK}
+)
 
 
 class Causes:
@@ -38,14 +48,27 @@ class Causes:
         The meter of each row.
     at_s : ndarray of int64 (boundary,)
     interval_s : int
+    events : sequence of MeterEvent
+        What the meters' logs tell of tampering.
     """
 
-    def __init__(self, channel: str, meters: list[str], at_s: Ints, interval_s: int) -> None:
+    def __init__(
+        self,
+        channel: str,
+        meters: list[str],
+        at_s: Ints,
+        interval_s: int,
+        events: Sequence[MeterEvent] = (),
+    ) -> None:
         self.channel = channel
         self.unit = channel.rsplit("_", 1)[1].replace("wh", "Wh")
         self.meters = meters
         self.at_s = at_s
         self.interval_s = interval_s
+        self._tampers: dict[str, list[int]] = {}
+        for event in events:
+            if event.kind is EventKind.TAMPER:
+                self._tampers.setdefault(event.meter, []).append(event.at_s)
         self._noted: list[tuple[int, str, int, int, Severity, str]] = []
 
     def _note(
@@ -79,14 +102,33 @@ class Causes:
             )
             self._stretch(segments, index, "vee.rollover", Severity.INFO, what)
 
-    def dip(self, segments: Segments) -> None:
-        """Note registers that fell."""
+    def dip(self, segments: Segments) -> Bools:
+        """Note registers that fell; return those that fell when the log tells of tampering."""
+        tampered = np.zeros(segments.row.size, dtype=np.bool_)
         for index in np.flatnonzero(segments.dip).tolist():
             what = (
                 f"{self.channel} register fell from {segments.start_wh[index]} to "
                 f"{segments.end_wh[index]} {self.unit}"
             )
-            self._stretch(segments, index, "vee.dip", Severity.ALARM, what)
+            low, high = self.at_s[segments.first[index]], self.at_s[segments.last[index]]
+            instants = self._tampers.get(self.meters[segments.row[index]], [])
+            at_s = next((at_s for at_s in sorted(instants) if low <= at_s <= high), None)
+            if at_s is None:
+                self._stretch(segments, index, "vee.dip", Severity.ALARM, what)
+                continue
+            tampered[index] = True
+            what += f", its log tells of tampering at {label(at_s)}: a case"
+            self._stretch(segments, index, "vee.tamper", Severity.ALARM, what)
+        return tampered
+
+    def sum_check(self, segments: Segments, failed: npt.NDArray[np.intp], told: Ints) -> None:
+        """Note stretches whose captured energies differ from the register difference."""
+        for index in failed.tolist():
+            what = (
+                f"{self.channel} intervals add up to {told[index]} {self.unit}, the registers "
+                f"differ by {segments.total_wh[index]} {self.unit}"
+            )
+            self._stretch(segments, index, "vee.sum_check", Severity.ALARM, what)
 
     def jump(self, segments: Segments, limit: Ints) -> None:
         """Note registers that rose by more than the connection can carry."""
@@ -98,6 +140,15 @@ class Causes:
                 f"the connection allows {most} {self.unit}"
             )
             self._stretch(segments, index, "vee.spike", Severity.ALARM, what)
+
+    def refused(self, rule: Rule, captured: Ints, where: Bools, limit: Ints) -> None:
+        """Note captured energies that do not count."""
+        for row, at in zip(*np.nonzero(where), strict=True):
+            what = (
+                f"{self.channel} captured {captured[row, at]} {self.unit}, must be within 0 to "
+                f"{limit[row]} {self.unit} and not marked: not counted"
+            )
+            self._note(row, rule.finding, at, at + 1, rule.severity, what)
 
     def suspect(self, values: Ints, reference: Ints, where: Bools) -> None:
         """Note lone peaks, possible for the connection and unlike the meter."""
@@ -150,7 +201,7 @@ def outcomes(
     estimate_before_s : int
         Missing intervals from here on are only waiting: an information.
     """
-    told = (quality != Quality.VALID) & (quality != Quality.SUSPECT)
+    told = ~one_of(quality, _TOLD_ELSEWHERE)
     edge = np.zeros((quality.shape[0], 1), dtype=np.bool_)
     changed = np.diff(quality, axis=1) != 0
     begins = told & np.concatenate([~edge, changed], axis=1)[:, : quality.shape[1]]
@@ -186,3 +237,44 @@ def _outcome(
         for channel in ("import_wh", "export_wh")
     )
     return Finding(code, meter, at, severity, f"{meter} {at} {count} {kind.label}: {sums}")
+
+
+def hits(rule: Rule, found: Hits, day: Day) -> list[Finding]:
+    """Return one finding per stretch that a rule about the day noticed.
+
+    Parameters
+    ----------
+    rule : Rule
+    found : Hits
+    day : Day
+    """
+    if not rule.text:
+        return []
+    findings = []
+    for row, first, _, value, limit in _runs(found):
+        subject = day.meters[row]
+        words: dict[str, object] = {"value": value, "limit": limit}
+        if rule.finding == "vee.sibling":
+            words["other"] = day.meters[int(value)]
+        elif rule.finding == "vee.multiplier":
+            words["limit"] = f"{int(limit)} times" if limit > 0 else f"1/{-int(limit)}"
+        elif rule.finding == "vee.feeder_sum" and day.facts.feeder is not None:
+            subject = day.facts.feeder.name
+        elif rule.finding == "vee.serial" and day.facts.serial is not None:
+            words = {"told": day.facts.serial[row], "wanted": day.serial[row]}
+        at = label(int(day.starts_s[first]))
+        message = f"{subject} {at} {rule.text.format(**words)}"
+        findings.append(Finding(rule.finding, subject, at, rule.severity, message))
+    return findings
+
+
+def _runs(found: Hits) -> list[tuple[int, int, int, float, float]]:
+    """Return the hits, those that follow on each other in a row as one with the first's value."""
+    runs: list[tuple[int, int, int, float, float]] = []
+    columns = (found.row, found.first, found.last, found.value, found.limit)
+    for row, first, last, value, limit in zip(*(c.tolist() for c in columns), strict=True):
+        if runs and runs[-1][0] == row and runs[-1][2] >= first:
+            runs[-1] = (row, runs[-1][1], max(last, runs[-1][2]), *runs[-1][3:])
+        else:
+            runs.append((row, first, last, value, limit))
+    return runs
