@@ -119,16 +119,23 @@ class Client:
         return struct.unpack(f">{count}H", pdu[2:])
 
     async def read_spans(
-        self, unit: int, function: int, spans: Iterable[Span], *, block: int = MAX_READ
+        self,
+        unit: int,
+        function: int,
+        spans: Iterable[Span],
+        *,
+        block: int = MAX_READ,
+        gap: int = MAX_READ,
     ) -> dict[int, int]:
         """Return register values by address for all `spans`, in few requests.
 
-        Spans are read together in blocks of at most `block` registers; a block
-        with an illegal address is read again in halves, and not asked for again
-        by this client. A span is split only when it is longer than `block`.
+        Spans are read together in blocks of at most `block` registers, with at
+        most `gap` registers between them that nobody asked for. A block with an
+        illegal address is read again in halves, and not asked for again by this
+        client. A span is split only when it is longer than `block`.
         """
         found: dict[int, int] = {}
-        for group in _grouped(spans, block):
+        for group in _grouped(spans, block, gap):
             await self._read_group(unit, function, group, found)
         return found
 
@@ -267,14 +274,18 @@ class Client:
             self._wire = None
 
 
-def _grouped(spans: Iterable[Span], block: int) -> list[list[Span]]:
+def _grouped(spans: Iterable[Span], block: int, gap: int) -> list[list[Span]]:
     """Return `spans` in order of address, packed into groups of at most `block` registers."""
     groups: list[list[Span]] = []
-    for span in sorted(set(spans)):
-        for start in range(span[0], span[0] + span[1], block):
-            piece = (start, min(block, span[0] + span[1] - start))
-            if groups and piece[0] + piece[1] - groups[-1][0][0] <= block:
+    end = 0
+    for first, size in sorted(set(spans)):
+        for start in range(first, first + size, block):
+            piece = (start, min(block, first + size - start))
+            fits = groups and start + piece[1] - groups[-1][0][0] <= block
+            if fits and start - end <= gap:
                 groups[-1].append(piece)
             else:
                 groups.append([piece])
+                end = 0
+            end = max(end, start + piece[1])
     return groups

@@ -42,6 +42,7 @@ async def _read_unit(
         profile.function,
         [register.span for register in profile.register.values()],
         block=profile.block,
+        gap=profile.gap,
     )
     values = [profile.energy(channel, words) for channel in CHANNELS]
     if all(value is None for value in values):

@@ -1,4 +1,4 @@
-"""Modbus servers: SDM630 meters behind gateways or on a line, SunSpec devices.
+"""Modbus servers: meters by their profile behind gateways or on a line, SunSpec devices.
 
 An own small server, so that the client is always tried against an independent
 peer. Values are taken from the points when they are asked for.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from meters.modbus.profile import load_profile
+from meters.simulator.metering import ProfileUnit
 from meters.simulator.points import DevicePoint, MeterPoint
 from meters.simulator.rtu import RtuConnection, SerialLine
 from meters.simulator.sunspec import SunSpecUnit
@@ -21,36 +23,6 @@ Wire = Literal["tcp", "rtu", "serial"]
 UNITS_PER_GATEWAY = 16
 
 _TARGET_FAILED = 0x0B
-
-
-class Sdm630Unit:
-    """A meter point as an Eastron SDM630: input registers, float32, kWh."""
-
-    _SIZE = 0x60
-
-    def __init__(self, point: MeterPoint) -> None:
-        self._point = point
-
-    @property
-    def silent(self) -> bool:
-        """Whether the meter leaves requests unanswered."""
-        return self._point.silent
-
-    def read(self, function: int, address: int, count: int) -> bytes | None:
-        """Return input registers of the first 0x60."""
-        if function != 4 or address + count > self._SIZE or address % 2 or count % 2:
-            return None
-        image = bytearray(2 * self._SIZE)
-        voltage_v = self._point.voltage_v
-        struct.pack_into(">3f", image, 0, voltage_v, voltage_v, voltage_v)
-        struct.pack_into(">f", image, 2 * 0x46, 50.0)
-        kilo = [register / 1000 for register in self._point.registers]
-        struct.pack_into(">4f", image, 2 * 0x48, *kilo)
-        return bytes(image[2 * address : 2 * (address + count)])
-
-    def write(self, address: int, words: Sequence[int]) -> bool:
-        """Refuse: nothing of a meter is set over the wire."""
-        return False
 
 
 class GatewayConnection(asyncio.Protocol):
@@ -110,23 +82,36 @@ class ModbusServers:
         self._servers: list[asyncio.Server] = []
         self._open: set[asyncio.Transport] = set()
 
+    async def __aenter__(self) -> ModbusServers:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
     async def start(
         self,
         meters: Sequence[MeterPoint] = (),
         devices: Sequence[DevicePoint] = (),
         *,
         host: str = "127.0.0.1",
+        profile: str = "sdm630",
     ) -> dict[str, str]:
         """Serve the points; return the url of each by meter or asset id.
 
-        Meters and devices do not share a gateway.
+        Meters and devices do not share a gateway. Meters are of the make `profile`.
         """
         urls: dict[str, str] = {}
-        named_meters = [(point.meter, Sdm630Unit(point)) for point in meters]
-        named_devices = [(point.asset, SunSpecUnit(point)) for point in devices]
+        make = load_profile(profile)
+        named_meters: list[tuple[str, Unit]] = [
+            (point.meter, ProfileUnit(point, make)) for point in meters
+        ]
+        named_devices: list[tuple[str, Unit]] = [
+            (point.asset, SunSpecUnit(point)) for point in devices
+        ]
         for named in (named_meters, named_devices):
             for first in range(0, len(named), UNITS_PER_GATEWAY):
-                urls.update(await self._serve(named[first : first + UNITS_PER_GATEWAY], host))
+                some = dict(named[first : first + UNITS_PER_GATEWAY])
+                urls.update(await self.serve(some, host=host))
         return urls
 
     async def stop(self) -> None:
@@ -142,8 +127,9 @@ class ModbusServers:
             line.close()
         self._lines.clear()
 
-    async def _serve(self, named: Sequence[tuple[str, Unit]], host: str) -> dict[str, str]:
-        units = {number: unit for number, (_, unit) in enumerate(named, start=1)}
+    async def serve(self, named: Mapping[str, Unit], *, host: str = "127.0.0.1") -> dict[str, str]:
+        """Serve units of any kind behind one gateway; return the url of each by name."""
+        units = dict(enumerate(named.values(), start=1))
         if self._wire == "serial":
             line = SerialLine(units)
             self._lines.append(line)
@@ -156,4 +142,4 @@ class ModbusServers:
             self._servers.append(server)
             scheme = "modbus" if self._wire == "tcp" else "modbus-rtu"
             start = f"{scheme}://{host}:{server.sockets[0].getsockname()[1]}"
-        return {name: f"{start}/{number}" for number, (name, _) in enumerate(named, start=1)}
+        return {name: f"{start}/{number}" for number, name in enumerate(named, start=1)}

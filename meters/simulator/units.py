@@ -34,6 +34,48 @@ class Unit(Protocol):
         ...
 
 
+class RegisterUnit:
+    """Registers as they are given, with a record of what was asked and written.
+
+    Parameters
+    ----------
+    words : dict of int to int
+        By address; any other address is illegal.
+    function : int or None
+        The one function that reads them; None for both.
+    longest : int
+        Most registers in one request.
+    """
+
+    silent = False
+
+    def __init__(
+        self, words: dict[int, int], *, function: int | None = None, longest: int = 125
+    ) -> None:
+        self.words = words
+        self.function = function
+        self.longest = longest
+        self.reads: list[tuple[int, int]] = []
+        self.writes: list[tuple[int, tuple[int, ...]]] = []
+
+    def read(self, function: int, address: int, count: int) -> bytes | None:
+        """Return registers, when every one of them exists."""
+        self.reads.append((address, count))
+        span = range(address, address + count)
+        wrong = self.function not in (None, function) or count > self.longest
+        if wrong or any(word not in self.words for word in span):
+            return None
+        return b"".join(self.words[word].to_bytes(2, "big") for word in span)
+
+    def write(self, address: int, words: Sequence[int]) -> bool:
+        """Take any registers that exist."""
+        if any(word not in self.words for word in range(address, address + len(words))):
+            return False
+        self.writes.append((address, tuple(words)))
+        self.words.update(enumerate(words, start=address))
+        return True
+
+
 def answer(units: Mapping[int, Unit], unit_id: int, pdu: bytes) -> bytes | None:
     """Return the answer to a request; None where nobody answers.
 

@@ -234,7 +234,7 @@ class Spotted:
 def spans_of(spans, *, times=1, **options):
     async def run():
         unit, servers = Spotted(), ModbusServers()
-        urls = await servers._serve([("a", unit)], "127.0.0.1")
+        urls = await servers.serve({"a": unit})
         port = int(urls["a"].split(":")[2].split("/")[0])
         try:
             async with Client(Tcp("127.0.0.1", port), request_s=1.0) as client:
