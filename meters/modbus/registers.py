@@ -11,15 +11,23 @@ import math
 import struct
 from collections.abc import Sequence
 
+# An accumulator of SunSpec (acc) that stands at 0 does not count.
 _INTEGERS: dict[str, tuple[int, bool, int]] = {
     "uint16": (1, False, 0xFFFF),
     "enum16": (1, False, 0xFFFF),
     "bitfield16": (1, False, 0xFFFF),
     "int16": (1, True, -0x8000),
     "sunssf": (1, True, -0x8000),
+    "count": (1, False, 0xFFFF),
+    "pad": (1, True, -0x8000),
+    "acc16": (1, False, 0),
+    "acc32": (2, False, 0),
+    "acc64": (4, False, 0),
+    "enum32": (2, False, 0xFFFF_FFFF),
     "uint32": (2, False, 0xFFFF_FFFF),
     "bitfield32": (2, False, 0xFFFF_FFFF),
     "int32": (2, True, -0x8000_0000),
+    "bitfield64": (4, False, 0xFFFF_FFFF_FFFF_FFFF),
     "uint64": (4, False, 0xFFFF_FFFF_FFFF_FFFF),
     "int64": (4, True, -0x8000_0000_0000_0000),
 }
