@@ -2,7 +2,6 @@
 
 import asyncio
 import struct
-import subprocess
 import time
 
 import pytest
@@ -287,28 +286,3 @@ def test_the_transaction_id_wraps_without_zero():
             await servers.stop()
 
     assert asyncio.run(run()) == 2
-
-
-def test_an_independent_client_reads_the_same_registers():
-    """mbpoll is a Modbus client that shares no code with this project."""
-
-    async def run():
-        servers = ModbusServers()
-        points = [MeterPoint(f"m{n}", 0, [1500 * n, 250, 0, 0], 230.5) for n in (1, 2)]
-        urls = await servers.start(points)
-        port = urls["m2"].split(":")[2].split("/")[0]
-        arguments = ["-m", "tcp", "-0", "-1", "-q", "-B", "-p", port, "-a", "2"]
-        poll = await asyncio.create_subprocess_exec(
-            "mbpoll",
-            *arguments,
-            *("-t", "3:float", "-r", "72", "-c", "2", "127.0.0.1"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        output, _ = await asyncio.wait_for(poll.communicate(), 10)
-        await servers.stop()
-        return output.decode()
-
-    output = asyncio.run(run())
-    assert "[72]: \t3\n" in output
-    assert "[74]: \t0.25\n" in output

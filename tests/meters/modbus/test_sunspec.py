@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import subprocess
 
 import pytest
 from hypothesis import given
@@ -336,34 +335,6 @@ def test_values_come_first_then_the_timer_then_the_enable_which_is_never_withdra
     assert 1_800 in writes[-2][1]
     touched = [address for at, sent in writes[:-1] for address in range(at, at + len(sent))]
     assert controls + enable not in touched
-
-
-def test_an_independent_client_reads_the_marker_and_writes_nothing_to_facts():
-    """mbpoll is a Modbus client that shares no code with this project."""
-
-    async def run():
-        servers = ModbusServers()
-        urls = await servers.start(devices=[device("a", "limit")])
-        port = urls["a"].rsplit(":", 1)[1].split("/")[0]
-        arguments = ["-m", "tcp", "-0", "-1", "-q", "-p", port, "-a", "1", "-t", "4:hex"]
-        try:
-            read = await polled(*arguments, "-r", "40000", "-c", "4", "127.0.0.1")
-            refused = await polled(*arguments, "-r", "40072", "127.0.0.1", "7")
-        finally:
-            await servers.stop()
-        return read, refused
-
-    async def polled(*arguments):
-        poll = await asyncio.create_subprocess_exec(
-            "mbpoll", *arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        output, _ = await asyncio.wait_for(poll.communicate(), 10)
-        return output.decode()
-
-    read, refused = asyncio.run(run())
-    for word in ("0x5375", "0x6E53", "0x0001", "0x0042"):
-        assert word in read
-    assert "Illegal data address" in refused
 
 
 def test_the_layouts_are_those_of_the_published_models():

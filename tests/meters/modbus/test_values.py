@@ -23,9 +23,29 @@ from meters.simulator.modbus import ModbusServers
 from meters.simulator.units import RegisterUnit
 
 PUBLISHED_LENGTHS = {
-    1: 66, 101: 50, 102: 50, 103: 50, 111: 60, 112: 60, 113: 60,
-    120: 26, 121: 30, 122: 44, 123: 24, 124: 24, 160: 8, 201: 105, 202: 105, 203: 105,
-    204: 105, 701: 153, 702: 50, 703: 17, 713: 7, 714: 18, 802: 62,
+    1: 66,
+    101: 50,
+    102: 50,
+    103: 50,
+    111: 60,
+    112: 60,
+    113: 60,
+    120: 26,
+    121: 30,
+    122: 44,
+    123: 24,
+    124: 24,
+    160: 8,
+    201: 105,
+    202: 105,
+    203: 105,
+    204: 105,
+    701: 153,
+    702: 50,
+    703: 17,
+    713: 7,
+    714: 18,
+    802: 62,
 }
 """Registers after ID and length, without repeated groups, as the reference tells them."""
 
@@ -178,10 +198,20 @@ def test_the_marker_is_looked_for_where_it_may_stand(base):
 
 def test_values_that_are_not_implemented_are_none_for_each_type():
     absent = {
-        "uint16": [0xFFFF], "int16": [0x8000], "enum16": [0xFFFF], "bitfield16": [0xFFFF],
-        "uint32": [0xFFFF] * 2, "int32": [0x8000, 0], "bitfield32": [0xFFFF] * 2,
-        "uint64": [0xFFFF] * 4, "acc32": [0, 0], "acc64": [0] * 4, "float32": [0x7FC0, 0],
-        "sunssf": [0x8000], "count": [0xFFFF], "pad": [0x8000],
+        "uint16": [0xFFFF],
+        "int16": [0x8000],
+        "enum16": [0xFFFF],
+        "bitfield16": [0xFFFF],
+        "uint32": [0xFFFF] * 2,
+        "int32": [0x8000, 0],
+        "bitfield32": [0xFFFF] * 2,
+        "uint64": [0xFFFF] * 4,
+        "acc32": [0, 0],
+        "acc64": [0] * 4,
+        "float32": [0x7FC0, 0],
+        "sunssf": [0x8000],
+        "count": [0xFFFF],
+        "pad": [0x8000],
     }
     for model in sorted(KNOWN):
         layout = table(model)
