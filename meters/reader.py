@@ -8,19 +8,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from grid import interval
 from grid.errors import BadInputError, Finding, PeerError, Severity
 from meters.reading import MeterAddress, MeterRead
 
+if TYPE_CHECKING:
+    from meters.modbus.gateway import Gateways
+
 Answer = tuple[MeterRead, list[Finding]]
 
+MODBUS = ("modbus://", "modbus-rtu://", "modbus+serial://")
 CONNECTIONS = 128
 """DLMS meters that are read at the same time."""
 
 
 async def read_meters(
-    addresses: Sequence[MeterAddress], *, at_s: int, timeout_s: float
+    addresses: Sequence[MeterAddress],
+    *,
+    at_s: int,
+    timeout_s: float,
+    gateways: Gateways | None = None,
 ) -> tuple[list[MeterRead], list[Finding]]:
     """Return what the meters answered, and a finding for each that did not.
 
@@ -33,6 +42,8 @@ async def read_meters(
         without a clock.
     timeout_s : float
         Longest time spent on one meter and on one gateway, in seconds.
+    gateways : meters.modbus.gateway.Gateways, optional
+        Kept by the caller between readings: back-off and statistics of Modbus meters.
 
     Returns
     -------
@@ -50,14 +61,14 @@ async def read_meters(
     by_meter = {address.meter: address for address in addresses}
     if len(by_meter) != len(addresses):
         raise BadInputError("a meter was given twice to one reading")
-    modbus = [address for address in addresses if address.url.startswith("modbus://")]
+    modbus = [address for address in addresses if address.url.startswith(MODBUS)]
     dlms = [address for address in addresses if address.url.startswith("dlms://")]
     answers: dict[str, Answer | PeerError | BadInputError] = {
         address.meter: BadInputError("url must start with modbus:// or dlms://")
         for address in addresses
     }
     parts = await asyncio.gather(
-        _read_modbus(modbus, at_s, timeout_s), _read_dlms(dlms, at_s, timeout_s)
+        _read_modbus(modbus, at_s, timeout_s, gateways), _read_dlms(dlms, at_s, timeout_s)
     )
     for part in parts:
         answers.update(part)
@@ -80,7 +91,7 @@ def _failed(meter: str, error: PeerError | BadInputError, at_s: int) -> Finding:
 
 
 async def _read_modbus(
-    addresses: Sequence[MeterAddress], at_s: int, timeout_s: float
+    addresses: Sequence[MeterAddress], at_s: int, timeout_s: float, gateways: Gateways | None
 ) -> dict[str, Answer | PeerError | BadInputError]:
     if not addresses:
         return {}
@@ -95,7 +106,7 @@ async def _read_modbus(
             units[address.meter] = parse_url(address.url), load_profile(address.profile)
         except BadInputError as error:
             answers[address.meter] = error
-    answers.update(await read_units(units, at_s=at_s, timeout_s=timeout_s))
+    answers.update(await read_units(units, at_s=at_s, timeout_s=timeout_s, gateways=gateways))
     return answers
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
 from meters.modbus import models
 from meters.modbus.client import MAX_READ, Client
 from meters.modbus.errors import ILLEGAL_ADDRESS, ILLEGAL_VALUE, ModbusError, RefusedError
@@ -12,13 +15,31 @@ _ADDRESSES = 0x10000
 _READ = 3
 
 
-class Device:
-    """Where the models of a unit stand, and the registers read so far."""
+class Found(NamedTuple):
+    """A model in the chain: `length` registers follow its ID and length at `address`."""
 
-    def __init__(self, unit: int, bases: dict[int, int]) -> None:
-        self._unit = unit
-        self._bases = bases
+    model: int
+    address: int
+    length: int
+
+
+class Device:
+    """Where the models of a unit stand, and the registers read so far.
+
+    Attributes
+    ----------
+    unit : int
+    found : tuple of Found
+        Every model, in the order of the chain.
+    """
+
+    def __init__(self, unit: int, found: Sequence[Found]) -> None:
+        self.unit = unit
+        self.found = tuple(found)
         self._words: dict[int, int] = {}
+        self._bases: dict[int, int] = {}
+        for one in found:
+            self._bases.setdefault(one.model, one.address)
 
     def has(self, model: int) -> bool:
         """Return whether the device has `model`."""
@@ -37,7 +58,7 @@ class Device:
             When the device does not have one of the models.
         """
         spans = [(self._base(model), models.MODELS[model].needed) for model in wanted]
-        self._words = await client.read_spans(self._unit, _READ, spans)
+        self._words = await client.read_spans(self.unit, _READ, spans)
 
     def raw(self, model: int, name: str) -> int | None:
         """Return a value as its register holds it; None when not implemented."""
@@ -80,9 +101,11 @@ class Device:
 
 
 async def discover(client: Client, unit: int) -> Device:
-    """Walk the model chain of a unit from register 40000 on.
+    """Find the marker of a unit and walk its model chain.
 
-    Headers are read ahead in blocks; where a device refuses, one by one.
+    The marker is looked for at 40000, 0 and 50000. Headers are read ahead in
+    blocks; where a device refuses, one by one. A model that is not known is
+    passed over by its length.
 
     Raises
     ------
@@ -99,22 +122,35 @@ async def discover(client: Client, unit: int) -> Device:
             words.update(await _ahead(client, unit, address))
         return words[address], words[address + 1]
 
-    if await header(models.BASE) != models.MARKER:
-        raise ModbusError(f"has no SunSpec marker at register {models.BASE}")
-    bases: dict[int, int] = {}
-    address = models.BASE + 2
+    found: list[Found] = []
+    address = 2 + await _base(header)
     for _ in range(MAX_MODELS):
         model, length = await header(address)
         if model == models.END:
-            return Device(unit, bases)
+            return Device(unit, found)
         if model == 0 or length == 0 or address + 2 + length > _ADDRESSES:
             raise ModbusError(f"has SunSpec model {model} with the impossible length {length}")
-        if model in models.MODELS and model not in bases:
-            if length + 2 < models.MODELS[model].needed:
-                raise ModbusError(f"has SunSpec model {model} with only {length} registers")
-            bases[model] = address
+        if model in models.MODELS and length + 2 < models.MODELS[model].needed:
+            raise ModbusError(f"has SunSpec model {model} with only {length} registers")
+        found.append(Found(model, address, length))
         address += 2 + length
     raise ModbusError(f"has a SunSpec chain of more than {MAX_MODELS} models")
+
+
+async def _base(header: Callable[[int], Awaitable[tuple[int, int]]]) -> int:
+    """Return where the marker stands."""
+    refusal: RefusedError | None = None
+    answered = False
+    for base in models.BASES:
+        try:
+            if await header(base) == models.MARKER:
+                return base
+            answered = True
+        except RefusedError as error:
+            refusal = refusal or error
+    if refusal is not None and not answered:
+        raise refusal
+    raise ModbusError("has no SunSpec marker at register 40000, 0 or 50000")
 
 
 async def _ahead(client: Client, unit: int, address: int) -> dict[int, int]:

@@ -1,11 +1,9 @@
-"""One connection to a Modbus TCP gateway: asks, checks each answer, never hangs.
+"""One connection to the units behind a gateway or on a line: asks, checks, never hangs.
 
-Requests are framed by pymodbus; answers are checked here and its client is not
-used. Measured with pymodbus 3.16 on sockets: it takes 2 registers where 10 were
-asked, an odd byte count, the answer to another function and transaction id 0
-for any, and waits for the timeout on an answer with another unit or
-transaction id. Here each of these is an error at once and ends the connection,
-so that no unit ever gets another one's registers.
+An answer that is late, short, long or for someone else is an error. Over TCP it
+is one at once and ends the connection, so that no unit ever gets another one's
+registers; on a serial line, which units share and which garbles, the client
+looks on until its time is up.
 """
 
 from __future__ import annotations
@@ -14,15 +12,7 @@ import asyncio
 import hashlib
 import struct
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
-
-from pymodbus.framer import FramerSocket
-from pymodbus.pdu import DecodePDU, ModbusPDU
-from pymodbus.pdu.register_message import (
-    ReadHoldingRegistersRequest,
-    ReadInputRegistersRequest,
-    WriteMultipleRegistersRequest,
-)
+from typing import Literal, NoReturn
 
 from meters.modbus.errors import (
     GATEWAY_CODES,
@@ -32,44 +22,66 @@ from meters.modbus.errors import (
     RefusedError,
     SilentError,
 )
+from meters.modbus.framing import (
+    Exchange,
+    Request,
+    RtuExchange,
+    TcpExchange,
+    read_request,
+    write_request,
+)
+from meters.modbus.statistics import Statistics
+from meters.modbus.wire import Wire
+from meters.transport import Endpoint, Serial, attach
 
 MAX_READ = 125
 MAX_WRITE = 123
-_HEADER = 7
-_MAX_LENGTH = 254
+
+SETTLE_S = 0.05
+"""After silence on a line, how long it must be quiet before someone else is asked."""
+
+_BITS = 11
+_SILENT_CHARACTERS = 3.5
+_SILENT_S = 0.00175
 
 Span = tuple[int, int]
 """First register and number of registers."""
 
-_READS: dict[int, type[ReadHoldingRegistersRequest]] = {
-    3: ReadHoldingRegistersRequest,
-    4: ReadInputRegistersRequest,
-}
+FramingName = Literal["tcp", "rtu"]
 
 
 class Client:
-    """Asks the units behind one gateway, one request at a time.
+    """Asks the units behind one endpoint, one request at a time.
 
     Parameters
     ----------
-    host, port : str, int
+    endpoint : Endpoint
+        A TCP endpoint or a serial line.
+    framing : {"tcp", "rtu"}
     request_s : float
-        Longest wait for a connection or for one answer, in seconds.
+        Longest wait for a connection or for one answer, in seconds; on a
+        serial line the time of its characters is added.
 
     Attributes
     ----------
     reachable : bool
-        False after the gateway did not take a connection.
+        False after the endpoint did not take a connection.
+    observers : sequence of Statistics
+        They count what is asked.
     """
 
-    def __init__(self, host: str, port: int, *, request_s: float) -> None:
-        self.host = host
-        self.port = port
+    def __init__(
+        self, endpoint: Endpoint, framing: FramingName = "tcp", *, request_s: float
+    ) -> None:
+        self.endpoint = endpoint
+        self.framing = framing
         self.request_s = request_s
         self.reachable = True
-        self._framer = FramerSocket(DecodePDU(False))
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self.observers: Sequence[Statistics] = ()
+        self._character_s = _BITS / endpoint.baud if isinstance(endpoint, Serial) else 0.0
+        self._wire: Wire | None = None
         self._transaction = 0
+        self._unsettled = False
         self._refused: set[tuple[int, int, int, int]] = set()
         self._received = hashlib.sha256()
 
@@ -77,7 +89,15 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connection; a serial line may be opened again when this returns."""
+        wire = self._wire
         self._drop()
+        here = wire is not None and wire.loop is asyncio.get_running_loop()
+        if wire is not None and here and isinstance(self.endpoint, Serial):
+            await wire.closed
 
     def start_digest(self) -> None:
         """Forget what was received: the next digest starts here."""
@@ -95,23 +115,27 @@ class Client:
         ModbusError
             When the answer is late, refused, short, long or for someone else.
         """
-        request = _READS[function](address=address, count=count, dev_id=unit)
-        pdu = await self._ask(request)
-        if len(pdu) != 2 + 2 * count or pdu[1] != 2 * count:
-            self._fail(f"answered {len(pdu) - 2} bytes of registers instead of {2 * count}")
+        pdu = await self._ask(read_request(unit, function, address, count))
         return struct.unpack(f">{count}H", pdu[2:])
 
     async def read_spans(
-        self, unit: int, function: int, spans: Iterable[Span], *, block: int = MAX_READ
+        self,
+        unit: int,
+        function: int,
+        spans: Iterable[Span],
+        *,
+        block: int = MAX_READ,
+        gap: int = MAX_READ,
     ) -> dict[int, int]:
         """Return register values by address for all `spans`, in few requests.
 
-        Spans are read together in blocks of at most `block` registers; a block
-        with an illegal address is read again in halves, and not asked for again
-        by this client. A span is split only when it is longer than `block`.
+        Spans are read together in blocks of at most `block` registers, with at
+        most `gap` registers between them that nobody asked for. A block with an
+        illegal address is read again in halves, and not asked for again by this
+        client. A span is split only when it is longer than `block`.
         """
         found: dict[int, int] = {}
-        for group in _grouped(spans, block):
+        for group in _grouped(spans, block, gap):
             await self._read_group(unit, function, group, found)
         return found
 
@@ -122,13 +146,7 @@ class Client:
         ------
         ModbusError
         """
-        request = WriteMultipleRegistersRequest(
-            address=address, count=len(words), registers=list(words), dev_id=unit
-        )
-        pdu = await self._ask(request)
-        expected = address.to_bytes(2, "big") + len(words).to_bytes(2, "big")
-        if pdu[1:] != expected:
-            self._fail("confirmed another write than the one that was asked")
+        await self._ask(write_request(unit, address, words))
 
     async def _read_group(
         self, unit: int, function: int, group: Sequence[Span], found: dict[int, int]
@@ -151,38 +169,73 @@ class Client:
         await self._read_group(unit, function, group[:middle], found)
         await self._read_group(unit, function, group[middle:], found)
 
-    async def _ask(self, request: ModbusPDU) -> bytes:
+    async def _ask(self, request: Request) -> bytes:
         """Send `request` and return the PDU of its answer, function code first."""
-        self._transaction = self._transaction % 0xFFFF + 1
-        request.transaction_id = self._transaction
+        clock = asyncio.get_running_loop().time
+        started = clock()
         try:
-            async with asyncio.timeout(self.request_s):
-                reader, writer = await self._connected()
-                writer.write(self._framer.buildFrame(request))
-                header = await reader.readexactly(_HEADER)
-                length = int.from_bytes(header[4:6], "big")
-                self._check_header(header, length, request)
-                pdu = await reader.readexactly(length - 1)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-            self._drop()
-            raise SilentError from error
-        except asyncio.CancelledError:
-            self._drop()
+            pdu = await self._answer(request, started)
+        except ModbusError as error:
+            for observer in self.observers:
+                observer.failed(error.code)
             raise
-        self._received.update(header[6:7] + pdu)
-        if pdu[0] == request.function_code | 0x80:
-            self._refuse(pdu)
-        if pdu[0] != request.function_code:
-            self._fail(f"answered function {pdu[0]} instead of {request.function_code}")
+        for observer in self.observers:
+            observer.answered(clock() - started)
         return pdu
 
-    def _check_header(self, header: bytes, length: int, request: ModbusPDU) -> None:
-        if header[2:4] != b"\0\0" or not 3 <= length <= _MAX_LENGTH:
-            self._fail("sent bytes that are no Modbus frame")
-        if int.from_bytes(header[0:2], "big") != request.transaction_id:
-            self._fail("answered with another transaction id")
-        if header[6] != request.dev_id:
-            self._fail(f"answered as unit {header[6]} instead of {request.dev_id}")
+    async def _answer(self, request: Request, started: float) -> bytes:
+        wire = self._wire
+        if wire is None or wire.lost or wire.loop is not asyncio.get_running_loop():
+            wire = await self._connected()
+        if self.framing == "rtu":
+            before = wire.loop.time()
+            await self._wait_for_silence(wire)
+            # The wait is the line's, not the unit's.
+            started += wire.loop.time() - before
+        exchange = self._exchange(request)
+        travel_s = self._character_s * (len(exchange.frame) + request.size)
+        left_s = started + self.request_s - wire.loop.time()
+        try:
+            pdu = await wire.ask(exchange, left_s + travel_s)
+        except (OSError, TimeoutError) as error:
+            self._give_up()
+            raise SilentError from error
+        except asyncio.CancelledError:
+            self._give_up()
+            raise
+        except ModbusError:
+            self._give_up()
+            raise
+        self._received.update(bytes([request.unit]) + pdu)
+        if pdu[0] == request.function | 0x80:
+            self._refuse(pdu)
+        if strange := request.mismatch(pdu):
+            self._fail(strange)
+        if self.framing == "tcp" and not wire.is_quiet:
+            # After more than the answer nothing tells where the next frame starts.
+            self._drop()
+        return pdu
+
+    def _exchange(self, request: Request) -> Exchange:
+        if self.framing == "rtu":
+            return RtuExchange(request)
+        self._transaction = self._transaction % 0xFFFF + 1
+        return TcpExchange(request, self._transaction)
+
+    async def _wait_for_silence(self, wire: Wire) -> None:
+        """Wait for the silence between two frames, and after one that did not come, for quiet."""
+        quiet_s = 0.0
+        if self._character_s:
+            quiet_s = max(_SILENT_S, _SILENT_CHARACTERS * self._character_s)
+        if self._unsettled:
+            self._unsettled = False
+            quiet_s = max(quiet_s, SETTLE_S)
+            await asyncio.sleep(quiet_s)
+        for _ in range(10):
+            left_s = wire.heard_s + quiet_s - wire.loop.time()
+            if left_s <= 0:
+                return
+            await asyncio.sleep(left_s)
 
     def _refuse(self, pdu: bytes) -> None:
         if len(pdu) != 2:
@@ -191,35 +244,48 @@ class Client:
             raise SilentError
         raise RefusedError(pdu[1])
 
-    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._streams is None:
-            self.reachable = False
-            try:
-                self._streams = await asyncio.open_connection(self.host, self.port, limit=2**12)
-            except UnicodeError as error:
-                raise OSError(f"{self.host!r} is not a host name") from error
-            self.reachable = True
-        return self._streams
+    async def _connected(self) -> Wire:
+        self.reachable = False
+        try:
+            async with asyncio.timeout(self.request_s):
+                self._wire = await attach(self.endpoint, Wire)
+                await self._wire.opened
+        except (OSError, TimeoutError) as error:
+            self._wire = None
+            raise SilentError from error
+        self.reachable = True
+        return self._wire
 
     def _fail(self, message: str) -> NoReturn:
-        # After such an answer nothing tells where the next frame starts.
-        self._drop()
+        self._give_up()
         raise ModbusError(message)
 
+    def _give_up(self) -> None:
+        """Make sure that what is still to come is taken for no later answer."""
+        if isinstance(self.endpoint, Serial):
+            self._unsettled = True
+            if self._wire is not None and not self._wire.lost:
+                return
+        self._drop()
+
     def _drop(self) -> None:
-        if self._streams is not None:
-            self._streams[1].transport.abort()
-            self._streams = None
+        if self._wire is not None:
+            self._wire.drop()
+            self._wire = None
 
 
-def _grouped(spans: Iterable[Span], block: int) -> list[list[Span]]:
+def _grouped(spans: Iterable[Span], block: int, gap: int) -> list[list[Span]]:
     """Return `spans` in order of address, packed into groups of at most `block` registers."""
     groups: list[list[Span]] = []
-    for span in sorted(set(spans)):
-        for start in range(span[0], span[0] + span[1], block):
-            piece = (start, min(block, span[0] + span[1] - start))
-            if groups and piece[0] + piece[1] - groups[-1][0][0] <= block:
+    end = 0
+    for first, size in sorted(set(spans)):
+        for start in range(first, first + size, block):
+            piece = (start, min(block, first + size - start))
+            fits = groups and start + piece[1] - groups[-1][0][0] <= block
+            if fits and start - end <= gap:
                 groups[-1].append(piece)
             else:
                 groups.append([piece])
+                end = 0
+            end = max(end, start + piece[1])
     return groups

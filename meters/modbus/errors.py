@@ -5,6 +5,7 @@
     PeerError
     └── ModbusError              the unit sent what the standard does not allow
         ├── RefusedError         the unit answered with an exception code
+        ├── BusyError            too many are waiting for the same gateway
         └── SilentError          no complete answer came in time
 
 Messages hold no port, path or latency, so that they may be hashed.
@@ -53,6 +54,15 @@ class RefusedError(ModbusError):
         name = _CODE_NAMES.get(exception_code, "unknown exception")
         super().__init__(f"refused with exception code {exception_code} ({name})")
         self.exception_code = exception_code
+
+
+class BusyError(ModbusError):
+    """The unit was not asked: too many wait for its gateway."""
+
+    code: ClassVar[str] = "busy"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"was not asked: {limit} wait for its gateway, the most that may")
 
 
 class SilentError(ModbusError):

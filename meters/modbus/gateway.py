@@ -1,22 +1,28 @@
 """Many units behind many gateways, asked side by side.
 
-Units behind one gateway share one connection and one queue; gateways do not
-wait for each other. Each unit still to be asked has an equal share of what is
-left of the gateway's time, so that silent units never use up their
-neighbours'.
+Units behind one gateway, or on one line, share one connection and one bounded
+queue; gateways do not wait for each other. Units that answered last time are
+asked first, and each unit still to be asked has an equal share of what is left
+of the gateway's time, so that silent units never use up their neighbours'. A
+unit that stays silent is asked again only when its back-off has ended.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
+import random
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
-from grid.errors import BadInputError
-from meters.modbus.client import Client
-from meters.modbus.errors import ModbusError, SilentError
+from meters.modbus.address import UnitAddress, parse_url
+from meters.modbus.client import Client, FramingName
+from meters.modbus.errors import BusyError, ModbusError, RefusedError, SilentError
+from meters.modbus.statistics import Statistics
+from meters.transport import Endpoint
+
+__all__ = ["Gateways", "UnitAddress", "ask_units", "parse_url"]
 
 CONNECTIONS = 128
 """Gateways that are asked at the same time."""
@@ -27,111 +33,260 @@ ANSWER_S = 1.0
 RETRY_S = 0.5
 """Longest wait when a silent unit is asked once more, so that a pause is no gap."""
 
-_HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}", re.ASCII)
+QUEUE = 512
+"""Units that may wait for one gateway; what is more is not asked."""
+
+BACK_OFF_S, LONGEST_BACK_OFF_S = 60.0, 3600.0
 
 T = TypeVar("T")
 Ask = Callable[[Client, int, str], Awaitable[T]]
 
 
-class UnitAddress(NamedTuple):
-    """A unit behind a gateway."""
+@dataclass(slots=True)
+class _Circuit:
+    """Whether a peer that failed is asked again: not before `until_s`."""
 
-    host: str
-    port: int
-    unit: int
+    failures: int = 0
+    until_s: float = 0.0
+
+    def failed(self, now_s: float, draw: random.Random) -> None:
+        """Count a failure; from the second in a row on, wait up to twice as long each time."""
+        self.failures += 1
+        if self.failures > 1:
+            longest_s = min(BACK_OFF_S * 2.0 ** min(self.failures - 2, 16), LONGEST_BACK_OFF_S)
+            self.until_s = now_s + draw.uniform(0, longest_s)
 
 
-def parse_url(url: str) -> UnitAddress:
-    """Return the parts of ``modbus://HOST:PORT/UNIT``.
+@dataclass(slots=True)
+class _Gateway:
+    """What is known of one gateway between polls."""
 
-    Raises
-    ------
-    BadInputError
-        When the text is not of this form, or the unit is not 1 to 255.
+    client: Client
+    statistics: Statistics = field(default_factory=Statistics)
+    circuit: _Circuit = field(default_factory=_Circuit)
+    unit_circuit: dict[int, _Circuit] = field(default_factory=dict)
+    waiting: int = 0
+    turn: asyncio.Lock | None = None
+    loop: asyncio.AbstractEventLoop | None = None
+
+    def due(self, unit: int, now_s: float) -> bool:
+        """Return whether no back-off keeps `unit` from being asked."""
+        circuit = self.unit_circuit.get(unit)
+        return self.circuit.until_s <= now_s and (circuit is None or circuit.until_s <= now_s)
+
+    def suspected(self, unit: int) -> bool:
+        """Return whether `unit` failed when it was last asked."""
+        circuit = self.unit_circuit.get(unit)
+        return circuit is not None and circuit.failures > 0
+
+    def lock(self) -> asyncio.Lock:
+        """Return what gives one unit at a time the connection, in the running loop."""
+        loop = asyncio.get_running_loop()
+        if self.turn is None or self.loop is not loop:
+            self.turn, self.loop, self.waiting = asyncio.Lock(), loop, 0
+        return self.turn
+
+
+class Gateways:
+    """The gateways of a site: queues, back-off and statistics that outlive one poll.
+
+    Parameters
+    ----------
+    draw : random.Random
+        For the jitter of back-offs; seeded by the caller.
+    clock : callable
+        Returns the time that back-offs are counted in, in seconds; a driven run
+        passes its own.
+    keep_open : bool
+        Keep connections between polls in one event loop; then close them.
+
+    Attributes
+    ----------
+    by_subject : dict of str to Statistics
+        Of each meter or asset that was asked.
     """
+
+    def __init__(
+        self,
+        draw: random.Random,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        keep_open: bool = False,
+    ) -> None:
+        self._draw = draw
+        self._clock = clock
+        self._keep_open = keep_open
+        self._gateways: dict[tuple[FramingName, Endpoint], _Gateway] = {}
+        self.by_subject: dict[str, Statistics] = {}
+
+    @property
+    def by_endpoint(self) -> dict[Endpoint, Statistics]:
+        """Statistics of each gateway."""
+        return {endpoint: one.statistics for (_, endpoint), one in self._gateways.items()}
+
+    async def close(self) -> None:
+        """End all connections."""
+        for gateway in self._gateways.values():
+            await gateway.client.close()
+
+    async def ask(
+        self,
+        units: Mapping[str, UnitAddress],
+        ask: Ask[T],
+        *,
+        timeout_s: float,
+        urgent: bool = False,
+    ) -> dict[str, T | ModbusError]:
+        """Return what `ask` returned or raised for each subject of `units`.
+
+        Parameters
+        ----------
+        units : mapping of str to UnitAddress
+            By subject: a meter or an asset.
+        ask : callable
+            Given a client, a unit id and the subject; may raise ModbusError.
+        timeout_s : float
+            Longest time spent on one gateway, in seconds.
+        urgent : bool
+            Ask those too whose back-off has not ended.
+        """
+        queues: dict[tuple[FramingName, Endpoint], list[tuple[int, str]]] = {}
+        for subject, address in units.items():
+            key = address.framing, address.endpoint
+            queues.setdefault(key, []).append((address.unit, subject))
+        answers: dict[str, T | ModbusError] = {}
+        slots = asyncio.Semaphore(CONNECTIONS)
+
+        async def ask_gateway(gateway: _Gateway, queue: Sequence[tuple[int, str]]) -> None:
+            async with slots:
+                poll = _Poll(self, gateway, ask, timeout_s, answers)
+                await poll.run(queue, urgent)
+
+        async with asyncio.TaskGroup() as group:
+            for (framing, endpoint), queue in queues.items():
+                group.create_task(ask_gateway(self._gateway(framing, endpoint), sorted(queue)))
+        return answers
+
+    def _gateway(self, framing: FramingName, endpoint: Endpoint) -> _Gateway:
+        key = framing, endpoint
+        if key not in self._gateways:
+            client = Client(endpoint, framing, request_s=ANSWER_S)
+            self._gateways[key] = _Gateway(client)
+        return self._gateways[key]
+
+    def _failed(self, circuit: _Circuit) -> None:
+        circuit.failed(self._clock(), self._draw)
+
+
+class _Poll(Generic[T]):
+    """One poll of the units behind one gateway."""
+
+    def __init__(
+        self,
+        gateways: Gateways,
+        gateway: _Gateway,
+        ask: Ask[T],
+        timeout_s: float,
+        answers: dict[str, T | ModbusError],
+    ) -> None:
+        self._gateways = gateways
+        self._gateway = gateway
+        self._ask = ask
+        self._answers = answers
+        self._clock = asyncio.get_running_loop().time
+        self._deadline = self._clock() + timeout_s
+
+    async def run(self, queue: Sequence[tuple[int, str]], urgent: bool) -> None:
+        """Ask each unit in turn, and the silent ones once more in the time that is left."""
+        gateway = self._gateway
+        lock = gateway.lock()
+        chosen = self._admitted(queue, urgent)
+        gateway.waiting += len(chosen)
+        try:
+            gateway.client.reachable = True
+            await self._in_turn(lock, chosen, ANSWER_S)
+            silent = [job for job in chosen if isinstance(self._answers[job[1]], SilentError)]
+            gateway.client.reachable = True
+            await self._in_turn(lock, silent, RETRY_S)
+            self._judge(chosen)
+        finally:
+            gateway.waiting -= len(chosen)
+            if not self._gateways._keep_open and not gateway.waiting:
+                await gateway.client.close()
+
+    def _admitted(self, queue: Sequence[tuple[int, str]], urgent: bool) -> list[tuple[int, str]]:
+        """Return whom to ask, who answered last time first; the others have their answer."""
+        gateway, now_s = self._gateway, self._gateways._clock()
+        chosen: list[tuple[int, str]] = []
+        for unit, subject in queue:
+            statistics = self._gateways.by_subject.setdefault(subject, Statistics())
+            if not urgent and not gateway.due(unit, now_s):
+                statistics.skipped += 1
+                self._answers[subject] = SilentError()
+            elif gateway.waiting + len(chosen) >= QUEUE:
+                statistics.skipped += 1
+                self._answers[subject] = BusyError(QUEUE)
+            else:
+                chosen.append((unit, subject))
+        return sorted(chosen, key=lambda job: (gateway.suspected(job[0]), job))
+
+    async def _in_turn(
+        self, lock: asyncio.Lock, queue: Sequence[tuple[int, str]], answer_s: float
+    ) -> None:
+        for position, (unit, subject) in enumerate(queue):
+            left_s = self._deadline - self._clock()
+            if left_s <= 0 or not self._gateway.client.reachable:
+                self._answers.setdefault(subject, SilentError())
+                continue
+            if not await _acquired(lock, left_s):
+                self._answers.setdefault(subject, SilentError())
+                continue
+            try:
+                share_s = max(0.0, self._deadline - self._clock()) / (len(queue) - position)
+                await self._one(unit, subject, share_s, answer_s)
+            finally:
+                lock.release()
+
+    async def _one(self, unit: int, subject: str, share_s: float, answer_s: float) -> None:
+        client = self._gateway.client
+        client.request_s = min(answer_s, share_s)
+        client.observers = self._gateway.statistics, self._gateways.by_subject[subject]
+        try:
+            async with asyncio.timeout(share_s):
+                self._answers[subject] = await self._ask(client, unit, subject)
+        except ModbusError as error:
+            self._answers[subject] = error
+        except TimeoutError:
+            self._answers[subject] = SilentError()
+
+    def _judge(self, queue: Sequence[tuple[int, str]]) -> None:
+        """Start the back-off of whoever gave no right answer, end that of the others."""
+        gateway = self._gateway
+        if queue and not gateway.client.reachable:
+            self._gateways._failed(gateway.circuit)
+            return
+        if queue:
+            gateway.circuit = _Circuit()
+        for unit, subject in queue:
+            answer = self._answers[subject]
+            if isinstance(answer, ModbusError) and not isinstance(answer, RefusedError):
+                self._gateways._failed(gateway.unit_circuit.setdefault(unit, _Circuit()))
+            else:
+                gateway.unit_circuit.pop(unit, None)
+
+
+async def _acquired(lock: asyncio.Lock, wait_s: float) -> bool:
+    if not lock.locked():
+        return await lock.acquire()
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    unit = parts.path.removeprefix("/") if host else ""
-    well_formed = (
-        host
-        and port
-        and parts.scheme == "modbus"
-        and _HOST.fullmatch(host)
-        and re.fullmatch(r"[1-9][0-9]{0,2}", unit, re.ASCII)
-        and int(unit) <= 255
-        and not (parts.query or parts.fragment or parts.username or parts.password)
-    )
-    if not well_formed or host is None or port is None:
-        raise BadInputError("url must be modbus://HOST:PORT/UNIT with a unit of 1 to 255")
-    return UnitAddress(host, port, int(unit))
+        async with asyncio.timeout(wait_s):
+            return await lock.acquire()
+    except TimeoutError:
+        return False
 
 
 async def ask_units(
     units: Mapping[str, UnitAddress], ask: Ask[T], *, timeout_s: float
 ) -> dict[str, T | ModbusError]:
-    """Return what `ask` returned or raised for each subject of `units`.
-
-    Parameters
-    ----------
-    units : mapping of str to UnitAddress
-        By subject: a meter or an asset.
-    ask : callable
-        Given a client, a unit id and the subject; may raise ModbusError.
-    timeout_s : float
-        Longest time spent on one gateway, in seconds.
-    """
-    queues: dict[tuple[str, int], list[tuple[int, str]]] = {}
-    for subject, address in units.items():
-        queues.setdefault((address.host, address.port), []).append((address.unit, subject))
-    answers: dict[str, T | ModbusError] = {}
-    slots = asyncio.Semaphore(CONNECTIONS)
-
-    async def ask_gateway(host: str, port: int, queue: Sequence[tuple[int, str]]) -> None:
-        async with slots:
-            answers.update(await _ask_queue(host, port, queue, ask, timeout_s))
-
-    async with asyncio.TaskGroup() as group:
-        for (host, port), queue in queues.items():
-            group.create_task(ask_gateway(host, port, sorted(queue)))
-    return answers
-
-
-async def _ask_queue(
-    host: str, port: int, queue: Sequence[tuple[int, str]], ask: Ask[T], timeout_s: float
-) -> dict[str, T | ModbusError]:
-    """Ask each unit in turn, and the silent ones once more in the time that is left."""
-    deadline = asyncio.get_running_loop().time() + timeout_s
-    answers: dict[str, T | ModbusError] = {}
-    async with Client(host, port, request_s=ANSWER_S) as client:
-        await _ask_in_turn(client, queue, ask, deadline, ANSWER_S, answers)
-        silent = [job for job in queue if isinstance(answers[job[1]], SilentError)]
-        client.reachable = True
-        await _ask_in_turn(client, silent, ask, deadline, RETRY_S, answers)
-    return answers
-
-
-async def _ask_in_turn(
-    client: Client,
-    queue: Sequence[tuple[int, str]],
-    ask: Ask[T],
-    deadline: float,
-    answer_s: float,
-    answers: dict[str, T | ModbusError],
-) -> None:
-    clock = asyncio.get_running_loop().time
-    for position, (unit, subject) in enumerate(queue):
-        share = max(0.0, deadline - clock()) / (len(queue) - position)
-        client.request_s = min(answer_s, share)
-        if not client.reachable or share == 0:
-            answers.setdefault(subject, SilentError())
-            continue
-        try:
-            async with asyncio.timeout(share):
-                answers[subject] = await ask(client, unit, subject)
-        except ModbusError as error:
-            answers[subject] = error
-        except TimeoutError:
-            answers[subject] = SilentError()
+    """Ask once, with gateways of which nothing is kept; see :meth:`Gateways.ask`."""
+    return await Gateways(random.Random(0)).ask(units, ask, timeout_s=timeout_s)

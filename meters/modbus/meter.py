@@ -9,7 +9,7 @@ from grid import interval
 from grid.errors import Finding, Severity
 from meters.modbus.client import Client
 from meters.modbus.errors import ModbusError
-from meters.modbus.gateway import UnitAddress, ask_units
+from meters.modbus.gateway import Gateways, UnitAddress, ask_units
 from meters.modbus.profile import Profile
 from meters.reading import CHANNELS, MISSING, MeterRead, RegisterRow
 
@@ -17,11 +17,15 @@ MeterAnswer = tuple[MeterRead, list[Finding]]
 
 
 async def read_units(
-    units: Mapping[str, tuple[UnitAddress, Profile]], *, at_s: int, timeout_s: float
+    units: Mapping[str, tuple[UnitAddress, Profile]],
+    *,
+    at_s: int,
+    timeout_s: float,
+    gateways: Gateways | None = None,
 ) -> dict[str, MeterAnswer | ModbusError]:
     """Return what each meter answered, by meter; see :func:`meters.reader.read_meters`."""
     profiles = {meter: profile for meter, (_, profile) in units.items()}
-    return await ask_units(
+    return await (gateways.ask if gateways else ask_units)(
         {meter: address for meter, (address, _) in units.items()},
         partial(_read_unit, profiles=profiles, at_s=at_s),
         timeout_s=timeout_s,
@@ -38,6 +42,7 @@ async def _read_unit(
         profile.function,
         [register.span for register in profile.register.values()],
         block=profile.block,
+        gap=profile.gap,
     )
     values = [profile.energy(channel, words) for channel in CHANNELS]
     if all(value is None for value in values):

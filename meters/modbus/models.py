@@ -1,18 +1,22 @@
 """The SunSpec models that a controllable device is run with.
 
-Layouts are those of the SunSpec Device Information Model Reference
-(DER models 701 to 713 of IEEE 1547-2018, and model 122 for the available
-power). Only the points that are used have a name here; an offset counts from
-the model's ID register.
+DER models 701 to 713 of IEEE 1547-2018, and model 122 for the available power;
+their layouts are in :mod:`meters.modbus.tables`. Only the points that are used
+have a name here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from meters.modbus.registers import SIZES
+from meters.modbus.tables import offsets, table
 
 BASE = 40_000
+BASES = (BASE, 0, 50_000)
+"""Where the marker may stand, in the order in which it is looked for."""
+
 MARKER = (0x5375, 0x6E53)
 """``SunS``, the two registers at :data:`BASE`."""
 
@@ -32,11 +36,10 @@ COMMON, CONTROLS_STATUS, MEASUREMENT, RATINGS, ENTER_SERVICE, CONTROLS, STORAGE 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A value of a model: `scale` names the point with its scale factor."""
+    """A value of a model: its offset from the model's ID register, and its type."""
 
     offset: int
     type: str
-    scale: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Model:
     """A model: `length` registers after ID and L, and the points that are used."""
 
     length: int
-    points: dict[str, Point]
+    points: Mapping[str, Point]
 
     @property
     def needed(self) -> int:
@@ -52,75 +55,35 @@ class Model:
         return max((point.offset + SIZES[point.type] for point in self.points.values()), default=2)
 
 
+def _used(model: int, *names: str) -> Model:
+    """Return a model with those of its points that a set-point or a state needs."""
+    known = offsets(model)
+    length = sum(point.size for _, point in known.values())
+    return Model(
+        # Model 704 is the only one of them with groups, which are there once.
+        length + sum(p.size for group in table(model).groups for p in group.points),
+        {name: Point(known[name][0], known[name][1].type) for name in names},
+    )
+
+
 MODELS: dict[int, Model] = {
-    COMMON: Model(66, {}),
-    CONTROLS_STATUS: Model(
-        44,
-        {
-            "PVConn": Point(2, "bitfield16"),
-            "StorConn": Point(3, "bitfield16"),
-            "ECPConn": Point(4, "bitfield16"),
-            "WAval": Point(31, "uint16", "WAval_SF"),
-            "WAval_SF": Point(32, "sunssf"),
-        },
+    COMMON: _used(COMMON),
+    CONTROLS_STATUS: _used(CONTROLS_STATUS, "PVConn", "StorConn", "ECPConn", "WAval", "WAval_SF"),
+    MEASUREMENT: _used(
+        MEASUREMENT,
+        *("ACType", "St", "InvSt", "ConnSt", "Alrm", "W", "TotWhInj", "TotWhAbs"),
+        *("ThrotPct", "W_SF", "TotWh_SF"),
     ),
-    MEASUREMENT: Model(
-        153,
-        {
-            "ACType": Point(2, "enum16"),
-            "St": Point(3, "enum16"),
-            "InvSt": Point(4, "enum16"),
-            "ConnSt": Point(5, "enum16"),
-            "Alrm": Point(6, "bitfield32"),
-            "W": Point(10, "int16", "W_SF"),
-            "TotWhInj": Point(19, "uint64", "TotWh_SF"),
-            "TotWhAbs": Point(23, "uint64", "TotWh_SF"),
-            "ThrotPct": Point(110, "uint16"),
-            "W_SF": Point(116, "sunssf"),
-            "TotWh_SF": Point(120, "sunssf"),
-        },
+    RATINGS: _used(RATINGS, "WMaxRtg", "CtrlModes", "WMax", "W_SF"),
+    ENTER_SERVICE: _used(ENTER_SERVICE, "ES"),
+    CONTROLS: _used(
+        CONTROLS,
+        *("WMaxLimPctEna", "WMaxLimPct", "WMaxLimPctRvrt", "WMaxLimPctEnaRvrt"),
+        *("WMaxLimPctRvrtTms", "WMaxLimPctRvrtRem", "WMaxLimPct_SF"),
+        *("WSetEna", "WSetMod", "WSet", "WSetRvrt", "WSetEnaRvrt", "WSetRvrtTms"),
+        *("WSetRvrtRem", "WSet_SF"),
     ),
-    RATINGS: Model(
-        50,
-        {
-            "WMaxRtg": Point(2, "uint16", "W_SF"),
-            "CtrlModes": Point(23, "bitfield32"),
-            "WMax": Point(26, "uint16", "W_SF"),
-            "W_SF": Point(45, "sunssf"),
-        },
-    ),
-    ENTER_SERVICE: Model(17, {"ES": Point(2, "enum16")}),
-    CONTROLS: Model(
-        65,
-        {
-            "WMaxLimPctEna": Point(14, "enum16"),
-            "WMaxLimPct": Point(15, "uint16", "WMaxLimPct_SF"),
-            "WMaxLimPctRvrt": Point(16, "uint16", "WMaxLimPct_SF"),
-            "WMaxLimPctEnaRvrt": Point(17, "enum16"),
-            "WMaxLimPctRvrtTms": Point(18, "uint32"),
-            "WMaxLimPctRvrtRem": Point(20, "uint32"),
-            "WSetEna": Point(22, "enum16"),
-            "WSetMod": Point(23, "enum16"),
-            "WSet": Point(24, "int32", "WSet_SF"),
-            "WSetRvrt": Point(26, "int32", "WSet_SF"),
-            "WSetEnaRvrt": Point(30, "enum16"),
-            "WSetRvrtTms": Point(31, "uint32"),
-            "WSetRvrtRem": Point(33, "uint32"),
-            "WMaxLimPct_SF": Point(54, "sunssf"),
-            "WSet_SF": Point(55, "sunssf"),
-        },
-    ),
-    STORAGE: Model(
-        7,
-        {
-            "WHRtg": Point(2, "uint16", "WH_SF"),
-            "WHAvail": Point(3, "uint16", "WH_SF"),
-            "SoC": Point(4, "uint16", "Pct_SF"),
-            "Sta": Point(6, "enum16"),
-            "WH_SF": Point(7, "sunssf"),
-            "Pct_SF": Point(8, "sunssf"),
-        },
-    ),
+    STORAGE: _used(STORAGE, "WHRtg", "WHAvail", "SoC", "Sta", "WH_SF", "Pct_SF"),
 }
 
 OFF, ON = 0, 1

@@ -17,22 +17,37 @@ from typing import Any
 from grid.errors import BadInputError
 from grid.ids import check
 from meters.modbus.client import MAX_READ, Span
-from meters.modbus.registers import SIZES, decode
+from meters.modbus.registers import INTEGERS, SIZES, decode
 from meters.reading import CHANNELS
 
 QUANTITIES = ("voltage_v", "power_w", "frequency_hz", *CHANNELS)
 """What a profile may map."""
 
 _MAX_ENERGY_WH = 10**15
+_KEYS = {
+    "title",
+    "function",
+    "byte_order",
+    "word_order",
+    "block",
+    "gap",
+    "not_implemented",
+    "register",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """Where a quantity stands: value in registers × `scale` = value in its unit."""
+    """Where a quantity stands: value in registers × `scale` / `divide` = value in its unit.
+
+    `absent` is the integer that means "not implemented", None for that of the type.
+    """
 
     address: int
     type: str
     scale: int
+    divide: int = 1
+    absent: int | None = None
 
     @property
     def span(self) -> Span:
@@ -53,6 +68,9 @@ class Profile:
         The least significant register comes first.
     block : int
         Most registers that the meter gives in one request.
+    gap : int
+        Most registers between two values that are read along with them; 0
+        where a meter refuses what lies between.
     register : mapping of str to Register
         By quantity, a name of :data:`QUANTITIES`.
     """
@@ -62,10 +80,11 @@ class Profile:
     function: int
     little_words: bool
     block: int
+    gap: int
     register: Mapping[str, Register]
 
-    def value(self, quantity: str, words: Mapping[int, int]) -> float | None:
-        """Return a quantity in its unit; None where it is absent or not finite."""
+    def raw(self, quantity: str, words: Mapping[int, int]) -> int | float | None:
+        """Return a quantity as its registers hold it; None where it is absent or not finite."""
         register = self.register.get(quantity)
         if register is None:
             return None
@@ -74,20 +93,34 @@ class Profile:
             register.type,
             [words[address] for address in range(first, first + size)],
             little_words=self.little_words,
+            absent=register.absent,
         )
-        if raw is None or not math.isfinite(raw):
+        return raw if raw is not None and math.isfinite(raw) else None
+
+    def value(self, quantity: str, words: Mapping[int, int]) -> float | None:
+        """Return a quantity in its unit; None where it is absent or not finite."""
+        raw = self.raw(quantity, words)
+        if raw is None:
             return None
-        return raw * register.scale
+        register = self.register[quantity]
+        return raw * register.scale / register.divide
 
     def energy(self, channel: str, words: Mapping[int, int]) -> int | None:
         """Return a cumulative register in whole Wh or varh; None where it is no counter.
 
-        A value that is absent, not finite, negative or above 10^15 is no counter.
+        Exact where the register is integral; what is less than 1 Wh is not
+        counted yet. A value that is absent, not finite, negative or above
+        10^15 is no counter.
         """
-        value = self.value(channel, words)
-        if value is None or not 0 <= value <= _MAX_ENERGY_WH:
+        raw = self.raw(channel, words)
+        if raw is None or raw < 0:
             return None
-        return round(value)
+        register = self.register[channel]
+        if isinstance(raw, int):
+            energy = raw * register.scale // register.divide
+        else:
+            energy = round(min(raw, 2.0 * _MAX_ENERGY_WH) * register.scale / register.divide)
+        return energy if energy <= _MAX_ENERGY_WH else None
 
 
 @lru_cache(maxsize=64)
@@ -113,18 +146,20 @@ def parse_profile(name: str, text: str) -> Profile:
     except tomllib.TOMLDecodeError as error:
         raise BadInputError(f"meter profile {name}: {error}") from error
     where = f"meter profile {name}"
-    _only(table, where, {"title", "function", "byte_order", "word_order", "block", "register"})
+    _only(table, where, _KEYS)
     _one_of(table, where, "byte_order", ("big",))
     registers = table["register"] if isinstance(table.get("register"), dict) else {}
     _only(registers, f"{where} [register]", set(QUANTITIES))
+    absent = _absent(table, where)
     profile = Profile(
         name=name,
         title=str(_required(table, where, "title")),
         function=_one_of(table, where, "function", (3, 4)),
         little_words=_one_of(table, where, "word_order", ("big", "little")) == "little",
         block=_whole(table, where, "block", 4, MAX_READ),
+        gap=_whole({"gap": MAX_READ, **table}, where, "gap", 0, MAX_READ),
         register={
-            quantity: _register(facts, f"{where} [register.{quantity}]")
+            quantity: _register(facts, f"{where} [register.{quantity}]", absent)
             for quantity, facts in registers.items()
         },
     )
@@ -132,15 +167,32 @@ def parse_profile(name: str, text: str) -> Profile:
     return profile
 
 
-def _register(facts: Any, where: str) -> Register:
+def _absent(table: Mapping[str, Any], where: str) -> dict[str, int]:
+    """Return the maker's own "not implemented" values, by type."""
+    facts = table.get("not_implemented", {})
+    where = f"{where} [not_implemented]"
     if not isinstance(facts, dict):
         raise BadInputError(f"{where}: must be a table")
-    _only(facts, where, {"address", "type", "scale"})
+    _only(facts, where, set(INTEGERS))
+    for kind in facts:
+        bits = 16 * SIZES[kind]
+        signed, _ = INTEGERS[kind]
+        low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+        _whole(facts, where, kind, low, high)
+    return facts
+
+
+def _register(facts: Any, where: str, absent: Mapping[str, int]) -> Register:
+    if not isinstance(facts, dict):
+        raise BadInputError(f"{where}: must be a table")
+    _only(facts, where, {"address", "type", "scale", "divide"})
     kind = _one_of(facts, where, "type", tuple(SIZES))
     return Register(
         address=_whole(facts, where, "address", 0, 0x10000 - SIZES[kind]),
         type=kind,
         scale=_whole({"scale": 1, **facts}, where, "scale", 1, 10**6),
+        divide=_whole({"divide": 1, **facts}, where, "divide", 1, 10**6),
+        absent=absent.get(kind),
     )
 
 

@@ -11,15 +11,23 @@ import math
 import struct
 from collections.abc import Sequence
 
+# An accumulator of SunSpec (acc) that stands at 0 does not count.
 _INTEGERS: dict[str, tuple[int, bool, int]] = {
     "uint16": (1, False, 0xFFFF),
     "enum16": (1, False, 0xFFFF),
     "bitfield16": (1, False, 0xFFFF),
     "int16": (1, True, -0x8000),
     "sunssf": (1, True, -0x8000),
+    "count": (1, False, 0xFFFF),
+    "pad": (1, True, -0x8000),
+    "acc16": (1, False, 0),
+    "acc32": (2, False, 0),
+    "acc64": (4, False, 0),
+    "enum32": (2, False, 0xFFFF_FFFF),
     "uint32": (2, False, 0xFFFF_FFFF),
     "bitfield32": (2, False, 0xFFFF_FFFF),
     "int32": (2, True, -0x8000_0000),
+    "bitfield64": (4, False, 0xFFFF_FFFF_FFFF_FFFF),
     "uint64": (4, False, 0xFFFF_FFFF_FFFF_FFFF),
     "int64": (4, True, -0x8000_0000_0000_0000),
 }
@@ -28,7 +36,13 @@ SIZES = {**{name: facts[0] for name, facts in _INTEGERS.items()}, "float32": 2, 
 """Registers that a value of each type takes."""
 
 
-def decode(kind: str, words: Sequence[int], *, little_words: bool = False) -> int | float | None:
+INTEGERS = {name: (signed, absent) for name, (_, signed, absent) in _INTEGERS.items()}
+"""Of each integer type whether it is signed, and the value that means "not implemented"."""
+
+
+def decode(
+    kind: str, words: Sequence[int], *, little_words: bool = False, absent: int | None = None
+) -> int | float | None:
     """Return the value in `words`, or None when it means "not implemented".
 
     Parameters
@@ -39,6 +53,8 @@ def decode(kind: str, words: Sequence[int], *, little_words: bool = False) -> in
         Register values, 0 to 65535, in the order of their addresses.
     little_words : bool
         The least significant word comes first.
+    absent : int, optional
+        The integer that means "not implemented" where a maker uses another one.
     """
     if len(words) != SIZES[kind]:
         raise ValueError(f"{kind} takes {SIZES[kind]} registers, not {len(words)}")
@@ -47,9 +63,9 @@ def decode(kind: str, words: Sequence[int], *, little_words: bool = False) -> in
     if kind in ("float32", "float64"):
         value: float = struct.unpack(">f" if kind == "float32" else ">d", content)[0]
         return None if math.isnan(value) else value
-    _, signed, absent = _INTEGERS[kind]
+    signed, usual = INTEGERS[kind]
     number = int.from_bytes(content, "big", signed=signed)
-    return None if number == absent else number
+    return None if number == (usual if absent is None else absent) else number
 
 
 def encode(kind: str, value: float | None, *, little_words: bool = False) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar
@@ -13,7 +14,7 @@ from meters.modbus import models
 from meters.modbus.chain import Device, discover
 from meters.modbus.client import Client
 from meters.modbus.errors import ModbusError
-from meters.modbus.gateway import UnitAddress, ask_units, parse_url
+from meters.modbus.gateway import Gateways, UnitAddress, ask_units, parse_url
 from meters.modbus.setpoints import check, held, percent_steps, quantise, scaled, writes
 from meters.reading import MISSING
 
@@ -31,7 +32,11 @@ T = TypeVar("T")
 
 
 async def read_devices(
-    addresses: Sequence[DeviceAddress], *, at_s: int, timeout_s: float
+    addresses: Sequence[DeviceAddress],
+    *,
+    at_s: int,
+    timeout_s: float,
+    gateways: Gateways | None = None,
 ) -> tuple[list[DeviceState], list[Finding]]:
     """Return what each device says of itself, and a finding for each that does not.
 
@@ -46,6 +51,8 @@ async def read_devices(
         The time of reading, seconds UTC.
     timeout_s : float
         Longest time spent on one gateway, in seconds.
+    gateways : Gateways, optional
+        Kept by the caller between readings.
 
     Returns
     -------
@@ -54,12 +61,17 @@ async def read_devices(
         ``device.access``, ``device.address``.
     """
     units, failures = _units(addresses)
-    answers = await ask_units(units, partial(_read, at_s=at_s), timeout_s=timeout_s)
+    ask = gateways.ask if gateways else ask_units
+    answers = await ask(units, partial(_read, at_s=at_s), timeout_s=timeout_s)
     return _sorted_out({**failures, **answers}, interval.label(at_s))
 
 
 async def send_setpoints(
-    addresses: Sequence[DeviceAddress], setpoints: Sequence[Setpoint], *, timeout_s: float
+    addresses: Sequence[DeviceAddress],
+    setpoints: Sequence[Setpoint],
+    *,
+    timeout_s: float,
+    gateways: Gateways | None = None,
 ) -> tuple[list[Setpoint], list[Finding]]:
     """Write set-points, enable them, and return what the devices then hold.
 
@@ -74,6 +86,8 @@ async def send_setpoints(
         One for an asset.
     timeout_s : float
         Longest time spent on one gateway, in seconds.
+    gateways : Gateways, optional
+        Kept by the caller between readings.
 
     Returns
     -------
@@ -95,7 +109,11 @@ async def send_setpoints(
     for asset in wanted:
         if asset not in units and asset not in failures:
             failures[asset] = BadInputError("has a set-point and no address")
-    answers = await ask_units(units, partial(_send, wanted=wanted), timeout_s=timeout_s)
+    # A set-point does not wait for a back-off to end.
+    asking = Gateways(random.Random(0)) if gateways is None else gateways
+    answers = await asking.ask(
+        units, partial(_send, wanted=wanted), timeout_s=timeout_s, urgent=True
+    )
     done, findings = _sorted_out({**failures, **answers}, "")
     findings += [
         Finding(

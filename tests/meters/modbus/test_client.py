@@ -2,7 +2,6 @@
 
 import asyncio
 import struct
-import subprocess
 import time
 
 import pytest
@@ -11,6 +10,7 @@ from meters.modbus.client import Client
 from meters.modbus.errors import ModbusError, RefusedError, SilentError
 from meters.simulator.modbus import ModbusServers
 from meters.simulator.points import MeterPoint
+from meters.transport import Tcp
 
 
 def frame(transaction, unit, pdu, protocol=0, length=None):
@@ -36,7 +36,7 @@ def ask(answer, *, act=None, timeout_s=0.2, close=False):
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         try:
-            async with Client("127.0.0.1", port, request_s=timeout_s) as client:
+            async with Client(Tcp("127.0.0.1", port), request_s=timeout_s) as client:
                 return await (act(client) if act else client.read(7, 4, 0, 10))
         finally:
             server.close()
@@ -116,7 +116,7 @@ def test_late_registers_of_one_unit_never_reach_the_next_request():
     async def run():
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        async with Client("127.0.0.1", port, request_s=0.1) as client:
+        async with Client(Tcp("127.0.0.1", port), request_s=0.1) as client:
             with pytest.raises(SilentError):
                 await client.read(1, 4, 0, 1)
             await asyncio.sleep(0.1)
@@ -173,7 +173,7 @@ def test_every_truncation_and_bit_flip_returns_or_raises_our_error(act, recorded
             wire.answer = mutant
             started = time.process_time()
             try:
-                async with Client("127.0.0.1", port, request_s=1.0) as client:
+                async with Client(Tcp("127.0.0.1", port), request_s=1.0) as client:
                     await act(client)
                 returned += 1
             except ModbusError:
@@ -202,7 +202,7 @@ def test_an_endless_flood_ends_at_once():
     async def run():
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        async with Client("127.0.0.1", port, request_s=1.0) as client:
+        async with Client(Tcp("127.0.0.1", port), request_s=1.0) as client:
             with pytest.raises(ModbusError):
                 await client.read(1, 4, 0, 2)
         server.close()
@@ -233,10 +233,10 @@ class Spotted:
 def spans_of(spans, *, times=1, **options):
     async def run():
         unit, servers = Spotted(), ModbusServers()
-        urls = await servers._serve([("a", unit)], "127.0.0.1")
+        urls = await servers.serve({"a": unit})
         port = int(urls["a"].split(":")[2].split("/")[0])
         try:
-            async with Client("127.0.0.1", port, request_s=1.0) as client:
+            async with Client(Tcp("127.0.0.1", port), request_s=1.0) as client:
                 for _ in range(times):
                     words = await client.read_spans(1, 3, spans, **options)
             return words, unit.asked
@@ -277,7 +277,7 @@ def test_the_transaction_id_wraps_without_zero():
         urls = await servers.start([point])
         port = int(urls["m"].split(":")[2].split("/")[0])
         try:
-            async with Client("127.0.0.1", port, request_s=1.0) as client:
+            async with Client(Tcp("127.0.0.1", port), request_s=1.0) as client:
                 client._transaction = 0xFFFE
                 for _ in range(3):
                     await client.read(1, 4, 0, 2)
@@ -286,28 +286,3 @@ def test_the_transaction_id_wraps_without_zero():
             await servers.stop()
 
     assert asyncio.run(run()) == 2
-
-
-def test_an_independent_client_reads_the_same_registers():
-    """mbpoll is a Modbus client that shares no code with this project."""
-
-    async def run():
-        servers = ModbusServers()
-        points = [MeterPoint(f"m{n}", 0, [1500 * n, 250, 0, 0], 230.5) for n in (1, 2)]
-        urls = await servers.start(points)
-        port = urls["m2"].split(":")[2].split("/")[0]
-        arguments = ["-m", "tcp", "-0", "-1", "-q", "-B", "-p", port, "-a", "2"]
-        poll = await asyncio.create_subprocess_exec(
-            "mbpoll",
-            *arguments,
-            *("-t", "3:float", "-r", "72", "-c", "2", "127.0.0.1"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        output, _ = await asyncio.wait_for(poll.communicate(), 10)
-        await servers.stop()
-        return output.decode()
-
-    output = asyncio.run(run())
-    assert "[72]: \t3\n" in output
-    assert "[74]: \t0.25\n" in output

@@ -86,6 +86,23 @@ def test_word_order_and_scale_are_facts_of_the_profile():
         ("scale = 10", "scale = 0", "scale is 0"),
         ("[register.export_wh]", "[register.import_varh]", "[register.export_wh] is missing"),
         ("block = 10", "block", "t: "),
+        ("block = 10", "block = 10\ngap = -1", "gap is -1, must be a whole number 0 to 125"),
+        ("scale = 10", "divide = 0", "divide is 0, must be a whole number 1 to 1000000"),
+        (
+            "address = 2",
+            "address = 65535",
+            "t [register.export_wh]: address is 65535, must be a whole number 0 to 65534",
+        ),
+        (
+            "[register.import_wh]",
+            "[not_implemented]\nint16 = 0x8000\n[register.import_wh]",
+            "[not_implemented]: int16 is 32768, must be a whole number -32768 to 32767",
+        ),
+        (
+            "[register.import_wh]",
+            "[not_implemented]\nfloat32 = 0\n[register.import_wh]",
+            "unknown key 'float32'",
+        ),
     ],
 )
 def test_a_wrong_profile_is_refused_with_what_is_wrong(old, new, message):
@@ -129,3 +146,17 @@ def test_a_value_that_would_read_as_not_implemented_is_not_written():
         encode("uint16", 0xFFFF)
     with pytest.raises(OverflowError):
         encode("int32", 2**31)
+
+
+@given(
+    raw=st.integers(0, 2**31 - 2),
+    scale=st.integers(1, 1000),
+    divide=st.integers(1, 1000),
+)
+def test_integral_registers_are_scaled_exactly_and_rounded_down(raw, scale, divide):
+    text = GOOD.replace('word_order = "little"', 'word_order = "big"').replace(
+        "scale = 10", f"scale = {scale}\ndivide = {divide}"
+    )
+    profile = parse_profile("t", text)
+    energy = profile.energy("import_wh", {0: raw >> 16, 1: raw & 0xFFFF})
+    assert energy * divide <= raw * scale < (energy + 1) * divide

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import subprocess
 
 import pytest
 from hypothesis import given
@@ -16,6 +15,7 @@ from meters.modbus.sunspec import quantise, read_devices, send_setpoints
 from meters.reading import MISSING
 from meters.simulator.modbus import ModbusServers
 from meters.simulator.points import DevicePoint
+from meters.simulator.units import RegisterUnit
 
 AT_S = 1_774_746_000
 
@@ -195,32 +195,10 @@ def test_an_impossible_setpoint_is_refused_before_anything_is_sent(setpoint):
         asyncio.run(send_setpoints([], [setpoint], timeout_s=1.0))
 
 
-class Registers:
-    """A unit with fixed holding registers that keeps a record of writes."""
-
-    silent = False
-
-    def __init__(self, words, longest=125):
-        self.words = words
-        self.longest = longest
-        self.writes = []
-
-    def read(self, function, address, count):
-        span = range(address, address + count)
-        if count > self.longest or any(word not in self.words for word in span):
-            return None
-        return b"".join(self.words[word].to_bytes(2, "big") for word in span)
-
-    def write(self, address, words):
-        self.writes.append((address, tuple(words)))
-        self.words.update(enumerate(words, start=address))
-        return True
-
-
 def ask_registers(words, longest=125):
     async def run():
         servers = ModbusServers()
-        urls = await servers._serve([("a", Registers(words, longest))], "127.0.0.1")
+        urls = await servers.serve({"a": RegisterUnit(words, longest=longest)})
         try:
             return await read_devices([DeviceAddress("a", urls["a"])], at_s=AT_S, timeout_s=4.0)
         finally:
@@ -313,8 +291,8 @@ def test_every_register_of_a_device_may_hold_anything(kind):
 
     async def run():
         servers = ModbusServers()
-        unit = Registers(dict(words))
-        urls = await servers._serve([("a", unit)], "127.0.0.1")
+        unit = RegisterUnit(dict(words))
+        urls = await servers.serve({"a": unit})
         address = [DeviceAddress("a", urls["a"])]
         try:
             for at in words:
@@ -344,8 +322,8 @@ def test_values_come_first_then_the_timer_then_the_enable_which_is_never_withdra
 
     async def run():
         servers = ModbusServers()
-        unit = Registers(words)
-        urls = await servers._serve([("a", unit)], "127.0.0.1")
+        unit = RegisterUnit(words)
+        urls = await servers.serve({"a": unit})
         try:
             await send_setpoints([DeviceAddress("a", urls["a"])], [setpoint], timeout_s=4.0)
         finally:
@@ -357,34 +335,6 @@ def test_values_come_first_then_the_timer_then_the_enable_which_is_never_withdra
     assert 1_800 in writes[-2][1]
     touched = [address for at, sent in writes[:-1] for address in range(at, at + len(sent))]
     assert controls + enable not in touched
-
-
-def test_an_independent_client_reads_the_marker_and_writes_nothing_to_facts():
-    """mbpoll is a Modbus client that shares no code with this project."""
-
-    async def run():
-        servers = ModbusServers()
-        urls = await servers.start(devices=[device("a", "limit")])
-        port = urls["a"].rsplit(":", 1)[1].split("/")[0]
-        arguments = ["-m", "tcp", "-0", "-1", "-q", "-p", port, "-a", "1", "-t", "4:hex"]
-        try:
-            read = await polled(*arguments, "-r", "40000", "-c", "4", "127.0.0.1")
-            refused = await polled(*arguments, "-r", "40072", "127.0.0.1", "7")
-        finally:
-            await servers.stop()
-        return read, refused
-
-    async def polled(*arguments):
-        poll = await asyncio.create_subprocess_exec(
-            "mbpoll", *arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        output, _ = await asyncio.wait_for(poll.communicate(), 10)
-        return output.decode()
-
-    read, refused = asyncio.run(run())
-    for word in ("0x5375", "0x6E53", "0x0001", "0x0042"):
-        assert word in read
-    assert "Illegal data address" in refused
 
 
 def test_the_layouts_are_those_of_the_published_models():
