@@ -15,6 +15,8 @@ from meters.reading import MeterAddress, MeterRead
 
 Answer = tuple[MeterRead, list[Finding]]
 
+DLMS_SCHEMES = ("dlms:", "hdlc:", "hdlc+serial:")
+
 CONNECTIONS = 128
 """DLMS meters that are read at the same time."""
 
@@ -51,9 +53,9 @@ async def read_meters(
     if len(by_meter) != len(addresses):
         raise BadInputError("a meter was given twice to one reading")
     modbus = [address for address in addresses if address.url.startswith("modbus://")]
-    dlms = [address for address in addresses if address.url.startswith("dlms://")]
+    dlms = [address for address in addresses if address.url.startswith(DLMS_SCHEMES)]
     answers: dict[str, Answer | PeerError | BadInputError] = {
-        address.meter: BadInputError("url must start with modbus:// or dlms://")
+        address.meter: BadInputError("url must start with modbus, dlms or hdlc")
         for address in addresses
     }
     parts = await asyncio.gather(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
@@ -64,6 +65,7 @@ def parse_url(url: str) -> Station:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
+        (host or "").encode("idna")  # a label too long for the resolver
         options = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
     except ValueError as error:
         raise BadInputError(_form("?")) from error
@@ -114,3 +116,23 @@ async def connect(endpoint: Endpoint) -> Streams:
         exclusive=True,
     )
     return reader, writer
+
+
+async def attach(endpoint: Endpoint, protocol: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
+    """Return a protocol that the bytes of an endpoint go to; OSError when it cannot be reached."""
+    loop = asyncio.get_running_loop()
+    if isinstance(endpoint, Tcp):
+        return (await loop.create_connection(protocol, endpoint.host, endpoint.port))[1]
+    from serial_asyncio_fast import create_serial_connection
+
+    _, attached = await create_serial_connection(
+        loop,
+        protocol,
+        endpoint.device,
+        baudrate=endpoint.baud,
+        parity=endpoint.parity,
+        stopbits=endpoint.stop_bits,
+        exclusive=True,
+    )
+    assert isinstance(attached, asyncio.Protocol)
+    return attached

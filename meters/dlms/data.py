@@ -134,6 +134,18 @@ def decode(data: bytes) -> Value:
     return value
 
 
+def skip(data: bytes, at: int) -> int:
+    """Return the position after the value at position `at`; errors as of :func:`decode`."""
+    return _take(data, at, 0)[1]
+
+
+def check(data: bytes, at: int) -> None:
+    """Raise :class:`DlmsError` unless one value stands from position `at` to the end."""
+    end = skip(data, at)
+    if end != len(data):
+        raise DlmsError(f"{len(data) - end} bytes follow the value")
+
+
 def take(data: bytes, at: int) -> tuple[Value, int]:
     """Return the value at position `at` and the position after it."""
     return _take(data, at, 0)
