@@ -29,6 +29,7 @@ BLOCK = 256
 _NAME = re.compile(r"[a-z0-9-]{1,80}", re.ASCII)
 _SLOT = struct.Struct(">QI")
 _SLOTS = (0, 4096)
+_ABSENT, _DAMAGED = -1, -2
 
 
 class CounterStore(Protocol):
@@ -110,15 +111,17 @@ class FileCounterStore:
         try:
             with self._file(name) as descriptor:
                 slots = [_read(descriptor, at) for at in _SLOTS]
-                known = [value for value in slots if value is not None]
-                if not known:
+                limit = max(slots)
+                if limit < 0:
                     raise StoreError(f"the file of invocation counter {name} is damaged")
-                limit = max(known)
+                if _DAMAGED in slots:
+                    # Either a write that was cut off, or one block that was used.
+                    limit += BLOCK
                 first = max(limit, at_least)
                 _check(name, first, count)
                 end = min(first + max(count, BLOCK), LIMIT) if count else first
                 if end > limit:
-                    older = _SLOTS[0] if slots[0] != limit else _SLOTS[1]
+                    older = _SLOTS[0] if slots[0] <= slots[1] else _SLOTS[1]
                     _write(descriptor, older, end)
                     if count:
                         os.fsync(descriptor)
@@ -158,12 +161,12 @@ class FileCounterStore:
             os.close(folder)
 
 
-def _read(descriptor: int, at: int) -> int | None:
+def _read(descriptor: int, at: int) -> int:
     octets = os.pread(descriptor, _SLOT.size, at)
     if len(octets) != _SLOT.size:
-        return None
+        return _ABSENT
     value, check = _SLOT.unpack(octets)
-    return int(value) if check == crc32(octets[:8]) else None
+    return int(value) if check == crc32(octets[:8]) else _DAMAGED
 
 
 def _write(descriptor: int, at: int, value: int) -> None:
