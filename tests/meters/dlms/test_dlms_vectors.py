@@ -286,3 +286,39 @@ def test_obis_codes_in_both_notations(text: str, code: str) -> None:
 def test_text_that_is_no_obis_code_is_refused(text: str) -> None:
     with pytest.raises(BadInputError):
         obis.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("octets", "value"),
+    [
+        ("13 06 08 00000001 00000002", [1, 2]),
+        ("13 02 02 11 12 06 010002 030004", [(1, 2), (3, 4)]),
+        ("13 02 03 00 11 00 02 0506", [(None, 5, None), (None, 6, None)]),
+        ("13 02 02 09 0f 06 02aabb7f 00ff", [(b"\xaa\xbb", 127), (b"", -1)]),
+        ("13 01 0002 11 04 01020304", [[1, 2], [3, 4]]),
+        ("13 11 00", []),
+        ("02 02 13 11 01 07 11 08", ([7], 8)),
+    ],
+)
+def test_compact_array_has_its_type_once(octets: str, value: object) -> None:
+    assert data.decode(bytes.fromhex(octets.replace(" ", ""))) == value
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        *("13", "1302", "130211", "1306", "130603000000", "13060500000001ff", "13130100"),
+        *("130001ff", "1301000000 0101", "13 01 ffff 00 01 01", "13 02 8101 02 00"),
+    ],
+)
+def test_compact_array_that_is_malformed_or_endless_is_refused(octets: str) -> None:
+    with pytest.raises(DlmsError):
+        data.decode(bytes.fromhex(octets.replace(" ", "")))
+
+
+def test_compact_array_is_bounded_by_what_it_builds() -> None:
+    nulls = b"\x02\x81\xff" + b"\x00" * 254 + b"\x11"
+    contents = bytes(60_000)
+    octets = b"\x13" + nulls + b"\x82" + len(contents).to_bytes(2, "big") + contents
+    with pytest.raises(DlmsError, match="more than 32768 values"):
+        data.decode(octets)
