@@ -42,6 +42,13 @@ def label(code: bytes) -> str:
 
 CLOCK = parse("0-0:1.0.0")
 DEVICE_NAME = parse("0-0:42.0.0")
+INVOCATION_COUNTER = parse("0-0:43.1.0")
+ASSOCIATION = parse("0-0:40.0.0")
+DISCONNECT = parse("0-0:96.3.10")
+EVENT_CODE = parse("0-0:96.11.0")
+EVENT_LOG = parse("1-0:99.98.0")
+MAXIMUM_DEMAND = parse("1-0:1.6.0")
+DEMAND = parse("1-0:1.4.0")
 LOAD_PROFILE = parse("1-0:99.1.0")
 VOLTAGE_L1 = parse("1-0:32.7.0")
 ENERGY = (parse("1-0:1.8.0"), parse("1-0:2.8.0"), parse("1-0:3.8.0"), parse("1-0:4.8.0"))

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 Answer = tuple[MeterRead, list[Finding]]
 
-MODBUS = ("modbus://", "modbus-rtu://", "modbus+serial://")
+MODBUS_SCHEMES = ("modbus:", "modbus-rtu:", "modbus+serial:")
+DLMS_SCHEMES = ("dlms:", "hdlc:", "hdlc+serial:")
+
 CONNECTIONS = 128
 """DLMS meters that are read at the same time."""
 
@@ -61,10 +63,10 @@ async def read_meters(
     by_meter = {address.meter: address for address in addresses}
     if len(by_meter) != len(addresses):
         raise BadInputError("a meter was given twice to one reading")
-    modbus = [address for address in addresses if address.url.startswith(MODBUS)]
-    dlms = [address for address in addresses if address.url.startswith("dlms://")]
+    modbus = [address for address in addresses if address.url.startswith(MODBUS_SCHEMES)]
+    dlms = [address for address in addresses if address.url.startswith(DLMS_SCHEMES)]
     answers: dict[str, Answer | PeerError | BadInputError] = {
-        address.meter: BadInputError("url must start with modbus:// or dlms://")
+        address.meter: BadInputError("url must start with modbus, dlms or hdlc")
         for address in addresses
     }
     parts = await asyncio.gather(

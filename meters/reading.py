@@ -4,11 +4,64 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from grid.errors import BadInputError
+
 CHANNELS = ("import_wh", "export_wh", "import_varh", "export_varh")
 """The cumulative registers of a meter, in the order in which values stand everywhere."""
 
 MISSING = -1
 """An energy that is not known; never 0."""
+
+
+KEY_BYTES, TITLE_BYTES = 16, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Ciphering:
+    """How one side of a DLMS association protects what it sends, and what it asks of the other.
+
+    Attributes
+    ----------
+    title : bytes
+        The side's own system title, eight bytes.
+    encryption_key, authentication_key : bytes
+        Sixteen bytes each; never shown, never logged.
+    suite : int
+        Security suite 0 or 1; both cipher with AES-128-GCM.
+    authenticated, encrypted : bool
+        Which of the two is done; an answer with less is refused.
+    general : bool
+        Use general-glo and general-ded ciphering in place of the service-specific forms.
+    dedicated : bool
+        Client: make a key of its own for each association.
+
+    Raises
+    ------
+    BadInputError
+        When a key or the title has another length, or nothing is protected.
+    """
+
+    title: bytes
+    encryption_key: bytes = field(repr=False)
+    authentication_key: bytes = field(repr=False)
+    suite: int = 0
+    authenticated: bool = True
+    encrypted: bool = True
+    general: bool = False
+    dedicated: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.title) != TITLE_BYTES:
+            raise BadInputError(
+                f"a system title has {len(self.title)} bytes, must have {TITLE_BYTES}"
+            )
+        for name in ("encryption_key", "authentication_key"):
+            if (size := len(getattr(self, name))) != KEY_BYTES:
+                raise BadInputError(f"the {name} has {size} bytes, must have {KEY_BYTES}")
+        if self.suite not in (0, 1):
+            raise BadInputError(f"security suite is {self.suite}, must be 0 or 1")
+        if not (self.authenticated or self.encrypted):
+            raise BadInputError("ciphering must authenticate, encrypt, or both")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +73,16 @@ class MeterAddress:
     meter : str
         Meter identifier (:data:`grid.ids.MeterId`).
     url : str
-        ``modbus://HOST:PORT/UNIT`` or ``dlms://HOST:PORT/SERVER_WPORT``.
+        ``modbus://HOST:PORT/UNIT``, ``dlms://HOST:PORT/SERVER_WPORT`` (TCP wrapper) or
+        ``hdlc://HOST:PORT/SERVER``; on a serial line see :mod:`meters.transport`.
     profile : str
         Name of a register map in ``meters/profiles``.
     auth : str
-        ``"none"`` or ``"lls"`` (DLMS low level security).
+        ``"none"``, ``"lls"`` (DLMS low level security) or ``"hls-gmac"``.
     secret : bytes
         The password of ``"lls"``; never shown, never logged.
+    ciphering : Ciphering or None
+        The client's title and keys; needed by ``"hls-gmac"``, possible with the others.
     since_s, until_s : int or None
         DLMS: also read the load-profile rows captured in ``[since_s, until_s]``.
     """
@@ -38,6 +94,7 @@ class MeterAddress:
     secret: bytes = field(default=b"", repr=False)
     since_s: int | None = None
     until_s: int | None = None
+    ciphering: Ciphering | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

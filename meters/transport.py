@@ -67,6 +67,7 @@ def parse_url(url: str) -> Station:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
+        (host or "").encode("idna")  # a label too long for the resolver
         options = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
     except ValueError as error:
         raise BadInputError(_form("?")) from error

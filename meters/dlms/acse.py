@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import IntEnum, IntFlag
+from dataclasses import dataclass, field
+from enum import IntEnum
 
 from meters.dlms.errors import DlmsError
 
 AARQ, AARE, RLRQ, RLRE = 0x60, 0x61, 0x62, 0x63
+AUTHENTICATION_FAILURE, AUTHENTICATION_REQUIRED, NOT_RECOGNISED = 13, 14, 11
+CONTEXT_NOT_SUPPORTED = 2
 
 _OID = bytes.fromhex("6085740508")  # 2.16.756.5.8
-_LN_CONTEXT = bytes.fromhex("a1090607") + _OID + b"\x01\x01"
-_CONFORMANCE = bytes.fromhex("5f1f0400")
+_CONTEXT = bytes.fromhex("0607") + _OID + b"\x01"
 
 
 class Mechanism(IntEnum):
@@ -20,18 +21,15 @@ class Mechanism(IntEnum):
 
     NONE = 0
     LLS = 1
+    HLS_GMAC = 5
 
 
-class Conformance(IntFlag):
-    """Services that both sides know; bit 0 of the standard is the highest of 24."""
+class Context(IntEnum):
+    """How the APDUs of an association look: logical names, without or with ciphering."""
 
-    BLOCK_TRANSFER_WITH_GET = 1 << (23 - 11)
-    GET = 1 << (23 - 19)
-    SELECTIVE_ACCESS = 1 << (23 - 21)
+    PLAIN = 1
+    CIPHERED = 3
 
-
-PROPOSED = 0x00007E1F
-"""The conformance of the standard's own example of an LN association."""
 
 _DIAGNOSTICS = {
     0: "no diagnostic",
@@ -46,22 +44,40 @@ _DIAGNOSTICS = {
 
 @dataclass(frozen=True, slots=True)
 class AssociationRequest:
-    """An AARQ: the mechanism, the password of LLS, and what the client can do."""
+    """An AARQ.
+
+    Attributes
+    ----------
+    mechanism : int
+    secret : bytes
+        The password of LLS, the challenge of HLS.
+    initiate : bytes
+        The InitiateRequest, ciphered in a ciphered context.
+    context : int
+    title : bytes
+        The client's system title; empty when it says none.
+    """
 
     mechanism: int
-    secret: bytes
-    conformance: int
-    max_pdu: int
+    secret: bytes = field(repr=False)
+    initiate: bytes = field(repr=False)
+    context: int = Context.PLAIN
+    title: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class AssociationResponse:
-    """An AARE: ``result`` 0 is accepted; `conformance` and `max_pdu` are then the meter's."""
+    """An AARE: ``result`` 0 is accepted, and `initiate` then holds the InitiateResponse.
+
+    `challenge` is the meter's, in HLS, and `title` its system title.
+    """
 
     result: int
     diagnostic: int
-    conformance: int
-    max_pdu: int
+    initiate: bytes = b""
+    context: int = Context.PLAIN
+    title: bytes = b""
+    challenge: bytes = b""
 
     @property
     def reason(self) -> str:
@@ -101,22 +117,33 @@ def _body(apdu: bytes, tag: int) -> bytes:
     return parts[0][1]
 
 
-def _integer(content: bytes, inner: tuple[int, ...], what: str) -> int:
-    for tag, value in _fields(content):
-        if tag in inner and len(value) == 1:
-            return value[0]
-    raise DlmsError(f"the {what} of an association is malformed")
+def _inner(content: bytes, tags: tuple[int, ...]) -> bytes:
+    """Return the first field of `content` that has one of `tags`; empty when none has."""
+    return next((value for tag, value in _fields(content) if tag in tags), b"")
+
+
+def _integer(content: bytes, what: str) -> int:
+    value = _inner(content, (0x02,))
+    if len(value) != 1:
+        raise DlmsError(f"the {what} of an association is malformed")
+    return value[0]
+
+
+def _context(content: bytes) -> int:
+    if len(content) != 9 or content[:8] != _CONTEXT:
+        raise DlmsError("the application context is not one of DLMS")
+    return content[8]
 
 
 def encode_aarq(request: AssociationRequest) -> bytes:
-    """Return the AARQ of an LN association without ciphering."""
-    initiate = b"\x01\x00\x00\x00\x06" + _CONFORMANCE
-    initiate += request.conformance.to_bytes(3, "big") + request.max_pdu.to_bytes(2, "big")
-    parts = [_LN_CONTEXT]
+    """Return the AARQ of an association with logical names."""
+    parts = [_tlv(0xA1, _CONTEXT + bytes((request.context,)))]
+    if request.title:
+        parts.append(_tlv(0xA6, _tlv(0x04, request.title)))
     if request.mechanism != Mechanism.NONE:
         parts.append(bytes.fromhex("8a0207808b07") + _OID + bytes((2, request.mechanism)))
         parts.append(_tlv(0xAC, _tlv(0x80, request.secret)))
-    parts.append(_tlv(0xBE, _tlv(0x04, initiate)))
+    parts.append(_tlv(0xBE, _tlv(0x04, request.initiate)))
     return _tlv(AARQ, b"".join(parts))
 
 
@@ -126,42 +153,42 @@ def decode_aarq(apdu: bytes) -> AssociationRequest:
     Raises
     ------
     DlmsError
-        When the AARQ is malformed or asks for another context than LN without
-        ciphering.
+        When the AARQ is malformed.
     """
-    mechanism, secret, initiate, context = int(Mechanism.NONE), b"", b"", b""
+    mechanism, secret, initiate, title = int(Mechanism.NONE), b"", b"", b""
+    context = None
     for tag, content in _fields(_body(apdu, AARQ)):
         if tag == 0xA1:
-            context = content
+            context = _context(content)
+        elif tag == 0xA6:
+            title = _inner(content, (0x04,))
         elif tag == 0x8B:
             if len(content) != 7 or content[:6] != _OID + b"\x02":
                 raise DlmsError("the authentication mechanism is malformed")
             mechanism = content[6]
         elif tag == 0xAC:
-            secret = next((value for inner, value in _fields(content) if inner == 0x80), b"")
+            secret = _inner(content, (0x80,))
         elif tag == 0xBE:
-            initiate = next((value for inner, value in _fields(content) if inner == 0x04), b"")
-    if context != _LN_CONTEXT[2:]:
-        raise DlmsError("the application context is not LN without ciphering")
-    if len(initiate) != 14 or initiate[:5] != b"\x01\x00\x00\x00\x06":
-        raise DlmsError("the InitiateRequest is malformed")
-    if initiate[5:9] != _CONFORMANCE:
-        raise DlmsError("the conformance block is malformed")
-    conformance = int.from_bytes(initiate[9:12], "big")
-    return AssociationRequest(mechanism, secret, conformance, int.from_bytes(initiate[12:], "big"))
+            initiate = _inner(content, (0x04,))
+    if context is None:
+        raise DlmsError("an AARQ has no application context")
+    return AssociationRequest(mechanism, secret, initiate, context, title)
 
 
 def encode_aare(response: AssociationResponse) -> bytes:
     """Return an AARE; a refusal carries no InitiateResponse."""
     parts = [
-        _LN_CONTEXT,
+        _tlv(0xA1, _CONTEXT + bytes((response.context,))),
         bytes((0xA2, 3, 2, 1, response.result)),
         bytes((0xA3, 5, 0xA1, 3, 2, 1, response.diagnostic)),
     ]
-    if response.result == 0:
-        initiate = b"\x08\x00\x06" + _CONFORMANCE + response.conformance.to_bytes(3, "big")
-        initiate += response.max_pdu.to_bytes(2, "big") + b"\x00\x07"
-        parts.append(_tlv(0xBE, _tlv(0x04, initiate)))
+    if response.title:
+        parts.append(_tlv(0xA4, _tlv(0x04, response.title)))
+    if response.challenge:
+        parts.append(bytes.fromhex("880207808907") + _OID + bytes((2, Mechanism.HLS_GMAC)))
+        parts.append(_tlv(0xAA, _tlv(0x80, response.challenge)))
+    if response.initiate:
+        parts.append(_tlv(0xBE, _tlv(0x04, response.initiate)))
     return _tlv(AARE, b"".join(parts))
 
 
@@ -171,38 +198,28 @@ def decode_aare(apdu: bytes) -> AssociationResponse:
     Raises
     ------
     DlmsError
-        When the AARE is malformed, or accepts another context than was asked.
+        When the AARE is malformed.
     """
-    context, initiate = b"", b""
-    result = diagnostic = None
+    initiate, title, challenge = b"", b"", b""
+    context = result = diagnostic = None
     for tag, content in _fields(_body(apdu, AARE)):
         if tag == 0xA1:
-            context = content
+            context = _context(content)
         elif tag == 0xA2:
-            result = _integer(content, (0x02,), "result")
+            result = _integer(content, "result")
         elif tag == 0xA3:
-            inner = next((value for kind, value in _fields(content) if kind in (0xA1, 0xA2)), b"")
-            diagnostic = _integer(inner, (0x02,), "diagnostic")
+            diagnostic = _integer(_inner(content, (0xA1, 0xA2)), "diagnostic")
+        elif tag == 0xA4:
+            title = _inner(content, (0x04,))
+        elif tag == 0xAA:
+            challenge = _inner(content, (0x80,))
         elif tag == 0xBE:
-            initiate = next((value for kind, value in _fields(content) if kind == 0x04), b"")
+            initiate = _inner(content, (0x04,))
     if result is None or diagnostic is None:
         raise DlmsError("an AARE has no result or no diagnostic")
-    if result != 0:
-        return AssociationResponse(result, diagnostic, 0, 0)
-    if context != _LN_CONTEXT[2:]:
-        raise DlmsError("the meter accepted another application context than LN without ciphering")
-    conformance, max_pdu = _initiate_response(initiate)
-    return AssociationResponse(0, diagnostic, conformance, max_pdu)
-
-
-def _initiate_response(content: bytes) -> tuple[int, int]:
-    if len(content) == 15 and content[:3] == b"\x08\x01" + content[2:3]:
-        content = content[:1] + b"\x00" + content[3:]  # a quality of service was negotiated
-    if len(content) != 14 or content[:3] != b"\x08\x00\x06":
-        raise DlmsError("the InitiateResponse is malformed")
-    if content[3:7] != _CONFORMANCE or content[12:] != b"\x00\x07":
-        raise DlmsError("the InitiateResponse is not of an LN association")
-    return int.from_bytes(content[7:10], "big"), int.from_bytes(content[10:12], "big")
+    if context is None:
+        raise DlmsError("an AARE has no application context")
+    return AssociationResponse(result, diagnostic, initiate, context, title, challenge)
 
 
 def encode_rlrq() -> bytes:

@@ -1,22 +1,40 @@
-"""Reads one DLMS meter over TCP: its clock, registers, voltage and load profile."""
+"""Opens associations with DLMS meters, and reads one: clock, registers, load profile."""
 
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import urlsplit
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from grid.errors import BadInputError, Finding
-from meters.dlms import acse
+from meters import transport
+from meters.dlms import acse, cosem, initiate
+from meters.dlms.association import Association
 from meters.dlms.connection import ClientConnection
-from meters.dlms.errors import SilentError
+from meters.dlms.counters import LIMIT, CounterStore
+from meters.dlms.errors import AccessError, DlmsError, SecurityError, SilentError
+from meters.dlms.events import Associated, AssociationRefused, ValueReceived
+from meters.dlms.hdlc_link import HdlcClientLink
+from meters.dlms.link import Link
 from meters.dlms.poll import CLOCK_LIMIT_S, Poll, StaticAnswers
-from meters.dlms.profile import load_profile
+from meters.dlms.profile import Profile, load_profile
+from meters.dlms.security import Cipher
 from meters.dlms.session import Session
+from meters.dlms.wrapper import WrapperLink
+from meters.dlms.xdlms import Attribute
 from meters.reading import MeterAddress, MeterRead
+from meters.transport import Serial, Station
 
-__all__ = ["CLOCK_LIMIT_S", "StaticAnswers", "parse_url", "read_meter"]
+__all__ = ["CLOCK_LIMIT_S", "StaticAnswers", "open_association", "parse_url", "read_meter"]
 
-_MECHANISMS = {"none": acse.Mechanism.NONE, "lls": acse.Mechanism.LLS}
+_MECHANISMS = {
+    "none": acse.Mechanism.NONE,
+    "lls": acse.Mechanism.LLS,
+    "hls-gmac": acse.Mechanism.HLS_GMAC,
+}
+HIGHEST_COUNTER_TAKEN = LIMIT - (1 << 24)
+"""A counter that a meter states in clear is not believed beyond this: it would end the key."""
 
 
 async def read_meter(
@@ -25,6 +43,7 @@ async def read_meter(
     at_s: int,
     timeout_s: float,
     cache: StaticAnswers | None = None,
+    counters: CounterStore | None = None,
 ) -> tuple[MeterRead, list[Finding]]:
     """Return the registers of a meter, and its load profile when it is asked for.
 
@@ -39,6 +58,8 @@ async def read_meter(
         Longest time from connecting to the last answer, in seconds.
     cache : StaticAnswers, optional
         Changes neither the reading nor its hash.
+    counters : CounterStore, optional
+        Needed by an address with ciphering.
 
     Returns
     -------
@@ -55,46 +76,163 @@ async def read_meter(
     DlmsError
         When the meter does not answer, refuses, or answers wrongly.
     """
-    host, port, server_port = parse_url(address.url)
-    profile = load_profile(address.profile)
-    client_port = dict(profile.client_wport).get(address.auth)
-    if address.auth not in _MECHANISMS or client_port is None:
-        raise BadInputError(f"auth is {address.auth!r}, must be one of the profile's")
-    if address.auth == "lls" and not 0 < len(address.secret) <= 64:
-        raise BadInputError(f"the LLS secret has {len(address.secret)} bytes, must have 1 to 64")
-    connection = ClientConnection(
-        client_port, server_port, mechanism=_MECHANISMS[address.auth], secret=address.secret
-    )
+    profile = _profile(address, counters)
     session: Session | None = None
     try:
         async with asyncio.timeout(timeout_s):
-            session = await Session.open(host, port, connection)
+            session, agreed = await _associate(address, profile, counters)
             poll = Poll(session, address, profile, at_s, cache)
-            result = await poll.read()
+            result = await poll.read(agreed.conformance)
         await session.release()
     except (TimeoutError, OSError) as error:
         raise SilentError("gave no complete answer") from error
     finally:
         if session is not None:
+            session.connection.remember()
             session.close()
     return result, poll.findings
 
 
-def parse_url(url: str) -> tuple[str, int, int]:
-    """Return host, TCP port and wrapper port of ``dlms://HOST:PORT/SERVER_WPORT``.
+@asynccontextmanager
+async def open_association(
+    address: MeterAddress, *, timeout_s: float, counters: CounterStore | None = None
+) -> AsyncIterator[Association]:
+    """Yield an open association with a meter, for whoever reads, writes and acts.
+
+    `timeout_s` limits the whole of it, what is done inside included.
+
+    Raises
+    ------
+    BadInputError
+        When the address is wrong.
+    DlmsError
+        When the meter does not answer, refuses, or answers wrongly.
+    """
+    profile = _profile(address, counters)
+    session: Session | None = None
+    try:
+        async with asyncio.timeout(timeout_s):
+            session, agreed = await _associate(address, profile, counters)
+            yield Association(session, profile, agreed)
+            await session.release()
+    except (TimeoutError, OSError) as error:
+        raise SilentError("gave no complete answer") from error
+    finally:
+        if session is not None:
+            session.connection.remember()
+            session.close()
+
+
+def _profile(address: MeterAddress, counters: CounterStore | None) -> Profile:
+    """Return the profile of an address whose way in is possible."""
+    profile = load_profile(address.profile)
+    if address.auth not in _MECHANISMS or address.auth not in dict(profile.client_wport):
+        raise BadInputError(f"auth is {address.auth!r}, must be one of the profile's")
+    if address.auth == "lls" and not 0 < len(address.secret) <= 64:
+        raise BadInputError(f"the LLS secret has {len(address.secret)} bytes, must have 1 to 64")
+    if address.auth == "hls-gmac" and address.ciphering is None:
+        raise BadInputError("auth hls-gmac needs a system title and keys")
+    if address.ciphering is not None and counters is None:
+        raise BadInputError("ciphering needs a store of invocation counters")
+    return profile
+
+
+async def _associate(
+    address: MeterAddress, profile: Profile, counters: CounterStore | None
+) -> tuple[Session, Associated]:
+    """Open an association; once, refresh our counter when the meter refuses it."""
+    if address.ciphering is None or counters is None:
+        return await _open(address, profile, None)
+    cipher = Cipher(address.ciphering, counters)
+    is_first = cipher.next_counter() == 0
+    if is_first:
+        # A key that was in use elsewhere: the meter knows how far it has come.
+        await _refresh(address, profile, cipher)
+    try:
+        return await _open(address, profile, cipher)
+    except SecurityError:
+        raise
+    except AccessError:
+        if is_first or not await _refresh(address, profile, cipher):
+            raise
+    return await _open(address, profile, Cipher(address.ciphering, counters))
+
+
+async def _open(
+    address: MeterAddress, profile: Profile, cipher: Cipher | None
+) -> tuple[Session, Associated]:
+    station = parse_url(address.url)
+    general = initiate.Conformance.GENERAL_PROTECTION
+    ciphering = address.ciphering
+    connection = ClientConnection(
+        link_to(station, dict(profile.client_wport)[address.auth]),
+        mechanism=_MECHANISMS[address.auth],
+        secret=address.secret,
+        cipher=cipher,
+        dedicated=ciphering is not None and ciphering.dedicated,
+        conformance=initiate.PROPOSED | (general if ciphering and ciphering.general else 0),
+    )
+    session = await Session.open(station.endpoint, connection)
+    try:
+        event = await session.ask(connection.associate())
+        if isinstance(event, AssociationRefused):
+            raise AccessError(f"refused the association: {event.reason}")
+    except BaseException:
+        session.close()
+        raise
+    assert isinstance(event, Associated)
+    return session, event
+
+
+async def _refresh(address: MeterAddress, profile: Profile, cipher: Cipher) -> bool:
+    """Raise our counter above what the meter shows to everybody; True when that was needed.
+
+    It is told in clear, so it can only be raised, and not to where the key would end.
+    """
+    if profile.invocation_counter is None or "none" not in dict(profile.client_wport):
+        return False
+    public = replace(address, auth="none", secret=b"", ciphering=None)
+    session: Session | None = None
+    try:
+        session, _ = await _open(public, profile, None)
+        attribute = Attribute(cosem.DATA, profile.invocation_counter, 2)
+        event = await session.ask(session.connection.get(attribute))
+        await session.release()
+    except SilentError:
+        raise
+    except DlmsError:
+        return False
+    finally:
+        if session is not None:
+            session.close()
+    if not isinstance(event, ValueReceived) or type(event.value) is not int:
+        return False
+    if not cipher.next_counter() <= event.value + 1 <= HIGHEST_COUNTER_TAKEN:
+        return False
+    cipher.raise_to(event.value + 1)
+    return True
+
+
+def link_to(station: Station, client: int) -> Link:
+    """Return the client's end of a link to a meter."""
+    if station.scheme == "dlms":
+        return WrapperLink(client, station.number)
+    return HdlcClientLink(client, station.number)
+
+
+def parse_url(url: str) -> Station:
+    """Return where a meter answers: ``dlms://HOST:PORT/SERVER_WPORT`` or ``hdlc...``.
 
     Raises
     ------
     BadInputError
         When the url has another form.
     """
-    try:
-        parts = urlsplit(url)
-        host, port, server_port = parts.hostname, parts.port, int(parts.path[1:])
-        (host or "").encode("idna")
-    except ValueError:
-        host = port = None
-        server_port = 0
-    if parts.scheme != "dlms" or not host or not port or not 0 < server_port < 0x10000:
-        raise BadInputError(f"url {url!r} must be dlms://HOST:PORT/SERVER_WPORT")
-    return host, port, server_port
+    station = transport.parse_url(url)
+    if station.scheme == "dlms" and isinstance(station.endpoint, Serial):
+        raise BadInputError("a serial line takes hdlc+serial, not dlms+serial")
+    if station.scheme not in ("dlms", "hdlc"):
+        raise BadInputError(f"url starts with {station.scheme!r}, must be dlms or hdlc")
+    if not 0 < station.number < 0x10000:
+        raise BadInputError(f"station is {station.number}, must be 1 to 65535")
+    return station

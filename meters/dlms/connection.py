@@ -1,26 +1,43 @@
 """The client of one association, without a socket: bytes in, events out.
 
-Each call of :meth:`ClientConnection.associate`, `get`, `next_block` and
-`release` returns the bytes to send. What comes back goes into
+Each call of :meth:`ClientConnection.associate`, `get`, `get_list`, `set`, `action`,
+`proceed` and `release` returns the bytes to send. What comes back goes into
 :meth:`ClientConnection.receive_data`; :meth:`ClientConnection.next_event` then
-gives one event, or ``None`` while more bytes are needed. One request is out at
-a time, as the standard has it. After a :class:`DlmsError` the connection stays
-in :attr:`State.ERROR` and only closing the socket helps.
+gives one event, or ``None`` while more bytes are needed, and
+:meth:`ClientConnection.data_to_send` what the link has to say meanwhile. One
+request is out at a time, as the standard has it. After a :class:`DlmsError` the
+connection stays in :attr:`State.ERROR` and only closing the socket helps.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import Enum, auto
 
-from meters.dlms import acse, wrapper, xdlms
-from meters.dlms import data as axdr
+from meters.dlms import acse, initiate, writing, xdlms
 from meters.dlms.errors import DlmsError, LocalProtocolError
+from meters.dlms.events import (
+    AccessRefused,
+    Acted,
+    Associated,
+    AssociationRefused,
+    Continues,
+    Event,
+    Released,
+    ValueReceived,
+    ValuesReceived,
+    Written,
+)
+from meters.dlms.exchange import ActionExchange, Exchange, GetExchange, SetExchange
+from meters.dlms.gbt import TAG as GENERAL_BLOCK
+from meters.dlms.gbt import BlockTransfer
+from meters.dlms.handshake import Handshake
+from meters.dlms.initiate import Conformance
+from meters.dlms.link import Link
+from meters.dlms.security import OVERHEAD, Cipher
 
-MAX_RESPONSE = 1 << 16
-"""Bytes of one value over all its blocks; decoding the worst of them takes 30 to 60 ms."""
-
-MAX_BLOCKS = 1 << 14
+_BLOCK_OVERHEAD = 24
+_REFUSALS = (xdlms.EXCEPTION_RESPONSE, xdlms.CONFIRMED_SERVICE_ERROR)
 
 
 class State(Enum):
@@ -28,71 +45,34 @@ class State(Enum):
 
     IDLE = auto()
     ASSOCIATING = auto()
+    PROVING = auto()
     READY = auto()
     GETTING = auto()
-    BLOCK_HELD = auto()
+    SETTING = auto()
+    ACTING = auto()
     RELEASING = auto()
     CLOSED = auto()
     ERROR = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Associated:
-    """The meter let us in; `conformance` is what both sides can do."""
-
-    conformance: int
-    max_pdu: int
-
-
-@dataclass(frozen=True, slots=True)
-class AssociationRefused:
-    """The meter did not let us in."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ValueReceived:
-    """The whole value of the attribute asked for, decoded."""
-
-    value: axdr.Value
-
-
-@dataclass(frozen=True, slots=True)
-class BlockReceived:
-    """One block of a long value: call :meth:`ClientConnection.next_block`."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class AccessRefused:
-    """The meter answered the GET with a refusal; the association stays open."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Released:
-    """The association is closed, however badly the meter said so."""
-
-
-Event = Associated | AssociationRefused | ValueReceived | BlockReceived | AccessRefused | Released
-
 # The state in which each request may be sent, and the state that it leads to.
 _SENDS = {
     "associate": (State.IDLE, State.ASSOCIATING),
     "get": (State.READY, State.GETTING),
-    "next_block": (State.BLOCK_HELD, State.GETTING),
+    "set": (State.READY, State.SETTING),
+    "action": (State.READY, State.ACTING),
     "release": (State.READY, State.RELEASING),
 }
-# The state that each event leads to.
+_ASKED = (State.PROVING, State.GETTING, State.SETTING, State.ACTING)
+# The state that each event leads to; after Continues it is what it was.
 _EVENTS: dict[type, State] = {
     Associated: State.READY,
     AssociationRefused: State.CLOSED,
     ValueReceived: State.READY,
-    BlockReceived: State.BLOCK_HELD,
+    ValuesReceived: State.READY,
     AccessRefused: State.READY,
+    Written: State.READY,
+    Acted: State.READY,
     Released: State.CLOSED,
 }
 
@@ -102,44 +82,49 @@ class ClientConnection:
 
     Parameters
     ----------
-    client_port, server_port : int
-        Wrapper ports: the client's address and the logical device.
+    link : Link
+        The client's end of a wrapper or an HDLC link.
     mechanism : acse.Mechanism
     secret : bytes
         The password of LLS.
     max_pdu : int
         Longest APDU that the client accepts, in bytes.
+    cipher : Cipher, optional
+        Protects the association; HLS-GMAC needs one.
+    dedicated : bool
+        Make a key for this association.
+    conformance : int
+        What the client proposes.
     """
 
     def __init__(
         self,
-        client_port: int,
-        server_port: int,
+        link: Link,
         *,
         mechanism: acse.Mechanism = acse.Mechanism.NONE,
         secret: bytes = b"",
         max_pdu: int = 1200,
+        cipher: Cipher | None = None,
+        dedicated: bool = False,
+        conformance: int = initiate.PROPOSED,
     ) -> None:
-        if len(secret) > 64:
-            raise LocalProtocolError("an LLS password has at most 64 bytes")
-        self._ports = client_port, server_port
-        self._mechanism = mechanism
-        self._secret = secret
-        self._max_pdu = max_pdu
-        self._buffer = wrapper.FrameBuffer()
-        self._invoke_id = 0
-        self._blocks: list[bytes] = []
-        self._block_bytes = 0
+        self.link = link
+        self.receive_data = link.receive
+        self.data_to_send = link.pending
+        self._handshake = Handshake(mechanism, secret, conformance, max_pdu, cipher)
+        self._dedicated = dedicated
+        self._cipher = cipher
+        self._transfer = BlockTransfer()
+        self._exchange: Exchange | None = None
+        self._conformance = 0
+        self._max_send = 0
         self.state = State.IDLE
         self.received: list[bytes] = []
-        """The APDUs that answered the last request, for whoever hashes them."""
+        """The APDUs that answered the last request, deciphered, for whoever hashes them."""
 
     def associate(self) -> bytes:
-        """Return the AARQ."""
-        request = acse.AssociationRequest(
-            self._mechanism, self._secret, acse.PROPOSED, self._max_pdu
-        )
-        return self._send("associate", acse.encode_aarq(request))
+        """Return the AARQ, on a link that must be opened first what opens it."""
+        return self._send("associate", self._handshake.request(dedicated=self._dedicated))
 
     def get(self, attribute: xdlms.Attribute, selection: bytes = b"", invoke_id: int = 1) -> bytes:
         """Return a GET-request for one attribute.
@@ -148,29 +133,59 @@ class ClientConnection:
         ----------
         attribute : Attribute
         selection : bytes
-            From :func:`meters.dlms.xdlms.encode_range`, or empty for all of it.
+            From :mod:`meters.dlms.selection`, or empty for all of it.
         invoke_id : int
             0 to 15; the answer must carry the same.
         """
-        if not 0 <= invoke_id <= 15:
-            raise LocalProtocolError(f"invoke id {invoke_id} is not within 0 to 15")
-        self._invoke_id = invoke_id
-        self._blocks = []
-        self._block_bytes = 0
-        return self._send("get", xdlms.encode_get(invoke_id, attribute, selection))
+        request = xdlms.encode_get(invoke_id, attribute, selection)
+        return self._begin("get", GetExchange(invoke_id), request)
 
-    def next_block(self) -> bytes:
-        """Return the GET-request-next that acknowledges the block held."""
-        request = xdlms.encode_next(self._invoke_id, len(self._blocks))
-        return self._send("next_block", request)
+    def get_list(
+        self, wanted: Sequence[tuple[xdlms.Attribute, bytes]], invoke_id: int = 1
+    ) -> bytes:
+        """Return a GET-request for several attributes with their selections."""
+        if not 1 <= len(wanted) <= xdlms.MAX_REFERENCES:
+            raise LocalProtocolError(f"a list has {len(wanted)} attributes, must have 1 to 64")
+        request = xdlms.encode_get_list(invoke_id, wanted)
+        return self._begin("get", GetExchange(invoke_id, len(wanted)), request)
+
+    def set(self, attribute: xdlms.Attribute, value: bytes, invoke_id: int = 1) -> bytes:
+        """Return a SET-request of an encoded value, in blocks when it is long."""
+        room = 0
+        if self._conformance & Conformance.BLOCK_TRANSFER_WITH_SET:
+            room = self._max_send - _BLOCK_OVERHEAD - (OVERHEAD if self._cipher else 0)
+        exchange = SetExchange(invoke_id, attribute, value, room)
+        return self._begin("set", exchange, exchange.first)
+
+    def action(self, method: writing.Method, parameter: bytes = b"", invoke_id: int = 1) -> bytes:
+        """Return an ACTION-request with an encoded parameter, or with none."""
+        request = writing.encode_action(invoke_id, method, parameter)
+        return self._begin("action", ActionExchange(invoke_id), request)
+
+    def proceed(self) -> bytes:
+        """Return what follows a :class:`Continues`."""
+        if self._transfer.under_way:
+            return b"".join(map(self.link.send, self._transfer.proceed()))
+        exchange = self._exchange
+        if exchange is None or exchange.following is None:
+            raise LocalProtocolError(f"nothing is to follow in state {self.state.name}")
+        request, exchange.following = exchange.following, None
+        return self._frames(request)
 
     def release(self) -> bytes:
         """Return the RLRQ."""
         return self._send("release", acse.encode_rlrq())
 
-    def receive_data(self, received: bytes) -> None:
-        """Take bytes from the socket."""
-        self._buffer.feed(received)
+    def close(self) -> bytes:
+        """Return what closes the link; the association, if any, ends with it."""
+        if self.state is not State.ERROR:
+            self.state = State.CLOSED
+        return self.link.close()
+
+    def remember(self) -> None:
+        """Keep how far the meter's counter came; at the end of every association."""
+        if self._cipher is not None:
+            self._cipher.remember()
 
     def next_event(self) -> Event | None:
         """Return what the bytes received so far mean, or ``None`` when it needs more.
@@ -183,80 +198,87 @@ class ClientConnection:
         if self.state is State.ERROR:
             raise DlmsError("the association has failed before")
         try:
-            frame = self._buffer.take()
-            if frame is None:
+            apdu = self.link.take()
+            if apdu is None:
                 return None
-            event = self._event(*frame)
+            event = self._event(apdu)
         except DlmsError:
             self.state = State.ERROR
             raise
-        self.state = _EVENTS[type(event)]
+        if event is not None:
+            self.state = _EVENTS.get(type(event), self.state)
         return event
+
+    def _begin(self, what: str, exchange: Exchange, request: bytes) -> bytes:
+        if not 0 <= exchange.invoke_id <= 15:
+            raise LocalProtocolError(f"invoke id {exchange.invoke_id} is not within 0 to 15")
+        octets = self._send(what, request)
+        self._exchange = exchange
+        return octets
 
     def _send(self, what: str, apdu: bytes) -> bytes:
         before, after = _SENDS[what]
         if self.state is not before:
             raise LocalProtocolError(f"{what} is not allowed in state {self.state.name}")
         self.state = after
-        if what != "next_block":
-            self.received = []
-        return wrapper.frame(*self._ports, apdu)
+        self.received = []
+        return self._frames(apdu)
 
-    def _event(self, source: int, destination: int, apdu: bytes) -> Event:
-        if (destination, source) != self._ports:
-            raise DlmsError("the answer is for another client or from another logical device")
-        self.received.append(apdu)
+    def _frames(self, apdu: bytes) -> bytes:
+        """Return the frames of a request, protected when that was agreed."""
+        if self._cipher is not None and apdu[0] not in (acse.AARQ, acse.RLRQ):
+            apdu = self._cipher.protect(apdu)
+        if self._conformance & Conformance.GENERAL_BLOCK_TRANSFER and (
+            len(apdu) > self._max_send > BlockTransfer.SMALLEST
+        ):
+            return b"".join(map(self.link.send, self._transfer.start(apdu, self._max_send)))
+        return self.link.send(apdu)
+
+    def _event(self, apdu: bytes) -> Event | None:
+        if apdu[0] == GENERAL_BLOCK:
+            return self._general_block(apdu)
         if self.state is State.ASSOCIATING:
             return self._association(apdu)
-        if self.state is State.GETTING:
-            return self._answer(apdu)
         if self.state is State.RELEASING:
             # Meters differ in what they put into an RLRE, and nothing depends on it.
             if apdu[0] not in (acse.RLRE, xdlms.EXCEPTION_RESPONSE):
                 raise DlmsError(f"APDU {apdu[0]:#04x} is no answer to a release")
             return Released()
-        raise DlmsError(f"APDU {apdu[0]:#04x} came unasked")
+        # A refusal is not always protected; it tells nothing that anything rests on.
+        if self._cipher is not None and apdu[0] not in _REFUSALS:
+            apdu = self._cipher.unprotect(apdu)
+        self.received.append(apdu)
+        if self._exchange is None or self.state not in _ASKED:
+            raise DlmsError(f"APDU {apdu[0]:#04x} came unasked")
+        if self.state is State.PROVING:
+            self.received = []
+            self._handshake.check_proof(apdu)
+            return self._associated()
+        return self._exchange.answer(apdu)
+
+    def _general_block(self, apdu: bytes) -> Event | None:
+        if not self._conformance & Conformance.GENERAL_BLOCK_TRANSFER:
+            raise DlmsError("a general block came, which was not agreed")
+        whole = self._transfer.receive(apdu)
+        if whole is not None:
+            return self._event(whole)
+        return Continues() if self._transfer.under_way else None
 
     def _association(self, apdu: bytes) -> Event:
-        if apdu[0] in (xdlms.EXCEPTION_RESPONSE, xdlms.CONFIRMED_SERVICE_ERROR):
-            refusal = xdlms.decode_response(apdu)
-            assert isinstance(refusal, xdlms.Refusal)
-            return AssociationRefused(refusal.text)
-        response = acse.decode_aare(apdu)
-        if response.result != 0:
-            return AssociationRefused(response.reason)
-        if response.diagnostic != 0:
-            # An accepted HLS association stands at 14, authentication required.
-            raise DlmsError(f"the meter accepts the association with {response.reason}")
-        if not response.conformance & acse.Conformance.GET:
-            return AssociationRefused("the meter does not offer the GET service")
-        return Associated(response.conformance, response.max_pdu)
+        refused, plain = self._handshake.answer(apdu)
+        self.received.append(plain)
+        if refused is not None:
+            return refused
+        if not self._handshake.needs_proof:
+            return self._associated()
+        self.state = State.PROVING
+        self._exchange = ActionExchange(1)
+        self._exchange.following = self._handshake.proof()
+        return Continues()
 
-    def _answer(self, apdu: bytes) -> Event:
-        response = xdlms.decode_response(apdu)
-        if isinstance(response, xdlms.Refusal):
-            return AccessRefused(response.text)
-        if response.invoke_id != self._invoke_id:
-            raise DlmsError(
-                f"the answer has invoke id {response.invoke_id}, must have {self._invoke_id}"
-            )
-        if response.access_result:
-            code = response.access_result
-            return AccessRefused(xdlms.ACCESS_RESULTS.get(code, f"data access result {code}"))
-        if isinstance(response, xdlms.GetBlock):
-            return self._block(response)
-        if self._blocks:
-            raise DlmsError("a whole value came in the middle of a block transfer")
-        return ValueReceived(axdr.decode(response.data))
-
-    def _block(self, block: xdlms.GetBlock) -> Event:
-        expected = len(self._blocks) + 1
-        if block.number != expected:
-            raise DlmsError(f"data block {block.number} came, must be {expected}")
-        self._blocks.append(block.data)
-        self._block_bytes += len(block.data)
-        if self._block_bytes > MAX_RESPONSE or expected > MAX_BLOCKS:
-            raise DlmsError(f"a value is longer than {MAX_RESPONSE} bytes or {MAX_BLOCKS} blocks")
-        if not block.last:
-            return BlockReceived(block.number)
-        return ValueReceived(axdr.decode(b"".join(self._blocks)))
+    def _associated(self) -> Associated:
+        agreed = self._handshake.agreed
+        assert agreed is not None
+        self._conformance = agreed.conformance
+        self._max_send = agreed.max_pdu or 0xFFFF
+        return Associated(agreed.conformance, agreed.max_pdu)

@@ -1,129 +1,26 @@
-"""Values of COSEM objects (IEC 62056-6-2): Clock, Register, ProfileGeneric.
+"""Values of COSEM objects (IEC 62056-6-2): Data, registers, demand, disconnect, object list.
 
-Registers stay exact: a value with its scaler is an integer of Wh or varh or it
-is refused. Civil time ends here: what leaves is seconds UTC.
+Energy stays exact: a value with its scaler is an integer of Wh or varh or it is refused.
 """
 
 from __future__ import annotations
 
 import math
-import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import tzinfo
+from enum import IntEnum
 from fractions import Fraction
 
 from grid.quantities import INT64_MAX
+from meters.dlms.civil_time import Instant, decode_date_time
 from meters.dlms.data import Value
 from meters.dlms.errors import DlmsError
-from meters.dlms.xdlms import Attribute
-from meters.reading import MISSING, RegisterRow
+from meters.reading import MISSING
 
-DATA, REGISTER, PROFILE_GENERIC, CLOCK = 1, 3, 7, 8
-UNIT_WH, UNIT_VARH, UNIT_VOLT = 30, 32, 35
-_UNIT_NAMES = {UNIT_WH: "Wh", UNIT_VARH: "varh", UNIT_VOLT: "V"}
-
-_DATE_TIME = struct.Struct(">HBBBBBBBhB")
-_UNSPECIFIED = -0x8000
-_DAYLIGHT_SAVING, _INVALID, _STATUS_UNKNOWN = 0x80, 0x01, 0xFF
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a reference for civil times without a zone
-_MAX_DEVIATION = 840
-_FIRST_YEAR, _LAST_YEAR = 1990, 2200
-
-
-@dataclass(frozen=True, slots=True)
-class Instant:
-    """A date-time of a meter.
-
-    Attributes
-    ----------
-    at_s : int
-        Seconds UTC; hundredths are cut off.
-    deviation_minutes : int or None
-        UTC minus local time as the meter states it; ``None`` unspecified.
-    valid : bool
-        False when the clock status says that the time is not valid.
-    """
-
-    at_s: int
-    deviation_minutes: int | None
-    valid: bool
-
-
-def decode_date_time(octets: Value, zone: tzinfo | None = None) -> Instant:
-    """Return the instant of 12 bytes.
-
-    Parameters
-    ----------
-    octets : bytes
-        An octet-string or date-time of COSEM.
-    zone : tzinfo, optional
-        Applies when the meter leaves its deviation unspecified. The daylight
-        saving bit of the clock status tells the two hours of an autumn change
-        apart.
-
-    Raises
-    ------
-    DlmsError
-        When a field is unspecified or out of range, or the time could be two
-        instants.
-    """
-    if not isinstance(octets, bytes) or len(octets) != 12:
-        raise DlmsError("a date-time has not 12 bytes")
-    year, month, day, _, hour, minute, second, _, deviation, status = _DATE_TIME.unpack(octets)
-    try:
-        local = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - civil time
-    except ValueError:
-        raise DlmsError(f"date-time {octets.hex()} is not a time") from None
-    if not _FIRST_YEAR <= year <= _LAST_YEAR:
-        raise DlmsError(f"year {year}, must be within {_FIRST_YEAR} to {_LAST_YEAR}")
-    valid = status == _STATUS_UNKNOWN or not status & _INVALID
-    seconds = int((local - _EPOCH).total_seconds())
-    if deviation != _UNSPECIFIED:
-        if abs(deviation) > _MAX_DEVIATION:
-            raise DlmsError(f"deviation of {deviation} minutes, must be within {_MAX_DEVIATION}")
-        return Instant(seconds + 60 * deviation, deviation, valid)
-    if zone is None:
-        raise DlmsError("a date-time has no deviation, and no standard zone is configured")
-    return Instant(seconds - _offset_s(local, status, zone, octets), None, valid)
-
-
-def _offset_s(local: datetime, status: int, zone: tzinfo, octets: bytes) -> int:
-    both = [local.replace(tzinfo=zone, fold=fold) for fold in (0, 1)]
-    if both[0].utcoffset() != both[1].utcoffset():
-        if status == _STATUS_UNKNOWN:
-            raise DlmsError(f"date-time {octets.hex()} could be two instants")
-        summer = bool(status & _DAYLIGHT_SAVING)
-        both = [one for one in both if bool(one.dst()) == summer]
-    offset = both[0].utcoffset() if both else None
-    if offset is None:
-        raise DlmsError(f"date-time {octets.hex()} does not fit the zone {zone}")
-    return int(offset.total_seconds())
-
-
-def encode_date_time(
-    at_s: int, deviation_minutes: int | None = 0, zone: tzinfo | None = None
-) -> bytes:
-    """Return the 12 bytes of an instant, in local time of a deviation or of a zone.
-
-    With `deviation_minutes` ``None`` the deviation is left unspecified.
-    """
-    if deviation_minutes is not None:
-        zone = timezone(timedelta(minutes=-deviation_minutes))
-    local = datetime.fromtimestamp(at_s, zone)
-    summer = deviation_minutes is None and bool(local.dst())
-    return _DATE_TIME.pack(
-        local.year,
-        local.month,
-        local.day,
-        local.isoweekday(),
-        local.hour,
-        local.minute,
-        local.second,
-        0,
-        _UNSPECIFIED if deviation_minutes is None else deviation_minutes,
-        _DAYLIGHT_SAVING if summer else 0,
-    )
+DATA, REGISTER, EXTENDED_REGISTER, DEMAND_REGISTER = 1, 3, 4, 5
+PROFILE_GENERIC, CLOCK, ASSOCIATION, DISCONNECT_CONTROL = 7, 8, 15, 70
+UNIT_WATT, UNIT_WH, UNIT_VARH, UNIT_VOLT = 27, 30, 32, 35
+_UNIT_NAMES = {UNIT_WATT: "W", UNIT_WH: "Wh", UNIT_VARH: "varh", UNIT_VOLT: "V"}
 
 
 def parse_scaler(value: Value, unit: int) -> int:
@@ -191,87 +88,147 @@ def scale_voltage(value: Value, scaler: int) -> float:
     return volts
 
 
-def parse_capture_objects(value: Value) -> tuple[Attribute, ...]:
-    """Return the columns of a ProfileGeneric.
+def parse_unit(value: Value) -> tuple[int, int]:
+    """Return the power of ten and the unit (IEC 62056-6-2, table 4) of a scaler_unit.
 
     Raises
     ------
     DlmsError
-        When the array is malformed or has more than 64 columns.
+        When it is malformed or beyond ±12.
     """
-    if not isinstance(value, list) or not 0 < len(value) <= 64:
-        raise DlmsError("the capture objects are no array of 1 to 64 columns")
-    columns = []
-    for column in value:
-        if not isinstance(column, tuple) or len(column) != 4:
-            raise DlmsError("a capture object is malformed")
-        class_id, obis, index, part = column
-        if not _integers((class_id, index, part)) or not isinstance(obis, bytes):
-            raise DlmsError("a capture object is malformed")
-        if len(obis) != 6:
-            raise DlmsError("a capture object is malformed")
-        columns.append(Attribute(class_id, obis, index))
-    return tuple(columns)
+    if not (isinstance(value, tuple) and len(value) == 2 and _integers(value)):
+        raise DlmsError("a scaler_unit is malformed")
+    if abs(value[0]) > 12:
+        raise DlmsError(f"a register has scaler {value[0]}, must be within -12 to 12")
+    return value[0], value[1]
 
 
-def parse_rows(
-    value: Value,
-    columns: tuple[Attribute, ...],
-    registers: tuple[Attribute, ...],
-    scalers: Mapping[Attribute, int],
-    *,
-    clock: Attribute,
-    period_s: int,
-    zone: tzinfo | None = None,
-) -> list[RegisterRow]:
-    """Return the rows of a ProfileGeneric buffer, in the meter's order.
-
-    A null clock means the previous row plus `period_s`; a null in any other
-    column is a value that the meter does not have, and keeps its place.
-
-    Parameters
-    ----------
-    value : list of tuple
-        The decoded buffer.
-    columns : tuple of Attribute
-        From :func:`parse_capture_objects`.
-    registers : tuple of Attribute
-        The four that make a row, in channel order; one that is not captured is
-        ``MISSING`` throughout.
-    scalers : mapping of Attribute to int
-        Power of ten of `registers`; one without is ``MISSING`` throughout.
-    clock : Attribute
-    period_s : int
-        Capture period in seconds.
+def exact(value: Value, scaler: int) -> Fraction:
+    """Return value × 10^scaler, exactly.
 
     Raises
     ------
     DlmsError
-        When a row has another number of columns, or a value is malformed.
+        When it is no finite number.
     """
-    if clock not in columns:
-        raise DlmsError("the load profile has no clock column")
-    if not isinstance(value, list):
-        raise DlmsError("the load profile is no array")
-    clock_at = columns.index(clock)
-    places = [
-        columns.index(register) if register in columns and register in scalers else None
-        for register in registers
-    ]
-    powers = [scalers.get(register, 0) for register in registers]
-    rows: list[RegisterRow] = []
-    for row in value:
-        if not isinstance(row, tuple) or len(row) != len(columns):
-            raise DlmsError(f"a load-profile row has not {len(columns)} columns")
-        if row[clock_at] is not None:
-            at_s = decode_date_time(row[clock_at], zone).at_s
-        elif rows and period_s > 0:
-            at_s = rows[-1].at_s + period_s
-        else:
-            raise DlmsError("a load-profile row has no time, and no row or period before it")
-        a, b, c, d = (
-            MISSING if place is None else scale_energy(row[place], power)
-            for place, power in zip(places, powers, strict=True)
-        )
-        rows.append(RegisterRow(at_s, (a, b, c, d)))
-    return rows
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DlmsError("a register holds no number")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise DlmsError(f"a register holds {value}")
+    return Fraction(value) * Fraction(10) ** scaler
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A DemandRegister: averages over the running and the last period, in `unit`."""
+
+    current: Fraction
+    last: Fraction
+    unit: int
+    captured: Instant
+    period_s: int
+    periods: int
+
+
+def parse_demand(values: tuple[Value, ...], zone: tzinfo | None = None) -> Demand:
+    """Return a DemandRegister of its attributes 2, 3, 4, 6, 8 and 9.
+
+    Raises
+    ------
+    DlmsError
+        When one is malformed.
+    """
+    current, last, scaler_unit, captured, period_s, periods = values
+    scaler, unit = parse_unit(scaler_unit)
+    if not _integers((period_s, periods)) or period_s < 1 or periods < 1:
+        raise DlmsError(f"a demand register averages {periods!r} periods of {period_s!r} s")
+    at = decode_date_time(captured, zone)
+    return Demand(exact(current, scaler), exact(last, scaler), unit, at, period_s, periods)
+
+
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """An ExtendedRegister: a value in `unit`, and when it was captured."""
+
+    value: Fraction
+    unit: int
+    captured: Instant
+
+
+def parse_extended(values: tuple[Value, ...], zone: tzinfo | None = None) -> Extended:
+    """Return an ExtendedRegister of its attributes 2, 3 and 5; errors as :func:`parse_demand`."""
+    value, scaler_unit, captured = values
+    scaler, unit = parse_unit(scaler_unit)
+    return Extended(exact(value, scaler), unit, decode_date_time(captured, zone))
+
+
+class ControlState(IntEnum):
+    """What a disconnect control says of itself."""
+
+    DISCONNECTED = 0
+    CONNECTED = 1
+    READY_FOR_RECONNECTION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectState:
+    """A Disconnect control: whether the output is on, and what is allowed next."""
+
+    is_on: bool
+    state: ControlState
+
+
+def parse_disconnect(output: Value, state: Value) -> DisconnectState:
+    """Return a Disconnect control of its attributes 2 and 3.
+
+    Raises
+    ------
+    DlmsError
+        When one is malformed.
+    """
+    if not isinstance(output, bool) or not _integers((state,)) or state not in (0, 1, 2):
+        raise DlmsError(f"a disconnect control has output {output!r} and state {state!r}")
+    return DisconnectState(output, ControlState(state))
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectEntry:
+    """One object that an association shows, and its readable attributes."""
+
+    class_id: int
+    version: int
+    obis: bytes
+    readable: tuple[int, ...]
+
+
+MAX_OBJECTS = 4096
+
+
+def parse_object_list(value: Value) -> tuple[ObjectEntry, ...]:
+    """Return the objects of an association (class 15, attribute 2).
+
+    Raises
+    ------
+    DlmsError
+        When the list is malformed or has more than :data:`MAX_OBJECTS`.
+    """
+    if not isinstance(value, list) or len(value) > MAX_OBJECTS:
+        raise DlmsError(f"the object list is no array of at most {MAX_OBJECTS}")
+    return tuple(_object(element) for element in value)
+
+
+def _object(element: Value) -> ObjectEntry:
+    if not isinstance(element, tuple) or len(element) != 4:
+        raise DlmsError("an entry of the object list is malformed")
+    class_id, version, obis, rights = element
+    fits = _integers((class_id, version)) and isinstance(obis, bytes) and len(obis) == 6
+    if not fits or not isinstance(rights, tuple) or not rights or not isinstance(rights[0], list):
+        raise DlmsError("an entry of the object list is malformed")
+    readable = []
+    for access in rights[0]:
+        if not isinstance(access, tuple) or len(access) < 2 or not _integers(access[:2]):
+            raise DlmsError("the rights of an object are malformed")
+        # The low bit is reading in every version: read only, read and write, authenticated.
+        if access[1] & 1 or access[1] in (4, 6):
+            readable.append(access[0])
+    return ObjectEntry(class_id, version, obis, tuple(readable))

@@ -5,6 +5,8 @@
     PeerError
     └── DlmsError                the meter sent what the standard does not allow
         ├── AccessError          the meter answered, and refused
+        ├── SecurityError        what came is not protected as was agreed
+        │   └── ReplayError      what came was sent before
         └── SilentError          the meter did not answer
     LocalProtocolError           we asked the codec for what is not allowed: our own bug
 
@@ -34,6 +36,18 @@ class AccessError(DlmsError):
     """The meter refused an association, an object or a service."""
 
     code: ClassVar[str] = "meter.access"
+
+
+class SecurityError(DlmsError):
+    """A tag, a proof, a key or the strength of the protection is not what was agreed."""
+
+    code: ClassVar[str] = "meter.security"
+
+
+class ReplayError(SecurityError):
+    """An invocation counter did not rise: the bytes may be old ones, sent again."""
+
+    code: ClassVar[str] = "meter.replay"
 
 
 class SilentError(DlmsError):

@@ -9,16 +9,12 @@ from dataclasses import dataclass
 from grid import interval
 from grid.errors import Finding, Severity
 from meters import obis
-from meters.dlms import acse, cosem, xdlms
-from meters.dlms.connection import (
-    MAX_RESPONSE,
-    AccessRefused,
-    Associated,
-    AssociationRefused,
-    ValueReceived,
-)
+from meters.dlms import civil_time, cosem, profile_generic, selection
 from meters.dlms.data import Value
-from meters.dlms.errors import AccessError, DlmsError, SilentError
+from meters.dlms.errors import AccessError, DlmsError, SecurityError, SilentError
+from meters.dlms.events import AccessRefused, ValueReceived
+from meters.dlms.exchange import MAX_RESPONSE
+from meters.dlms.initiate import Conformance
 from meters.dlms.profile import Profile
 from meters.dlms.session import Session
 from meters.dlms.xdlms import Attribute
@@ -96,9 +92,12 @@ class Poll:
         self._scalers: dict[Attribute, int] = {}
         self.findings: list[Finding] = []
 
-    async def read(self) -> MeterRead:
-        """Associate, ask everything, and return the reading; errors as of ``read_meter``."""
-        conformance = await self._associate()
+    async def read(self, conformance: int) -> MeterRead:
+        """Ask everything and return the reading; errors as of ``read_meter``.
+
+        The session has just associated; `conformance` is what that gave.
+        """
+        self._keep()
         name = await self._dynamic(_DEVICE_NAME, _ID_NAME)
         device_name = name.value if isinstance(name, ValueReceived) else None
         if self._cache is not None and isinstance(device_name, bytes) and device_name:
@@ -114,29 +113,19 @@ class Poll:
         now = RegisterRow(now_s, (values[0], values[1], values[2], values[3]))
         return MeterRead(self._address.meter, now, rows, voltage_v, self._digest.digest())
 
-    async def _associate(self) -> int:
-        event = await self._session.ask(self._session.connection.associate())
-        self._keep()
-        if isinstance(event, AssociationRefused):
-            raise AccessError(f"refused the association: {event.reason}")
-        assert isinstance(event, Associated)
-        return event.conformance
-
     def _keep(self) -> bytes:
         raw = b"".join(self._session.connection.received)
         self._digest.update(raw)
         return raw
 
-    async def _get(self, attribute: Attribute, invoke_id: int, selection: bytes = b"") -> Answer:
+    async def _get(self, attribute: Attribute, invoke_id: int, wanted: bytes = b"") -> Answer:
         connection = self._session.connection
-        event = await self._session.ask(connection.get(attribute, selection, invoke_id))
+        event = await self._session.ask(connection.get(attribute, wanted, invoke_id))
         assert isinstance(event, ValueReceived | AccessRefused)
         return event
 
-    async def _dynamic(
-        self, attribute: Attribute, invoke_id: int, selection: bytes = b""
-    ) -> Answer:
-        event = await self._get(attribute, invoke_id, selection)
+    async def _dynamic(self, attribute: Attribute, invoke_id: int, wanted: bytes = b"") -> Answer:
+        event = await self._get(attribute, invoke_id, wanted)
         self._keep()
         return event
 
@@ -159,11 +148,11 @@ class Poll:
             )
         ]
 
-    async def _clock(self) -> cosem.Instant:
+    async def _clock(self) -> civil_time.Instant:
         event = await self._dynamic(self._profile.clock, _ID_CLOCK)
         if isinstance(event, AccessRefused):
             raise AccessError(f"refused its clock: {event.reason}")
-        clock = cosem.decode_date_time(event.value, self._profile.zone)
+        clock = civil_time.decode_date_time(event.value, self._profile.zone)
         drift_s = clock.at_s - self._at_s
         if abs(drift_s) > CLOCK_LIMIT_S:
             self._find("clock", f"clock is {drift_s:+d} s off, limit is {CLOCK_LIMIT_S} s")
@@ -205,7 +194,7 @@ class Poll:
             return None
 
     async def _load_profile(
-        self, clock: cosem.Instant, conformance: int
+        self, clock: civil_time.Instant, conformance: int
     ) -> tuple[RegisterRow, ...]:
         since_s, until_s = self._address.since_s, self._address.until_s
         if since_s is None or until_s is None or until_s < since_s:
@@ -214,23 +203,23 @@ class Poll:
             self._find("profile", "load profile is not used: the clock is off")
             return ()
         try:
-            if not conformance & acse.Conformance.SELECTIVE_ACCESS:
+            if not conformance & Conformance.SELECTIVE_ACCESS:
                 raise AccessError("the meter has no selective access")
             return await self._rows(since_s, until_s, clock)
-        except SilentError:
+        except (SilentError, SecurityError):
             raise
         except DlmsError as error:
             self._find("profile", f"load profile: {error}")
             return ()
 
     async def _rows(
-        self, since_s: int, until_s: int, clock: cosem.Instant
+        self, since_s: int, until_s: int, clock: civil_time.Instant
     ) -> tuple[RegisterRow, ...]:
         profile = self._profile
         columns_of = Attribute(cosem.PROFILE_GENERIC, profile.load_profile, 3)
         period_of = Attribute(cosem.PROFILE_GENERIC, profile.load_profile, 4)
         buffer = Attribute(cosem.PROFILE_GENERIC, profile.load_profile, 2)
-        columns = cosem.parse_capture_objects(
+        columns = profile_generic.parse_capture_objects(
             _value(await self._unchanging(columns_of, _ID_COLUMNS))
         )
         period_s = _value(await self._unchanging(period_of, _ID_PERIOD))
@@ -241,12 +230,12 @@ class Poll:
         for turn, from_s in enumerate(range(since_s, until_s + 1, part_s)):
             to_s = min(until_s, from_s + part_s - 1)
             times = [
-                cosem.encode_date_time(instant_s, clock.deviation_minutes, profile.zone)
+                civil_time.encode_date_time(instant_s, clock.deviation_minutes, profile.zone)
                 for instant_s in (from_s, to_s)
             ]
-            selection = xdlms.encode_range(times[0], times[1], profile.clock.obis)
-            answer = await self._dynamic(buffer, _ID_ROWS[turn % 2], selection)
-            rows += cosem.parse_rows(
+            wanted = selection.encode_range(times[0], times[1], profile.clock.obis)
+            answer = await self._dynamic(buffer, _ID_ROWS[turn % 2], wanted)
+            rows += profile_generic.parse_rows(
                 _value(answer),
                 columns,
                 profile.registers,

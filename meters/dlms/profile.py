@@ -18,8 +18,10 @@ from meters.reading import CHANNELS
 
 _KEYS = {
     *("title", "protocol", "clock", "load_profile", "voltage", "standard_zone"),
-    *("client_wport", "register"),
+    *("client_wport", "register", "invocation_counter", "disconnect", "event_log", "event_code"),
 }
+
+_OPTIONAL = ("invocation_counter", "disconnect", "event_log", "event_code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,10 @@ class Profile:
         Wrapper port of the client for each way to authenticate.
     zone : tzinfo or None
         For meters that leave their deviation unspecified.
+    invocation_counter : bytes or None
+        Logical name of the Data that shows the client's counter to everybody.
+    disconnect, event_log, event_code : bytes
+        Logical names of the Disconnect control, the standard event log and its code.
     """
 
     name: str
@@ -51,6 +57,10 @@ class Profile:
     voltage: Attribute | None
     client_wport: tuple[tuple[str, int], ...]
     zone: tzinfo | None
+    invocation_counter: bytes | None = obis.INVOCATION_COUNTER
+    disconnect: bytes = obis.DISCONNECT
+    event_log: bytes = obis.EVENT_LOG
+    event_code: bytes = obis.EVENT_CODE
 
 
 @lru_cache(maxsize=64)
@@ -82,7 +92,7 @@ def parse_profile(name: str, text: str) -> Profile:
     registers = _table(table, "register", where)
     _only(registers, set(CHANNELS), f"{where} [register]")
     ports = _table(table, "client_wport", where)
-    _only(ports, {"none", "lls"}, f"{where} [client_wport]")
+    _only(ports, {"none", "lls", "hls-gmac"}, f"{where} [client_wport]")
     for auth, port in ports.items():
         if type(port) is not int or not 0 < port < 0x10000:
             raise BadInputError(f"{where}: client_wport.{auth} is {port!r}, must be 1 to 65535")
@@ -99,6 +109,7 @@ def parse_profile(name: str, text: str) -> Profile:
         voltage=voltage and Attribute(cosem.REGISTER, _code(table, "voltage", where), 2),
         client_wport=tuple(ports.items()),
         zone=None if zone is None else interval.zone(str(zone)),
+        **{key: _code(table, key, where) for key in _OPTIONAL if key in table},
     )
 
 

@@ -1,13 +1,16 @@
-"""The socket of one association."""
+"""The socket or serial line of one association."""
 
 from __future__ import annotations
 
 import asyncio
 
-from meters.dlms.connection import BlockReceived, ClientConnection, Event
+from meters.dlms.connection import ClientConnection
 from meters.dlms.errors import DlmsError, SilentError
+from meters.dlms.events import Continues, Event
+from meters.transport import Endpoint, attach
 
 _RELEASE_S = 0.5
+_CLOSE_S = 0.5
 
 
 class Session(asyncio.Protocol):
@@ -18,12 +21,13 @@ class Session(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[Event] | None = None
         self._lost = False
+        self._heard = False
 
     @classmethod
-    async def open(cls, host: str, port: int, connection: ClientConnection) -> Session:
-        """Return a session whose socket is connected; OSError when it cannot be."""
-        loop = asyncio.get_running_loop()
-        _, session = await loop.create_connection(lambda: cls(connection), host, port)
+    async def open(cls, endpoint: Endpoint, connection: ClientConnection) -> Session:
+        """Return a session that is connected; OSError when it cannot be."""
+        session = cls(connection)
+        await attach(endpoint, lambda: session)
         return session
 
     def close(self) -> None:
@@ -40,28 +44,55 @@ class Session(asyncio.Protocol):
             When the answer is malformed; :class:`SilentError` when the peer left.
         """
         event = await self._exchange(request)
-        while type(event) is BlockReceived:
-            event = await self._exchange(self.connection.next_block())
+        while type(event) is Continues:
+            event = await self._exchange(self.connection.proceed())
         return event
 
     async def release(self) -> None:
-        """Close the association; what the meter says to that changes nothing."""
+        """Close the association and the link; what the meter says to that changes nothing."""
         try:
             async with asyncio.timeout(_RELEASE_S):
                 await self.ask(self.connection.release())
         except (DlmsError, TimeoutError, OSError):
             pass
+        if self.connection.link.is_open and self._transport is not None:
+            self._transport.write(self.connection.close())
+            await self._until_closed()
+
+    async def _until_closed(self) -> None:
+        """Let the meter take the end of the link before the socket ends."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _CLOSE_S
+        try:
+            while self.connection.link.is_closing and not self._lost and loop.time() < until:
+                await asyncio.sleep(0.005)
+                self.connection.next_event()
+        except DlmsError:
+            pass
 
     async def _exchange(self, request: bytes) -> Event:
         if self._lost or self._transport is None:
             raise SilentError("gave no complete answer")
-        self._waiting = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        self._waiting = waiting
         self._transport.write(request)
         self._pump()
         try:
-            return await self._waiting
+            if self.connection.link.retry_s is not None:
+                await self._patiently(waiting, self.connection.link.retry_s)
+            return await waiting
         finally:
             self._waiting = None
+
+    async def _patiently(self, waiting: asyncio.Future[Event], retry_s: float) -> None:
+        """Ask again as long as nothing comes; the caller limits for how long."""
+        while True:
+            self._heard = False
+            await asyncio.wait([waiting], timeout=retry_s)
+            if waiting.done() or self._transport is None:
+                return
+            if not self._heard:
+                self._transport.write(self.connection.link.retry())
 
     def _pump(self) -> None:
         waiting = self._waiting
@@ -72,6 +103,8 @@ class Session(asyncio.Protocol):
         except DlmsError as error:
             waiting.set_exception(error)
             return
+        if (pending := self.connection.data_to_send()) and self._transport is not None:
+            self._transport.write(pending)
         if event is not None:
             waiting.set_result(event)
 
@@ -82,6 +115,7 @@ class Session(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand bytes to the codec and wake who waits."""
+        self._heard = True
         self.connection.receive_data(data)
         self._pump()
 

@@ -57,3 +57,61 @@ class FrameBuffer:
         apdu = bytes(held[8 : 8 + length])
         del held[: 8 + length]
         return source, destination, apdu
+
+
+class WrapperLink:
+    """A client's link over TCP.
+
+    Parameters
+    ----------
+    client_port, server_port : int
+        Wrapper ports: the client's address and the logical device.
+    """
+
+    retry_s: float | None = None
+    is_open = is_closing = False
+
+    def __init__(self, client_port: int, server_port: int) -> None:
+        self.client = client_port
+        self._server = server_port
+        self._buffer = FrameBuffer()
+        self.receive = self._buffer.feed
+
+    def send(self, apdu: bytes) -> bytes:
+        """Return the APDU in its wrapper."""
+        return frame(self.client, self._server, apdu)
+
+    def take(self) -> bytes | None:
+        """Return the next APDU that is for this client."""
+        whole = self._buffer.take()
+        if whole is None:
+            return None
+        source, destination, apdu = whole
+        if destination != self.client or source != self._server:
+            raise DlmsError("the answer is for another client or from another logical device")
+        return apdu
+
+    def pending(self) -> bytes:
+        """Return nothing: TCP acknowledges by itself."""
+        return b""
+
+    retry = close = pending
+
+
+class WrapperServerLink(WrapperLink):
+    """A meter's link over TCP: answers whoever asked last."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 0)
+
+    def send(self, apdu: bytes) -> bytes:
+        """Return the APDU in its wrapper."""
+        return frame(self._server, self.client, apdu)
+
+    def take(self) -> bytes | None:
+        """Return the next APDU, and keep who sent it."""
+        whole = self._buffer.take()
+        if whole is None:
+            return None
+        self.client, self._server, apdu = whole
+        return apdu

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meters.dlms import data as axdr
@@ -29,11 +30,15 @@ ACCESS_RESULTS = {
     14: "data block unavailable",
     15: "long get aborted",
     16: "no long get in progress",
+    17: "long set aborted",
+    18: "no long set in progress",
     19: "data block number invalid",
     250: "other reason",
 }
-OBJECT_UNDEFINED, OTHER_REASON = 4, 250
-BLOCK_NUMBER_INVALID, NO_LONG_GET = 19, 16
+DENIED, OBJECT_UNDEFINED, TYPE_UNMATCHED, OTHER_REASON = 3, 4, 12, 250
+BLOCK_NUMBER_INVALID, NO_LONG_GET, NO_LONG_SET = 19, 16, 18
+MAX_REFERENCES = 64
+"""Attributes in one GET-request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,14 @@ class GetRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class GetList:
+    """GET-request-with-list: several attributes at once."""
+
+    invoke_id: int
+    items: tuple[GetRequest, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GetNext:
     """GET-request-next: the client has block `number`."""
 
@@ -72,6 +85,14 @@ class GetResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class GetListResponse:
+    """GET-response-with-list, still encoded; see :func:`take_results`."""
+
+    invoke_id: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class GetBlock:
     """GET-response-with-datablock."""
 
@@ -84,9 +105,13 @@ class GetBlock:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An exception-response or a confirmed service error."""
+    """An exception-response or a confirmed service error.
+
+    `counter` is the invocation counter that the meter would take, when it says one.
+    """
 
     text: str
+    counter: int | None = None
 
 
 def _cut(what: str) -> DlmsError:
@@ -105,22 +130,23 @@ def encode_next(invoke_id: int, number: int) -> bytes:
     return bytes((GET_REQUEST, 2, INVOKE | invoke_id)) + number.to_bytes(4, "big")
 
 
-def encode_range(from_time: bytes, to_time: bytes, clock: bytes) -> bytes:
-    """Return a selection by range over the clock column of a ProfileGeneric.
-
-    Parameters
-    ----------
-    from_time, to_time : bytes
-        Date-times of 12 bytes, both included.
-    clock : bytes
-        Logical name of the captured Clock.
-    """
-    restricting = bytes.fromhex("0204120008") + b"\x09\x06" + clock + bytes.fromhex("0f02120000")
-    times = b"\x09\x0c" + from_time + b"\x09\x0c" + to_time
-    return b"\x01" + b"\x02\x04" + restricting + times + b"\x01\x00"
+def encode_get_list(invoke_id: int, wanted: Sequence[tuple[Attribute, bytes]]) -> bytes:
+    """Return a GET-request-with-list of attributes with their encoded selections."""
+    octets = bytes((GET_REQUEST, 3, INVOKE | invoke_id, len(wanted)))
+    for attribute, selection in wanted:
+        octets += _ATTRIBUTE.pack(attribute.class_id, attribute.obis, attribute.index)
+        octets += b"\x01" + selection if selection else b"\x00"
+    return octets
 
 
-def decode_request(apdu: bytes) -> GetRequest | GetNext:
+def take_attribute(apdu: bytes, at: int) -> tuple[Attribute, int]:
+    """Return the attribute at position `at` and the position after it."""
+    if at + _ATTRIBUTE.size > len(apdu):
+        raise _cut("request")
+    return Attribute(*_ATTRIBUTE.unpack_from(apdu, at)), at + _ATTRIBUTE.size
+
+
+def decode_request(apdu: bytes) -> GetRequest | GetNext | GetList:
     """Return the GET-request of an APDU.
 
     Raises
@@ -135,18 +161,34 @@ def decode_request(apdu: bytes) -> GetRequest | GetNext:
         if len(apdu) != 7:
             raise _cut("GET-request")
         return GetNext(invoke_id, int.from_bytes(apdu[3:], "big"))
-    if kind != 1:
+    if kind == 1:
+        request, at = _take_request(apdu, 3, invoke_id)
+        items = [request]
+    elif kind == 3:
+        items, at = [], 4
+        count = apdu[3] if len(apdu) > 3 else 0
+        if not 1 <= count <= MAX_REFERENCES:
+            raise DlmsError(f"a GET-request has {count} attributes, must have 1 to 64")
+        for _ in range(count):
+            request, at = _take_request(apdu, at, invoke_id)
+            items.append(request)
+    else:
         raise DlmsError(f"a GET-request of kind {kind} is not known")
-    if len(apdu) < 13:
+    if at != len(apdu):
+        raise DlmsError("bytes follow a GET-request")
+    return items[0] if kind == 1 else GetList(invoke_id, tuple(items))
+
+
+def _take_request(apdu: bytes, at: int, invoke_id: int) -> tuple[GetRequest, int]:
+    attribute, at = take_attribute(apdu, at)
+    if at >= len(apdu):
         raise _cut("GET-request")
-    attribute = Attribute(*_ATTRIBUTE.unpack_from(apdu, 3))
-    if apdu[12] == 0:
-        if len(apdu) > 13:
-            raise DlmsError("bytes follow a GET-request")
-        return GetRequest(invoke_id, attribute)
-    if len(apdu) < 14:
+    if apdu[at] == 0:
+        return GetRequest(invoke_id, attribute), at + 1
+    if at + 1 >= len(apdu):
         raise _cut("GET-request")
-    return GetRequest(invoke_id, attribute, (apdu[13], axdr.decode(apdu[14:])))
+    parameters, end = axdr.take(apdu, at + 2)
+    return GetRequest(invoke_id, attribute, (apdu[at + 1], parameters)), end
 
 
 def encode_response(invoke_id: int, data: bytes) -> bytes:
@@ -165,7 +207,47 @@ def encode_block(invoke_id: int, number: int, last: bool, data: bytes) -> bytes:
     return head + axdr.length_bytes(len(data)) + data
 
 
-def decode_response(apdu: bytes) -> GetResponse | GetBlock | Refusal:
+def encode_list_response(invoke_id: int, results: bytes) -> bytes:
+    """Return a GET-response-with-list; `results` from :func:`encode_results`."""
+    return bytes((GET_RESPONSE, 3, INVOKE | invoke_id)) + results
+
+
+def encode_results(results: Sequence[bytes | int]) -> bytes:
+    """Return encoded values and data-access-results, as one value of a list."""
+    parts = [
+        bytes((1, result)) if isinstance(result, int) else b"\0" + result for result in results
+    ]
+    return axdr.length_bytes(len(parts)) + b"".join(parts)
+
+
+def take_results(content: bytes) -> list[GetResponse]:
+    """Return the results of a list, each with its own value.
+
+    Raises
+    ------
+    DlmsError
+        When it is malformed.
+    """
+    count, at = axdr.take_length(content, 0)
+    results = []
+    for _ in range(count):
+        if at + 1 >= len(content):
+            raise _cut("list of results")
+        if content[at] == 0:
+            end = axdr.skip(content, at + 1)
+            results.append(GetResponse(0, content[at + 1 : end]))
+            at = end
+        elif content[at] == 1 and content[at + 1]:
+            results.append(GetResponse(0, b"", content[at + 1]))
+            at += 2
+        else:
+            raise DlmsError("a list of results has a malformed data-access-result")
+    if at != len(content):
+        raise DlmsError("bytes follow a list of results")
+    return results
+
+
+def decode_response(apdu: bytes) -> GetResponse | GetBlock | GetListResponse | Refusal:
     """Return the answer to a GET-request.
 
     Raises
@@ -173,14 +255,8 @@ def decode_response(apdu: bytes) -> GetResponse | GetBlock | Refusal:
     DlmsError
         When it is malformed or another service.
     """
-    if not apdu:
-        raise _cut("response")
-    if apdu[0] == EXCEPTION_RESPONSE:
-        return _exception(apdu)
-    if apdu[0] == CONFIRMED_SERVICE_ERROR:
-        if len(apdu) != 4:
-            raise _cut("confirmed service error")
-        return Refusal(f"confirmed service error {apdu[1]}.{apdu[2]}.{apdu[3]}")
+    if (refused := refusal(apdu)) is not None:
+        return refused
     if apdu[0] != GET_RESPONSE:
         raise DlmsError(f"APDU {apdu[0]:#04x} is no answer to a GET-request")
     if len(apdu) < 5:
@@ -194,7 +270,34 @@ def decode_response(apdu: bytes) -> GetResponse | GetBlock | Refusal:
         return GetResponse(invoke_id, b"", apdu[4])
     if kind == 2:
         return _block(apdu, invoke_id)
+    if kind == 3:
+        return GetListResponse(invoke_id, apdu[3:])
     raise DlmsError(f"a GET-response of kind {kind} was not asked for")
+
+
+def refusal(apdu: bytes) -> Refusal | None:
+    """Return the refusal that an APDU is, if it is one.
+
+    Raises
+    ------
+    DlmsError
+        When it is a malformed one, or empty.
+    """
+    if not apdu:
+        raise _cut("response")
+    if apdu[0] == EXCEPTION_RESPONSE:
+        return _exception(apdu)
+    if apdu[0] != CONFIRMED_SERVICE_ERROR:
+        return None
+    if len(apdu) != 4:
+        raise _cut("confirmed service error")
+    return Refusal(f"confirmed service error {apdu[1]}.{apdu[2]}.{apdu[3]}")
+
+
+def encode_exception(state: int, error: int, counter: int | None = None) -> bytes:
+    """Return an exception-response, with the counter that would be taken."""
+    octets = bytes((EXCEPTION_RESPONSE, state, error))
+    return octets if counter is None else octets + counter.to_bytes(4, "big")
 
 
 def _block(apdu: bytes, invoke_id: int) -> GetBlock:
@@ -219,4 +322,5 @@ def _exception(apdu: bytes) -> Refusal:
     errors = {1: "operation not possible", 2: "service not supported", 3: "other reason"}
     errors |= {4: "PDU too long", 5: "deciphering error", 6: "invocation counter error"}
     state = states.get(apdu[1], f"state {apdu[1]}")
-    return Refusal(f"exception: {state}, {errors.get(apdu[2], f'error {apdu[2]}')}")
+    counter = int.from_bytes(apdu[3:], "big") if len(apdu) == 7 else None
+    return Refusal(f"exception: {state}, {errors.get(apdu[2], f'error {apdu[2]}')}", counter)

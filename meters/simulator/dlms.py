@@ -1,159 +1,119 @@
-"""DLMS/COSEM servers: one meter behind each TCP port, as meters differ in the field.
-
-By its identifier a meter counts in Wh or in tenths of Wh, keeps UTC or UTC+4,
-and writes each time of its load profile or leaves out those that follow from
-the capture period. Values are taken from the points when they are asked for.
-"""
+"""DLMS/COSEM servers: one meter behind each TCP port, as meters differ in the field."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-import struct
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from zlib import crc32
+from dataclasses import dataclass, field
 
-from meters import obis
-from meters.dlms import acse, cosem, data, xdlms
+from meters.dlms import acse, push, writing, xdlms
+from meters.dlms.acse import Mechanism
+from meters.dlms.counters import CounterStore, MemoryCounterStore, name_of
 from meters.dlms.errors import DlmsError
-from meters.dlms.server import ReleaseRequested, Request, ServerConnection
-from meters.reading import RegisterRow
+from meters.dlms.hdlc import Parameters
+from meters.dlms.hdlc_link import HdlcServerLink
+from meters.dlms.link import Link
+from meters.dlms.security import Cipher
+from meters.dlms.server import Answered, ReleaseRequested, Request, ServerConnection
+from meters.dlms.wrapper import WrapperServerLink, frame
+from meters.reading import Ciphering
+from meters.simulator.dlms_objects import PUBLIC_CLIENT, DlmsMeter
 from meters.simulator.points import MeterPoint
 
 WPORT = 1
-CAPTURE_PERIOD_S = 900
-_AUTHENTICATION_FAILURE, _AUTHENTICATION_REQUIRED, _NOT_RECOGNISED = 13, 14, 11
-_UINT32, _UINT64 = struct.Struct(">BI"), struct.Struct(">BQ")
-_UNITS = (cosem.UNIT_WH, cosem.UNIT_WH, cosem.UNIT_VARH, cosem.UNIT_VARH)
-
-Key = tuple[int, bytes, int]
-"""Class, logical name and attribute."""
+_PUSH_PORT = 103
 
 
-def _scaler_unit(scaler: int, unit: int) -> bytes:
-    return data.structure(
-        [data.encode(data.Tag.INT8, scaler), data.encode(data.Tag.ENUM, unit)],
-    )
+HDLC = Parameters(512, 512, 1, 1)
 
 
-def _capture_object(class_id: int, code: bytes) -> bytes:
-    return data.structure(
-        [
-            data.encode(data.Tag.UINT16, class_id),
-            data.encode(data.Tag.OCTET_STRING, code),
-            data.encode(data.Tag.INT8, 2),
-            data.encode(data.Tag.UINT16, 0),
-        ]
-    )
+@dataclass(frozen=True, slots=True)
+class MeterSetup:
+    """How a simulated meter lets clients in.
 
-
-class DlmsMeter:
-    """The COSEM objects of one point.
-
-    Parameters
+    Attributes
     ----------
-    point : MeterPoint
     secret : bytes
-        Password of LLS; empty for a meter that lets everybody in.
+        Password of LLS; empty for a meter without passwords.
+    ciphering : Ciphering or None
+        The meter's system title and keys; with them it takes HLS-GMAC, and lets the
+        public client see its clock, name and invocation counter only.
+    link : str
+        ``"wrapper"`` or ``"hdlc"``.
+    max_pdu : int
+        Longest APDU sent and taken, in bytes.
+    hdlc : Parameters
+        What an HDLC link offers.
     """
 
-    def __init__(self, point: MeterPoint, secret: bytes = b"") -> None:
-        self.point = point
-        self.secret = secret
-        kind = crc32(point.meter.encode())
-        self.scaler = -(kind & 1)
-        self.deviation_minutes = -240 * (kind >> 1 & 1)
-        self.compressed = bool(kind >> 2 & 1)
-        columns = [_capture_object(cosem.CLOCK, obis.CLOCK)]
-        columns += [_capture_object(cosem.REGISTER, code) for code in obis.ENERGY]
-        self._fixed: dict[Key, bytes] = {
-            (cosem.DATA, obis.DEVICE_NAME, 2): data.encode(
-                data.Tag.OCTET_STRING, b"KHZ%013d" % kind
-            ),
-            (cosem.REGISTER, obis.VOLTAGE_L1, 3): _scaler_unit(-1, cosem.UNIT_VOLT),
-            (cosem.PROFILE_GENERIC, obis.LOAD_PROFILE, 3): data.array(columns),
-            (cosem.PROFILE_GENERIC, obis.LOAD_PROFILE, 4): data.encode(
-                data.Tag.UINT32, CAPTURE_PERIOD_S
-            ),
-        }
-        self._changing: dict[Key, Callable[[], bytes]] = {
-            (cosem.CLOCK, obis.CLOCK, 2): self._clock,
-            (cosem.REGISTER, obis.VOLTAGE_L1, 2): self._voltage,
-            (cosem.PROFILE_GENERIC, obis.LOAD_PROFILE, 7): self._entries,
-        }
-        self._register_of: dict[Key, int] = {}
-        for place, (code, unit) in enumerate(zip(obis.ENERGY, _UNITS, strict=True)):
-            self._fixed[cosem.REGISTER, code, 3] = _scaler_unit(self.scaler, unit)
-            self._register_of[cosem.REGISTER, code, 2] = place
-
-    def get(self, request: xdlms.GetRequest) -> bytes | int:
-        """Return an encoded value, or the data-access-result that refuses."""
-        attribute = request.attribute
-        key = attribute.class_id, attribute.obis, attribute.index
-        if (place := self._register_of.get(key)) is not None:
-            return self._energy(self.point.registers[place])
-        if key in self._fixed:
-            return self._fixed[key]
-        if key in self._changing:
-            return self._changing[key]()
-        if key == (cosem.PROFILE_GENERIC, obis.LOAD_PROFILE, 2):
-            return self._rows(request.selection)
-        return xdlms.OBJECT_UNDEFINED
-
-    def _energy(self, energy: int) -> bytes:
-        if energy < 0:
-            return b"\x00"
-        value = energy if self.scaler == 0 else energy * 10
-        if value < 1 << 32:
-            return _UINT32.pack(data.Tag.UINT32, value)
-        return _UINT64.pack(data.Tag.UINT64, value)
-
-    def _clock(self) -> bytes:
-        return b"\x09\x0c" + cosem.encode_date_time(self.point.clock_s, self.deviation_minutes)
-
-    def _voltage(self) -> bytes:
-        return data.encode(data.Tag.UINT16, min(max(round(self.point.voltage_v * 10), 0), 0xFFFF))
-
-    def _entries(self) -> bytes:
-        return data.encode(data.Tag.UINT32, len(self.point.rows))
-
-    def _rows(self, selection: tuple[int, data.Value] | None) -> bytes | int:
-        rows: Sequence[RegisterRow] = self.point.rows
-        if selection is not None:
-            selector, parameters = selection
-            if selector != 1 or not isinstance(parameters, tuple) or len(parameters) != 4:
-                return xdlms.OTHER_REASON
-            first_s = cosem.decode_date_time(parameters[1]).at_s
-            last_s = cosem.decode_date_time(parameters[2]).at_s
-            begin = bisect_left(rows, first_s, key=_at_s)
-            rows = rows[begin : bisect_right(rows, last_s, key=_at_s)]
-        encoded = []
-        before_s: int | None = None
-        for row in rows:
-            follows = before_s is not None and row.at_s == before_s + CAPTURE_PERIOD_S
-            encoded.append(self._row(row, leave_out=follows and self.compressed))
-            before_s = row.at_s
-        return data.array(encoded)
-
-    def _row(self, row: RegisterRow, *, leave_out: bool) -> bytes:
-        time = b"\x00"
-        if not leave_out:
-            time = b"\x09\x0c" + cosem.encode_date_time(row.at_s, self.deviation_minutes)
-        return b"\x02\x05" + time + b"".join(map(self._energy, row.values))
+    secret: bytes = field(default=b"", repr=False)
+    ciphering: Ciphering | None = None
+    link: str = "wrapper"
+    max_pdu: int = 512
+    hdlc: Parameters = HDLC
 
 
-def _at_s(row: RegisterRow) -> int:
-    return row.at_s
+OPEN = MeterSetup()
+
+
+class ServedMeter:
+    """A meter with its setup, and the counters that all its connections share."""
+
+    def __init__(self, point: MeterPoint, setup: MeterSetup = OPEN) -> None:
+        self.objects = DlmsMeter(point)
+        self.setup = setup
+        self.counters: CounterStore = MemoryCounterStore()
+        self.client_title = b""
+        self.objects.counter = self._counter
+
+    def connection(self) -> ServerConnection:
+        """Return the meter's side of a new connection."""
+        setup = self.setup
+        link: Link = HdlcServerLink(WPORT, setup.hdlc)
+        if setup.link != "hdlc":
+            link = WrapperServerLink()
+        new_cipher = None if setup.ciphering is None else self.new_cipher
+        return ServerConnection(link, max_pdu=setup.max_pdu, new_cipher=new_cipher)
+
+    def new_cipher(self) -> Cipher:
+        """Return the meter's protection of one association."""
+        assert self.setup.ciphering is not None
+        return Cipher(self.setup.ciphering, self.counters)
+
+    def _counter(self) -> int:
+        """Return the highest counter that a client used, as the meter shows it."""
+        ciphering = self.setup.ciphering
+        if ciphering is None or not self.client_title:
+            return 0
+        name = name_of(ciphering.encryption_key, self.client_title) + "-received"
+        return max(0, self.counters.reserve(name, 0, 0) - 1)
+
+    def refusal(self, request: acse.AssociationRequest, client: int) -> int:
+        """Return the diagnostic that refuses an association; 0 when it is let in."""
+        setup = self.setup
+        needs_proof = bool(setup.secret) or setup.ciphering is not None
+        if request.mechanism == Mechanism.NONE:
+            is_let_in = not needs_proof or (setup.ciphering is not None and client == PUBLIC_CLIENT)
+            return 0 if is_let_in else acse.AUTHENTICATION_REQUIRED
+        if request.mechanism == Mechanism.HLS_GMAC and setup.ciphering is not None:
+            self.client_title = request.title
+            return 0
+        if request.mechanism != Mechanism.LLS or not setup.secret:
+            return acse.NOT_RECOGNISED
+        if not hmac.compare_digest(request.secret, setup.secret):
+            return acse.AUTHENTICATION_FAILURE
+        return 0
 
 
 class DlmsConnection(asyncio.Protocol):
     """One client of a meter."""
 
-    def __init__(self, meter: DlmsMeter, open_connections: set[asyncio.Transport]) -> None:
+    def __init__(self, meter: ServedMeter, open_connections: set[asyncio.Transport]) -> None:
         self._meter = meter
         self._open = open_connections
-        self._connection = ServerConnection()
+        self._connection = meter.connection()
+        self._is_public = False
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -170,49 +130,69 @@ class DlmsConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Answer each complete request; a request that is none ends the connection."""
         assert self._transport is not None
-        if self._meter.point.silent:
+        if self._meter.objects.point.silent:
             return
-        self._connection.receive_data(data)
+        connection = self._connection
+        connection.receive_data(data)
         try:
-            while (request := self._connection.next_request()) is not None:
-                self._transport.write(self._answer(request))
+            while (request := connection.next_request()) is not None:
+                if answer := self._answer(request):
+                    self._transport.write(answer)
+            if pending := connection.data_to_send():
+                self._transport.write(pending)
         except DlmsError:
             self._transport.abort()
 
     def _answer(self, request: Request) -> bytes:
         connection = self._connection
-        if isinstance(request, acse.AssociationRequest):
-            return self._associate(request)
-        if isinstance(request, ReleaseRequested):
-            return connection.release()
+        match request:
+            case Answered():
+                return request.apdu
+            case acse.AssociationRequest():
+                return self._associate(request)
+            case ReleaseRequested():
+                return connection.release()
         if not connection.associated:
             return connection.not_associated()
-        if isinstance(request, xdlms.GetNext):
-            return connection.answer_next(request)
-        value = self._meter.get(request)
-        if isinstance(value, int):
-            return connection.deny(request.invoke_id, value)
-        return connection.answer(request.invoke_id, value)
+        match request:
+            case xdlms.GetRequest():
+                value = self._get(request)
+                if isinstance(value, int):
+                    return connection.deny(request.invoke_id, value)
+                return connection.answer(request.invoke_id, value)
+            case xdlms.GetList():
+                results = [self._get(item) for item in request.items]
+                return connection.answer_list(request.invoke_id, results)
+            case xdlms.GetNext():
+                return connection.answer_next(request)
+            case writing.SetRequest():
+                result = xdlms.DENIED if self._is_public else self._meter.objects.set(request)
+                return connection.written(request.invoke_id, result)
+            case writing.ActionRequest():
+                result = xdlms.DENIED if self._is_public else self._meter.objects.act(request)
+                return connection.acted(request.invoke_id, result)
+
+    def _get(self, request: xdlms.GetRequest) -> bytes | int:
+        return self._meter.objects.get(request, public=self._is_public)
 
     def _associate(self, request: acse.AssociationRequest) -> bytes:
-        secret = self._meter.secret
-        if not secret:
-            if request.mechanism == acse.Mechanism.NONE:
-                return self._connection.accept()
-            return self._connection.refuse(_NOT_RECOGNISED)
-        if request.mechanism == acse.Mechanism.NONE:
-            return self._connection.refuse(_AUTHENTICATION_REQUIRED)
-        if request.mechanism != acse.Mechanism.LLS:
-            return self._connection.refuse(_NOT_RECOGNISED)
-        if not hmac.compare_digest(request.secret, secret):
-            return self._connection.refuse(_AUTHENTICATION_FAILURE)
+        if diagnostic := self._meter.refusal(request, self._connection.link.client):
+            return self._connection.refuse(diagnostic)
+        is_named = request.mechanism != Mechanism.NONE
+        self._is_public = self._meter.setup.ciphering is not None and not is_named
         return self._connection.accept()
 
 
 class DlmsServers:
-    """Serves meter points, each on a TCP port that the system chose."""
+    """Serves meter points, each on a TCP port that the system chose.
+
+    Attributes
+    ----------
+    meters : dict of str to ServedMeter
+    """
 
     def __init__(self) -> None:
+        self.meters: dict[str, ServedMeter] = {}
         self._servers: list[asyncio.Server] = []
         self._open: set[asyncio.Transport] = set()
 
@@ -221,6 +201,7 @@ class DlmsServers:
         points: Sequence[MeterPoint],
         *,
         secrets: Mapping[str, bytes] | None = None,
+        setups: Mapping[str, MeterSetup] | None = None,
         host: str = "127.0.0.1",
     ) -> dict[str, str]:
         """Serve the points; return the url of each by meter.
@@ -230,17 +211,36 @@ class DlmsServers:
         points : sequence of MeterPoint
         secrets : mapping of str to bytes, optional
             LLS password by meter; a meter without one asks for none.
+        setups : mapping of str to MeterSetup, optional
+            By meter; goes before `secrets`.
         host : str
         """
         loop = asyncio.get_running_loop()
         urls: dict[str, str] = {}
         for point in points:
-            meter = DlmsMeter(point, (secrets or {}).get(point.meter, b""))
+            setup = MeterSetup((secrets or {}).get(point.meter, b""))
+            meter = ServedMeter(point, (setups or {}).get(point.meter, setup))
+            self.meters[point.meter] = meter
             server = await loop.create_server(self._accept(meter), host, 0)
             self._servers.append(server)
             port = server.sockets[0].getsockname()[1]
-            urls[point.meter] = f"dlms://{host}:{port}/{WPORT}"
+            scheme = "hdlc" if meter.setup.link == "hdlc" else "dlms"
+            urls[point.meter] = f"{scheme}://{host}:{port}/{WPORT}"
         return urls
+
+    async def push(self, meter: str, host: str, port: int) -> None:
+        """Let a meter tell its registers to whoever listens there, protected if it can."""
+        served = self.meters[meter]
+        clock = served.objects.clock_time()
+        apdu = push.encode_notification(
+            push.Notification(1, clock, None), served.objects.registers()
+        )
+        if served.setup.ciphering is not None:
+            apdu = served.new_cipher().protect(apdu)
+        _, writer = await asyncio.open_connection(host, port)
+        writer.write(frame(WPORT, _PUSH_PORT, apdu))
+        writer.close()
+        await writer.wait_closed()
 
     async def stop(self) -> None:
         """Close every port and connection."""
@@ -252,5 +252,5 @@ class DlmsServers:
             await server.wait_closed()
         self._servers.clear()
 
-    def _accept(self, meter: DlmsMeter) -> Callable[[], DlmsConnection]:
+    def _accept(self, meter: ServedMeter) -> Callable[[], DlmsConnection]:
         return lambda: DlmsConnection(meter, self._open)

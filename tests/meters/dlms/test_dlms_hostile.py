@@ -9,11 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meters import obis
-from meters.dlms import acse, cosem, data, xdlms
-from meters.dlms.connection import MAX_RESPONSE, BlockReceived, ClientConnection, State
+from meters.dlms import acse, civil_time, cosem, data, profile_generic, xdlms
+from meters.dlms.connection import ClientConnection, State
 from meters.dlms.data import BitString, Tag
 from meters.dlms.errors import DlmsError, LocalProtocolError
+from meters.dlms.events import Continues
+from meters.dlms.exchange import MAX_RESPONSE
 from meters.dlms.server import ServerConnection
+from meters.dlms.wrapper import WrapperLink
 from meters.dlms.xdlms import Attribute
 
 AARE = bytes.fromhex(
@@ -44,7 +47,7 @@ def framed(apdu: bytes) -> bytes:
 
 
 def associating() -> ClientConnection:
-    connection = ClientConnection(16, 1)
+    connection = ClientConnection(WrapperLink(16, 1))
     connection.associate()
     return connection
 
@@ -77,15 +80,15 @@ def drain(connection: ClientConnection, octets: bytes) -> None:
             event = connection.next_event()
             if event is None:
                 break
-            if isinstance(event, BlockReceived):
-                connection.next_block()
+            if isinstance(event, Continues):
+                connection.proceed()
             value = getattr(event, "value", None)
             for means in (
-                lambda value: cosem.parse_rows(
+                lambda value: profile_generic.parse_rows(
                     value, COLUMNS, COLUMNS[1:], {}, clock=COLUMNS[0], period_s=900
                 ),
-                cosem.decode_date_time,
-                cosem.parse_capture_objects,
+                civil_time.decode_date_time,
+                profile_generic.parse_capture_objects,
                 lambda value: cosem.parse_scaler(value, cosem.UNIT_WH),
                 lambda value: cosem.scale_energy(value, -1),
                 lambda value: cosem.scale_voltage(value, -1),
@@ -162,7 +165,7 @@ def test_blocks_without_end_are_cut_off(block: bytes) -> None:
             head = bytes.fromhex("c402c100") + (acknowledged + 1).to_bytes(4, "big") + b"\x00"
             connection.receive_data(framed(head + block))
             connection.next_event()
-            connection.next_block()
+            connection.proceed()
             acknowledged += 1
 
     with pytest.raises(DlmsError, match="longer than"):
@@ -172,7 +175,7 @@ def test_blocks_without_end_are_cut_off(block: bytes) -> None:
 
 def test_asking_out_of_turn_is_our_own_bug() -> None:
     with pytest.raises(LocalProtocolError, match="get is not allowed in state IDLE"):
-        ClientConnection(16, 1).get(COLUMNS[0])
+        ClientConnection(WrapperLink(16, 1)).get(COLUMNS[0])
     with pytest.raises(LocalProtocolError, match="GETTING"):
         getting().release()
 
@@ -239,7 +242,7 @@ def test_every_value_comes_back_as_it_was(typed: tuple[Tag, object]) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=3000), st.integers(20, 600))
 def test_block_transfer_of_any_value_comes_back(octets: bytes, max_pdu: int) -> None:
-    client, server = ClientConnection(16, 1), ServerConnection(max_pdu=max_pdu)
+    client, server = ClientConnection(WrapperLink(16, 1)), ServerConnection(max_pdu=max_pdu)
     server.receive_data(client.associate())
     assert isinstance(server.next_request(), acse.AssociationRequest)
     client.receive_data(server.accept())
@@ -252,9 +255,9 @@ def test_block_transfer_of_any_value_comes_back(octets: bytes, max_pdu: int) -> 
         assert len(answer) - 8 <= max_pdu
         client.receive_data(answer)
         event = client.next_event()
-        if not isinstance(event, BlockReceived):
+        if not isinstance(event, Continues):
             break
-        server.receive_data(client.next_block())
+        server.receive_data(client.proceed())
         following = server.next_request()
         assert isinstance(following, xdlms.GetNext)
         answer = server.answer_next(following)
@@ -264,5 +267,5 @@ def test_block_transfer_of_any_value_comes_back(octets: bytes, max_pdu: int) -> 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(631_300_000, 7_258_000_000), st.integers(-840, 840))
 def test_every_instant_comes_back_whatever_the_deviation(at_s: int, deviation: int) -> None:
-    octets = cosem.encode_date_time(at_s, deviation)
-    assert cosem.decode_date_time(octets) == cosem.Instant(at_s, deviation, True)
+    octets = civil_time.encode_date_time(at_s, deviation)
+    assert civil_time.decode_date_time(octets) == civil_time.Instant(at_s, deviation, True)

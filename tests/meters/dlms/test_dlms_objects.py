@@ -4,7 +4,7 @@ import pytest
 
 from grid.errors import BadInputError
 from meters import obis
-from meters.dlms import cosem
+from meters.dlms import civil_time, cosem, profile_generic
 from meters.dlms.errors import DlmsError
 from meters.dlms.profile import load_profile, parse_profile
 from meters.dlms.xdlms import Attribute
@@ -15,11 +15,11 @@ REGISTERS = tuple(Attribute(cosem.REGISTER, code, 2) for code in obis.ENERGY)
 COLUMNS = (CLOCK, *REGISTERS)
 SCALERS = dict.fromkeys(REGISTERS, 0)
 T = 1_718_000_100
-TIME = cosem.encode_date_time(T)
+TIME = civil_time.encode_date_time(T)
 
 
 def rows(value: object, columns: tuple[Attribute, ...] = COLUMNS) -> list[RegisterRow]:
-    return cosem.parse_rows(value, columns, REGISTERS, SCALERS, clock=CLOCK, period_s=900)
+    return profile_generic.parse_rows(value, columns, REGISTERS, SCALERS, clock=CLOCK, period_s=900)
 
 
 def test_null_time_is_the_row_before_plus_the_period() -> None:
@@ -44,7 +44,7 @@ def test_columns_are_found_by_name_and_others_passed_over() -> None:
 
 def test_register_without_a_known_scaler_is_missing_in_rows() -> None:
     scalers = {REGISTERS[0]: 1}
-    found = cosem.parse_rows(
+    found = profile_generic.parse_rows(
         [(TIME, 1, 2, 3, 4)], COLUMNS, REGISTERS, scalers, clock=CLOCK, period_s=900
     )
     assert found == [RegisterRow(T, (10, MISSING, MISSING, MISSING))]
@@ -98,7 +98,7 @@ def test_shipped_profile_reads_the_four_registers_in_channel_order() -> None:
     profile = load_profile("cosem")
     assert [register.obis for register in profile.registers] == list(obis.ENERGY)
     assert len(CHANNELS) == 4
-    assert dict(profile.client_wport) == {"none": 16, "lls": 1}
+    assert dict(profile.client_wport) == {"none": 16, "lls": 1, "hls-gmac": 1}
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,10 @@ from meters import obis
 from meters.dlms.client import StaticAnswers, parse_url, read_meter
 from meters.dlms.errors import AccessError, DlmsError, SilentError
 from meters.reading import MISSING, MeterAddress, MeterRead, RegisterRow
-from meters.simulator.dlms import DlmsMeter, DlmsServers
+from meters.simulator.dlms import DlmsServers
+from meters.simulator.dlms_objects import DlmsMeter
 from meters.simulator.points import MeterPoint
+from meters.transport import connect
 
 T = 1_782_000_000
 SECRET = b"s3cret!!"
@@ -298,8 +300,7 @@ def test_meter_that_dribbles_costs_the_timeout_only() -> None:
 def test_meter_ends_the_connection_of_a_client_that_sends_rubbish() -> None:
     async def run() -> bytes:
         async with field(point()) as addresses:
-            host, port, _ = parse_url(addresses["M-1"].url)
-            reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await connect(parse_url(addresses["M-1"].url).endpoint)
             writer.write(b"GET / HTTP/1.1\r\n\r\n")
             try:
                 return await reader.read()
@@ -314,8 +315,7 @@ def test_meter_ends_the_connection_of_a_client_that_sends_rubbish() -> None:
 def test_service_outside_an_association_is_refused() -> None:
     async def run() -> bytes:
         async with field(point()) as addresses:
-            host, port, _ = parse_url(addresses["M-1"].url)
-            reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await connect(parse_url(addresses["M-1"].url).endpoint)
             request = bytes.fromhex("c001c10003") + obis.ENERGY[0] + bytes.fromhex("0200")
             writer.write(bytes.fromhex("000100100001") + len(request).to_bytes(2, "big") + request)
             answer = await reader.readexactly(11)
@@ -334,7 +334,7 @@ def test_service_outside_an_association_is_refused() -> None:
     ],
 )
 def test_address_of_another_form_is_refused(url: str) -> None:
-    with pytest.raises(BadInputError, match="SERVER_WPORT"):
+    with pytest.raises(BadInputError):
         parse_url(url)
 
 

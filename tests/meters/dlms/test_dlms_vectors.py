@@ -5,7 +5,7 @@ import pytest
 from grid import interval
 from grid.errors import BadInputError
 from meters import obis
-from meters.dlms import acse, cosem, data, wrapper, xdlms
+from meters.dlms import acse, civil_time, data, initiate, wrapper, xdlms
 from meters.dlms.connection import (
     AccessRefused,
     Associated,
@@ -15,6 +15,9 @@ from meters.dlms.connection import (
     ValueReceived,
 )
 from meters.dlms.errors import DlmsError
+from meters.dlms.initiate import InitiateRequest, InitiateResponse
+from meters.dlms.selection import encode_range
+from meters.dlms.wrapper import WrapperLink
 from meters.dlms.xdlms import Attribute
 
 AARQ = "601da109060760857405080101be10040e01000000065f1f0400007e1f04b0"
@@ -29,7 +32,7 @@ IMPORT = Attribute(3, bytes.fromhex("0100010800ff"), 2)
 
 
 def connected() -> ClientConnection:
-    connection = ClientConnection(16, 1)
+    connection = ClientConnection(WrapperLink(16, 1))
     connection.associate()
     connection.receive_data(framed(AARE))
     assert connection.next_event() == Associated(0x00501F, 500)
@@ -42,31 +45,37 @@ def framed(apdu: str) -> bytes:
 
 
 def test_aarq_without_security_is_the_one_of_the_standard() -> None:
-    sent = ClientConnection(16, 1).associate()
+    sent = ClientConnection(WrapperLink(16, 1)).associate()
     assert sent.hex() == "000100100001001f" + AARQ
 
 
 def test_aarq_with_low_level_security_is_the_one_of_the_standard() -> None:
-    connection = ClientConnection(16, 1, mechanism=acse.Mechanism.LLS, secret=b"12345678")
+    connection = ClientConnection(
+        WrapperLink(16, 1), mechanism=acse.Mechanism.LLS, secret=b"12345678"
+    )
     assert connection.associate()[8:].hex() == AARQ_LLS
 
 
 def test_meter_understands_both_aarq_of_the_standard() -> None:
+    wanted = initiate.encode_request(InitiateRequest(0x007E1F, 1200))
     plain = acse.decode_aarq(bytes.fromhex(AARQ))
-    assert plain == acse.AssociationRequest(0, b"", 0x007E1F, 1200)
+    assert plain == acse.AssociationRequest(0, b"", wanted)
     assert acse.decode_aarq(bytes.fromhex(AARQ_LLS)) == acse.AssociationRequest(
-        1, b"12345678", 0x007E1F, 1200
+        1, b"12345678", wanted
     )
+    assert initiate.decode_request(wanted) == InitiateRequest(0x007E1F, 1200)
 
 
 def test_aare_of_the_standard_is_understood_and_written() -> None:
     response = acse.decode_aare(bytes.fromhex(AARE))
-    assert response == acse.AssociationResponse(0, 0, 0x00501F, 500)
+    agreed = InitiateResponse(0x00501F, 500)
+    assert response == acse.AssociationResponse(0, 0, initiate.encode_response(agreed))
+    assert initiate.decode_response(response.initiate) == agreed
     assert acse.encode_aare(response).hex() == AARE
 
 
 def test_refused_aare_of_the_standard_names_its_reason() -> None:
-    connection = ClientConnection(16, 1)
+    connection = ClientConnection(WrapperLink(16, 1))
     connection.associate()
     connection.receive_data(framed(AARE_FAILED))
     assert connection.next_event() == AssociationRefused("application context not supported")
@@ -78,8 +87,8 @@ def test_get_request_of_an_energy_register() -> None:
 
 def test_get_request_with_a_range_restricts_the_clock_column() -> None:
     since, until = (interval.parse(f"2024-06-15T{hour}:00Z") for hour in ("00", "01"))
-    times = [cosem.encode_date_time(at_s) for at_s in (since, until)]
-    selection = xdlms.encode_range(times[0], times[1], obis.CLOCK)
+    times = [civil_time.encode_date_time(at_s) for at_s in (since, until)]
+    selection = encode_range(times[0], times[1], obis.CLOCK)
     request = connected().get(Attribute(7, obis.LOAD_PROFILE, 2), selection)[8:]
     assert request.hex() == (
         "c001c100070100630100ff0201"
@@ -113,7 +122,7 @@ def test_block_transfer_is_acknowledged_block_by_block() -> None:
     connection.get(IMPORT)
     connection.receive_data(framed("c402c1000000000100" + "04" + "09060102"))
     assert connection.next_event() is not None
-    assert connection.next_block()[8:].hex() == "c002c100000001"
+    assert connection.proceed()[8:].hex() == "c002c100000001"
     connection.receive_data(framed("c402c1010000000200" + "04" + "03040506"))
     assert connection.next_event() == ValueReceived(bytes(range(1, 7)))
 
@@ -169,30 +178,30 @@ def test_bytes_that_are_no_wrapper_are_refused_at_the_second_byte() -> None:
 
 
 def test_clock_vector_has_a_signed_deviation() -> None:
-    instant = cosem.decode_date_time(bytes.fromhex("07e8060f0614172d00ff8880"))
-    assert instant == cosem.Instant(interval.parse("2024-06-15T18:23:45Z"), -120, True)
-    assert cosem.encode_date_time(instant.at_s, -120).hex() == "07e8060f0614172d00ff8800"
+    instant = civil_time.decode_date_time(bytes.fromhex("07e8060f0614172d00ff8880"))
+    assert instant == civil_time.Instant(interval.parse("2024-06-15T18:23:45Z"), -120, True)
+    assert civil_time.encode_date_time(instant.at_s, -120).hex() == "07e8060f0614172d00ff8800"
 
 
 def test_unspecified_deviation_takes_the_zone_and_needs_one() -> None:
     octets = bytes.fromhex("07e8060f0614172dff800000")
     zone = interval.zone("Asia/Baku")
-    assert cosem.decode_date_time(octets, zone).at_s == interval.parse("2024-06-15T16:23:45Z")
+    assert civil_time.decode_date_time(octets, zone).at_s == interval.parse("2024-06-15T16:23:45Z")
     with pytest.raises(DlmsError, match="no standard zone"):
-        cosem.decode_date_time(octets)
+        civil_time.decode_date_time(octets)
 
 
 def test_both_hours_of_an_autumn_change_stay_distinct() -> None:
     zone = interval.zone("Europe/Berlin")
     summer = bytes.fromhex("07ea0a19070 21e00 00 8000 80".replace(" ", ""))
     winter = summer[:-1] + b"\x00"
-    first, second = (cosem.decode_date_time(octets, zone).at_s for octets in (summer, winter))
+    first, second = (civil_time.decode_date_time(octets, zone).at_s for octets in (summer, winter))
     assert interval.label(first) == "2026-10-25T00:30Z"
     assert interval.label(second) == "2026-10-25T01:30Z"
     with pytest.raises(DlmsError, match="two instants"):
-        cosem.decode_date_time(summer[:-1] + b"\xff", zone)
-    assert cosem.encode_date_time(first, None, zone) == summer
-    assert cosem.encode_date_time(second, None, zone) == winter
+        civil_time.decode_date_time(summer[:-1] + b"\xff", zone)
+    assert civil_time.encode_date_time(first, None, zone) == summer
+    assert civil_time.encode_date_time(second, None, zone) == winter
 
 
 @pytest.mark.parametrize(
@@ -208,7 +217,7 @@ def test_both_hours_of_an_autumn_change_stay_distinct() -> None:
 )
 def test_date_time_that_is_no_instant_is_refused(octets: str) -> None:
     with pytest.raises(DlmsError):
-        cosem.decode_date_time(bytes.fromhex(octets))
+        civil_time.decode_date_time(bytes.fromhex(octets))
 
 
 @pytest.mark.parametrize(
@@ -277,3 +286,39 @@ def test_obis_codes_in_both_notations(text: str, code: str) -> None:
 def test_text_that_is_no_obis_code_is_refused(text: str) -> None:
     with pytest.raises(BadInputError):
         obis.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("octets", "value"),
+    [
+        ("13 06 08 00000001 00000002", [1, 2]),
+        ("13 02 02 11 12 06 010002 030004", [(1, 2), (3, 4)]),
+        ("13 02 03 00 11 00 02 0506", [(None, 5, None), (None, 6, None)]),
+        ("13 02 02 09 0f 06 02aabb7f 00ff", [(b"\xaa\xbb", 127), (b"", -1)]),
+        ("13 01 0002 11 04 01020304", [[1, 2], [3, 4]]),
+        ("13 11 00", []),
+        ("02 02 13 11 01 07 11 08", ([7], 8)),
+    ],
+)
+def test_compact_array_has_its_type_once(octets: str, value: object) -> None:
+    assert data.decode(bytes.fromhex(octets.replace(" ", ""))) == value
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        *("13", "1302", "130211", "1306", "130603000000", "13060500000001ff", "13130100"),
+        *("130001ff", "1301000000 0101", "13 01 ffff 00 01 01", "13 02 8101 02 00"),
+    ],
+)
+def test_compact_array_that_is_malformed_or_endless_is_refused(octets: str) -> None:
+    with pytest.raises(DlmsError):
+        data.decode(bytes.fromhex(octets.replace(" ", "")))
+
+
+def test_compact_array_is_bounded_by_what_it_builds() -> None:
+    nulls = b"\x02\x81\xff" + b"\x00" * 254 + b"\x11"
+    contents = bytes(60_000)
+    octets = b"\x13" + nulls + b"\x82" + len(contents).to_bytes(2, "big") + contents
+    with pytest.raises(DlmsError, match="more than 32768 values"):
+        data.decode(octets)
