@@ -92,10 +92,15 @@ class Spill:
         What cannot be kept is refused there, by line.
     spread : bool
         Share out what is longer than an hour over its quarter-hours.
+    within_s : (int, int), optional
+        Refuse a block that is wholly before the first or not before the second.
     """
 
-    def __init__(self, refused: Refused, *, spread: bool = False) -> None:
+    def __init__(
+        self, refused: Refused, *, spread: bool = False, within_s: tuple[int, int] | None = None
+    ) -> None:
         self._refused = refused
+        self._within_s = within_s
         self._spread = spread
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
         self._kept: dict[str, dict[str, _Kept]] = {}
@@ -126,6 +131,9 @@ class Spill:
 
     def _take(self, block: Block) -> None:
         found = None
+        low_s, high_s = self._within_s or (block.start_s, block.end_s)
+        if block.end_s <= low_s or block.start_s >= high_s:
+            raise BadInputError(f"must be from {label(low_s)} to before {label(high_s)}")
         if block.register:
             found = quarters(block, spread=self._spread)
         channels = self._kept.setdefault(block.point, {})
