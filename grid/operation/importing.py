@@ -128,10 +128,11 @@ def import_file(
     file_format = request.file_format
     if file_format == "auto":
         file_format = detect(request.path, mapped=request.column_map is not None)
+    bounds_s = _bounds(store)
     with open_source(request.path) as source:
         refused = Refused(source.name, f"{file_format}.refused")
         outcome = Outcome(source.name, source.sha256, file_format)
-        with Spill(refused, spread=request.spread) as spill:
+        with Spill(refused, spread=request.spread, within_s=bounds_s) as spill:
             blocks = read_blocks(source, file_format, refused, request.column_map)
             for block in spill.take(blocks):
                 outcome.readings += len(block.raw)
@@ -139,10 +140,18 @@ def import_file(
             if not request.accept_partial:
                 refused.raise_first()
             points = _points(site, request, spill, refused)
-            _take(store, site, request, spill, points, refused, outcome)
+            _take(store, site, request, spill, points, bounds_s, refused, outcome)
     outcome.refused = refused.count
     outcome.findings += [*refused.findings, *outcome.findings]
     return outcome
+
+
+def _bounds(store: Store) -> tuple[int, int]:
+    """Return from when to before when readings may be: three years of history, until now."""
+    with store.read() as tx:
+        first_s = int(control.get_meta(tx, "first_cycle_s") or 0)
+        clock_s = int(control.get_meta(tx, "clock_s") or 0)
+    return first_s - DAYS_MAX * interval.DAY_S, max(first_s, clock_s)
 
 
 def _points(site: Site, request: Request, spill: Spill, refused: Refused) -> dict[str, str]:
@@ -173,6 +182,7 @@ def _take(
     request: Request,
     spill: Spill,
     points: Mapping[str, str],
+    bounds_s: tuple[int, int],
     refused: Refused,
     outcome: Outcome,
 ) -> None:
@@ -182,7 +192,6 @@ def _take(
         outcome.known = imports.get_file(tx, outcome.sha256) is not None
         first_s = int(control.get_meta(tx, "first_cycle_s") or 0)
         clock_s = int(control.get_meta(tx, "clock_s") or 0)
-        bounds_s = (first_s - DAYS_MAX * interval.DAY_S, max(first_s, clock_s))
         limits = most_wh(site)
         resettle: set[int] = set()
         for batch in _batches(spill, points):

@@ -116,6 +116,8 @@ def write_parquet(dataset: xr.Dataset, path: Path | str, provenance: Mapping[str
         ) from error
     plain = described(dataset, provenance)
     frame = plain.to_dataframe(dim_order=list(_DIMS)).reset_index()
+    # In whole seconds the package writes another instant without a word.
+    frame["interval"] = frame["interval"].astype("datetime64[ns]").dt.tz_localize("UTC")
     for name in CHANNELS:
         column = frame[name].astype("Int64")
         frame[name] = column.mask(column == MISSING)

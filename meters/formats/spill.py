@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
@@ -19,11 +19,12 @@ import numpy as np
 import xarray as xr
 
 from grid.errors import BadInputError, Finding, Severity
-from grid.interval import label, starts
+from grid.interval import label
 from meters.formats.blocks import FLAG, QUARTER_S, Block, Flags, Ints, Qualities, quarters
+from meters.formats.registers import Grid, registers
 from meters.formats.source import Refused
-from meters.reading import CHANNELS, MISSING
-from meters.vee.quality import Quality, least_certain
+from meters.reading import MISSING
+from meters.vee.quality import Quality
 
 SLOTS_MAX: Final = 20 * 366 * 96
 """Quarter-hours from a usage point's first to its last reading: twenty years."""
@@ -73,16 +74,6 @@ class _Kept:
     shared: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Grid:
-    """A channel over the quarter-hours of its usage point."""
-
-    value: Ints
-    quality: Qualities
-    flag: Flags
-    line: Ints
-
-
 class Spill:
     """Blocks of readings by usage point and channel, on disk.
 
@@ -92,10 +83,15 @@ class Spill:
         What cannot be kept is refused there, by line.
     spread : bool
         Share out what is longer than an hour over its quarter-hours.
+    within_s : (int, int), optional
+        Refuse a block that is wholly before the first or not before the second.
     """
 
-    def __init__(self, refused: Refused, *, spread: bool = False) -> None:
+    def __init__(
+        self, refused: Refused, *, spread: bool = False, within_s: tuple[int, int] | None = None
+    ) -> None:
         self._refused = refused
+        self._within_s = within_s
         self._spread = spread
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
         self._kept: dict[str, dict[str, _Kept]] = {}
@@ -126,6 +122,9 @@ class Spill:
 
     def _take(self, block: Block) -> None:
         found = None
+        low_s, high_s = self._within_s or (block.start_s, block.end_s)
+        if block.end_s <= low_s or block.start_s >= high_s:
+            raise BadInputError(f"must be from {label(low_s)} to before {label(high_s)}")
         if block.register:
             found = quarters(block, spread=self._spread)
         channels = self._kept.setdefault(block.point, {})
@@ -229,7 +228,7 @@ class Spill:
             name: self._grid(point, name, kept, low, count, needed)
             for name, kept in sorted(channels.items())
         }
-        return _registers(usage_point, low, channels, grids, needed)
+        return registers(usage_point, low, grids, needed)
 
     def _read(self, place: int) -> tuple[int, int, int, Ints, Qualities, Flags]:
         self._file.seek(place)
@@ -255,8 +254,10 @@ class Spill:
         low: int,
         count: int,
         needed: dict[str, np.ndarray],
-    ) -> _Grid:
-        grid = _Grid(
+    ) -> Grid:
+        grid = Grid(
+            kept.register,
+            frozenset(other for group in kept.beside for other in group),
             np.full(count, MISSING, np.int64),
             np.full(count, Quality.MISSING, np.uint16),
             np.zeros(count, FLAG),
@@ -288,65 +289,3 @@ class Spill:
                 mask = needed.setdefault(other_name, np.zeros(count, np.bool_))
                 mask[here] = True
         return grid
-
-
-def _registers(
-    usage_point: str,
-    low: int,
-    channels: Mapping[str, _Kept],
-    grids: Mapping[str, _Grid],
-    needed: Mapping[str, np.ndarray],
-) -> xr.Dataset:
-    count = len(next(iter(grids.values())).value)
-    values = {name: np.full(count, MISSING, np.int64) for name in CHANNELS}
-    quality = np.full(count, Quality.VALID, np.uint16)
-    flag = np.zeros(count, FLAG)
-    line = np.zeros(count, np.int64)
-    known = np.zeros(count, np.bool_)
-    for register in CHANNELS:
-        names = [name for name in grids if channels[name].register == register]
-        if not names:
-            continue
-        stack = np.stack([grids[name].value for name in names])
-        total = np.where(stack == MISSING, 0, stack).sum(axis=0)
-        there = (stack != MISSING).any(axis=0)
-        for name in {*names, *_absent(names, channels, needed)}:
-            value = grids[name].value if name in grids else np.full(count, MISSING, np.int64)
-            told = grids[name].line > 0 if name in grids else np.zeros(count, np.bool_)
-            there &= ~((value == MISSING) & (needed.get(name, False) | told))
-        values[register] = np.where(there, total, MISSING)
-        known |= there
-        for name in names:
-            one = grids[name]
-            use = there & (one.value != MISSING)
-            worse = least_certain(
-                quality, np.where(use, one.quality, Quality.VALID).astype(np.uint16)
-            )
-            flag = np.where(use & ((worse != quality) | (flag == b"")), one.flag, flag)
-            quality, line = worse, np.maximum(line, one.line)
-    quality = np.where(known, quality, Quality.MISSING).astype(np.uint16)
-    dims = ("usage_point", "interval")
-    variables = {
-        name: (dims, value[None], {"units": name.rsplit("_", 1)[1], "missing": MISSING})
-        for name, value in values.items()
-    }
-    return xr.Dataset(
-        {
-            **variables,
-            "quality": (dims, quality[None], {"scheme": "meters.vee.Quality"}),
-            "flag": (dims, flag[None]),
-            "line": (dims, line[None]),
-        },
-        coords={
-            "usage_point": [usage_point],
-            "interval": starts(low * QUARTER_S, count, QUARTER_S),
-        },
-    )
-
-
-def _absent(
-    names: Iterable[str], channels: Mapping[str, _Kept], needed: Mapping[str, np.ndarray]
-) -> set[str]:
-    """Return the channels the file says add to the same register, and does not tell of."""
-    beside = {other for name in names for group in channels[name].beside for other in group}
-    return {name for name in beside if name in needed and name not in channels}

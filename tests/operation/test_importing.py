@@ -18,6 +18,7 @@ from grid.operation.demo_site import demo_site
 from grid.operation.importing import Outcome, Request, import_file
 from grid.site import Site
 from grid.store import Store, control, imports, series
+from meters.formats.labelled import read_netcdf
 from meters.vee import Quality
 
 FIRST = interval.parse("2026-07-01T08:15Z")
@@ -149,7 +150,7 @@ def test_an_interval_leads_to_the_lines_of_its_file(site: Folder, tmp_path: Path
     [
         (("E1", "20260610", "0.5", "X"), "line 5: QualityMethod 'X'"),
         (("E1", "20260701", "0.5", "A"), "line 5: UP-001 2026-07-01T08:15Z: must be from"),
-        (("E1", "19990101", "0.5", "A"), "line 5: UP-001 1998-12-31T14:00Z: must be from"),
+        (("E1", "19990101", "0.5", "A"), "line 5: UP-001 E1 1998-12-31T14:00Z: must be from"),
         (("E1", "20260611", "999", "A"), "line 5: UP-001 2026-06-10T14:00Z: import_wh 499500"),
         (("E1", "20260610", "0.6", "A"), "line 5: UP-001 E1 2026-06-09T14:00Z: 300 Wh, but 250"),
     ],
@@ -251,3 +252,28 @@ def test_what_is_imported_after_the_first_cycle_is_settled_again(
     store.close()
     end = interval.parse("2026-07-02T00:00+10:00")
     assert waiting == np.arange(FIRST, end, 900).tolist()
+
+
+def test_what_is_exported_names_the_files_it_came_from(
+    site: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = nem12(tmp_path / "a.csv", ("E1", "20260610", "0.5", "A"))
+    taken(site, path)
+    folder = ["--dir", str(site[0])]
+    span = ["--from", "2026-06-10T00:00+10:00", "--to", "2026-06-10T06:00+10:00"]
+    out = tmp_path / "out.nc"
+    assert cli.main(["meter", "export", str(out), *span, *folder]) == 0
+    found = read_netcdf(out)
+    assert found["import_wh"].sel(usage_point="UP-001").values.tolist() == [250] * 24
+    files = json.loads(found.attrs["provenance"])["files"]
+    assert files == {"UP-001": [hashlib.sha256(path.read_bytes()).hexdigest()]}
+    table = tmp_path / "out.csv"
+    assert cli.main(["meter", "export", str(table), "--point", "UP-001", *span, *folder]) == 0
+    assert table.read_text().count(",250,,,,4\n") == 24
+    capsys.readouterr()
+    for wrong in (["--point", "UP-999"], ["--from", span[1], "--to", span[1]], ["--format", "x"]):
+        try:
+            assert cli.main(["meter", "export", str(out), *wrong, *folder]) in (1, 2)
+        except SystemExit as ended:
+            assert ended.code == 2  # noqa: PT017  the parser ends so, the command returns
+    assert "UP-999" in capsys.readouterr().err

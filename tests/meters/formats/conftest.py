@@ -57,6 +57,23 @@ def peer() -> Peer:
 
 
 @pytest.fixture(scope="session")
+def packages() -> Peer:
+    """Return what gives a folder with optional packages, for the path of a process of ours."""
+
+    def path(name: str, *wanted: str) -> Path:
+        folder = _cache() / name
+
+        def make() -> None:
+            install = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps")
+            options = ("--disable-pip-version-check", "--only-binary", ":all:", "--upgrade")
+            _run(*install, *options, "--target", str(folder), *wanted)
+
+        return _once(folder, make)
+
+    return path
+
+
+@pytest.fixture(scope="session")
 def nem_examples() -> Path:
     """The public NEM12 and NEM13 examples, as nemreader's source release holds them."""
     folder = _cache() / "nemreader-0.9.2-source"
