@@ -63,7 +63,7 @@ def open_room(directory: Path, *, store_url: str = "") -> Room:
 
 
 @contextmanager
-def sole(directory: Path) -> Iterator[None]:
+def sole(directory: Path, lock_file: str = LOCK_FILE, *, does: str = "runs") -> Iterator[None]:
     """Hold a site folder: one control room at a time runs its cycles.
 
     Raises
@@ -71,13 +71,13 @@ def sole(directory: Path) -> Iterator[None]:
     BadInputError
         Naming the process that runs it.
     """
-    with (directory / LOCK_FILE).open("a+") as lock:
+    with (directory / lock_file).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             lock.seek(0)
             who = lock.read().strip() or "another"
-            message = f"{directory}: process {who} runs this site; stop it first"
+            message = f"{directory}: process {who} {does} this site; stop it first"
             raise BadInputError(message) from error
         lock.truncate(0)
         lock.write(str(os.getpid()))

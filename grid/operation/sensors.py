@@ -23,6 +23,7 @@ from meters.mqtt.inbox import Inbox
 from meters.mqtt.mapping import Message, SensorSample
 from meters.mqtt.subscriber import Broker, Traffic, listen, tls_context
 
+LOCK_FILE = "sensors.lock"
 FLUSH_S = 1.0
 """Samples are stored at least so often."""
 PENDING = 20_000

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import Select, func, or_, select, tuple_
 
 from grid import interval
 from grid.store.engine import Transaction
@@ -214,7 +214,8 @@ def _since(tx: Transaction, sensor: str, at_s: int, value: float | None) -> int:
         return at_s
     table = sensor_sample.c
     mine = (table.sensor == sensor, table.at_s <= at_s)
-    other_s = tx.execute(select(func.max(table.at_s)).where(*mine, table.value != value)).scalar()
+    other = or_(table.value != value, table.value.is_(None))
+    other_s = tx.execute(select(func.max(table.at_s)).where(*mine, other)).scalar()
     after = table.at_s > (-1 if other_s is None else other_s)
     first_s = tx.execute(
         select(func.min(table.at_s)).where(*mine, after, table.value == value)

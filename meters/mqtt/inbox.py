@@ -133,7 +133,9 @@ class Inbox:
         elif sample.at_s < state.at_s:
             self.counts["late"] += 1
         else:
-            if sample.value != state.value or state.since_s < 0:
+            # What a sensor showed through a silence nobody knows: the run begins anew.
+            silent = sample.at_s - state.at_s > sensor.stale_after_s
+            if sample.value != state.value or silent or state.since_s < 0:
                 state.since_s = sample.at_s
             state.at_s, state.value = sample.at_s, sample.value
             sample = self._stuck(sensor, state, sample)

@@ -229,4 +229,4 @@ def _shown(said: Any) -> str:
         return "a number of many digits"
     if isinstance(said, dict | list):
         return "an object" if isinstance(said, dict) else "a list"
-    return ascii(said[:_SHOWN] if isinstance(said, str) else said)
+    return ascii(said[:_SHOWN] if isinstance(said, str) else said)[: 2 * _SHOWN]

@@ -33,7 +33,7 @@ from grid.site import Site
 from grid.site_file import parse
 from grid.store import Store, control, sensors
 from meters.mqtt.mapping import Message
-from meters.mqtt.subscriber import Broker, Traffic, listen
+from meters.mqtt.subscriber import QUEUE, Broker, Traffic, listen
 from meters.simulator.sensors import payloads, publish
 from meters.vee import Quality
 
@@ -321,21 +321,21 @@ def test_ten_thousand_messages_a_second_stay_within_bounds(
         stdout=subprocess.PIPE,
     )
 
-    async def scene() -> tuple[int, int]:
+    async def scene() -> tuple[int, int, int]:
         async with _listening(store, site) as listener:
             assert flood.stdin is not None
             flood.stdin.close()
-            deepest = 0
+            deepest, before, largest = 0, _resident_mb(), 0
             while flood.poll() is None or listener.inbox.counts["unknown"] == 0:
                 deepest = max(deepest, listener.waiting)
+                largest = max(largest, _resident_mb())
                 await asyncio.sleep(0.02)
             await _publish(port, ("city/road/7/on", "on"))
             await _until(lambda: bool(_stored(store, "L-1")))
-            return deepest, listener.inbox.counts["messages"] + listener.traffic.dropped
+            seen = listener.inbox.counts["messages"] + listener.traffic.dropped
+            return deepest, seen, largest - before
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    deepest, seen = asyncio.run(scene())
-    grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    deepest, seen, grown_mb = asyncio.run(scene())
     assert flood.stdout is not None
     sent, took_s = flood.stdout.read().split()
     assert int(sent) / float(took_s) > 0.7 * FLOOD_HZ
@@ -346,6 +346,48 @@ def test_ten_thousand_messages_a_second_stay_within_bounds(
     # One sample a second of a sensor that says nothing of its time, however often it speaks.
     assert 1 <= sum(value == 21.5 for value, _ in _stored(store, "T-1")) <= 2 * FLOOD_S + 10
     store.close()
+
+
+def _resident_mb() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() // 2**20
+
+
+def test_while_messages_are_not_taken_the_newest_wait_and_the_rest_are_counted(
+    mosquitto: Start,
+) -> None:
+    port, sent = mosquitto("max_queued_messages 0", "allow_anonymous true").port, 2 * QUEUE
+
+    async def scene() -> tuple[list[bytes], Traffic]:
+        taken: list[bytes] = []
+        traffic, go_on = Traffic(), asyncio.Event()
+
+        async def take(messages: list[Message]) -> None:
+            taken.extend(message.payload for message in messages)
+            await go_on.wait()
+
+        place = Broker("127.0.0.1", port)
+        options = {"clock": _now_s, "draw": Random(1), "traffic": traffic}
+        listening = asyncio.create_task(listen(place, ["n"], take, **options))
+        await _until(lambda: traffic.connected)
+        await _publish(port, ("n", "first"))
+        await _until(lambda: bool(taken))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"\x10\x11\x00\x04MQTT\x04\x02\x00\x3c\x00\x05flood")
+        await reader.readexactly(4)
+        bodies = (b"\x00\x01n%d" % number for number in range(sent))
+        writer.write(b"".join(b"\x30" + bytes([len(body)]) + body for body in bodies))
+        await writer.drain()
+        await _until(lambda: traffic.dropped == sent - QUEUE)
+        writer.close()
+        go_on.set()
+        await _until(lambda: len(taken) > QUEUE)
+        listening.cancel()
+        return taken, traffic
+
+    taken, traffic = asyncio.run(scene())
+    assert taken == [b"first", *(b"%d" % number for number in range(sent - QUEUE, sent))]
+    assert traffic.dropped == sent - QUEUE
 
 
 # Bare MQTT 3.1.1: CONNECT, then PUBLISH packets of quality 0 at a steady pace.

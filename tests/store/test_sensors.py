@@ -75,13 +75,16 @@ def test_the_newest_sample_is_fresh_only_when_heard_in_time_and_not_retained(sto
     assert not fresh(START + 67)
 
 
-def test_a_run_of_one_value_begins_after_the_last_other_one(store: Store) -> None:
-    values = [1.0, 7.0, 7.0, None, 7.0]
+def test_a_run_of_one_value_begins_after_the_last_other_or_missing_one(store: Store) -> None:
+    values = [7.0, 1.0, 7.0, 7.0, None, 7.0, 7.0]
     rows = [
         _sample(START + 10 * n, value, Quality.VALID if value else Quality.MISSING)
         for n, value in enumerate(values)
     ]
     with store.write() as tx:
         sensors.put_samples(tx, rows, interval_s=900)
-        last = sensors.latest(tx, {"S-1": 60}, now_s=START + 50)["S-1"]
-    assert (last.value, last.since_s, last.at_s) == (7.0, START + 10, START + 40)
+        runs = [
+            sensors.latest(tx, {"S-1": 60}, now_s=START + now_s)["S-1"].since_s - START
+            for now_s in (0, 35, 65)
+        ]
+    assert runs == [0, 20, 50]

@@ -54,6 +54,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     listen.add_argument(
         "--for", type=seconds(0.1, 1e9), dest="for_s", help="seconds; else for ever"
     )
+    listen.add_argument("--until-eof", action="store_true", help="stop when the input closes")
     as_json(listen)
     listen.set_defaults(run=run_listen)
     leaks = verbs.add_parser("leaks", help="find leaks in the stored volumes of water")
@@ -179,7 +180,7 @@ async def _publish(site: Site, store: Store, mqtt: tuple[str, int] | None) -> No
 
 def run_listen(options: argparse.Namespace) -> int:
     """Store what sensors say until it is told to stop."""
-    from grid.operation import commission, sensors
+    from grid.operation import commission, cycle, sensors
 
     site, mqtt = _with_sensors(options.site)
     commission.ensure(options.site, now_s=int(time.time()))
@@ -193,12 +194,15 @@ def run_listen(options: argparse.Namespace) -> int:
     )
 
     async def until() -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(options.for_s):
-                await sensors.run(listener, place, draw=Random())
+        running = asyncio.create_task(sensors.run(listener, place, draw=Random()))
+        if options.until_eof:
+            asyncio.get_running_loop().add_reader(sys.stdin.fileno(), running.cancel)
+        with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+            await asyncio.wait_for(running, options.for_s)
 
     try:
-        asyncio.run(until())
+        with cycle.sole(options.site.parent, sensors.LOCK_FILE, does="listens to"):
+            asyncio.run(until())
     except KeyboardInterrupt:
         pass
     finally:

@@ -55,13 +55,13 @@ def _console(room: Room, port: int) -> subprocess.Popen[bytes]:
 
 
 def _sensors(room: Room) -> subprocess.Popen[bytes] | None:
-    """Listen to the site's sensors, when it has any, in a process of its own."""
+    """Listen to the site's sensors, when it has any, in a process that ends with this one."""
     if not room.site.sensor:
         return None
     site = str(room.directory / SITE_FILE)
     return subprocess.Popen(
-        [sys.executable, "-m", "grid.console.cli", "meter", "listen", site],
-        stdin=subprocess.DEVNULL,
+        [sys.executable, "-m", "grid.console.cli", "meter", "listen", site, "--until-eof"],
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )
 

@@ -219,6 +219,12 @@ def test_a_value_that_never_changes_becomes_suspect_and_a_change_makes_it_valid(
     assert "has shown exactly 21.5 for 3600 s, limit is 3600 s" in finding.message
 
 
+def test_a_silence_is_no_proof_of_being_stuck() -> None:
+    inbox = Inbox([_sensor(stuck_after_s=3600)], now_s=NOW_S)
+    samples = _take(inbox, _message("21.5"), _message("21.5", at_s=NOW_S + 7200))
+    assert [one.quality for one in samples] == [Quality.VALID, Quality.VALID]
+
+
 def test_what_was_stored_before_a_restart_counts_for_being_stuck() -> None:
     inbox = Inbox([_sensor(stuck_after_s=3600)], now_s=NOW_S)
     inbox.restore("S-1", at_s=NOW_S - 60, value=21.5, since_s=NOW_S - 3600)
