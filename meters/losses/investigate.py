@@ -208,6 +208,8 @@ def _loss(
     if seen.statistic[-1] <= limits.balance_sd:
         first = int(seen.first_day[beyond[-1]])
     mean, sd = lost_wh(signed, first)
+    # The head's own gain error scales what is lost, too.
+    sd = float(np.hypot(sd, mean * baseline.class_percent / 200.0))
     scale = record.per_day / 1000.0
     if mean * scale < limits.least_kwh_per_day:
         return None

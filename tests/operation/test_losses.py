@@ -220,7 +220,7 @@ def test_a_record_of_the_demo_as_read_over_sockets_balances(played, tmp_path):
     rest = record.head_wh() - record.net_wh().sum(axis=0) - record.losses_wh
     # Every register is cut off at a Wh.
     assert np.abs(rest[fine]).max() < len(room.points)
-    assert np.nanmax(np.abs(record.voltage_v - record.expected_v)[:, fine]) < 0.05
+    assert np.nanmax(np.abs(record.voltage_v - record.expected_v)[:, fine]) < 0.1
     assert np.isfinite(record.voltage_v[:, fine]).mean() > 0.9
     battery = record.usage_point.index("UP-BAT")
     assert (np.diag(record.drop_v_per_kw) >= record.drop_v_per_kw[battery] - 1e-9).all()
