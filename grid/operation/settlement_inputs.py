@@ -14,19 +14,14 @@ from grid.store import Transaction, datasets, series
 from grid.store import field as field_store
 from grid.store import market as store
 from meters.vee import Quality
+from meters.vee.quality import READ
 from trading.settlement_facts import (
     Settlement,
     SettlementInput,
     UsagePointInput,
 )
 
-METERED = {
-    Quality.VALID,
-    Quality.BACKFILLED,
-    Quality.SCALED,
-    Quality.EDITED,
-    Quality.SUSPECT,
-}
+METERED = READ | {Quality.SCALED, Quality.EDITED}
 """Qualities in which the feeder head is billed as metered; otherwise the model stands in."""
 
 

@@ -28,6 +28,12 @@ _CODES: Final = {
     Quality.EDITED: (7,),
     Quality.SUSPECT: (10,),
     Quality.MISSING: (16,),
+    Quality.POWER_FAILURE: (0,),
+    Quality.CLOCK_FORWARD: (0,),
+    Quality.CLOCK_BACK: (0,),
+    Quality.INVALID: (13,),
+    Quality.ESTIMATED_LOAD_SHAPE: (8,),
+    Quality.ESTIMATED_FEEDER: (8,),
 }
 _KIND_OF: Final = {register: key for key, register in REGISTERS.items()}
 _BASE: Final = "espi/1_1/resource"

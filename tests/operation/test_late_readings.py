@@ -39,12 +39,12 @@ def _late(room: Room) -> None:
 def test_like_days_follow_a_late_reading_at_once(room: Room) -> None:
     names = room.points[:3]
     with room.store.read() as tx:
-        before = metering._like_days(room, tx, names, START_S)["import_wh"]
+        before = metering._like_day(room, tx, names, DEFAULT_DAY)["import_wh"].values
     _late(room)
     with room.store.read() as tx:
-        after = metering._like_days(room, tx, names, START_S)["import_wh"]
+        after = metering._like_day(room, tx, names, DEFAULT_DAY)["import_wh"].values
         room.memory.clear()
-        restarted = metering._like_days(room, tx, names, START_S)["import_wh"]
+        restarted = metering._like_day(room, tx, names, DEFAULT_DAY)["import_wh"].values
     assert (after != before).any()
     assert (after == restarted).all()
 
