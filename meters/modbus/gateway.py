@@ -69,6 +69,11 @@ class _Gateway:
     turn: asyncio.Lock | None = None
     loop: asyncio.AbstractEventLoop | None = None
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it, or the only unit behind it, gave no right answer last time."""
+        return bool(self.circuit.failures or self.unit_circuit)
+
     def due(self, unit: int, now_s: float) -> bool:
         """Return whether no back-off keeps `unit` from being asked."""
         circuit = self.unit_circuit.get(unit)
@@ -163,8 +168,10 @@ class Gateways:
                 await poll.run(queue, urgent)
 
         async with asyncio.TaskGroup() as group:
-            for (framing, endpoint), queue in queues.items():
-                group.create_task(ask_gateway(self._gateway(framing, endpoint), sorted(queue)))
+            gateways = [(self._gateway(*key), sorted(queue)) for key, queue in queues.items()]
+            # Those that failed are not in the way of the others.
+            for gateway, queue in sorted(gateways, key=lambda one: one[0].has_failed):
+                group.create_task(ask_gateway(gateway, queue))
         return answers
 
     def _gateway(self, framing: FramingName, endpoint: Endpoint) -> _Gateway:

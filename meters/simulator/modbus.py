@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from meters.modbus.profile import load_profile
@@ -63,8 +63,16 @@ class GatewayConnection(asyncio.Protocol):
             except KeyError:
                 told = bytes([pdu[0] | 0x80, _TARGET_FAILED])
             if told is not None:
-                header = struct.pack(">HHHB", transaction, 0, len(told) + 1, unit)
-                self._transport.write(header + told)
+                self.send(transaction, unit, told)
+
+    def send(self, transaction: int, unit: int, pdu: bytes) -> None:
+        """Send an answer."""
+        assert self._transport is not None
+        self._transport.write(struct.pack(">HHHB", transaction, 0, len(pdu) + 1, unit) + pdu)
+
+
+Connection = Callable[[dict[int, Unit], set[asyncio.Transport]], asyncio.Protocol]
+"""Makes the protocol of one client of a gateway, of its units and the open connections."""
 
 
 class ModbusServers:
@@ -127,17 +135,31 @@ class ModbusServers:
             line.close()
         self._lines.clear()
 
-    async def serve(self, named: Mapping[str, Unit], *, host: str = "127.0.0.1") -> dict[str, str]:
-        """Serve units of any kind behind one gateway; return the url of each by name."""
+    async def serve(
+        self,
+        named: Mapping[str, Unit],
+        *,
+        host: str = "127.0.0.1",
+        connection: Connection | None = None,
+    ) -> dict[str, str]:
+        """Serve units of any kind behind one gateway; return the url of each by name.
+
+        Parameters
+        ----------
+        connection : callable, optional
+            Makes a protocol of a client of the gateway, as those of
+            :mod:`meters.simulator.hostile`.
+        """
         units = dict(enumerate(named.values(), start=1))
         if self._wire == "serial":
             line = SerialLine(units)
             self._lines.append(line)
             start = f"modbus+serial://{line.device}"
         else:
-            connection = GatewayConnection if self._wire == "tcp" else RtuConnection
+            usual: Connection = GatewayConnection if self._wire == "tcp" else RtuConnection
+            make = connection or usual
             server = await asyncio.get_running_loop().create_server(
-                lambda: connection(units, self._open), host, 0
+                lambda: make(units, self._open), host, 0
             )
             self._servers.append(server)
             scheme = "modbus" if self._wire == "tcp" else "modbus-rtu"
