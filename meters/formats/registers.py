@@ -76,8 +76,8 @@ def registers(
         there = (stack != MISSING).any(axis=0)
         for name in {*names, *_absent(names, grids, needed)}:
             value = grids[name].value if name in grids else np.full(count, MISSING, np.int64)
-            told = grids[name].line > 0 if name in grids else np.zeros(count, np.bool_)
-            there &= ~((value == MISSING) & (needed.get(name, False) | told))
+            # Null in a channel that no other names at the time is one that gave way to it.
+            there &= ~((value == MISSING) & needed.get(name, False))
         values[register] = np.where(there, total, MISSING)
         known |= there
         for name in names:

@@ -191,6 +191,16 @@ def test_events_refine_a_day_by_interval(tmp_path: Path) -> None:
     assert found["flag"] == [b"A"] * 90 + [b"S14"] * 6
 
 
+def test_on_the_day_one_channel_gives_way_to_another_nothing_is_lost(tmp_path: Path) -> None:
+    first = (details("E1"), day("1", "V"), "400,1,24,A,,\n", "400,25,48,N,,\n")
+    second = (details("E2", beside="B2E2"), day("2", "V"), "400,1,24,N,,\n", "400,25,48,A,,\n")
+    found = registers(file(tmp_path, *first, *second))
+    assert found["import_wh"] == [500] * 48 + [1000] * 48
+    both = [part.replace(",B2E2,", ",E1E2,").replace(",E1,1,", ",E1E2,1,") for part in second]
+    found = registers(file(tmp_path, *[one.replace(",E1,1,", ",E1E2,1,") for one in first], *both))
+    assert set(found["import_wh"]) == {MISSING}
+
+
 def test_market_time_has_no_summer(tmp_path: Path) -> None:
     summer = file(tmp_path, details(), day(date="20260101"), day(date="20260701"))
     starts = [interval.label(block.start_s) for block in blocks(summer)[0]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from meters.formats.blocks import NOTHING
 from meters.formats.nem import NemReader
 from meters.formats.nem_records import MARKET_OFFSET_S
 from meters.formats.source import Refused, open_source
+from meters.formats.spill import Spill
+from meters.reading import MISSING
 
 SPLIT_BY_A_LINE_END = "NEM12#Scenario10#ETSAMDP#NEMMCO.zip"
 """A valid example but for one 300 record that is broken over three lines.
@@ -91,6 +94,33 @@ def test_every_reading_of_the_public_examples_is_read_as_by_another_reader(
     assert (len(paths), readings) == (169, 128_523)
     assert total > 0
     assert flags == set("AEFNS")
+
+
+def test_the_registers_of_the_public_interval_examples_add_up_to_their_readings(
+    nem_examples: Path,
+) -> None:
+    taken = 0
+    for path in _examples(nem_examples, valid=True):
+        exact: dict[tuple[str, str], Fraction] = {}
+        with open_source(path) as source:
+            refused = Refused(source.name, "nem.refused")
+            reader = NemReader(refused)
+            with Spill(refused) as spill:
+                count = 0
+                for block in spill.take(reader.read(source.lines())):
+                    if reader.version == "NEM12" and block.register:
+                        told = block.raw[(block.raw != NOTHING) & (block.flag != b"N")]
+                        key = block.point, block.register
+                        part = Fraction(int(told.sum()) * block.up, block.down)
+                        exact[key] = exact.get(key, Fraction(0)) + part
+                        count += 1
+                for (point, register), total in exact.items():
+                    found = spill.dataset(point, point)
+                    assert found is not None
+                    value = found[register].values
+                    assert abs(int(value[value != MISSING].sum()) - total) * 2 <= count, path.name
+                    taken += int(total)
+    assert taken > 0
 
 
 def test_every_invalid_example_is_refused_with_a_line(nem_examples: Path) -> None:
