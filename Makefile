@@ -38,8 +38,9 @@ lint: install
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
+# Two workers take half the time; a file stays on one, for its fixtures are dear.
 test: install test-tools lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # The lock holds what the project, its tests and its build need, with hashes and no addresses.
 # pip-tools has an environment of its own: it is no part of what it locks.

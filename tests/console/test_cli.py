@@ -53,7 +53,7 @@ def _said(*words: str) -> tuple[int, str]:
         (["cycle", "SITE.toml", "--count", "9" * 5000], "must be a whole number within 1"),
         (["meter", "read", "http://h:1/1"], "'http://h:1/1' must be modbus://HOST:PORT/UNIT"),
         (["meter", "read", "modbus://h:1/999"], "must be modbus://HOST:PORT/UNIT"),
-        (["meter", "read", "dlms://h/1"], "must be dlms://HOST:PORT/SERVER_WPORT"),
+        (["meter", "read", "dlms://h/1"], "must be dlms://HOST:PORT/STATION"),
         (["meter", "read", "dlms://h:1/1", "--auth", "secret"], "none, or lls:PASSWORD"),
         (["meter", "read", "dlms://h:1/1", "--timeout", "-1"], "must be seconds within 0.1"),
         (["meter", "read", "dlms://h:1/1", "--profile", "none"], "'none' does not exist"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -44,23 +45,38 @@ class Day:
 
 
 @pytest.fixture(scope="session")
-def days(tmp_path_factory: pytest.TempPathFactory) -> list[Day]:
-    """The same day by two processes at once, each with a hash seed of its own."""
+def days(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> list[Day]:
+    """The same day by two processes at once, each with a hash seed of its own.
+
+    Workers of one test run share it: the first one plays, the others wait.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent
+    told = shared / "days.json"
+    with (shared / "days.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.exists():
+            folders = [shared / f"day-{hash_seed}" for hash_seed in ("1", "2")]
+            told.write_text(json.dumps(_played_at_once(folders)))
+    return [Day(Path(folder), facts) for folder, facts in json.loads(told.read_text())]
+
+
+def _played_at_once(folders: list[Path]) -> list[tuple[str, Any]]:
     running = []
-    for hash_seed in ("1", "2"):
-        directory = tmp_path_factory.mktemp("day") / "site"
+    for hash_seed, directory in enumerate(folders, start=1):
         process = subprocess.Popen(
             [sys.executable, "-m", "grid.console.cli"]
             + ["demo", "--once", "--json", "--dir", str(directory)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
         )
         running.append((directory, process))
     found = []
     for directory, process in running:
         out, _ = process.communicate(timeout=900)
         assert process.returncode == 0, out
-        found.append(Day(directory, json.loads(out.strip().splitlines()[-1])))
+        found.append((str(directory), json.loads(out.strip().splitlines()[-1])))
     return found
