@@ -221,5 +221,7 @@ def _by_device(
             if stay.tenure.from_s is not None and stay.tenure.from_s > window.at_s[0]:
                 began = (index, stay.first)
                 shown.rule[began] = shown.rule[began] or RULES["exchange"].code
-        shown.quality[index][shown.values[index] < 0] = Quality.MISSING
+        lost = shown.values[index] < 0
+        shown.quality[index, lost] = Quality.MISSING
+        shown.rule[index, lost & (shown.rule[index] == 0)] = RULES["missing"].code
     return shown

@@ -10,7 +10,7 @@ from vee_days import cumulative, households, reference, registers, run
 from grid.interval import day_bounds, minute_of_day, starts
 from meters.reading import CHANNELS, MISSING
 from meters.vee import Quality
-from meters.vee.facts import Facts
+from meters.vee.facts import Facts, FeederHead
 from meters.vee.like_days import (
     DayClass,
     day_class,
@@ -131,6 +131,49 @@ def test_68_percent_of_what_flowed_lies_within_one_sigma(length, closed):
     within = (error <= result["import_sd_wh"].values[gap]).mean()
     assert 0.60 <= within <= 0.76, within
     assert (result["import_sd_wh"].values[~gap] == 0).all()
+
+
+@pytest.mark.parametrize("length", [12, 30])
+def test_68_percent_lies_within_one_sigma_of_the_load_shape_of_the_group(length):
+    today = households(COUNT, 1, 21)[:, 0]
+    draw = np.random.default_rng(length)
+    gap = np.zeros(today.shape, dtype=np.bool_)
+    for row, first in enumerate(draw.integers(1, 95 - length, COUNT)):
+        gap[row, first : first + length] = True
+    none = np.full(today.shape, MISSING)
+    shape = group_shape(today, ~gap, np.zeros(COUNT, dtype=np.int64))
+    given = dict.fromkeys(CHANNELS, none)
+    facts = Facts(
+        captured=given | {"import_wh": np.where(gap, MISSING, today)},
+        shape=given | {"import_wh": shape},
+    )
+    of = registers(np.full((COUNT, 97), MISSING))
+    result, _ = run(of, limit=10_000, facts=facts)
+    assert (result["quality"].values[gap] == Quality.ESTIMATED_LOAD_SHAPE).all()
+    error = abs(result["import_wh"].values - today)[gap]
+    within = (error <= result["import_sd_wh"].values[gap]).mean()
+    assert 0.60 <= within <= 0.76, within
+
+
+def test_68_percent_lies_within_one_sigma_of_a_share_of_the_feeders_rest():
+    today = households(COUNT, 2, 31)
+    average = today[:, 0].sum(axis=1)
+    known = cumulative(today[:, 1])
+    lost = np.arange(COUNT) % 5 == 0
+    of = registers(known)
+    for name in CHANNELS:
+        of[name].values[lost] = MISSING
+    net = today[:, 1].sum(axis=0)
+    every = np.ones(COUNT, dtype=np.bool_)
+    feeder = FeederHead("F-1", net, net * 0, np.ones(96, np.bool_), net * 0, every)
+    facts = Facts(average_day_wh=average, feeder=feeder)
+    result, _ = run(of, limit=10_000, facts=facts)
+    values = result["import_wh"].values
+    assert (result["quality"].values[lost] == Quality.ESTIMATED_FEEDER).all()
+    assert np.array_equal(values.sum(axis=0), net)
+    error = abs(values - today[:, 1])[lost]
+    within = (error <= result["import_sd_wh"].values[lost]).mean()
+    assert 0.60 <= within <= 0.76, within
 
 
 def test_sigma_of_one_lost_register_between_two_reads_of_one_interval_is_zero():
