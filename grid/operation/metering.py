@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from datetime import date
 
 import numpy as np
 import xarray as xr
@@ -19,9 +20,9 @@ from grid.store import Transaction, control, datasets, field, series
 from meters.device import DeviceAddress, DeviceState
 from meters.reading import CHANNELS, MISSING, MeterAddress, MeterRead
 from meters.vee import Quality, validate
+from meters.vee.like_days import BACK_DAYS, laid_out, like_day
 
 WINDOW = 96
-_LIKE_DAYS = 7
 _LATE_TIMEOUT_S = 1.0
 _RESETTLE = "resettle"
 
@@ -145,45 +146,34 @@ def _checked(
 def _reference(
     room: Room, tx: Transaction, names: Sequence[str], start_s: int, count: int
 ) -> xr.Dataset:
-    """Return the mean of the same quarter-hour of the days before each interval's day."""
-    starts = start_s + room.site.interval_s * np.arange(count)
-    channels = {name: np.full((len(names), count), MISSING, np.int64) for name in CHANNELS}
-    zone = room.site.time_zone
-    days = np.array([interval.local_day(int(s), zone).toordinal() for s in starts])
-    for day in np.unique(days):
-        here = np.flatnonzero(days == day)
-        mean = _like_days(room, tx, names, int(starts[here[0]]))
-        minutes = [interval.minute_of_day(int(starts[i]), zone) // 15 for i in here]
-        for name in CHANNELS:
-            channels[name][:, here] = mean[name][:, minutes]
-    dims = ("meter", "interval")
-    return xr.Dataset(
-        {name: (dims, values) for name, values in channels.items()},
-        coords={"meter": list(names), "interval": starts.astype("datetime64[s]")},
+    """Return what each interval is like on days of the class of its own."""
+    zone, step_s = room.site.time_zone, room.site.interval_s
+    # A day of 23 hours lies within a window of 24 with parts of both days beside it.
+    days = {interval.local_day(start_s + step_s * n, zone) for n in range(count)}
+    return laid_out(
+        {day.toordinal(): _like_day(room, tx, names, day) for day in sorted(days)},
+        start_s,
+        count,
+        interval_s=step_s,
+        time_zone=zone,
     )
 
 
-def _like_days(
-    room: Room, tx: Transaction, names: Sequence[str], at_s: int
-) -> dict[str, np.ndarray]:
-    """Return mean Wh by quarter-hour of the week before the civil day of `at_s`."""
-    low, _ = interval.day_bounds(interval.local_day(at_s, room.site.time_zone), room.site.time_zone)
-    key = f"like-days {low}"
+def _like_day(room: Room, tx: Transaction, names: Sequence[str], day: date) -> xr.Dataset:
+    """Return what a civil day is like, by time of day, kept until two more days have come."""
+    key = f"like-days {day}"
     if key not in room.memory:
+        zone, step_s = room.site.time_zone, room.site.interval_s
+        low, _ = interval.day_bounds(day, zone)
         past = series.get_intervals(
-            tx, names, low - _LIKE_DAYS * 86_400, low, time_zone=room.site.time_zone
+            tx, names, low - BACK_DAYS * interval.DAY_S, low, time_zone=zone
         )
-        means = {}
-        for name in CHANNELS:
-            values = past[name].values.reshape(len(names), _LIKE_DAYS, 96)
-            known = values != MISSING
-            total = np.where(known, values, 0).sum(axis=1)
-            number = known.sum(axis=1)
-            means[name] = np.where(number > 0, total // np.maximum(number, 1), MISSING)
         for old in [k for k in room.memory if k.startswith("like-days")][:-1]:
             del room.memory[old]
-        room.memory[key] = means
-    found: dict[str, np.ndarray] = room.memory[key]
+        room.memory[key] = like_day(
+            past.rename(usage_point="meter"), day, interval_s=step_s, time_zone=zone
+        )
+    found: xr.Dataset = room.memory[key]
     return found
 
 
