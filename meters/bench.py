@@ -217,6 +217,7 @@ def _facts(registers: xr.Dataset, whole_wh: npt.NDArray[np.int64]) -> Facts:
         events=tuple(
             MeterEvent(meter, AT_S - 9_000, EventKind.CLOCK_SET, 60) for meter in meters[60::400]
         ),
+        siblings=True,
         checks=tuple(zip(meters[::400], meters[1::400], strict=False)),
         feeder=FeederHead(
             "F-1", net, net // 4, np.ones(DAY, np.bool_), net // 50, np.ones(count, np.bool_)

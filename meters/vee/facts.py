@@ -134,6 +134,9 @@ class Facts:
     events : tuple of MeterEvent
     checks : tuple of (main, check) meters
     feeder : FeederHead or None
+    siblings : bool
+        No two meters may tell the same series; false where loads are simulated, for
+        those share their profiles.
     """
 
     captured: Mapping[str, Ints] | None = None
@@ -154,11 +157,15 @@ class Facts:
     events: tuple[MeterEvent, ...] = field(default=())
     checks: tuple[tuple[str, str], ...] = ()
     feeder: FeederHead | None = None
+    siblings: bool = False
 
     def has(self, *names: str) -> bool:
         """Return whether every one of these parts is given."""
         parts = [getattr(self, name) for name in names]
-        return not any(part is None or (isinstance(part, tuple) and not part) for part in parts)
+        return not any(
+            part is None or part is False or (isinstance(part, tuple) and not part)
+            for part in parts
+        )
 
     def require(self, meters: int, intervals: int) -> None:
         """Check the shapes.

@@ -138,6 +138,7 @@ RULES: Final[dict[str, Rule]] = {
         20,
         finding="vee.sibling",
         severity=Severity.ALARM,
+        needs=("siblings",),
         thresholds=("sibling_count",),
         text="tells the same {limit} or more energies as {other}: one is read for the other",
     ),

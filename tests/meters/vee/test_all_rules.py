@@ -37,6 +37,7 @@ def every_fact(meters, wh, average_wh):
         tenures=tuple(Tenure(meter, meter, None, None, 9) for meter in meters),
         events=tuple(MeterEvent(meter, START_S + 900, EventKind.CLOCK_SET, 5) for meter in meters),
         checks=((meters[0], meters[0]),),
+        siblings=True,
         feeder=FeederHead(
             "F-1",
             net + net // 50,
@@ -124,6 +125,7 @@ def test_whatever_is_known_energy_is_positive_and_every_interval_names_its_rule(
                        int(draw.integers(-4_000, 4_000)))
             for kind in (EventKind.TAMPER, EventKind.CLOCK_SET) * 3
         ),
+        siblings=True,
         checks=((meters[0], meters[1]), (meters[2], "elsewhere")),
         feeder=FeederHead(
             "F-1", net, net // 3, draw.random(n) < 0.8, abs(net) // 30, draw.random(count) < 0.7
