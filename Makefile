@@ -49,7 +49,7 @@ lock:
 	build/lock/bin/pip install --quiet --disable-pip-version-check pip-tools
 	build/lock/bin/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes \
 	  --no-header \
-	  --extra test --extra postgresql --all-build-deps --output-file requirements.lock pyproject.toml
+	  --extra test --extra postgresql --extra export --all-build-deps --output-file requirements.lock pyproject.toml
 	sed -i '/^--/d' requirements.lock
 
 clean:
