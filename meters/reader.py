@@ -8,21 +8,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from grid import interval
 from grid.errors import BadInputError, Finding, PeerError, Severity
 from meters.reading import MeterAddress, MeterRead
 
+if TYPE_CHECKING:
+    from meters.dlms.counters import CounterStore
+
 Answer = tuple[MeterRead, list[Finding]]
 
 DLMS_SCHEMES = ("dlms:", "hdlc:", "hdlc+serial:")
+
+ALARMS = ("meter.security", "meter.replay")
+"""Failures that somebody may have made on purpose."""
 
 CONNECTIONS = 128
 """DLMS meters that are read at the same time."""
 
 
 async def read_meters(
-    addresses: Sequence[MeterAddress], *, at_s: int, timeout_s: float
+    addresses: Sequence[MeterAddress],
+    *,
+    at_s: int,
+    timeout_s: float,
+    counters: CounterStore | None = None,
 ) -> tuple[list[MeterRead], list[Finding]]:
     """Return what the meters answered, and a finding for each that did not.
 
@@ -35,12 +46,15 @@ async def read_meters(
         without a clock.
     timeout_s : float
         Longest time spent on one meter and on one gateway, in seconds.
+    counters : CounterStore, optional
+        Needed by ciphered meters.
 
     Returns
     -------
     list of MeterRead, list of Finding
         Sorted by meter. Codes: ``meter.silent``, ``meter.malformed``,
-        ``meter.access`` (no reading), ``meter.address`` (not asked),
+        ``meter.access`` (no reading), ``meter.security`` and ``meter.replay``
+        (no reading, and an alarm), ``meter.address`` (not asked),
         ``meter.register`` (one value missing), and those of
         :func:`meters.dlms.client.read_meter`.
 
@@ -59,7 +73,7 @@ async def read_meters(
         for address in addresses
     }
     parts = await asyncio.gather(
-        _read_modbus(modbus, at_s, timeout_s), _read_dlms(dlms, at_s, timeout_s)
+        _read_modbus(modbus, at_s, timeout_s), _read_dlms(dlms, at_s, timeout_s, counters)
     )
     for part in parts:
         answers.update(part)
@@ -78,7 +92,8 @@ def _failed(meter: str, error: PeerError | BadInputError, at_s: int) -> Finding:
     at = interval.label(at_s)
     code = "address" if isinstance(error, BadInputError) else getattr(error, "code", "malformed")
     code = f"meter.{code.removeprefix('meter.')}"
-    return Finding(code, meter, at, Severity.WARNING, f"{meter} {at} {error}")
+    severity = Severity.ALARM if code in ALARMS else Severity.WARNING
+    return Finding(code, meter, at, severity, f"{meter} {at} {error}")
 
 
 async def _read_modbus(
@@ -102,7 +117,10 @@ async def _read_modbus(
 
 
 async def _read_dlms(
-    addresses: Sequence[MeterAddress], at_s: int, timeout_s: float
+    addresses: Sequence[MeterAddress],
+    at_s: int,
+    timeout_s: float,
+    counters: CounterStore | None,
 ) -> dict[str, Answer | PeerError | BadInputError]:
     if not addresses:
         return {}
@@ -114,7 +132,9 @@ async def _read_dlms(
     async def read(address: MeterAddress) -> None:
         async with slots:
             try:
-                answers[address.meter] = await read_meter(address, at_s=at_s, timeout_s=timeout_s)
+                answers[address.meter] = await read_meter(
+                    address, at_s=at_s, timeout_s=timeout_s, counters=counters
+                )
             except (PeerError, BadInputError) as error:
                 answers[address.meter] = error
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
@@ -118,21 +117,26 @@ async def connect(endpoint: Endpoint) -> Streams:
     return reader, writer
 
 
-async def attach(endpoint: Endpoint, protocol: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
-    """Return a protocol that the bytes of an endpoint go to; OSError when it cannot be reached."""
-    loop = asyncio.get_running_loop()
-    if isinstance(endpoint, Tcp):
-        return (await loop.create_connection(protocol, endpoint.host, endpoint.port))[1]
-    from serial_asyncio_fast import create_serial_connection
+async def attach(endpoint: Endpoint, protocol: asyncio.Protocol) -> asyncio.Transport:
+    """Return the transport that carries an endpoint's bytes to and from `protocol`.
 
-    _, attached = await create_serial_connection(
-        loop,
-        protocol,
-        endpoint.device,
-        baudrate=endpoint.baud,
-        parity=endpoint.parity,
-        stopbits=endpoint.stop_bits,
-        exclusive=True,
-    )
-    assert isinstance(attached, asyncio.Protocol)
-    return attached
+    OSError when the endpoint cannot be reached.
+    """
+    loop = asyncio.get_running_loop()
+    transport: asyncio.BaseTransport
+    if isinstance(endpoint, Tcp):
+        transport, _ = await loop.create_connection(lambda: protocol, endpoint.host, endpoint.port)
+    else:
+        from serial_asyncio_fast import create_serial_connection
+
+        transport, _ = await create_serial_connection(
+            loop,
+            lambda: protocol,
+            endpoint.device,
+            baudrate=endpoint.baud,
+            parity=endpoint.parity,
+            stopbits=endpoint.stop_bits,
+            exclusive=True,
+        )
+    assert isinstance(transport, asyncio.Transport)
+    return transport
