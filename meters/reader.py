@@ -15,12 +15,16 @@ from grid.errors import BadInputError, Finding, PeerError, Severity
 from meters.reading import MeterAddress, MeterRead
 
 if TYPE_CHECKING:
+    from meters.dlms.counters import CounterStore
     from meters.modbus.gateway import Gateways
 
 Answer = tuple[MeterRead, list[Finding]]
 
 MODBUS_SCHEMES = ("modbus:", "modbus-rtu:", "modbus+serial:")
 DLMS_SCHEMES = ("dlms:", "hdlc:", "hdlc+serial:")
+
+ALARMS = ("meter.security", "meter.replay")
+"""Failures that somebody may have made on purpose."""
 
 CONNECTIONS = 128
 """DLMS meters that are read at the same time."""
@@ -32,6 +36,7 @@ async def read_meters(
     at_s: int,
     timeout_s: float,
     gateways: Gateways | None = None,
+    counters: CounterStore | None = None,
 ) -> tuple[list[MeterRead], list[Finding]]:
     """Return what the meters answered, and a finding for each that did not.
 
@@ -46,12 +51,15 @@ async def read_meters(
         Longest time spent on one meter and on one gateway, in seconds.
     gateways : meters.modbus.gateway.Gateways, optional
         Kept by the caller between readings: back-off and statistics of Modbus meters.
+    counters : CounterStore, optional
+        Needed by ciphered meters.
 
     Returns
     -------
     list of MeterRead, list of Finding
         Sorted by meter. Codes: ``meter.silent``, ``meter.malformed``,
-        ``meter.access`` (no reading), ``meter.address`` (not asked),
+        ``meter.access`` (no reading), ``meter.security`` and ``meter.replay``
+        (no reading, and an alarm), ``meter.address`` (not asked),
         ``meter.register`` (one value missing), and those of
         :func:`meters.dlms.client.read_meter`.
 
@@ -70,7 +78,8 @@ async def read_meters(
         for address in addresses
     }
     parts = await asyncio.gather(
-        _read_modbus(modbus, at_s, timeout_s, gateways), _read_dlms(dlms, at_s, timeout_s)
+        _read_modbus(modbus, at_s, timeout_s, gateways),
+        _read_dlms(dlms, at_s, timeout_s, counters),
     )
     for part in parts:
         answers.update(part)
@@ -89,7 +98,8 @@ def _failed(meter: str, error: PeerError | BadInputError, at_s: int) -> Finding:
     at = interval.label(at_s)
     code = "address" if isinstance(error, BadInputError) else getattr(error, "code", "malformed")
     code = f"meter.{code.removeprefix('meter.')}"
-    return Finding(code, meter, at, Severity.WARNING, f"{meter} {at} {error}")
+    severity = Severity.ALARM if code in ALARMS else Severity.WARNING
+    return Finding(code, meter, at, severity, f"{meter} {at} {error}")
 
 
 async def _read_modbus(
@@ -113,7 +123,10 @@ async def _read_modbus(
 
 
 async def _read_dlms(
-    addresses: Sequence[MeterAddress], at_s: int, timeout_s: float
+    addresses: Sequence[MeterAddress],
+    at_s: int,
+    timeout_s: float,
+    counters: CounterStore | None,
 ) -> dict[str, Answer | PeerError | BadInputError]:
     if not addresses:
         return {}
@@ -125,7 +138,9 @@ async def _read_dlms(
     async def read(address: MeterAddress) -> None:
         async with slots:
             try:
-                answers[address.meter] = await read_meter(address, at_s=at_s, timeout_s=timeout_s)
+                answers[address.meter] = await read_meter(
+                    address, at_s=at_s, timeout_s=timeout_s, counters=counters
+                )
             except (PeerError, BadInputError) as error:
                 answers[address.meter] = error
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from grid.errors import BadInputError
@@ -44,7 +42,6 @@ class Serial:
 
 Endpoint = Tcp | Serial
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-AProtocol = TypeVar("AProtocol", bound=asyncio.Protocol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,24 +117,30 @@ async def connect(endpoint: Endpoint) -> Streams:
     return reader, writer
 
 
-async def attach(endpoint: Endpoint, factory: Callable[[], AProtocol]) -> AProtocol:
-    """Return a protocol that is connected to an endpoint; OSError when it cannot be reached."""
+async def attach(endpoint: Endpoint, protocol: asyncio.Protocol) -> asyncio.Transport:
+    """Return the transport that carries an endpoint's bytes to and from `protocol`.
+
+    OSError when the endpoint cannot be reached.
+    """
     loop = asyncio.get_running_loop()
+    transport: asyncio.BaseTransport
     if isinstance(endpoint, Tcp):
         try:
-            return (await loop.create_connection(factory, endpoint.host, endpoint.port))[1]
+            made = await loop.create_connection(lambda: protocol, endpoint.host, endpoint.port)
         except UnicodeError as error:
             raise OSError(f"{endpoint.host!r} is not a host name") from error
-    from serial_asyncio_fast import create_serial_connection
+        transport = made[0]
+    else:
+        from serial_asyncio_fast import create_serial_connection
 
-    _, protocol = await create_serial_connection(
-        loop,
-        factory,
-        endpoint.device,
-        baudrate=endpoint.baud,
-        parity=endpoint.parity,
-        stopbits=endpoint.stop_bits,
-        exclusive=True,
-    )
-    assert isinstance(protocol, asyncio.Protocol)
-    return protocol  # type: ignore[return-value]
+        transport, _ = await create_serial_connection(
+            loop,
+            lambda: protocol,
+            endpoint.device,
+            baudrate=endpoint.baud,
+            parity=endpoint.parity,
+            stopbits=endpoint.stop_bits,
+            exclusive=True,
+        )
+    assert isinstance(transport, asyncio.Transport)
+    return transport

@@ -89,7 +89,7 @@ async def read_meter(
     finally:
         if session is not None:
             session.connection.remember()
-            session.close()
+            await session.close()
     return result, poll.findings
 
 
@@ -120,7 +120,7 @@ async def open_association(
     finally:
         if session is not None:
             session.connection.remember()
-            session.close()
+            await session.close()
 
 
 def _profile(address: MeterAddress, counters: CounterStore | None) -> Profile:
@@ -178,7 +178,7 @@ async def _open(
         if isinstance(event, AssociationRefused):
             raise AccessError(f"refused the association: {event.reason}")
     except BaseException:
-        session.close()
+        await session.close()
         raise
     assert isinstance(event, Associated)
     return session, event
@@ -204,7 +204,7 @@ async def _refresh(address: MeterAddress, profile: Profile, cipher: Cipher) -> b
         return False
     finally:
         if session is not None:
-            session.close()
+            await session.close()
     if not isinstance(event, ValueReceived) or type(event.value) is not int:
         return False
     if not cipher.next_counter() <= event.value + 1 <= HIGHEST_COUNTER_TAKEN:

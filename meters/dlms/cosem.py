@@ -60,13 +60,14 @@ def scale_energy(value: Value, scaler: int) -> int:
         raise DlmsError("an energy register holds no number")
     if isinstance(value, float) and not math.isfinite(value):
         raise DlmsError(f"an energy register holds {value}")
-    if isinstance(value, int) and scaler >= 0:
-        energy: int = value * 10**scaler
+    if isinstance(value, int):
+        power: int = 10 ** abs(scaler)
+        energy, rest = (value * power, 0) if scaler >= 0 else divmod(value, power)
     else:
-        exact = Fraction(value) * Fraction(10) ** scaler
-        if exact.denominator != 1:
-            raise DlmsError(f"an energy register holds {value} with scaler {scaler}: not whole")
-        energy = exact.numerator
+        exactly = exact(value, scaler)
+        energy, rest = divmod(exactly.numerator, exactly.denominator)
+    if rest:
+        raise DlmsError(f"an energy register holds {value} with scaler {scaler}: not whole")
     if not 0 <= energy <= INT64_MAX:
         raise DlmsError(f"an energy register holds {energy}, must be within 0 to {INT64_MAX}")
     return energy

@@ -30,6 +30,11 @@ from meters.dlms.primitives import (
     text,
 )
 
+# Of plain numbers: looking an enumeration up costs more than taking a value does.
+_NULLS = frozenset((int(Tag.NULL), int(Tag.DONT_CARE)))
+_SEQUENCES = frozenset((int(Tag.ARRAY), int(Tag.STRUCTURE)))
+_STRUCTURE = int(Tag.STRUCTURE)
+
 __all__ = ["BitString", "Tag", "Typed", "Value", "length_bytes", "take_length"]
 
 
@@ -75,12 +80,12 @@ def _take(data: bytes, at: int, depth: int) -> tuple[Value, int]:
         if at + size > len(data):
             raise DlmsError("a value is cut short")
         return unpack(data, at)[0], at + size
-    if tag in (Tag.NULL, Tag.DONT_CARE):
+    if tag in _NULLS:
         return None, at
     if tag in STRINGS:
         length, at = take_length(data, at)
         return text(tag, data[at : at + length]), at + length
-    if tag in (Tag.STRUCTURE, Tag.ARRAY):
+    if tag in _SEQUENCES:
         if depth >= MAX_DEPTH:
             raise DlmsError(f"values stand deeper in each other than {MAX_DEPTH}")
         count, at = take_length(data, at)
@@ -88,7 +93,7 @@ def _take(data: bytes, at: int, depth: int) -> tuple[Value, int]:
         for _ in range(count):
             element, at = _take(data, at, depth + 1)
             elements.append(element)
-        return (tuple(elements) if tag == Tag.STRUCTURE else elements), at
+        return (tuple(elements) if tag == _STRUCTURE else elements), at
     if tag == Tag.BIT_STRING:
         return bit_string(data, at)
     if tag == Tag.COMPACT_ARRAY:

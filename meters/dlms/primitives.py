@@ -77,7 +77,8 @@ FIXED = {
 SCALAR: dict[int, tuple[Callable[[bytes, int], tuple[Any, ...]], int]] = {
     int(tag): (form.unpack_from, form.size) for tag, form in FIXED.items()
 }
-STRINGS = frozenset((Tag.OCTET_STRING, Tag.VISIBLE_STRING, Tag.UTF8_STRING))
+_OCTETS = int(Tag.OCTET_STRING)
+STRINGS = frozenset(map(int, (Tag.OCTET_STRING, Tag.VISIBLE_STRING, Tag.UTF8_STRING)))
 
 
 def length_bytes(length: int) -> bytes:
@@ -116,7 +117,7 @@ def take_length(data: bytes, at: int) -> tuple[int, int]:
 
 def text(tag: int, octets: bytes) -> bytes | str:
     """Return the value of a string of type `tag`."""
-    if tag == Tag.OCTET_STRING:
+    if tag == _OCTETS:
         return octets
     try:
         return octets.decode("ascii" if tag == Tag.VISIBLE_STRING else "utf-8")

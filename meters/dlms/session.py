@@ -27,13 +27,15 @@ class Session(asyncio.Protocol):
     async def open(cls, endpoint: Endpoint, connection: ClientConnection) -> Session:
         """Return a session that is connected; OSError when it cannot be."""
         session = cls(connection)
-        await attach(endpoint, lambda: session)
+        session._transport = await attach(endpoint, session)
         return session
 
-    def close(self) -> None:
-        """Close the socket, whatever is under way."""
+    async def close(self) -> None:
+        """Close the socket or line, whatever is under way; it may be opened again after this."""
         if self._transport is not None:
             self._transport.abort()
+            while not self._lost:
+                await asyncio.sleep(0)
 
     async def ask(self, request: bytes) -> Event:
         """Send a request and return what it led to, a long value with all its blocks.
@@ -107,11 +109,6 @@ class Session(asyncio.Protocol):
             self._transport.write(pending)
         if event is not None:
             waiting.set_result(event)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the socket."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         """Hand bytes to the codec and wake who waits."""

@@ -248,7 +248,9 @@ class Client:
         self.reachable = False
         try:
             async with asyncio.timeout(self.request_s):
-                self._wire = await attach(self.endpoint, Wire)
+                wire = Wire()
+                await attach(self.endpoint, wire)
+                self._wire = wire
                 await self._wire.opened
         except (OSError, TimeoutError) as error:
             self._wire = None

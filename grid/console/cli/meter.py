@@ -29,17 +29,28 @@ from grid.interval import label
 if TYPE_CHECKING:
     from grid.site import Mqtt, Site
     from grid.store import Store
+    from meters.reading import Ciphering
 
 _LLS_BYTES = 64
+_URLS = (
+    "modbus://HOST:PORT/UNIT, dlms:// or hdlc://HOST:PORT/SERVER, hdlc+serial:///dev/NAME/SERVER"
+)
+_DLMS = ("dlms:", "hdlc:", "hdlc+serial:")
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the commands' options."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     read = verbs.add_parser("read", help="read one meter now")
-    read.add_argument("url", type=_url, help="modbus://HOST:PORT/UNIT or dlms://HOST:PORT/SERVER")
+    read.add_argument("url", type=_url, help=_URLS)
     read.add_argument("--profile", help="register map; by protocol when not given")
-    read.add_argument("--auth", type=_auth, default="none", help="none, or lls:PASSWORD")
+    read.add_argument(
+        "--auth", type=_auth, default="none", help="none, lls:PASSWORD, or hls-gmac with --keys"
+    )
+    read.add_argument("--keys", type=Path, metavar="FILE", help="title and keys of a DLMS client")
+    read.add_argument(
+        "--counters", type=Path, metavar="DIR", help="where invocation counters are kept"
+    )
     read.add_argument("--timeout", type=seconds(0.1, 600), default=5.0, help="seconds")
     as_json(read)
     read.set_defaults(run=run_read)
@@ -75,9 +86,9 @@ def _url(text: str) -> str:
     from meters.dlms.client import parse_url as dlms
     from meters.modbus.gateway import parse_url as modbus
 
-    if not text.startswith(("modbus://", "dlms://")):
-        raise BadInputError(f"{text!r} must be modbus://HOST:PORT/UNIT or dlms://HOST:PORT/SERVER")
-    (dlms if text.startswith("dlms:") else modbus)(text)
+    if not text.startswith(("modbus:", *_DLMS)):
+        raise BadInputError(f"{text!r} must be {_URLS}")
+    (dlms if text.startswith(_DLMS) else modbus)(text)
     return text
 
 
@@ -93,8 +104,10 @@ def _broker(text: str) -> tuple[str, int]:
 def _auth(text: str) -> str:
     word, _, password = text.partition(":")
     # The password is not shown again.
-    if text != "none" and not (word == "lls" and 0 < len(password.encode()) <= _LLS_BYTES):
-        raise BadInputError(f"must be none, or lls:PASSWORD of 1 to {_LLS_BYTES} bytes")
+    if text not in ("none", "hls-gmac") and not (
+        word == "lls" and 0 < len(password.encode()) <= _LLS_BYTES
+    ):
+        raise BadInputError(f"must be none, lls:PASSWORD of 1 to {_LLS_BYTES} bytes, or hls-gmac")
     return text
 
 
@@ -103,7 +116,7 @@ def _profile(url: str, name: str | None) -> str:
     from meters.dlms.profile import load_profile as dlms
     from meters.modbus.profile import load_profile as modbus
 
-    is_dlms = url.startswith("dlms:")
+    is_dlms = url.startswith(_DLMS)
     chosen = name or ("cosem" if is_dlms else "sdm630")
     try:
         (dlms if is_dlms else modbus)(chosen)
@@ -112,8 +125,21 @@ def _profile(url: str, name: str | None) -> str:
     return chosen
 
 
+def _ciphering(options: argparse.Namespace) -> Ciphering | None:
+    from meters.dlms.keys import read_keys
+
+    if options.keys is None:
+        if options.auth == "hls-gmac":
+            raise UsageError("--auth hls-gmac needs --keys FILE")
+        return None
+    return read_keys(options.keys)
+
+
 def run_read(options: argparse.Namespace) -> int:
     """Read one meter and print its registers."""
+    from platformdirs import user_state_path
+
+    from meters.dlms.counters import FileCounterStore
     from meters.reader import read_meters
     from meters.reading import CHANNELS, MeterAddress
 
@@ -124,9 +150,13 @@ def run_read(options: argparse.Namespace) -> int:
         profile=_profile(options.url, options.profile),
         auth=auth,
         secret=password.encode(),
+        ciphering=_ciphering(options),
     )
     now_s = int(time.time())
-    reads, findings = asyncio.run(read_meters([address], at_s=now_s, timeout_s=options.timeout))
+    counters = FileCounterStore(options.counters or user_state_path("khazri") / "counters")
+    reads, findings = asyncio.run(
+        read_meters([address], at_s=now_s, timeout_s=options.timeout, counters=counters)
+    )
     if not reads:
         raise PeerError("; ".join(finding.message for finding in findings))
     read = reads[0]

@@ -1,0 +1,61 @@
+"""The client's title and keys in a file of their own: they are never said on a command line.
+
+::
+
+    title = "4b485a0000000001"
+    encryption_key = "000102030405060708090a0b0c0d0e0f"
+    authentication_key = "d0d1d2d3d4d5d6d7d8d9dadbdcdddedf"
+    suite = 0            # these three may be left out
+    general = false
+    dedicated = false
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from grid.errors import BadInputError
+from meters.reading import Ciphering
+
+_BYTES = ("title", "encryption_key", "authentication_key")
+_KINDS: dict[str, type] = {"suite": int, "general": bool, "dedicated": bool}
+MAX_FILE = 4096
+
+
+def read_keys(path: Path) -> Ciphering:
+    """Return the ciphering of a file of keys.
+
+    Raises
+    ------
+    BadInputError
+        When it cannot be read, others may read it, or a value is wrong; what it holds
+        is not shown.
+    """
+    try:
+        if path.stat().st_mode & 0o077:
+            raise BadInputError(f"{path}: others may read these keys; allow it to their owner only")
+        with path.open("rb") as file:
+            table = tomllib.loads(file.read(MAX_FILE).decode())
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path}: {error}") from error
+    except tomllib.TOMLDecodeError:
+        raise BadInputError(f"{path} is not TOML") from None
+    if unknown := sorted(set(table) - {*_BYTES, *_KINDS}):
+        raise BadInputError(f"{path}: unknown key {unknown[0]!r}")
+    octets: dict[str, Any] = {}
+    for name in _BYTES:
+        try:
+            octets[name] = bytes.fromhex(table[name])
+        except (KeyError, TypeError, ValueError):
+            raise BadInputError(f"{path}: {name} must be hexadecimal digits in quotes") from None
+    for name, kind in _KINDS.items():
+        if type(table.get(name, kind())) is not kind:
+            raise BadInputError(f"{path}: {name} must be of type {kind.__name__}")
+    return Ciphering(
+        **octets,
+        suite=table.get("suite", 0),
+        general=table.get("general", False),
+        dedicated=table.get("dedicated", False),
+    )
