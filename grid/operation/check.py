@@ -10,6 +10,7 @@ from pathlib import Path
 
 from grid import site_file
 from grid.errors import BadInputError
+from grid.operation import sensors
 from grid.site import Asset, Meter, Protocol, Site
 from grid.site_file import Draft
 from meters.dlms.client import parse_url as dlms_url
@@ -32,7 +33,7 @@ def check(text: str, *, name: str = site_file.SITE_FILE, base_dir: Path) -> Site
     Parameters
     ----------
     base_dir : Path
-        Folder that a ``file:`` network starts from.
+        Folder that a ``file:`` network and the broker's password start from.
 
     Raises
     ------
@@ -46,6 +47,7 @@ def check(text: str, *, name: str = site_file.SITE_FILE, base_dir: Path) -> Site
     if model is not None:
         _buses(draft, model)
     _field(draft)
+    _mqtt(draft, base_dir)
     return draft.site()
 
 
@@ -148,3 +150,13 @@ def _field(draft: Draft) -> None:
             if bus is not None and bus not in sunny:
                 message = f"bus {bus} has no plant in {network.source} whose sun could be simulated"
                 draft.refuse("solar", number, "usage_point", f"solar {solar.id}: {message}")
+
+
+def _mqtt(draft: Draft, base_dir: Path) -> None:
+    """Refuse a broker whose password or authorities cannot be read."""
+    for _, mqtt in draft.rows("mqtt"):
+        try:
+            sensors.broker(mqtt, base_dir)
+        except BadInputError as error:
+            key = "password_file" if "password_file" in str(error) else "ca_file"
+            draft.refuse("mqtt", 0, key, f"[mqtt]: {error}")

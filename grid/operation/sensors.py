@@ -49,7 +49,7 @@ def broker(mqtt: Mqtt, directory: Path) -> Broker:
             password = path.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
-            raise BadInputError(f"[mqtt] password_file {path}: {reason}") from error
+            raise BadInputError(f"password_file {path}: {reason}") from error
     ca_file = directory / mqtt.ca_file if mqtt.ca_file else None
     tls = tls_context(ca_file) if mqtt.tls else None
     return Broker(mqtt.host, mqtt.port, tls, mqtt.user or None, password)

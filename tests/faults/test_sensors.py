@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -39,14 +41,11 @@ location = "the square"
 
 def _listeners(directory: Path) -> set[str]:
     words = f"listen\0{directory / 'SITE.toml'}".encode()
-    lines = {path.parent.name: path for path in Path("/proc").glob("[0-9]*/cmdline")}
     found = set()
-    for pid, path in lines.items():
-        try:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
             if words in path.read_bytes():
-                found.add(pid)
-        except OSError:
-            continue
+                found.add(path.parent.name)
     return found
 
 
@@ -108,12 +107,9 @@ def test_a_site_that_runs_listens_and_a_killed_one_leaves_no_listener(
 
 def _end_field(directory: Path) -> None:
     """End the field and the console that a killed control room leaves to the next one."""
+    ours = str(directory).encode()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
+        with contextlib.suppress(OSError):
             words = path.read_bytes().split(b"\0")
-            if str(directory).encode() in words and b"grid.operation.field" in words:
-                subprocess.run(["kill", path.parent.name], check=False)
-            if str(directory).encode() in words and b"grid.console" in words:
-                subprocess.run(["kill", path.parent.name], check=False)
-        except OSError:
-            continue
+            if ours in words and {b"grid.operation.field", b"grid.console"} & set(words):
+                os.kill(int(path.parent.name), signal.SIGTERM)

@@ -72,3 +72,15 @@ def test_the_command_lists_every_error_of_every_kind(
     assert cli.main(["check", str(path)]) == 1
     shown = capsys.readouterr().out
     assert shown.count("mine.toml:") == 5, shown
+
+
+def test_a_broker_whose_password_is_not_there_is_named_with_its_line(tmp_path: Path) -> None:
+    login = 'host = "127.0.0.1"\nuser = "khazri"\npassword_file = "mqtt.password"\n'
+    text = f"{demo_site()}\n[mqtt]\n{login}"
+    with pytest.raises(SiteFileError) as caught:
+        check(text, base_dir=tmp_path)
+    (error,) = caught.value.errors
+    line = text.splitlines().index('password_file = "mqtt.password"') + 1
+    assert error.startswith(f"SITE.toml:{line}: [mqtt]: password_file ")
+    (tmp_path / "mqtt.password").write_text("secret")
+    assert check(text, base_dir=tmp_path).mqtt is not None
