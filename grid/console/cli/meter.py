@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 _LLS_BYTES = 64
 _URLS = (
-    "modbus://HOST:PORT/UNIT, dlms:// or hdlc://HOST:PORT/SERVER, hdlc+serial:///dev/NAME/SERVER"
+    "modbus:// or modbus-rtu://HOST:PORT/UNIT, dlms:// or hdlc://HOST:PORT/SERVER; "
+    "on a line modbus+serial:///dev/NAME/UNIT, hdlc+serial:///dev/NAME/SERVER"
 )
 _DLMS = ("dlms:", "hdlc:", "hdlc+serial:")
 
