@@ -37,6 +37,7 @@ _URLS = (
     "on a line modbus+serial:///dev/NAME/UNIT, hdlc+serial:///dev/NAME/SERVER"
 )
 _DLMS = ("dlms:", "hdlc:", "hdlc+serial:")
+_MODBUS = ("modbus:", "modbus-rtu:", "modbus+serial:")
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +88,7 @@ def _url(text: str) -> str:
     from meters.dlms.client import parse_url as dlms
     from meters.modbus.gateway import parse_url as modbus
 
-    if not text.startswith(("modbus:", *_DLMS)):
+    if not text.startswith((*_MODBUS, *_DLMS)):
         raise BadInputError(f"{text!r} must be {_URLS}")
     (dlms if text.startswith(_DLMS) else modbus)(text)
     return text
