@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -15,17 +16,17 @@ _GRACE_S = 2.0
 def _work(channel: Connection) -> None:
     from dispatch.solve import solve
 
-    while True:
-        try:
+    # The control room that closes its end, or dies, ends this process.
+    with suppress(EOFError, ConnectionError):
+        while True:
             plan_input, gap, nodes = channel.recv()
-        except EOFError:
-            return
-        try:
-            channel.send(solve(plan_input, gap=gap, nodes=nodes))
-        except InfeasiblePlan as error:
-            channel.send(error.reasons)
-        except GridError as error:
-            channel.send(error)
+            try:
+                answer: Any = solve(plan_input, gap=gap, nodes=nodes)
+            except InfeasiblePlan as error:
+                answer = error.reasons
+            except GridError as error:
+                answer = error
+            channel.send(answer)
 
 
 class Solver:

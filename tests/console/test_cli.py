@@ -51,7 +51,10 @@ def _said(*words: str) -> tuple[int, str]:
         (["cycle", "SITE.toml", "--at", "2026-07-01T08:15"], "has no time zone"),
         (["cycle", "SITE.toml", "--count", "0"], "'0' must be a whole number within 1"),
         (["cycle", "SITE.toml", "--count", "9" * 5000], "must be a whole number within 1"),
-        (["meter", "read", "http://h:1/1"], "'http://h:1/1' must be modbus:// or modbus-rtu://HOST:PORT/UNIT"),
+        (
+            ["meter", "read", "http://h:1/1"],
+            "'http://h:1/1' must be modbus:// or modbus-rtu://HOST:PORT/UNIT",
+        ),
         (["meter", "read", "modbus://h:1/999"], "must be modbus://HOST:PORT/UNIT"),
         (["meter", "read", "dlms://h/1"], "must be dlms://HOST:PORT/STATION"),
         (["meter", "read", "dlms://h:1/1", "--auth", "secret"], "none, lls:PASSWORD"),
