@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import NewType
 
 from grid.errors import BadInputError
@@ -14,6 +15,15 @@ Amount = NewType("Amount", int)
 """Nano-currency; a decimal text of currency in the site file."""
 
 FREE = Price(0)
+
+
+class UsageKind(StrEnum):
+    """Who stands behind a usage point."""
+
+    HOUSEHOLD = "household"
+    BUSINESS = "business"
+    COMMUNITY = "community"
+
 
 Fault = tuple[str, str]
 """The key that is wrong, ``""`` for the whole table, and a message."""

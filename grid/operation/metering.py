@@ -13,14 +13,17 @@ import xarray as xr
 from grid import interval
 from grid.errors import Finding
 from grid.operation.commission import AVAILABLE, DLMS_SECRET, lls
+from grid.operation.day_judgement import judge_days, limits_wh
 from grid.operation.devices import cannot_follow, plausible
 from grid.operation.network_states import network_states
 from grid.operation.room import Room
+from grid.operation.validation_facts import names_of, thresholds, window_facts
 from grid.site import Protocol
-from grid.store import Transaction, control, field, series
+from grid.store import Transaction, control, edits, field, series
 from meters.device import DeviceAddress, DeviceState
 from meters.reading import CHANNELS, MISSING, MeterAddress, MeterRead
 from meters.vee import Quality, validate
+from meters.vee.editing import supersede
 from meters.vee.like_days import BACK_DAYS, laid_out, like_day
 
 WINDOW = 96
@@ -101,6 +104,7 @@ def validate_intervals(room: Room, at_s: int) -> None:
             late |= head_since - {at_s - room.site.interval_s}
             late |= {when for _, when in changed}
             mark_changed(tx, late)
+            findings += judge_days(room, tx, at_s, {when for _, when in changed})
             findings += network_states(room, tx, at_s, start_s, late)
         control.put_findings(tx, at_s, findings)
         control.mark_done(tx, at_s, "validate")
@@ -137,23 +141,27 @@ def _checked(
     registers = field.boundaries(
         tx, [meter.id for meter in meters], start_s, count, room.site.interval_s
     )
-    names = [str(meter.usage_point or meter.id) for meter in meters]
-    rating_kw = {str(point.id): point.connection_kw for point in room.site.usage_point}
-    whole_kw = sum(rating_kw.values())
-    hours = room.site.interval_s / 3600
-    limit = np.array([round(2000 * hours * rating_kw.get(name, whole_kw)) for name in names])
+    names = names_of(room.site)
+    estimate_before_s = at_s - room.site.operation.estimate_after_intervals * room.site.interval_s
+    reference = _reference(room, tx, names, start_s, count).assign_coords(
+        meter=[meter.id for meter in meters]
+    )
     checked, findings = validate(
         registers,
-        _reference(room, tx, names, start_s, count).assign_coords(
-            meter=[meter.id for meter in meters]
-        ),
-        limit_wh=limit.astype(np.int64),
+        reference,
+        limit_wh=limits_wh(room),
         register_digits=np.array([meter.register_digits for meter in meters], np.int64),
-        estimate_before_s=at_s
-        - room.site.operation.estimate_after_intervals * room.site.interval_s,
+        estimate_before_s=estimate_before_s,
+        facts=window_facts(room, registers, reference, estimate_before_s),
+        thresholds=thresholds(room.site),
     )
-    renamed = checked.rename({"meter": "usage_point"}).assign_coords(usage_point=names)
-    return renamed, findings
+    fresh = checked.assign_coords(meter=names)
+    end_s = start_s + count * room.site.interval_s
+    stored = series.get_intervals(
+        tx, names, start_s, end_s, time_zone=room.site.time_zone, decided=True
+    ).rename(usage_point="meter")
+    kept, _ = supersede(stored, fresh, edits.within(tx, names, start_s, end_s))
+    return kept.rename(meter="usage_point"), findings
 
 
 def _reference(
@@ -184,7 +192,11 @@ def _like_day(room: Room, tx: Transaction, names: Sequence[str], day: date) -> x
         for old in [k for k in room.memory if k.startswith("like-days")][:-1]:
             del room.memory[old]
         room.memory[key] = like_day(
-            past.rename(usage_point="meter"), day, interval_s=step_s, time_zone=zone
+            past.rename(usage_point="meter"),
+            day,
+            interval_s=step_s,
+            time_zone=zone,
+            holidays=room.site.vee.holiday,
         )
     found: xr.Dataset = room.memory[key]
     return found

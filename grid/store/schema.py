@@ -72,9 +72,27 @@ interval_day = Table(
     _fact("start_s"),
     _fact("energy", LargeBinary),
     _fact("quality", LargeBinary),
+    _fact("rule", LargeBinary, nullable=True),
+    _fact("sd", LargeBinary, nullable=True),
     _fact("cycle_s"),
 )
 Index("ix_interval_day_start", interval_day.c.start_s, interval_day.c.cycle_s)
+
+reading_edit = Table(
+    "reading_edit",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    _fact("usage_point", Key),
+    _fact("register", Key),
+    _fact("start_s"),
+    _fact("end_s"),
+    _fact("energy", LargeBinary),
+    _fact("reason", Text),
+    _fact("editor", String(255)),
+    _fact("at_s"),
+    _fact("until_better", Boolean),
+)
+Index("ix_reading_edit_end", reading_edit.c.end_s)
 
 import_file = Table(
     "import_file",

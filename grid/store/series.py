@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,8 @@ from grid import interval
 from grid.store.engine import Transaction
 from grid.store.schema import interval_day
 from grid.store.upsert import put
+from meters.vee.channel import sd_name
+from meters.vee.quality import Quality, least_certain
 
 REGISTERS = ("import_wh", "export_wh", "import_varh", "export_varh")
 MISSING = -1
@@ -44,12 +48,16 @@ class _Day:
     energy : ndarray of int64 (usage point, register, slot)
         `MISSING` where nothing is stored.
     quality : ndarray of uint16 (usage point, register, slot)
+    rule : ndarray of uint16 (usage point, register, slot)
+    sd : ndarray of float32 (usage point, register, slot)
     version : ndarray of int64 (usage point, register)
         0 where nothing is stored.
     """
 
     energy: npt.NDArray[np.int64]
     quality: npt.NDArray[np.uint16]
+    rule: npt.NDArray[np.uint16]
+    sd: npt.NDArray[np.float32]
     version: npt.NDArray[np.int64]
 
 
@@ -57,8 +65,8 @@ def _newest(
     tx: Transaction, usage_points: Sequence[str], low: int, slots: int, registers: Sequence[str]
 ) -> _Day:
     """Return what is stored of the day of `slots` intervals that starts at `low`."""
-    columns = (interval_day.c[name] for name in ("usage_point", "register", "energy", "quality"))
-    query = select(*columns, interval_day.c.version).where(
+    names = ("usage_point", "register", "energy", "quality", "version", "rule", "sd")
+    query = select(*(interval_day.c[name] for name in names)).where(
         interval_day.c.start_s == low, interval_day.c.register.in_(registers)
     )
     if len(usage_points) <= _FEW:
@@ -74,6 +82,8 @@ def _newest(
     found = _Day(
         np.full((*shape, slots), MISSING, np.int64),
         np.zeros((*shape, slots), np.uint16),
+        np.zeros((*shape, slots), np.uint16),
+        np.zeros((*shape, slots), np.float32),
         np.zeros(shape, np.int64),
     )
     if newest:
@@ -86,6 +96,12 @@ def _newest(
             -1, slots
         )
         found.version[where] = [row[4] for row in rows]
+        # Most days are simply as read: nothing is stored for them, and nothing is looked at.
+        for place_, row in newest.items():
+            if row[5] is not None:
+                found.rule[place_] = np.frombuffer(row[5], "<u2")
+            if row[6] is not None:
+                found.sd[place_] = np.frombuffer(row[6], "<f4")
     return found
 
 
@@ -106,7 +122,8 @@ def put_intervals(
     ----------
     series : xarray.Dataset
         Dims (usage_point, interval): the registers int64, `MISSING` where
-        not known, and ``quality`` uint16.
+        not known, and ``quality`` uint16; optionally ``rule`` uint16 and the deviations
+        float32 (:func:`meters.vee.channel.sd_name`).
     registers : sequence of str
         The four of electricity, or those of another medium (:mod:`meters.media`):
         a usage point has a row of each, and a quality over those put together.
@@ -124,6 +141,14 @@ def put_intervals(
     rows: list[dict[str, object]] = []
     values = np.stack([series[register].values for register in registers], axis=1)
     qualities = series["quality"].values[:, None, :]
+    shape = values.shape
+    rules = np.zeros(shape, np.uint16)
+    if "rule" in series:
+        rules[:] = series["rule"].values[:, None, :]
+    sds = np.zeros(shape, np.float32)
+    for number, register in enumerate(registers):
+        if sd_name(register) in series:
+            sds[:, number] = series[sd_name(register)].values
     for day, low, high in _days(int(starts[0]), int(starts[-1]) + 1, time_zone):
         inside = np.flatnonzero((starts >= low) & (starts < high))
         slots = (starts[inside] - low) // _INTERVAL_S
@@ -131,12 +156,19 @@ def put_intervals(
         value, quality = values[:, :, inside], qualities[:, :, inside]
         energy_before, quality_before = stored.energy[:, :, slots], stored.quality[:, :, slots]
         differs = value != energy_before
-        new = (value != MISSING) & (differs | (quality != quality_before))
+        new = (
+            differs
+            | (quality != quality_before)
+            | (rules[:, :, inside] != stored.rule[:, :, slots])
+        )
+        new &= value != MISSING
         filled = new & (energy_before != MISSING)
         for point, _, column in np.argwhere(filled & differs):
             changed.add((names[point], int(starts[inside[column]])))
         stored.energy[:, :, slots] = np.where(new, value, energy_before)
         stored.quality[:, :, slots] = np.where(new, quality, quality_before)
+        stored.rule[:, :, slots] = np.where(new, rules[:, :, inside], stored.rule[:, :, slots])
+        stored.sd[:, :, slots] = np.where(new, sds[:, :, inside], stored.sd[:, :, slots])
         version = np.maximum(stored.version, 1) + filled.any(axis=2)
         rows += [
             {
@@ -147,12 +179,18 @@ def put_intervals(
                 "start_s": low,
                 "energy": stored.energy[point, register].astype("<i8").tobytes(),
                 "quality": stored.quality[point, register].astype("<u2").tobytes(),
+                "rule": _packed(stored.rule[point, register], "<u2"),
+                "sd": _packed(stored.sd[point, register], "<f4"),
                 "cycle_s": cycle_s,
             }
             for point, register in np.argwhere(new.any(axis=2))
         ]
     put(tx, interval_day, rows)
     return sorted(changed)
+
+
+def _packed(values: npt.NDArray[Any], kind: str) -> bytes | None:
+    return values.astype(kind).tobytes() if values.any() else None
 
 
 def get_intervals(
@@ -163,8 +201,14 @@ def get_intervals(
     *,
     time_zone: str,
     registers: Sequence[str] = REGISTERS,
+    decided: bool = False,
 ) -> xr.Dataset:
     """Return the newest intervals of ``[start_s, end_s)``.
+
+    Parameters
+    ----------
+    decided : bool
+        With the rule behind each value and the deviations.
 
     Returns
     -------
@@ -174,15 +218,24 @@ def get_intervals(
     count = (end_s - start_s) // _INTERVAL_S
     energy = np.full((len(usage_points), len(registers), count), MISSING, np.int64)
     quality = np.zeros((len(usage_points), count), np.uint16)
+    rule = np.zeros_like(quality)
+    sd = np.zeros(energy.shape if decided else (0, 0, 0), np.float32)
     for _, low, high in _days(start_s, end_s, time_zone) if count else []:
         stored = _newest(tx, usage_points, low, (high - low) // _INTERVAL_S, registers)
         first, last = max(low, start_s), min(high, end_s)
         here = slice((first - low) // _INTERVAL_S, (last - low) // _INTERVAL_S)
         there = slice((first - start_s) // _INTERVAL_S, (last - start_s) // _INTERVAL_S)
         energy[:, :, there] = stored.energy[:, :, here]
-        quality[:, there] = stored.quality[:, :, here].max(axis=1, initial=0)
+        # A register of which the day has nothing says nothing of the others.
+        there_is = (stored.version > 0)[:, :, None]
+        told = np.where(there_is, stored.quality[:, :, here], np.uint16(Quality.VALID))
+        told[~there_is.any(axis=1)[:, 0]] = Quality.MISSING
+        quality[:, there] = reduce(least_certain, np.moveaxis(told, 1, 0))
+        if decided:
+            rule[:, there] = stored.rule[:, :, here].max(axis=1, initial=0)
+            sd[:, :, there] = stored.sd[:, :, here]
     dims = ("usage_point", "interval")
-    variables = {
+    variables: dict[str, tuple[tuple[str, str], npt.NDArray[Any], dict[str, object]]] = {
         register: (
             dims,
             energy[:, number],
@@ -190,6 +243,10 @@ def get_intervals(
         )
         for number, register in enumerate(registers)
     }
+    if decided:
+        variables["rule"] = (dims, rule, {})
+        for number, register in enumerate(registers):
+            variables[sd_name(register)] = (dims, sd[:, number], {})
     return xr.Dataset(
         {**variables, "quality": (dims, quality)},
         coords={

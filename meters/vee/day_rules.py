@@ -41,11 +41,15 @@ def high(day: Day) -> Hits:
 
 
 def low(day: Day) -> Hits:
-    """Import of a whole day far below the average day, without a loss of power."""
+    """Import of a whole day far below the average day, without a loss of power.
+
+    Where there was export, sun or a battery explain it.
+    """
     if not day.whole:
         return no_hits()
     total, average, known = _average(day)
     limit = day.thresholds["low_percent"] * average
+    known &= day.total_wh["export_wh"] == 0
     below = known & (100 * total < limit) & (average > day.thresholds["low_wh"])
     rows = np.flatnonzero(below & ~_lost_power(day))
     return Hits.days(rows, day.count, total[rows], limit[rows] // 100)

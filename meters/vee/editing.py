@@ -18,11 +18,16 @@ from grid.interval import label
 from meters.reading import CHANNELS, MISSING
 from meters.vee.channel import sd_name
 from meters.vee.quality import ESTIMATED, READ, Quality, one_of, uncertainty
-from meters.vee.rules import RULES
+from meters.vee.rules import RULES, checked_by
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.uint16]
+
+_REFUSES = ("negative", "misread", "dip", "jump", "tamper", "duplicate", "invalid")
+"""Rules by which a later register shows that an earlier one does not count."""
+_OF_A_DAY = ("high", "multiplier", "interval_length")
+"""Rules that see more than a window of a cycle does: :func:`meters.vee.judging.judge`."""
 
 VALUE_MAX_WH = 10**10
 TEXT_MAX = 500
@@ -142,8 +147,9 @@ def supersede(
     """Return `stored` with what `fresh` knows better, and where it changed.
 
     What a meter counted replaces estimates and earlier counts; an estimate replaces
-    what is missing and estimates that promise no more. An edit stays, unless it says
-    until better and the meter's count has come.
+    what is missing and estimates that promise no more, and a count that a later register
+    shows to be wrong. An edit stays, unless it says until better and the meter's count has
+    come. A mark that only a whole day can show stays beside the same count.
 
     Parameters
     ----------
@@ -170,8 +176,12 @@ def supersede(
     result = _versioned(stored)
     old, new = result["quality"].values, fresh["quality"].values.astype(np.uint16)
     real = one_of(new, READ)
+    same = np.all([result[name].values == fresh[name].values for name in CHANNELS], axis=0)
+    real &= ~(same & (new == Quality.VALID) & checked_by(result["rule"].values, _OF_A_DAY))
     estimate = one_of(new, ESTIMATED) & ~one_of(old, READ)
     estimate &= uncertainty(new) <= uncertainty(old)
+    if "rule" in fresh:
+        estimate |= one_of(new, ESTIMATED) & checked_by(fresh["rule"].values, _REFUSES)
     takes = np.where(old == Quality.EDITED, real & _gives_way(stored, edits), real | estimate)
     names = [*CHANNELS, "quality", "rule"]
     names += [sd_name(channel) for channel in CHANNELS if sd_name(channel) in result]

@@ -8,9 +8,12 @@ was read, and the method that estimated it, if one did.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
+import numpy.typing as npt
 
 from grid.errors import BadInputError, Severity
 from meters.vee import day_rules
@@ -245,6 +248,12 @@ _METHOD: Final = 256
 def both(check: str, method: str) -> int:
     """Return the code of an interval that `check` refused and `method` estimated."""
     return RULES[check].code + _METHOD * RULES[method].code
+
+
+def checked_by(codes: npt.NDArray[np.uint16], names: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Return elementwise whether one of the rules `names` judged what was read."""
+    found: npt.NDArray[np.bool_] = np.isin(codes % _METHOD, [RULES[name].code for name in names])
+    return found
 
 
 def decided(code: int) -> tuple[tuple[str, Rule], ...]:

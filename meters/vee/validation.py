@@ -68,8 +68,9 @@ from meters.vee.day import Day
 from meters.vee.exchange import Places, places
 from meters.vee.facts import Facts
 from meters.vee.feeder import share_rest
-from meters.vee.quality import READ, Quality, least_certain, one_of
-from meters.vee.rules import DAY_RULES, RULES
+from meters.vee.judging import mark
+from meters.vee.quality import READ, Quality, one_of
+from meters.vee.rules import RULES
 from meters.vee.thresholds import Columns, Thresholds
 
 Ints = npt.NDArray[np.int64]
@@ -163,7 +164,19 @@ def validate(
         )
     if shape[1]:
         share_rest(energy, sd_wh, quality, rule, facts, limit, at_s[:-1] < estimate_before_s)
-        _judge_days(window, energy, total, there.serial)
+        day = Day(
+            meters=meters,
+            energy=energy,
+            total_wh=total,
+            limit_wh=limit,
+            read=one_of(quality, READ),
+            serial=there.serial,
+            starts_s=at_s[:-1],
+            interval_s=interval_s,
+            facts=facts,
+            thresholds=thresholds,
+        )
+        findings += mark(day, quality, rule)
     findings += report.outcomes(meters, at_s, energy, quality, estimate_before_s)
     findings.sort(key=lambda item: (item.subject, item.interval, item.code, item.message))
     return _result(registers, at_s, energy, sd_wh, quality, rule), findings
@@ -206,41 +219,6 @@ def _exchanges(there: Places, meters: list[str], at_s: Ints) -> list[Finding]:
                 message = f"{meters[row]} {at} was exchanged: {stay.tenure.serial} counts from here"
                 findings.append(Finding(rule.finding, meters[row], at, rule.severity, message))
     return findings
-
-
-def _judge_days(
-    window: Window,
-    energy: dict[str, Ints],
-    total: dict[str, Ints],
-    serial: npt.NDArray[np.str_],
-) -> None:
-    """Run the rules about days; mark what was read and tell."""
-    day = Day(
-        meters=window.meters,
-        energy=energy,
-        total_wh=total,
-        limit_wh=window.limit_wh,
-        read=one_of(window.quality, READ),
-        serial=serial,
-        starts_s=window.at_s[:-1],
-        interval_s=window.interval_s,
-        facts=window.facts,
-        thresholds=window.thresholds,
-    )
-    for name, check in DAY_RULES.items():
-        rule = RULES[name]
-        if not window.facts.has(*rule.needs):
-            continue
-        found = check(day)
-        window.findings.extend(report.hits(rule, found, day))
-        if rule.quality is not None and found.row.size:
-            row, at = found.elements()
-            before = window.quality[row, at]
-            after = least_certain(before, np.full(row.size, rule.quality, dtype=np.uint16))
-            # An estimate stays one: what was read of a doubtful day is in doubt.
-            mine = day.read[row, at] & (after != before)
-            window.quality[row[mine], at[mine]] = rule.quality
-            window.rule[row[mine], at[mine]] = rule.code
 
 
 def _checked(values: npt.ArrayLike, count: int, name: str, low: int, high: int) -> Ints:

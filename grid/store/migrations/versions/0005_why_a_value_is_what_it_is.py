@@ -1,0 +1,37 @@
+"""Beside each value the rule that decided it and its deviation; edits by people."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    whole = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    op.add_column("interval_day", sa.Column("rule", sa.LargeBinary(), nullable=True))
+    op.add_column("interval_day", sa.Column("sd", sa.LargeBinary(), nullable=True))
+    op.create_table(
+        "reading_edit",
+        sa.Column("id", whole, autoincrement=True, nullable=False),
+        sa.Column("usage_point", sa.String(length=64), nullable=False),
+        sa.Column("register", sa.String(length=64), nullable=False),
+        sa.Column("start_s", whole, nullable=False),
+        sa.Column("end_s", whole, nullable=False),
+        sa.Column("energy", sa.LargeBinary(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("editor", sa.String(length=255), nullable=False),
+        sa.Column("at_s", whole, nullable=False),
+        sa.Column("until_better", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reading_edit")),
+    )
+    op.create_index("ix_reading_edit_end", "reading_edit", ["end_s"])
+
+
+def downgrade() -> None:
+    op.drop_index("ix_reading_edit_end", table_name="reading_edit")
+    op.drop_table("reading_edit")
+    op.drop_column("interval_day", "sd")
+    op.drop_column("interval_day", "rule")
