@@ -129,6 +129,10 @@ class MeterRead:
         Phase voltage in volts where the meter has it.
     raw_sha256 : bytes
         SHA-256 over every application byte received, in order.
+    serial : str
+        What the device calls itself, printable; empty where it told nothing.
+    invocation_counter : int or None
+        The last counter under which a ciphered meter answered.
     """
 
     meter: str
@@ -136,3 +140,5 @@ class MeterRead:
     load_profile: tuple[RegisterRow, ...]
     voltage_v: float | None
     raw_sha256: bytes
+    serial: str = ""
+    invocation_counter: int | None = None

@@ -152,7 +152,7 @@ def _checked(
         limit_wh=limits_wh(room),
         register_digits=np.array([meter.register_digits for meter in meters], np.int64),
         estimate_before_s=estimate_before_s,
-        facts=window_facts(room, registers, reference, estimate_before_s),
+        facts=window_facts(room, tx, registers, reference, estimate_before_s),
         thresholds=thresholds(room.site),
     )
     fresh = checked.assign_coords(meter=names)

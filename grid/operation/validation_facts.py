@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -14,9 +15,9 @@ from grid import interval
 from grid.errors import BadInputError, SolverError
 from grid.operation.room import Room
 from grid.site import Site, UsageKind
-from grid.store import Transaction, field, series
+from grid.store import Transaction, control, field, series
 from meters.reading import CHANNELS, MISSING
-from meters.vee.facts import Facts, FeederHead
+from meters.vee.facts import Facts, FeederHead, Tenure
 from meters.vee.like_days import BACK_DAYS, group_shape
 from meters.vee.past import past_of
 from meters.vee.thresholds import Columns, Thresholds
@@ -26,6 +27,7 @@ Bools = npt.NDArray[np.bool_]
 
 PHASE_VOLTAGE_V = 230.0
 _HEAD = "feeder-head"
+_SERIALS = "meter.serials"
 
 
 def groups(site: Site) -> dict[str, Thresholds]:
@@ -55,7 +57,11 @@ def thresholds(site: Site) -> Columns:
 
 
 def window_facts(
-    room: Room, registers: xr.Dataset, reference: xr.Dataset, estimate_before_s: int
+    room: Room,
+    tx: Transaction,
+    registers: xr.Dataset,
+    reference: xr.Dataset,
+    estimate_before_s: int,
 ) -> Facts:
     """Return what the intervals of one cycle are validated with.
 
@@ -80,14 +86,40 @@ def window_facts(
     lost &= starts < estimate_before_s
     head = head_row(room.site)
     member = np.arange(len(room.site.meter)) != head
+    serial, tenures = _devices(room, tx, int(starts[0]), int(starts[-1]) + room.site.interval_s)
     if not lost[member].any():
-        return Facts()
+        return Facts(serial=serial, tenures=tenures)
     group = _groups(room.site)
     shape = {
         name: group_shape(values, (values != MISSING) & member[:, None], group)
         for name, values in energy.items()
     }
-    return Facts(shape=shape, feeder=_feeder(room, energy, starts, lost[member].any(axis=0)))
+    return Facts(
+        shape=shape,
+        feeder=_feeder(room, energy, starts, lost[member].any(axis=0)),
+        serial=serial,
+        tenures=tenures,
+    )
+
+
+def _devices(
+    room: Room, tx: Transaction, start_s: int, end_s: int
+) -> tuple[npt.NDArray[np.str_], tuple[Tenure, ...]]:
+    """Return what the devices last called themselves, and which should be there.
+
+    Where no exchange was recorded it is the first that ever answered.
+    """
+    told = field.serials(tx, start_s, end_s)
+    known: dict[str, str] = json.loads(control.get_meta(tx, _SERIALS) or "{}")
+    if new := {meter: serial for meter, serial in told.items() if meter not in known}:
+        known |= new
+        control.put_meta(tx, _SERIALS, json.dumps(known, sort_keys=True))
+    tenures = tuple(
+        Tenure(meter.id, known[meter.id], None, None, meter.register_digits)
+        for meter in room.site.meter
+        if meter.id in known
+    )
+    return np.array([told.get(str(meter.id), "") for meter in room.site.meter]), tenures
 
 
 def day_facts(room: Room, tx: Transaction, day: date, intervals: xr.Dataset) -> Facts:
@@ -111,7 +143,8 @@ def day_facts(room: Room, tx: Transaction, day: date, intervals: xr.Dataset) -> 
     energy = {name: intervals[name].values for name in CHANNELS}
     return Facts(
         average_day_wh=past.average_day_wh,
-        zero_days=past.zero_days,
+        # What stands behind a plant, a battery or a genset may rest for weeks.
+        zero_days=np.where(_has_device(room), MISSING, past.zero_days),
         estimated_days=past.estimated_days,
         voltage_v=field.voltages(tx, meters, low, (high - low) // step_s, step_s),
         nominal_v=np.full(len(meters), PHASE_VOLTAGE_V),
@@ -128,6 +161,11 @@ def day_facts(room: Room, tx: Transaction, day: date, intervals: xr.Dataset) -> 
 def head_row(site: Site) -> int:
     """Return which of the site's meters is at the feeder head."""
     return next(row for row, meter in enumerate(site.meter) if meter.usage_point is None)
+
+
+def _has_device(room: Room) -> Bools:
+    points = set(room.point_of.values())
+    return np.array([str(meter.usage_point) in points for meter in room.site.meter], np.bool_)
 
 
 def _groups(site: Site) -> Ints:

@@ -30,6 +30,8 @@ def _row(
         **dict(zip(REGISTERS, row.values, strict=True)),
         "voltage_v": None if from_profile else read.voltage_v,
         "raw_sha256": read.raw_sha256,
+        "serial": read.serial or None,
+        "invocation_counter": read.invocation_counter,
     }
 
 
@@ -115,6 +117,20 @@ def voltages(
         if meter in position:
             values[position[meter], (at_s - start_s) // interval_s - 1] = voltage_v
     return values
+
+
+def serials(tx: Transaction, start_s: int, end_s: int) -> dict[str, str]:
+    """Return what each meter last called itself in a reading of ``[start_s, end_s]``."""
+    rows = tx.execute(
+        select(register_read.c.meter, register_read.c.serial)
+        .where(
+            register_read.c.at_s >= start_s,
+            register_read.c.at_s <= end_s,
+            register_read.c.serial.is_not(None),
+        )
+        .order_by(register_read.c.at_s, register_read.c.cycle_s)
+    )
+    return {meter: serial for meter, serial in rows}
 
 
 def last_reads(tx: Transaction, until_s: int = 2**62) -> dict[str, int]:

@@ -59,6 +59,8 @@ register_read = Table(
     _fact("export_varh"),
     _fact("voltage_v", Float, nullable=True),
     _fact("raw_sha256", LargeBinary),
+    _fact("serial", Key, nullable=True),
+    _fact("invocation_counter", nullable=True),
 )
 Index("ix_register_read_at", register_read.c.at_s)
 

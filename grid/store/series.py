@@ -229,7 +229,7 @@ def get_intervals(
         # A register of which the day has nothing says nothing of the others.
         there_is = (stored.version > 0)[:, :, None]
         told = np.where(there_is, stored.quality[:, :, here], np.uint16(Quality.VALID))
-        told[~there_is.any(axis=1)[:, 0]] = Quality.MISSING
+        told[(stored.version == 0).all(axis=1)] = Quality.MISSING
         quality[:, there] = reduce(least_certain, np.moveaxis(told, 1, 0))
         if decided:
             rule[:, there] = stored.rule[:, :, here].max(axis=1, initial=0)

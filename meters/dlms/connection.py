@@ -182,6 +182,11 @@ class ClientConnection:
             self.state = State.CLOSED
         return self.link.close()
 
+    @property
+    def peer_counter(self) -> int | None:
+        """The last invocation counter of the meter, ``None`` without ciphering."""
+        return self._cipher.expected - 1 if self._cipher is not None else None
+
     def remember(self) -> None:
         """Keep how far the meter's counter came; at the end of every association."""
         if self._cipher is not None:

@@ -23,6 +23,7 @@ from meters.reading import MISSING, MeterAddress, MeterRead, RegisterRow
 CLOCK_LIMIT_S = 60
 # A captured value takes fewer bytes than this, so that an answer stays below the limit.
 _VALUE_BYTES = 32
+SERIAL_MAX = 64
 _DEVICE_NAME = Attribute(cosem.DATA, obis.DEVICE_NAME, 2)
 
 # Each question has its own invoke id, so that a late answer to one is never taken
@@ -111,7 +112,15 @@ class Poll:
         drift_s = clock.at_s - self._at_s
         now_s = self._at_s if abs(drift_s) <= CLOCK_LIMIT_S else clock.at_s
         now = RegisterRow(now_s, (values[0], values[1], values[2], values[3]))
-        return MeterRead(self._address.meter, now, rows, voltage_v, self._digest.digest())
+        return MeterRead(
+            self._address.meter,
+            now,
+            rows,
+            voltage_v,
+            self._digest.digest(),
+            serial=_printable(device_name),
+            invocation_counter=self._session.connection.peer_counter,
+        )
 
     def _keep(self) -> bytes:
         raw = b"".join(self._session.connection.received)
@@ -274,3 +283,11 @@ def _value(event: Answer) -> Value:
     if isinstance(event, AccessRefused):
         raise AccessError(f"refused: {event.reason}")
     return event.value
+
+
+def _printable(name: object) -> str:
+    """Return a logical device name as text, what cannot be printed in hexadecimal."""
+    if not isinstance(name, bytes) or not name:
+        return ""
+    text = name[:SERIAL_MAX].decode("ascii", "replace").rstrip("\0 ")
+    return text if text.isascii() and text.isprintable() else name[: SERIAL_MAX // 2].hex()

@@ -131,7 +131,6 @@ RULES: Final[dict[str, Rule]] = {
     "multiplier": Rule(
         19,
         finding="vee.multiplier",
-        severity=Severity.ALARM,
         needs=("average_day_wh",),
         thresholds=("multiplier_percent", "multiplier_wh"),
         quality=Quality.SUSPECT,

@@ -13,6 +13,8 @@ def upgrade() -> None:
     whole = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     op.add_column("interval_day", sa.Column("rule", sa.LargeBinary(), nullable=True))
     op.add_column("interval_day", sa.Column("sd", sa.LargeBinary(), nullable=True))
+    op.add_column("register_read", sa.Column("serial", sa.String(length=64), nullable=True))
+    op.add_column("register_read", sa.Column("invocation_counter", whole, nullable=True))
     op.create_table(
         "reading_edit",
         sa.Column("id", whole, autoincrement=True, nullable=False),
@@ -33,5 +35,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_reading_edit_end", table_name="reading_edit")
     op.drop_table("reading_edit")
+    op.drop_column("register_read", "invocation_counter")
+    op.drop_column("register_read", "serial")
     op.drop_column("interval_day", "sd")
     op.drop_column("interval_day", "rule")
