@@ -11,12 +11,14 @@ from pathlib import Path
 from grid import site_file
 from grid.errors import BadInputError
 from grid.operation import sensors
+from grid.operation.validation_facts import with_threshold
 from grid.site import Asset, Meter, Protocol, Site
 from grid.site_file import Draft
 from meters.dlms.client import parse_url as dlms_url
 from meters.dlms.profile import load_profile as dlms_profile
 from meters.modbus.gateway import parse_url as modbus_url
 from meters.modbus.profile import load_profile as modbus_profile
+from meters.vee.thresholds import Thresholds
 from networks.model import NetworkModel
 from trading.mechanisms import mechanism
 
@@ -43,6 +45,7 @@ def check(text: str, *, name: str = site_file.SITE_FILE, base_dir: Path) -> Site
     draft = site_file.draft(text, name)
     _market(draft)
     _addresses(draft)
+    _thresholds(draft)
     model = _network(draft, base_dir)
     if model is not None:
         _buses(draft, model)
@@ -57,6 +60,16 @@ def _market(draft: Draft) -> None:
             mechanism(market.mechanism)
         except BadInputError as error:
             draft.refuse("market", 0, "mechanism", f"[market]: {error}")
+
+
+def _thresholds(draft: Draft) -> None:
+    for _, validation in draft.rows("vee"):
+        for number, one in enumerate(validation.threshold):
+            try:
+                with_threshold(Thresholds(), one)
+            except BadInputError as error:
+                key = "value" if one.name in Thresholds.__dataclass_fields__ else "name"
+                draft.refuse("vee.threshold", number, key, f"[[vee.threshold]]: {error}")
 
 
 def _addresses(draft: Draft) -> None:

@@ -14,7 +14,7 @@ import xarray as xr
 from grid import interval
 from grid.errors import BadInputError, SolverError
 from grid.operation.room import Room
-from grid.site import Site, UsageKind
+from grid.site import Site, Threshold, UsageKind
 from grid.store import Transaction, control, field, series
 from meters.reading import CHANNELS, MISSING
 from meters.vee.facts import Facts, FeederHead, Tenure
@@ -39,14 +39,25 @@ def groups(site: Site) -> dict[str, Thresholds]:
         When there is no threshold of a name, or its value is out of range.
     """
     found = {name: Thresholds() for name in (*map(str, UsageKind), _HEAD)}
-    known = Thresholds.__dataclass_fields__
     for one in site.vee.threshold:
-        if one.name not in known:
-            raise BadInputError(f"threshold {one.name!r} is none of {', '.join(known)}")
         for name in found:
             if one.kind is None or name == one.kind:
-                found[name] = replace(found[name], **{one.name: one.value})
+                found[name] = with_threshold(found[name], one)
     return found
+
+
+def with_threshold(known: Thresholds, one: Threshold) -> Thresholds:
+    """Return thresholds with one of another value.
+
+    Raises
+    ------
+    BadInputError
+        When there is none of its name, or its value is out of range.
+    """
+    names = Thresholds.__dataclass_fields__
+    if one.name not in names:
+        raise BadInputError(f"name {one.name!r} is none of {', '.join(names)}")
+    return replace(known, **{one.name: one.value})
 
 
 def thresholds(site: Site) -> Columns:

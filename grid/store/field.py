@@ -130,7 +130,7 @@ def serials(tx: Transaction, start_s: int, end_s: int) -> dict[str, str]:
         )
         .order_by(register_read.c.at_s, register_read.c.cycle_s)
     )
-    return {meter: serial for meter, serial in rows}
+    return {str(meter): str(serial) for meter, serial in rows}
 
 
 def last_reads(tx: Transaction, until_s: int = 2**62) -> dict[str, int]:

@@ -93,6 +93,11 @@ reading_edit = Table(
     _fact("editor", String(255)),
     _fact("at_s"),
     _fact("until_better", Boolean),
+    _fact("before_energy", LargeBinary),
+    _fact("before_quality", LargeBinary),
+    _fact("before_rule", LargeBinary),
+    _fact("withdrawn_by", String(255), nullable=True),
+    _fact("withdrawn_s", nullable=True),
 )
 Index("ix_reading_edit_end", reading_edit.c.end_s)
 

@@ -1,4 +1,4 @@
-"""``khazri meter read|simulate|listen|leaks|profiles|import|export``."""
+"""``khazri meter read|simulate|listen|leaks|profiles|import|export|trace|edit``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from grid.console.cli.meter_files import declare_export, declare_import
+from grid.console.cli.meter_readings import declare_edit, declare_trace
 from grid.console.cli.options import (
     UsageError,
     answer,
@@ -81,6 +82,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     profiles.set_defaults(run=run_profiles)
     declare_import(verbs)
     declare_export(verbs)
+    declare_trace(verbs)
+    declare_edit(verbs)
 
 
 @checked

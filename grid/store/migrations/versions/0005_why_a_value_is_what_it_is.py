@@ -27,6 +27,11 @@ def upgrade() -> None:
         sa.Column("editor", sa.String(length=255), nullable=False),
         sa.Column("at_s", whole, nullable=False),
         sa.Column("until_better", sa.Boolean(), nullable=False),
+        sa.Column("before_energy", sa.LargeBinary(), nullable=False),
+        sa.Column("before_quality", sa.LargeBinary(), nullable=False),
+        sa.Column("before_rule", sa.LargeBinary(), nullable=False),
+        sa.Column("withdrawn_by", sa.String(length=255), nullable=True),
+        sa.Column("withdrawn_s", whole, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reading_edit")),
     )
     op.create_index("ix_reading_edit_end", "reading_edit", ["end_s"])
