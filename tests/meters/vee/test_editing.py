@@ -25,6 +25,7 @@ from meters.reading import CHANNELS, MISSING
 from meters.vee import Quality
 from meters.vee.editing import Edit, edit, supersede
 from meters.vee.quality import READ
+from meters.vee.rules import RULES, both
 
 V, SC, MISS = Quality.VALID, Quality.SCALED, Quality.MISSING
 EDITED = Quality.EDITED
@@ -208,3 +209,29 @@ def test_versions_given_are_continued():
     after, _ = edit(stored, [change(0, 11)])
     assert after["version"].values[0].tolist() == [4, 3, 3, 3]
     assert set(CHANNELS) <= set(after)
+
+
+def test_a_count_that_a_later_register_shows_to_be_wrong_is_not_kept():
+    stored = day()
+    fresh = stored.copy(deep=True)
+    fresh["import_wh"].values[0, 0] = 7
+    fresh["quality"].values[0, 0] = SC
+    fresh["rule"].values[0, 0] = both("missing", "like_day")
+    same, changed = supersede(stored, fresh)
+    assert energy(same) == energy(stored)
+    assert not changed.any()
+    fresh["rule"].values[0, 0] = both("misread", "like_day")
+    after, changed = supersede(stored, fresh)
+    assert energy(after)[0] == 7
+    assert changed.sum() == 1
+
+
+def test_a_mark_of_a_whole_day_stays_beside_the_same_count_alone():
+    stored = day()
+    stored["quality"].values[0, :2] = Quality.SUSPECT
+    stored["rule"].values[0, :2] = RULES["high"].code
+    fresh = day()
+    fresh["import_wh"].values[0, 1] += 1
+    fresh["quality"].values[0, 1] = V
+    after, _ = supersede(stored, fresh)
+    assert kinds(after)[:2] == [Quality.SUSPECT, V]
