@@ -149,7 +149,7 @@ def day_facts(room: Room, tx: Transaction, day: date, intervals: xr.Dataset) -> 
     before = series.get_intervals(tx, names, first, low, time_zone=zone)
     starts = before["interval"].values.astype("datetime64[s]").astype(np.int64)
     ordinal = np.array([interval.local_day(int(one), zone).toordinal() for one in starts])
-    past = past_of(before, ordinal)
+    past = past_of(before.rename(usage_point="meter"), ordinal)
     meters = [str(meter.id) for meter in room.site.meter]
     energy = {name: intervals[name].values for name in CHANNELS}
     return Facts(
