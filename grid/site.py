@@ -205,6 +205,11 @@ class Site:
         return (*self.battery, *self.solar, *self.wind, *self.genset, *self.shedding)
 
     @property
+    def measured(self) -> list[str]:
+        """What each meter measures: its usage point, the feeder head by the meter's name."""
+        return [str(meter.usage_point or meter.id) for meter in self.meter]
+
+    @property
     def plants(self) -> tuple[Plant, ...]:
         """Every plant whose output the weather gives."""
         return (*self.solar, *self.wind)

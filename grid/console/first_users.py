@@ -63,6 +63,7 @@ def first_users(store: Store, site: Site) -> list[str]:
     )
     chosen: list[tuple[str, list[str], str | None]] = [
         ("operator", ["operator"], None),
+        ("metering", ["metering"], None),
         ("prosumer", ["prosumer"], seller),
         ("auditor", ["auditor"], None),
         ("administrator", ["administrator"], None),

@@ -48,6 +48,9 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "administrator.create_user": frozenset({"administrator"}),
     "administrator.set_roles": frozenset({"administrator"}),
     "administrator.set_active": frozenset({"administrator"}),
+    "readings.day": frozenset({"metering", "operator"}),
+    "readings.edit": frozenset({"metering"}),
+    "readings.take_back": frozenset({"metering"}),
     "administrator.meters": frozenset({"administrator", "metering"}),
     "administrator.system": frozenset({"administrator"}),
 }

@@ -9,7 +9,16 @@ from flask import Flask, Response, abort, redirect, render_template, request, se
 from flask_security import current_user
 from flask_wtf.csrf import CSRFProtect
 
-from grid.console import administrator, auditor, auth, operator, prosumer, web_errors, web_language
+from grid.console import (
+    administrator,
+    auditor,
+    auth,
+    operator,
+    prosumer,
+    readings,
+    web_errors,
+    web_language,
+)
 from grid.console.permissions import HOME, allowed
 from grid.console.web_quality import quality_text
 from grid.console.web_view import Room, Whole, civil, clock, local_hhmm, own_path
@@ -85,7 +94,7 @@ def create_app(
     CSRFProtect(app)
     web_language.init(app)
     auth.init(app, store)
-    for module in (operator, prosumer, auditor, administrator):
+    for module in (operator, readings, prosumer, auditor, administrator):
         app.register_blueprint(module.pages)
     _register(app, site, store)
     return app

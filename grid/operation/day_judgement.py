@@ -10,7 +10,7 @@ import numpy.typing as npt
 from grid import interval
 from grid.errors import Finding
 from grid.operation.room import Room
-from grid.operation.validation_facts import day_facts, names_of, thresholds
+from grid.operation.validation_facts import day_facts, thresholds
 from grid.store import Transaction, control, series
 from meters.vee.judging import judge
 
@@ -47,7 +47,7 @@ def judge_days(room: Room, tx: Transaction, at_s: int, changed: set[int]) -> lis
 def _judge(room: Room, tx: Transaction, at_s: int, day: dt.date) -> list[Finding]:
     zone = room.site.time_zone
     low, high = interval.day_bounds(day, zone)
-    stored = series.get_intervals(tx, names_of(room.site), low, high, time_zone=zone, decided=True)
+    stored = series.get_intervals(tx, room.site.measured, low, high, time_zone=zone, decided=True)
     marked, findings = judge(
         stored.rename(usage_point="meter").assign_coords(
             meter=[str(meter.id) for meter in room.site.meter]
@@ -66,7 +66,7 @@ def limits_wh(room: Room) -> npt.NDArray[np.int64]:
     rating_kw = {str(point.id): point.connection_kw for point in room.site.usage_point}
     whole_kw = sum(rating_kw.values())
     hours = room.site.interval_s / 3600
-    names = names_of(room.site)
+    names = room.site.measured
     return np.array(
         [round(2000 * hours * rating_kw.get(name, whole_kw)) for name in names], np.int64
     )

@@ -14,8 +14,8 @@ import xarray as xr
 from grid import interval
 from grid.errors import Finding
 from grid.operation.history import DAYS_MAX, known_series, most_wh
-from grid.operation.metering import mark_changed
 from grid.operation.record import record_action
+from grid.operation.resettlement import mark_changed
 from grid.site import Site
 from grid.store import Store, Transaction, control, imports, series
 from meters.formats.column_map import ColumnMap

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from datetime import date
 
@@ -16,8 +15,9 @@ from grid.operation.commission import AVAILABLE, DLMS_SECRET, lls
 from grid.operation.day_judgement import judge_days, limits_wh
 from grid.operation.devices import cannot_follow, plausible
 from grid.operation.network_states import network_states
+from grid.operation.resettlement import mark_changed
 from grid.operation.room import Room
-from grid.operation.validation_facts import names_of, thresholds, window_facts
+from grid.operation.validation_facts import thresholds, window_facts
 from grid.site import Protocol
 from grid.store import Transaction, control, edits, field, series
 from meters.device import DeviceAddress, DeviceState
@@ -28,7 +28,6 @@ from meters.vee.like_days import BACK_DAYS, laid_out, like_day
 
 WINDOW = 96
 _LATE_TIMEOUT_S = 1.0
-_RESETTLE = "resettle"
 
 
 def read(room: Room, at_s: int) -> None:
@@ -119,21 +118,6 @@ def _head_known(room: Room, tx: Transaction, start_s: int, end_s: int) -> set[in
     return {start_s + step_s * int(n) for n in np.flatnonzero(quality != Quality.MISSING)}
 
 
-def mark_changed(tx: Transaction, starts: set[int]) -> None:
-    """Remember intervals whose readings changed, until they are settled again."""
-    if starts:
-        known = set(json.loads(control.get_meta(tx, _RESETTLE) or "[]"))
-        control.put_meta(tx, _RESETTLE, json.dumps(sorted(known | starts)))
-
-
-def take_changed(tx: Transaction) -> list[int]:
-    """Return and forget the intervals whose readings changed."""
-    changed: list[int] = json.loads(control.get_meta(tx, _RESETTLE) or "[]")
-    if changed:
-        control.put_meta(tx, _RESETTLE, "[]")
-    return changed
-
-
 def _checked(
     room: Room, tx: Transaction, at_s: int, start_s: int, count: int
 ) -> tuple[xr.Dataset, list[Finding]]:
@@ -141,7 +125,7 @@ def _checked(
     registers = field.boundaries(
         tx, [meter.id for meter in meters], start_s, count, room.site.interval_s
     )
-    names = names_of(room.site)
+    names = room.site.measured
     estimate_before_s = at_s - room.site.operation.estimate_after_intervals * room.site.interval_s
     reference = _reference(room, tx, names, start_s, count).assign_coords(
         meter=[meter.id for meter in meters]

@@ -10,9 +10,8 @@ import xarray as xr
 
 from grid import interval
 from grid.errors import BadInputError
-from grid.operation.metering import mark_changed
 from grid.operation.record import record_action
-from grid.operation.validation_facts import names_of
+from grid.operation.resettlement import mark_changed
 from grid.site import Site
 from grid.store import Transaction, control, edits, field, series
 from meters.reading import CHANNELS, MISSING
@@ -145,7 +144,7 @@ def trace(tx: Transaction, site: Site, usage_point: str, at_s: int) -> Trace:
     BadInputError
         When the usage point is not of the site, or `at_s` is not where an interval begins.
     """
-    if usage_point not in names_of(site) or at_s % site.interval_s:
+    if usage_point not in site.measured or at_s % site.interval_s:
         raise BadInputError(
             f"{usage_point} {interval.label(at_s)}: no interval of a usage point of the site"
         )
@@ -177,7 +176,7 @@ def _check(tx: Transaction, site: Site, wanted: Edit) -> int:
     where = f"{wanted.meter} {interval.label(wanted.start_s)}"
     count = len(wanted.values_wh)
     end_s = wanted.start_s + count * site.interval_s
-    if wanted.meter not in names_of(site):
+    if wanted.meter not in site.measured:
         raise BadInputError(f"{where}: no usage point {wanted.meter} in the site")
     if wanted.start_s % site.interval_s or count > EDIT_MAX_DAYS * 96:
         raise BadInputError(

@@ -7,7 +7,7 @@ import numpy as np
 from grid import interval
 from grid.errors import Finding, Severity
 from grid.operation import record
-from grid.operation.metering import take_changed
+from grid.operation.resettlement import take_changed
 from grid.operation.room import Room
 from grid.operation.settlement_entries import (
     decode_settlement,

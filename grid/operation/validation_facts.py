@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
@@ -244,8 +244,3 @@ def _losses_wh(room: Room, energy: Mapping[str, Ints], starts: Ints) -> Ints:
     except SolverError:
         return np.zeros(starts.size, np.int64)
     return np.rint(state["losses_kw"].values * room.site.interval_s / 3.6).astype(np.int64)
-
-
-def names_of(site: Site) -> Sequence[str]:
-    """Return the usage point of each meter, and the feeder head by its meter's name."""
-    return [str(meter.usage_point or meter.id) for meter in site.meter]

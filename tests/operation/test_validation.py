@@ -12,7 +12,14 @@ import xarray as xr
 
 from grid import interval
 from grid.errors import BadInputError, StoreError
-from grid.operation import commission, demo, metering, reading_edits, validation_facts
+from grid.operation import (
+    commission,
+    demo,
+    metering,
+    reading_edits,
+    resettlement,
+    validation_facts,
+)
 from grid.operation.check import check
 from grid.operation.demo_site import DEFAULT_DAY, TIME_ZONE, demo_site
 from grid.operation.room import Room
@@ -98,13 +105,13 @@ def test_an_edit_holds_through_later_cycles_and_is_settled_signed_and_taken_back
     _validate(room, 6)
     before = _day(room, 6)
     with room.store.write() as tx:
-        metering.take_changed(tx)
+        resettlement.take_changed(tx)
     number = _set(room, 2, 150, 160)
     values, quality = _day(room, 6)
     assert values == [100, 100, 150, 160, 100, 100]
     assert quality == [1, 1, Quality.EDITED, Quality.EDITED, 1, 1]
     with room.store.write() as tx:
-        assert metering.take_changed(tx) == [START_S + 1800, START_S + 2700]
+        assert resettlement.take_changed(tx) == [START_S + 1800, START_S + 2700]
         told = control.actions(tx)[0]
         assert told["kind"] == "readings.edit"
         assert json.loads(told["detail"])["reason"] == "read by phone"
@@ -256,7 +263,7 @@ def test_thresholds_are_those_of_the_usage_points_kind_and_the_later_holds() -> 
     )
     site = parse(text)
     kind = {str(point.id): str(point.kind) for point in site.usage_point}
-    names = validation_facts.names_of(site)
+    names = site.measured
     found = validation_facts.thresholds(site)["high_percent"]
     assert {kind.get(name, ""): value for name, value in zip(names, found, strict=True)} == {
         "household": 900, "business": 700, "community": 700, "": 700
