@@ -98,9 +98,9 @@ class UsagePoint:
 class Meter:
     """A meter: what it measures and how it is read.
 
-    `url` is ``modbus://HOST:PORT/UNIT`` or ``dlms://HOST:PORT/SERVER``; empty at
-    a simulated field, which tells its addresses in ``field.json``. `auth` is
-    ``none`` or ``lls``; the secret itself is in the store, never here.
+    `url` is as :mod:`meters.transport` takes it; empty at a simulated field, which tells
+    its addresses in ``field.json``. `auth` is ``none``, ``lls`` or ``hls-gmac``; passwords
+    and keys are in the store, never here.
     """
 
     id: MeterId
@@ -117,8 +117,8 @@ class Meter:
         if (self.role is MeterRole.FEEDER_HEAD) != (self.usage_point is None):
             message = "a connection meter has a usage_point, a feeder head has none"
             faults.append(("usage_point", f"meter {self.id}: {message}"))
-        if self.auth not in ("none", "lls"):
-            message = f"meter {self.id}: auth is {self.auth!r}, must be 'none' or 'lls'"
+        if self.auth not in ("none", "lls", "hls-gmac"):
+            message = f"meter {self.id}: auth is {self.auth!r}, must be none, lls or hls-gmac"
             faults.append(("auth", message))
         refuse(faults)
 

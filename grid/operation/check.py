@@ -23,8 +23,11 @@ from networks.model import NetworkModel
 from trading.mechanisms import mechanism
 
 _URL = {
-    Protocol.DLMS: "dlms://HOST:PORT/SERVER_WPORT",
-    Protocol.MODBUS: "modbus://HOST:PORT/UNIT with a unit of 1 to 255",
+    Protocol.DLMS: "dlms:// or hdlc://HOST:PORT/SERVER, or hdlc+serial:///dev/NAME/SERVER",
+    Protocol.MODBUS: (
+        "modbus:// or modbus-rtu://HOST:PORT/UNIT with a unit of 1 to 255, or "
+        "modbus+serial:///dev/NAME/UNIT"
+    ),
 }
 _DEVICES = ("battery", "solar", "wind", "genset", "shedding")
 

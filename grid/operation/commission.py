@@ -12,7 +12,7 @@ from pathlib import Path
 import xarray as xr
 
 from grid.errors import BadInputError
-from grid.operation import record
+from grid.operation import meter_keys, record
 from grid.operation.check import check
 from grid.operation.field.serve import KEYS_FILE
 from grid.site import Site
@@ -20,7 +20,6 @@ from grid.site_file import SITE_FILE, parse, read_text
 from grid.store import NoStoreError, Store, control, series
 
 AVAILABLE = ".available"
-DLMS_SECRET = "dlms/"
 _SITE = "site_toml"
 
 
@@ -37,13 +36,29 @@ def _secrets(site: Site, seed: int | None) -> dict[str, bytes]:
     """Return every secret of a new site, from `seed` in a demo, else from the system."""
     names = ["ledger.ed25519", "console.secret_key", DRAW_SECRET]
     names += [f"party/{party.id}" for party in site.party]
-    names += [f"{DLMS_SECRET}{meter.id}" for meter in site.meter if meter.auth == "lls"]
     if seed is None:
         return {name: secrets.token_bytes(32) for name in names}
-    root = hashlib.sha256(f"khazri demo {site.id} {seed}".encode()).digest()
+    root = _demo_root(site, seed)
     made = {name: hmac.digest(root, name.encode(), "sha256") for name in names}
     made["console.secret_key"] = secrets.token_bytes(32)
     return made
+
+
+def simulated(site: Site) -> bool:
+    """Return whether the devices of a site are simulated."""
+    return site.field.kind == "simulated"
+
+
+def _access(site: Site, directory: Path, seed: int | None) -> dict[str, bytes]:
+    """Return what lets us into the meters: made up where they are simulated, else brought."""
+    if not simulated(site):
+        return meter_keys.brought(site, directory / meter_keys.KEYS_TOML)
+    root = secrets.token_bytes(32) if seed is None else _demo_root(site, seed)
+    return meter_keys.made_up(site, root)
+
+
+def _demo_root(site: Site, seed: int) -> bytes:
+    return hashlib.sha256(f"khazri demo {site.id} {seed}".encode()).digest()
 
 
 def commission(
@@ -87,6 +102,8 @@ def commission(
             if control.get_meta(tx, _SITE) is not None:
                 raise BadInputError(f"{directory} holds a site already")
             made = _secrets(site, seed)
+            access = _access(site, directory, seed)
+            made |= access
             control.put_secrets(tx, made)
             control.put_meta(tx, _SITE, text)
             control.put_meta(tx, "clock_s", str(at_s))
@@ -94,21 +111,20 @@ def commission(
             control.put_meta(tx, "ledger_vkey", record.begin(tx, site, at_s))
             if history is not None:
                 series.put_intervals(tx, history, time_zone=site.time_zone, cycle_s=at_s)
-            _write_files(directory, text, made)
+            _write_files(directory, text, access if simulated(site) else {})
     finally:
         store.close()
     return site
 
 
-def _write_files(directory: Path, text: str, made: dict[str, bytes]) -> None:
-    """Write the site file, unless it is there so already, and the meters' passwords."""
+def _write_files(directory: Path, text: str, access: dict[str, bytes]) -> None:
+    """Write the site file, unless it is there so already, and the keys of simulated meters."""
     path = directory / SITE_FILE
     if not path.exists() or path.read_bytes() != text.encode():
         path.write_text(text, encoding="utf-8")
     keys = directory / KEYS_FILE
     keys.touch(mode=0o600)
-    passwords = {n.removeprefix(DLMS_SECRET): lls(v) for n, v in made.items() if DLMS_SECRET in n}
-    keys.write_text(json.dumps({name: key.hex() for name, key in passwords.items()}))
+    keys.write_text(json.dumps({name: value.decode() for name, value in access.items()}))
 
 
 def commissioned(directory: Path, store_url: str = "") -> str | None:
@@ -162,8 +178,3 @@ def ensure(path: Path, *, now_s: int, store_url: str = "") -> bool:
             f"{path}:{line}: the site was made from another text; put it back, or take a new folder"
         )
     return False
-
-
-def lls(secret: bytes) -> bytes:
-    """Return the low-level-security password of a meter: 16 printable characters."""
-    return hashlib.sha256(secret).hexdigest()[:16].encode()

@@ -11,7 +11,8 @@ import xarray as xr
 
 from grid import interval
 from grid.errors import Finding
-from grid.operation.commission import AVAILABLE, DLMS_SECRET, lls
+from grid.operation import meter_keys
+from grid.operation.commission import AVAILABLE
 from grid.operation.day_judgement import judge_days, limits_wh
 from grid.operation.devices import cannot_follow, plausible
 from grid.operation.network_states import network_states
@@ -47,8 +48,10 @@ def read(room: Room, at_s: int) -> None:
     async def both() -> tuple[list[Finding], list[MeterRead], list[DeviceState]]:
         timeout_s = room.site.operation.read_timeout_s
         (reads, silent), (tried, mute), (states, deaf) = await asyncio.gather(
-            read_meters(prompt, at_s=at_s, timeout_s=timeout_s),
-            read_meters(late, at_s=at_s, timeout_s=min(timeout_s, _LATE_TIMEOUT_S)),
+            read_meters(prompt, at_s=at_s, timeout_s=timeout_s, counters=room.counters),
+            read_meters(
+                late, at_s=at_s, timeout_s=min(timeout_s, _LATE_TIMEOUT_S), counters=room.counters
+            ),
             read_devices(devices, at_s=at_s, timeout_s=timeout_s),
         )
         return [*silent, *mute, *deaf], [*reads, *tried], list(states)
@@ -66,7 +69,8 @@ def read(room: Room, at_s: int) -> None:
 
 def _addresses(room: Room, tx: Transaction, at_s: int) -> list[MeterAddress]:
     """Return how to reach each meter; one with a gap is asked for its load profile too."""
-    secrets = control.secrets(tx, DLMS_SECRET)
+    passwords = control.secrets(tx, meter_keys.PASSWORD_SECRET)
+    keys = meter_keys.all_ciphering(tx)
     last = field.last_reads(tx, at_s)
     addresses = []
     for meter in room.site.meter:
@@ -78,7 +82,8 @@ def _addresses(room: Room, tx: Transaction, at_s: int) -> list[MeterAddress]:
                 url=meter.url or room.link.meters[meter.id],
                 profile=meter.profile,
                 auth=meter.auth,
-                secret=lls(secrets[meter.id]) if meter.auth == "lls" else b"",
+                secret=passwords[meter.id] if meter.auth == "lls" else b"",
+                ciphering=keys.get(meter.id),
                 since_s=known_s + room.site.interval_s if has_gap else None,
                 until_s=at_s if has_gap else None,
             )

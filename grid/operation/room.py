@@ -18,8 +18,10 @@ from grid.operation.field.link import FieldLink
 from grid.operation.solver import Solver
 from grid.site import MeterRole, Shedding, Site
 from grid.store import Store
+from meters.dlms.counters import FileCounterStore
 from networks.model import NetworkModel
 
+COUNTERS = "counters"
 logger = logging.getLogger("khazri.operation")
 
 Ints = npt.NDArray[np.int64]
@@ -57,6 +59,11 @@ class Room:
             source_voltage_pu=network.source_voltage_pu,
             base_dir=self.directory,
         )
+
+    @cached_property
+    def counters(self) -> FileCounterStore:
+        """How far the invocation counters of the meters' keys have come, on disk."""
+        return FileCounterStore(self.directory / COUNTERS)
 
     @cached_property
     def points(self) -> list[str]:

@@ -55,6 +55,11 @@ def put_secrets(tx: Transaction, values: Mapping[str, bytes]) -> None:
     put(tx, secret, rows, replace=False)
 
 
+def replace_secret(tx: Transaction, name: str, value: bytes) -> None:
+    """Store a secret in place of the one before."""
+    put(tx, secret, [{"name": name, "value": value}])
+
+
 def done(tx: Transaction, cycle_s: int) -> set[str]:
     """Return the stages of a cycle that have committed."""
     return set(tx.execute(select(stage.c.stage).where(stage.c.cycle_s == cycle_s)).scalars())

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,25 +35,53 @@ def read_keys(path: Path) -> Ciphering:
         is not shown.
     """
     try:
+        table = tomllib.loads(text_of_owner(path, MAX_FILE))
+    except tomllib.TOMLDecodeError:
+        raise BadInputError(f"{path} is not TOML") from None
+    return ciphering_of(table, str(path))
+
+
+def text_of_owner(path: Path, most: int) -> str:
+    """Return the text of a file of secrets, of `most` bytes.
+
+    Raises
+    ------
+    BadInputError
+        When it cannot be read, is longer, or others than its owner may read it.
+    """
+    try:
         if path.stat().st_mode & 0o077:
             raise BadInputError(f"{path}: others may read these keys; allow it to their owner only")
         with path.open("rb") as file:
-            table = tomllib.loads(file.read(MAX_FILE).decode())
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path}: {error}") from error
-    except tomllib.TOMLDecodeError:
-        raise BadInputError(f"{path} is not TOML") from None
+            content = file.read(most + 1)
+        if len(content) > most:
+            raise BadInputError(f"{path}: must have at most {most} bytes")
+        return content.decode()
+    except UnicodeDecodeError:
+        raise BadInputError(f"{path} is not UTF-8") from None
+    except OSError as error:
+        raise BadInputError(f"{path}: {error.strerror}") from error
+
+
+def ciphering_of(table: Mapping[str, Any], where: str) -> Ciphering:
+    """Return the ciphering of a table of keys.
+
+    Raises
+    ------
+    BadInputError
+        When a value is missing or wrong; what it holds is not shown.
+    """
     if unknown := sorted(set(table) - {*_BYTES, *_KINDS}):
-        raise BadInputError(f"{path}: unknown key {unknown[0]!r}")
+        raise BadInputError(f"{where}: unknown key {unknown[0]!r}")
     octets: dict[str, Any] = {}
     for name in _BYTES:
         try:
             octets[name] = bytes.fromhex(table[name])
         except (KeyError, TypeError, ValueError):
-            raise BadInputError(f"{path}: {name} must be hexadecimal digits in quotes") from None
+            raise BadInputError(f"{where}: {name} must be hexadecimal digits in quotes") from None
     for name, kind in _KINDS.items():
         if type(table.get(name, kind())) is not kind:
-            raise BadInputError(f"{path}: {name} must be of type {kind.__name__}")
+            raise BadInputError(f"{where}: {name} must be of type {kind.__name__}")
     return Ciphering(
         **octets,
         suite=table.get("suite", 0),

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from grid.errors import BadInputError, GridError
+from grid.operation import meter_keys
 from grid.operation.field import state as states
 from grid.operation.field.world import World, registers_wh, silent
 from grid.site import Asset, Battery, Genset, Protocol, Shedding, Site
@@ -189,7 +190,7 @@ async def serve(directory: Path, site: Site, *, start_s: int) -> None:
     path = directory / STATE_FILE
     state = states.read(path) if path.exists() else world.first_state(start_s)
     field = Field(directory, world, state)
-    keys = json.loads((directory / KEYS_FILE).read_text())
+    access = json.loads((directory / KEYS_FILE).read_text())
     dlms = [meter.id for meter in site.meter if meter.protocol is Protocol.DLMS]
     others = [meter.id for meter in site.meter if meter.protocol is Protocol.MODBUS]
     modbus_servers, dlms_servers = ModbusServers(), DlmsServers()
@@ -197,8 +198,8 @@ async def serve(directory: Path, site: Site, *, start_s: int) -> None:
     urls = await modbus_servers.start(
         [field.meters[name] for name in others], list(field.devices.values())
     )
-    passwords = {name: bytes.fromhex(key) for name, key in keys.items()}
-    urls |= await dlms_servers.start([field.meters[name] for name in dlms], secrets=passwords)
+    setups = meter_keys.setups({name: value.encode() for name, value in access.items()})
+    urls |= await dlms_servers.start([field.meters[name] for name in dlms], setups=setups)
     control = await asyncio.start_server(partial(_converse, field, stopped), "127.0.0.1", 0)
     field.save()
     announcement = {

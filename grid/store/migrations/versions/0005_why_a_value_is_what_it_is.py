@@ -1,5 +1,7 @@
 """Beside each value the rule that decided it and its deviation; edits by people."""
 
+import hashlib
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -35,6 +37,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reading_edit")),
     )
     op.create_index("ix_reading_edit_end", "reading_edit", ["end_s"])
+    _passwords_as_they_are()
 
 
 def downgrade() -> None:
@@ -44,3 +47,15 @@ def downgrade() -> None:
     op.drop_column("register_read", "serial")
     op.drop_column("interval_day", "sd")
     op.drop_column("interval_day", "rule")
+
+
+def _passwords_as_they_are() -> None:
+    """Keep the password of a meter itself, where what it was derived from was kept."""
+    secret = sa.table(
+        "secret", sa.column("name", sa.String()), sa.column("value", sa.LargeBinary())
+    )
+    bind = op.get_bind()
+    rows = bind.execute(sa.select(secret).where(secret.c.name.like("dlms/%"))).all()
+    for name, value in rows:
+        text = hashlib.sha256(bytes(value)).hexdigest()[:16].encode()
+        bind.execute(sa.update(secret).where(secret.c.name == name).values(value=text))

@@ -1,0 +1,155 @@
+"""Passwords and keys of DLMS meters: in the store, never in the site file, never shown.
+
+Meters that exist bring theirs in ``meter-keys.toml`` beside the site file, which is read
+when the site is made and may be deleted then::
+
+    [M-17]
+    password = "…"                   # auth = "lls"
+
+    [M-18]                           # auth = "hls-gmac"
+    title = "4b485a0000000001"       # ours, as the client
+    encryption_key = "…"
+    authentication_key = "…"
+    suite = 0                        # these three may be left out
+    general = false
+    dedicated = false
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from grid.errors import BadInputError
+from grid.site import Site
+from grid.store import Transaction, control
+from meters.dlms.keys import ciphering_of, text_of_owner
+from meters.reading import KEY_BYTES, TITLE_BYTES, Ciphering
+from meters.simulator.dlms import MeterSetup
+
+PASSWORD_SECRET = "dlms/"
+KEYS_SECRET = "dlms-keys/"
+KEYS_TOML = "meter-keys.toml"
+_PASSWORD_BYTES = 64
+_FILE_MAX = 16 * 1024 * 1024
+
+
+def password(tx: Transaction, meter: str) -> bytes:
+    """Return the low-level-security password of a meter.
+
+    Raises
+    ------
+    StoreError
+        When it has none.
+    """
+    return control.get_secret(tx, f"{PASSWORD_SECRET}{meter}")
+
+
+def ciphering(tx: Transaction, meter: str) -> Ciphering | None:
+    """Return our title and keys for a meter, ``None`` when it is read in clear."""
+    found = control.secrets(tx, f"{KEYS_SECRET}{meter}")
+    return _decoded(found[""]) if "" in found else None
+
+
+def all_ciphering(tx: Transaction) -> dict[str, Ciphering]:
+    """Return our title and keys for each ciphered meter."""
+    return {meter: _decoded(content) for meter, content in control.secrets(tx, KEYS_SECRET).items()}
+
+
+def put_keys(tx: Transaction, meter: str, keys: Ciphering) -> None:
+    """Keep the title and keys of a meter, in place of those before."""
+    control.replace_secret(tx, f"{KEYS_SECRET}{meter}", _encoded(keys))
+
+
+def made_up(site: Site, root: bytes) -> dict[str, bytes]:
+    """Return passwords and keys for the meters of a simulated field, by names of secrets."""
+    made: dict[str, bytes] = {}
+    for meter in site.meter:
+        secret = hmac.digest(root, f"{PASSWORD_SECRET}{meter.id}".encode(), "sha256")
+        if meter.auth == "lls":
+            text = hashlib.sha256(secret).hexdigest()[:16]
+            made[f"{PASSWORD_SECRET}{meter.id}"] = text.encode()
+        elif meter.auth == "hls-gmac":
+            keys = hashlib.sha512(secret).digest()
+            own = hashlib.sha256(site.id.encode()).digest()[: TITLE_BYTES - 3]
+            made[f"{KEYS_SECRET}{meter.id}"] = _encoded(
+                Ciphering(b"KHZ" + own, keys[:KEY_BYTES], keys[KEY_BYTES : 2 * KEY_BYTES])
+            )
+    return made
+
+
+def setups(access: Mapping[str, bytes]) -> dict[str, MeterSetup]:
+    """Return how simulated meters let in whoever has what :func:`made_up` made."""
+    found: dict[str, MeterSetup] = {}
+    for name, value in access.items():
+        if name.startswith(KEYS_SECRET):
+            meter = name.removeprefix(KEYS_SECRET)
+            title = b"MTR" + hashlib.sha256(meter.encode()).digest()[: TITLE_BYTES - 3]
+            found[meter] = MeterSetup(ciphering=replace(_decoded(value), title=title))
+        else:
+            found[name.removeprefix(PASSWORD_SECRET)] = MeterSetup(value)
+    return found
+
+
+def brought(site: Site, path: Path) -> dict[str, bytes]:
+    """Return the passwords and keys of a file for the meters of a site, by names of secrets.
+
+    Raises
+    ------
+    BadInputError
+        When a meter needs one that is not there, one is there of no meter that needs it, a
+        value is wrong, or others than its owner may read the file; what it holds is not shown.
+    """
+    needed = {str(meter.id): meter.auth for meter in site.meter if meter.auth != "none"}
+    if not needed:
+        return {}
+    if not path.exists():
+        meter, auth = next(iter(needed.items()))
+        raise BadInputError(
+            f"{path}: there is no such file, and meter {meter} has auth {auth!r}; write one with "
+            f"a table [{meter}], readable to its owner only"
+        )
+    try:
+        tables = tomllib.loads(text_of_owner(path, _FILE_MAX))
+    except tomllib.TOMLDecodeError as error:
+        raise BadInputError(f"{path} is not TOML, at {str(error).rpartition('(')[2]}") from None
+    if strange := sorted(set(tables) - set(needed)):
+        raise BadInputError(f"{path}: [{strange[0][:64]}] is no meter of the site with auth")
+    found: dict[str, bytes] = {}
+    for meter, auth in needed.items():
+        table = tables.get(meter)
+        if not isinstance(table, dict):
+            raise BadInputError(f"{path}: there is no table [{meter}], which has auth {auth!r}")
+        where = f"{path} [{meter}]"
+        if auth == "lls":
+            found[f"{PASSWORD_SECRET}{meter}"] = _password(where, table)
+        else:
+            found[f"{KEYS_SECRET}{meter}"] = _encoded(ciphering_of(table, where))
+    return found
+
+
+def _password(where: str, table: dict[str, Any]) -> bytes:
+    text = table.get("password")
+    if set(table) != {"password"} or not isinstance(text, str):
+        raise BadInputError(f"{where}: has a password in quotes, and nothing else")
+    if not 0 < len(text.encode()) <= _PASSWORD_BYTES:
+        raise BadInputError(f"{where}: the password must have 1 to {_PASSWORD_BYTES} bytes")
+    return text.encode()
+
+
+def _encoded(keys: Ciphering) -> bytes:
+    facts = {k: v.hex() if isinstance(v, bytes) else v for k, v in asdict(keys).items()}
+    return json.dumps(facts, sort_keys=True).encode()
+
+
+def _decoded(content: bytes) -> Ciphering:
+    facts = json.loads(content)
+    for name in ("title", "encryption_key", "authentication_key"):
+        facts[name] = bytes.fromhex(facts[name])
+    return Ciphering(**facts)
