@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import struct
-from collections.abc import Iterable, Sequence
-from typing import Literal, NoReturn
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple, NoReturn
 
 from meters.modbus.errors import (
     GATEWAY_CODES,
@@ -47,6 +48,15 @@ _SILENT_S = 0.00175
 Span = tuple[int, int]
 """First register and number of registers."""
 
+
+class Group(NamedTuple):
+    """Spans that are read in one request of `size` registers from `start` on."""
+
+    start: int
+    size: int
+    spans: Sequence[Span]
+
+
 FramingName = Literal["tcp", "rtu"]
 
 
@@ -68,6 +78,8 @@ class Client:
         False after the endpoint did not take a connection.
     observers : sequence of Statistics
         They count what is asked.
+    until_s : float
+        Loop time at which every wait ends, whatever `request_s` is.
     """
 
     def __init__(
@@ -78,6 +90,7 @@ class Client:
         self.request_s = request_s
         self.reachable = True
         self.observers: Sequence[Statistics] = ()
+        self.until_s = math.inf
         self._character_s = _BITS / endpoint.baud if isinstance(endpoint, Serial) else 0.0
         self._wire: Wire | None = None
         self._transaction = 0
@@ -134,8 +147,18 @@ class Client:
         illegal address is read again in halves, and not asked for again by this
         client. A span is split only when it is longer than `block`.
         """
-        found: dict[int, int] = {}
-        for group in _grouped(spans, block, gap):
+        return words_of(await self.read_groups(unit, function, grouped(spans, block, gap)))
+
+    async def read_groups(
+        self, unit: int, function: int, groups: Iterable[Group]
+    ) -> dict[int, bytes]:
+        """Return the bytes of registers by the address of the first, one request a group.
+
+        As :meth:`read_spans`, for groups from :func:`grouped`: one that is refused and read in
+        halves gives several entries.
+        """
+        found: dict[int, bytes] = {}
+        for group in groups:
             await self._read_group(unit, function, group, found)
         return found
 
@@ -149,54 +172,58 @@ class Client:
         await self._ask(write_request(unit, address, words))
 
     async def _read_group(
-        self, unit: int, function: int, group: Sequence[Span], found: dict[int, int]
+        self, unit: int, function: int, group: Group, found: dict[int, bytes]
     ) -> None:
-        start = group[0][0]
-        count = max(first + size for first, size in group) - start
+        start, count, spans = group
         key = (unit, function, start, count)
-        if len(group) == 1 or key not in self._refused:
+        if len(spans) == 1 or key not in self._refused:
             try:
-                words = await self.read(unit, function, start, count)
+                pdu = await self._ask(read_request(unit, function, start, count))
             except RefusedError as error:
                 splits = error.exception_code in (ILLEGAL_ADDRESS, ILLEGAL_VALUE)
-                if len(group) == 1 or not splits:
+                if len(spans) == 1 or not splits:
                     raise
                 self._refused.add(key)
             else:
-                found.update(zip(range(start, start + count), words, strict=True))
+                found[start] = pdu[2:]
                 return
-        middle = len(group) // 2
-        await self._read_group(unit, function, group[:middle], found)
-        await self._read_group(unit, function, group[middle:], found)
+        middle = len(spans) // 2
+        await self._read_group(unit, function, _group(spans[:middle]), found)
+        await self._read_group(unit, function, _group(spans[middle:]), found)
 
     async def _ask(self, request: Request) -> bytes:
         """Send `request` and return the PDU of its answer, function code first."""
-        clock = asyncio.get_running_loop().time
-        started = clock()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         try:
-            pdu = await self._answer(request, started)
+            pdu, answered = await self._answer(request, started, loop)
         except ModbusError as error:
             for observer in self.observers:
                 observer.failed(error.code)
             raise
         for observer in self.observers:
-            observer.answered(clock() - started)
+            observer.answered(answered - started)
         return pdu
 
-    async def _answer(self, request: Request, started: float) -> bytes:
+    async def _answer(
+        self, request: Request, started: float, loop: asyncio.AbstractEventLoop
+    ) -> tuple[bytes, float]:
+        """Return the PDU of an answer, and the loop time at which its last byte was heard."""
         wire = self._wire
-        if wire is None or wire.lost or wire.loop is not asyncio.get_running_loop():
+        if wire is None or wire.lost or wire.loop is not loop:
             wire = await self._connected()
         if self.framing == "rtu":
-            before = wire.loop.time()
+            before = loop.time()
             await self._wait_for_silence(wire)
             # The wait is the line's, not the unit's.
-            started += wire.loop.time() - before
+            started += loop.time() - before
         exchange = self._exchange(request)
         travel_s = self._character_s * (len(exchange.frame) + request.size)
-        left_s = started + self.request_s - wire.loop.time()
+        until_s = min(started + self.request_s + travel_s, self.until_s)
+        if until_s <= started:
+            raise SilentError
         try:
-            pdu = await wire.ask(exchange, left_s + travel_s)
+            pdu = await wire.ask(exchange, until_s)
         except (OSError, TimeoutError) as error:
             self._give_up()
             raise SilentError from error
@@ -214,7 +241,7 @@ class Client:
         if self.framing == "tcp" and not wire.is_quiet:
             # After more than the answer nothing tells where the next frame starts.
             self._drop()
-        return pdu
+        return pdu, wire.heard_s
 
     def _exchange(self, request: Request) -> Exchange:
         if self.framing == "rtu":
@@ -230,12 +257,16 @@ class Client:
         if self._unsettled:
             self._unsettled = False
             quiet_s = max(quiet_s, SETTLE_S)
-            await asyncio.sleep(quiet_s)
+            await asyncio.sleep(self._within(quiet_s, wire))
         for _ in range(10):
-            left_s = wire.heard_s + quiet_s - wire.loop.time()
+            left_s = self._within(wire.heard_s + quiet_s - wire.loop.time(), wire)
             if left_s <= 0:
                 return
             await asyncio.sleep(left_s)
+
+    def _within(self, wait_s: float, wire: Wire) -> float:
+        """Return a wait, cut where all waiting ends."""
+        return min(wait_s, self.until_s - wire.loop.time())
 
     def _refuse(self, pdu: bytes) -> None:
         if len(pdu) != 2:
@@ -245,9 +276,12 @@ class Client:
         raise RefusedError(pdu[1])
 
     async def _connected(self) -> Wire:
+        left_s = self.until_s - asyncio.get_running_loop().time()
+        if left_s <= 0:
+            raise SilentError
         self.reachable = False
         try:
-            async with asyncio.timeout(self.request_s):
+            async with asyncio.timeout(min(self.request_s, left_s)):
                 wire = Wire()
                 await attach(self.endpoint, wire)
                 self._wire = wire
@@ -276,7 +310,7 @@ class Client:
             self._wire = None
 
 
-def _grouped(spans: Iterable[Span], block: int, gap: int) -> list[list[Span]]:
+def grouped(spans: Iterable[Span], block: int = MAX_READ, gap: int = MAX_READ) -> tuple[Group, ...]:
     """Return `spans` in order of address, packed into groups of at most `block` registers."""
     groups: list[list[Span]] = []
     end = 0
@@ -290,4 +324,17 @@ def _grouped(spans: Iterable[Span], block: int, gap: int) -> list[list[Span]]:
                 groups.append([piece])
                 end = 0
             end = max(end, start + piece[1])
-    return groups
+    return tuple(map(_group, groups))
+
+
+def _group(spans: Sequence[Span]) -> Group:
+    start = spans[0][0]
+    return Group(start, max(first + size for first, size in spans) - start, spans)
+
+
+def words_of(content: Mapping[int, bytes]) -> dict[int, int]:
+    """Return register values by address from what :meth:`Client.read_groups` gave."""
+    words: dict[int, int] = {}
+    for start, octets in content.items():
+        words.update(enumerate(struct.unpack(f">{len(octets) // 2}H", octets), start))
+    return words

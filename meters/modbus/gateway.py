@@ -149,7 +149,8 @@ class Gateways:
         units : mapping of str to UnitAddress
             By subject: a meter or an asset.
         ask : callable
-            Given a client, a unit id and the subject; may raise ModbusError.
+            Given a client, a unit id and the subject; may raise ModbusError. It waits for
+            nothing but the client, which knows when the unit's time is up.
         timeout_s : float
             Longest time spent on one gateway, in seconds.
         urgent : bool
@@ -226,7 +227,9 @@ class _Poll(Generic[T]):
         gateway, now_s = self._gateway, self._gateways._clock()
         chosen: list[tuple[int, str]] = []
         for unit, subject in queue:
-            statistics = self._gateways.by_subject.setdefault(subject, Statistics())
+            statistics = self._gateways.by_subject.get(subject)
+            if statistics is None:
+                statistics = self._gateways.by_subject[subject] = Statistics()
             if not urgent and not gateway.due(unit, now_s):
                 statistics.skipped += 1
                 self._answers[subject] = SilentError()
@@ -240,31 +243,34 @@ class _Poll(Generic[T]):
     async def _in_turn(
         self, lock: asyncio.Lock, queue: Sequence[tuple[int, str]], answer_s: float
     ) -> None:
+        client, clock, deadline_s = self._gateway.client, self._clock, self._deadline
         for position, (unit, subject) in enumerate(queue):
-            left_s = self._deadline - self._clock()
-            if left_s <= 0 or not self._gateway.client.reachable:
+            now_s = clock()
+            if now_s >= deadline_s or not client.reachable:
                 self._answers.setdefault(subject, SilentError())
                 continue
-            if not await _acquired(lock, left_s):
-                self._answers.setdefault(subject, SilentError())
-                continue
+            if lock.locked():
+                if not await _acquired(lock, deadline_s - now_s):
+                    self._answers.setdefault(subject, SilentError())
+                    continue
+                now_s = clock()
+            else:
+                await lock.acquire()
             try:
-                share_s = max(0.0, self._deadline - self._clock()) / (len(queue) - position)
-                await self._one(unit, subject, share_s, answer_s)
+                share_s = max(0.0, deadline_s - now_s) / (len(queue) - position)
+                client.request_s = min(answer_s, share_s)
+                client.until_s = now_s + share_s
+                await self._one(unit, subject)
             finally:
                 lock.release()
 
-    async def _one(self, unit: int, subject: str, share_s: float, answer_s: float) -> None:
+    async def _one(self, unit: int, subject: str) -> None:
         client = self._gateway.client
-        client.request_s = min(answer_s, share_s)
         client.observers = self._gateway.statistics, self._gateways.by_subject[subject]
         try:
-            async with asyncio.timeout(share_s):
-                self._answers[subject] = await self._ask(client, unit, subject)
+            self._answers[subject] = await self._ask(client, unit, subject)
         except ModbusError as error:
             self._answers[subject] = error
-        except TimeoutError:
-            self._answers[subject] = SilentError()
 
     def _judge(self, queue: Sequence[tuple[int, str]]) -> None:
         """Start the back-off of whoever gave no right answer, end that of the others."""
@@ -283,8 +289,6 @@ class _Poll(Generic[T]):
 
 
 async def _acquired(lock: asyncio.Lock, wait_s: float) -> bool:
-    if not lock.locked():
-        return await lock.acquire()
     try:
         async with asyncio.timeout(wait_s):
             return await lock.acquire()

@@ -37,20 +37,18 @@ async def _read_unit(
 ) -> MeterAnswer:
     profile = profiles[meter]
     client.start_digest()
-    words = await client.read_spans(
-        unit,
-        profile.function,
-        [register.span for register in profile.register.values()],
-        block=profile.block,
-        gap=profile.gap,
-    )
-    values = [profile.energy(channel, words) for channel in CHANNELS]
+    raws = profile.raws(await client.read_groups(unit, profile.function, profile.layout.groups))
+    register = profile.register
+    values = [
+        register[channel].energy(raws[channel]) if channel in register else None
+        for channel in CHANNELS
+    ]
     if all(value is None for value in values):
         raise ModbusError("holds no energy value that is finite, within 0 to 10^15 and implemented")
     imported, exported, import_varh, export_varh = (
         MISSING if value is None else value for value in values
     )
-    voltage_v = profile.value("voltage_v", words)
+    voltage_v = register["voltage_v"].value(raws["voltage_v"]) if "voltage_v" in register else None
     read = MeterRead(
         meter=meter,
         now=RegisterRow(at_s, (imported, exported, import_varh, export_varh)),
