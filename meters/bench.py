@@ -14,6 +14,7 @@ import xarray as xr
 
 from grid.benchmark import Error, Progress, Row, Timing, alternate, faster, per_second
 from grid.errors import Finding
+from meters import bench_fleet
 from meters.bench_bare import Said, exchange, serve_canned
 from meters.bench_poll import (
     AT_S,
@@ -60,6 +61,7 @@ def rows(*, quick: bool, progress: Progress) -> Iterator[Row]:
     """
     yield _poll("modbus", 32 if quick else 500, 2 if quick else 7, progress)
     yield _poll("ciphered", 8 if quick else 500, 2 if quick else 3, progress)
+    yield bench_fleet.row(40 if quick else 5_000, progress)
     yield _vee(500 if quick else 20_000, 2 if quick else 5, progress)
 
 
