@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from fractions import Fraction
@@ -30,6 +31,7 @@ from meters.bench_poll import (
     serve_simulated,
 )
 from meters.dlms.counters import MemoryCounterStore, name_of
+from meters.modbus.gateway import Gateways
 from meters.reader import read_meters
 from meters.reading import CHANNELS, MISSING, MeterAddress, MeterRead
 from meters.simulator.points import MeterPoint
@@ -72,6 +74,8 @@ def _poll(protocol: str, count: int, rounds: int, progress: Progress) -> Row:
         simulated = [_address(number, *one) for number, one in enumerate(urls.items())]
         said = asyncio.run(_recorded(protocol, simulated))
     answers: list[Answer] = []
+    # Connections end with each reading, as those of the bare client; statistics stay.
+    gateways = Gateways(random.Random(0))
     cpu_ns: dict[str, list[int]] = {"ours": [], "bare": []}
 
     def timed(whose: str, work: Callable[[], object]) -> Callable[[int], None]:
@@ -87,7 +91,7 @@ def _poll(protocol: str, count: int, rounds: int, progress: Progress) -> Row:
         frames = {where[peer]: sent for peer, (sent, _) in said.items()}
         ours_ns, theirs_ns = alternate(
             rounds,
-            timed("ours", lambda: answers.append(asyncio.run(_read(addresses)))),
+            timed("ours", lambda: answers.append(asyncio.run(_read(addresses, gateways)))),
             timed("bare", lambda: asyncio.run(exchange(frames, framing))),
         )
     ours_cpu, bare_cpu = min(cpu_ns["ours"]) / 1e6, min(cpu_ns["bare"]) / 1e6
@@ -124,13 +128,15 @@ def _address(number: int, meter: str, url: str) -> MeterAddress:
     )
 
 
-async def _read(addresses: Sequence[MeterAddress]) -> Answer:
+async def _read(addresses: Sequence[MeterAddress], gateways: Gateways | None = None) -> Answer:
     counters = MemoryCounterStore()
     for address in addresses:
         if (own := address.ciphering) is not None:
             # A key in use: nobody asks the meter how far its counter has come.
             counters.reserve(name_of(own.encryption_key, own.title), 1, 0)
-    return await read_meters(addresses, at_s=AT_S, timeout_s=TIMEOUT_S, counters=counters)
+    return await read_meters(
+        addresses, at_s=AT_S, timeout_s=TIMEOUT_S, counters=counters, gateways=gateways
+    )
 
 
 async def _recorded(protocol: str, addresses: Sequence[MeterAddress]) -> dict[Host, Said]:

@@ -12,9 +12,11 @@ import asyncio
 import hashlib
 import math
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple, NoReturn
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Literal, NoReturn
 
+from meters.modbus.ahead import Answered, Pace, Run
 from meters.modbus.errors import (
     GATEWAY_CODES,
     ILLEGAL_ADDRESS,
@@ -31,11 +33,11 @@ from meters.modbus.framing import (
     read_request,
     write_request,
 )
+from meters.modbus.spans import MAX_READ, Group, Span, group_of, grouped, words_of
 from meters.modbus.statistics import Statistics
 from meters.modbus.wire import Wire
 from meters.transport import Endpoint, Serial, attach
 
-MAX_READ = 125
 MAX_WRITE = 123
 
 SETTLE_S = 0.05
@@ -44,18 +46,6 @@ SETTLE_S = 0.05
 _BITS = 11
 _SILENT_CHARACTERS = 3.5
 _SILENT_S = 0.00175
-
-Span = tuple[int, int]
-"""First register and number of registers."""
-
-
-class Group(NamedTuple):
-    """Spans that are read in one request of `size` registers from `start` on."""
-
-    start: int
-    size: int
-    spans: Sequence[Span]
-
 
 FramingName = Literal["tcp", "rtu"]
 
@@ -80,6 +70,8 @@ class Client:
         They count what is asked.
     until_s : float
         Loop time at which every wait ends, whatever `request_s` is.
+    ahead : deque of Answered
+        What :meth:`ask_ahead` gave, for whoever asks the same questions in the same order.
     """
 
     def __init__(
@@ -91,6 +83,7 @@ class Client:
         self.reachable = True
         self.observers: Sequence[Statistics] = ()
         self.until_s = math.inf
+        self.ahead: deque[Answered] = deque()
         self._character_s = _BITS / endpoint.baud if isinstance(endpoint, Serial) else 0.0
         self._wire: Wire | None = None
         self._transaction = 0
@@ -158,9 +151,24 @@ class Client:
         halves gives several entries.
         """
         found: dict[int, bytes] = {}
+        ahead = self.ahead
         for group in groups:
+            if ahead and ahead[0].is_right:
+                request, pdu, latency_s, _ = ahead[0]
+                if request is read_request(unit, function, group.start, group.size):
+                    ahead.popleft()
+                    found[group.start] = self._taken(request, pdu, latency_s)[2:]
+                    continue
             await self._read_group(unit, function, group, found)
         return found
+
+    def _taken(self, request: Request, pdu: bytes | ModbusError, latency_s: float) -> bytes:
+        """Return the PDU of an answer that was asked ahead and is right."""
+        assert isinstance(pdu, bytes)
+        self._received.update(bytes((request.unit,)) + pdu)
+        for observer in self.observers:
+            observer.answered(latency_s)
+        return pdu
 
     async def write(self, unit: int, address: int, words: Sequence[int]) -> None:
         """Write `words` from `address` on (function 16) and check the answer.
@@ -188,27 +196,70 @@ class Client:
                 found[start] = pdu[2:]
                 return
         middle = len(spans) // 2
-        await self._read_group(unit, function, _group(spans[:middle]), found)
-        await self._read_group(unit, function, _group(spans[middle:]), found)
+        await self._read_group(unit, function, group_of(spans[:middle]), found)
+        await self._read_group(unit, function, group_of(spans[middle:]), found)
+
+    def requests(self, unit: int, function: int, groups: Iterable[Group]) -> list[Request] | None:
+        """Return what :meth:`read_groups` will ask; None where it reads in smaller parts."""
+        found = []
+        for start, size, _ in groups:
+            if (unit, function, start, size) in self._refused:
+                return None
+            found.append(read_request(unit, function, start, size))
+        return found
+
+    async def ask_ahead(self, requests: Sequence[Request], pace: Pace) -> deque[Answered]:
+        """Return what became of the first of `requests`, asked one after the other.
+
+        They end with the first one that is not answered rightly. Nothing is asked where there
+        is no connection yet, and none on a line.
+        """
+        wire, loop = self._wire, asyncio.get_running_loop()
+        if self.framing != "tcp" or wire is None or wire.lost or wire.loop is not loop:
+            return deque()
+        run = Run(wire, requests, self._transaction, pace)
+        answered = run.answered
+        try:
+            await wire.ask(run, run.until_s)
+        except (OSError, TimeoutError):
+            self._give_up()
+            answered.append(Answered(run.asked, SilentError(), 0.0, False))
+        except asyncio.CancelledError:
+            self._give_up()
+            raise
+        except ModbusError as error:
+            self._give_up()
+            answered.append(Answered(run.asked, error, 0.0, False))
+        else:
+            if not wire.is_quiet:
+                self._drop()
+        if self._wire is wire:
+            self._transaction = run.transaction
+        return deque(answered)
 
     async def _ask(self, request: Request) -> bytes:
         """Send `request` and return the PDU of its answer, function code first."""
-        loop = asyncio.get_running_loop()
-        started = loop.time()
         try:
-            pdu, answered = await self._answer(request, started, loop)
+            if self.ahead and self.ahead[0].request is request:
+                _, outcome, latency_s, _ = self.ahead.popleft()
+                if isinstance(outcome, ModbusError):
+                    raise outcome
+                pdu = self._checked(request, outcome)
+            else:
+                self.ahead.clear()
+                pdu, latency_s = await self._answer(request)
         except ModbusError as error:
             for observer in self.observers:
                 observer.failed(error.code)
             raise
         for observer in self.observers:
-            observer.answered(answered - started)
+            observer.answered(latency_s)
         return pdu
 
-    async def _answer(
-        self, request: Request, started: float, loop: asyncio.AbstractEventLoop
-    ) -> tuple[bytes, float]:
-        """Return the PDU of an answer, and the loop time at which its last byte was heard."""
+    async def _answer(self, request: Request) -> tuple[bytes, float]:
+        """Return the PDU of an answer, and how long it took."""
+        loop = asyncio.get_running_loop()
+        began = started = loop.time()
         wire = self._wire
         if wire is None or wire.lost or wire.loop is not loop:
             wire = await self._connected()
@@ -233,15 +284,20 @@ class Client:
         except ModbusError:
             self._give_up()
             raise
+        latency_s = wire.heard_s - began
+        pdu = self._checked(request, pdu)
+        if self.framing == "tcp" and not wire.is_quiet:
+            # After more than the answer nothing tells where the next frame starts.
+            self._drop()
+        return pdu, latency_s
+
+    def _checked(self, request: Request, pdu: bytes) -> bytes:
         self._received.update(bytes([request.unit]) + pdu)
         if pdu[0] == request.function | 0x80:
             self._refuse(pdu)
         if strange := request.mismatch(pdu):
             self._fail(strange)
-        if self.framing == "tcp" and not wire.is_quiet:
-            # After more than the answer nothing tells where the next frame starts.
-            self._drop()
-        return pdu, wire.heard_s
+        return pdu
 
     def _exchange(self, request: Request) -> Exchange:
         if self.framing == "rtu":
@@ -308,33 +364,5 @@ class Client:
         if self._wire is not None:
             self._wire.drop()
             self._wire = None
-
-
-def grouped(spans: Iterable[Span], block: int = MAX_READ, gap: int = MAX_READ) -> tuple[Group, ...]:
-    """Return `spans` in order of address, packed into groups of at most `block` registers."""
-    groups: list[list[Span]] = []
-    end = 0
-    for first, size in sorted(set(spans)):
-        for start in range(first, first + size, block):
-            piece = (start, min(block, first + size - start))
-            fits = groups and start + piece[1] - groups[-1][0][0] <= block
-            if fits and start - end <= gap:
-                groups[-1].append(piece)
-            else:
-                groups.append([piece])
-                end = 0
-            end = max(end, start + piece[1])
-    return tuple(map(_group, groups))
-
-
-def _group(spans: Sequence[Span]) -> Group:
-    start = spans[0][0]
-    return Group(start, max(first + size for first, size in spans) - start, spans)
-
-
-def words_of(content: Mapping[int, bytes]) -> dict[int, int]:
-    """Return register values by address from what :meth:`Client.read_groups` gave."""
-    words: dict[int, int] = {}
-    for start, octets in content.items():
-        words.update(enumerate(struct.unpack(f">{len(octets) // 2}H", octets), start))
-    return words
+            # No answer comes from one connection into the next, which counts anew.
+            self._transaction = 0

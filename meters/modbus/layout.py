@@ -10,10 +10,11 @@ import math
 import struct
 from array import array
 from collections.abc import Mapping
+from operator import eq
 from typing import TYPE_CHECKING
 
-from meters.modbus.client import Group, grouped
 from meters.modbus.registers import FORMATS, INTEGERS
+from meters.modbus.spans import Group, grouped
 
 if TYPE_CHECKING:
     from meters.modbus.profile import Register
@@ -51,10 +52,11 @@ class Layout:
 
     def _part(
         self, group: Group, registers: Mapping[str, Register]
-    ) -> tuple[int, struct.Struct, list[tuple[str, int | None]]]:
-        """Return where a group starts, its format, and what its values are."""
+    ) -> tuple[int, struct.Struct, list[str], list[int | None]]:
+        """Return where a group starts, its format, its quantities, and what means absent."""
         start, count, _ = group
-        inside: list[tuple[str, int | None]] = []
+        names: list[str] = []
+        absents: list[int | None] = []
         form, here = "<" if self._little_words else ">", start
         for quantity, register in registers.items():
             first, size = register.span
@@ -63,8 +65,9 @@ class Layout:
             form += f"{2 * (first - here)}x{FORMATS[register.type]}"
             here = first + size
             usual = INTEGERS.get(register.type, (False, None))[1]
-            inside.append((quantity, usual if register.absent is None else register.absent))
-        return start, struct.Struct(form), inside
+            names.append(quantity)
+            absents.append(usual if register.absent is None else register.absent)
+        return start, struct.Struct(form), names, absents
 
     def raws(self, content: Mapping[int, bytes]) -> dict[str, Raw] | None:
         """Return every value in the answers to :attr:`groups`, by quantity.
@@ -72,7 +75,7 @@ class Layout:
         None when a group was not answered as one.
         """
         found: dict[str, Raw] = {}
-        for start, form, inside in self._parts:
+        for start, form, names, absents in self._parts:
             octets = content.get(start)
             if octets is None or len(octets) != form.size:
                 return None
@@ -81,7 +84,11 @@ class Layout:
                 words = array("H", octets)
                 words.byteswap()
                 octets = words.tobytes()
-            for (quantity, absent), value in zip(inside, form.unpack(octets), strict=True):
-                is_there = value != absent if absent is not None else math.isfinite(value)
-                found[quantity] = value if is_there else None
+            values = form.unpack(octets)
+            found.update(zip(names, values, strict=True))
+            if math.isfinite(sum(values)) and True not in map(eq, values, absents):
+                continue  # all are there, as nearly always
+            for quantity, value, absent in zip(names, values, absents, strict=True):
+                if value == absent or not math.isfinite(value):
+                    found[quantity] = None
         return found

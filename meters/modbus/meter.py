@@ -29,6 +29,7 @@ async def read_units(
         {meter: address for meter, (address, _) in units.items()},
         partial(_read_unit, profiles=profiles, at_s=at_s),
         timeout_s=timeout_s,
+        plan=lambda meter: (profiles[meter].function, profiles[meter].layout.groups),
     )
 
 
@@ -38,17 +39,17 @@ async def _read_unit(
     profile = profiles[meter]
     client.start_digest()
     raws = profile.raws(await client.read_groups(unit, profile.function, profile.layout.groups))
-    register = profile.register
     values = [
-        register[channel].energy(raws[channel]) if channel in register else None
-        for channel in CHANNELS
+        None if register is None else register.energy(raws[channel])
+        for channel, register in zip(CHANNELS, profile.channels, strict=True)
     ]
-    if all(value is None for value in values):
+    if values.count(None) == len(values):
         raise ModbusError("holds no energy value that is finite, within 0 to 10^15 and implemented")
-    imported, exported, import_varh, export_varh = (
+    imported, exported, import_varh, export_varh = [
         MISSING if value is None else value for value in values
-    )
-    voltage_v = register["voltage_v"].value(raws["voltage_v"]) if "voltage_v" in register else None
+    ]
+    voltage = profile.register.get("voltage_v")
+    voltage_v = None if voltage is None else voltage.value(raws["voltage_v"])
     read = MeterRead(
         meter=meter,
         now=RegisterRow(at_s, (imported, exported, import_varh, export_varh)),

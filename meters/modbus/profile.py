@@ -16,9 +16,9 @@ from typing import Any
 
 from grid.errors import BadInputError
 from grid.ids import check
-from meters.modbus.client import MAX_READ, Span, words_of
 from meters.modbus.layout import Layout, Raw
 from meters.modbus.registers import INTEGERS, SIZES, decode
+from meters.modbus.spans import MAX_READ, Span, words_of
 from meters.reading import CHANNELS
 
 QUANTITIES = ("voltage_v", "power_w", "frequency_hz", *CHANNELS)
@@ -90,6 +90,8 @@ class Profile:
         By quantity, a name of :data:`QUANTITIES`.
     layout : Layout
         The requests of a poll, and how their answers are taken apart.
+    channels : tuple of Register or None
+        In the order of :data:`meters.reading.CHANNELS`.
     """
 
     name: str
@@ -100,8 +102,11 @@ class Profile:
     gap: int
     register: Mapping[str, Register]
     layout: Layout = field(init=False, repr=False, compare=False)
+    channels: tuple[Register | None, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        channels = tuple(map(self.register.get, CHANNELS))
+        object.__setattr__(self, "channels", channels)
         layout = Layout(
             self.register, block=self.block, gap=self.gap, little_words=self.little_words
         )

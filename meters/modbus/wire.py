@@ -88,6 +88,15 @@ class Wire(asyncio.Protocol):
         self._transport.write(exchange.frame)
         return waiter
 
+    def go_on(self, frame: bytes, until_s: float) -> None:
+        """Send what an exchange that is under way has to ask next."""
+        if self._transport is None:
+            return
+        if self._timer is None or self._timer.when() > until_s:
+            self._wake(until_s)
+        self._until_s = until_s
+        self._transport.write(frame)
+
     def drop(self) -> None:
         """End the connection at once."""
         self.lost = True
