@@ -10,6 +10,7 @@ import math
 import struct
 from array import array
 from collections.abc import Mapping
+from itertools import zip_longest
 from operator import eq
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,8 @@ class Layout:
             usual = INTEGERS.get(register.type, (False, None))[1]
             names.append(quantity)
             absents.append(usual if register.absent is None else register.absent)
+        if not any(absent is not None for absent in absents):
+            absents = []
         return start, struct.Struct(form), names, absents
 
     def raws(self, content: Mapping[int, bytes]) -> dict[str, Raw] | None:
@@ -85,10 +88,10 @@ class Layout:
                 words.byteswap()
                 octets = words.tobytes()
             values = form.unpack(octets)
-            found.update(zip(names, values, strict=True))
-            if math.isfinite(sum(values)) and True not in map(eq, values, absents):
+            found.update(zip(names, values))  # noqa: B905 - the format has as many as names
+            if math.isfinite(sum(values)) and not (absents and any(map(eq, values, absents))):
                 continue  # all are there, as nearly always
-            for quantity, value, absent in zip(names, values, absents, strict=True):
+            for quantity, value, absent in zip_longest(names, values, absents):
                 if value == absent or not math.isfinite(value):
                     found[quantity] = None
         return found
