@@ -1,28 +1,27 @@
-"""What polling is measured against: the same frames over bare asyncio connections.
+"""Simulated meters in a process of their own, and what is said to them and by them.
 
-The frames are not made up: a first reading goes through a relay that keeps what
-our reader sends, connection by connection. The meters are served by a process of
-their own, so that neither side pays for them.
+A first reading goes through a relay that keeps what is sent both ways, connection by
+connection; :mod:`meters.bench_bare` says it again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from typing import Any
 from urllib.parse import urlsplit
 
 from grid.errors import PeerError
-from meters.reading import MeterAddress, RegisterRow
+from meters.reading import Ciphering, MeterAddress, RegisterRow
 from meters.simulator.points import MeterPoint
 
 AT_S = 1_774_746_000
 DAY = 96
-CONNECTIONS = 128
-"""Connections open at once, as our readers have them."""
+SECRET = b"bench-secret"
 
 Host = tuple[str, int]
 
@@ -50,7 +49,7 @@ class Framing:
         return frames
 
 
-FRAMING = {"modbus": Framing(6, 4), "dlms": Framing(8, 6)}
+FRAMING = {"modbus": Framing(6, 4), "dlms": Framing(8, 6), "ciphered": Framing(8, 6)}
 
 
 def points(count: int) -> list[MeterPoint]:
@@ -71,16 +70,32 @@ def points(count: int) -> list[MeterPoint]:
     ]
 
 
-def _serve(channel: Connection, protocol: str, count: int) -> None:
+def ciphering(number: int, side: int) -> Ciphering:
+    """Return the title and keys of meter `number`; `side` is 0 for the client, 1 for the meter."""
+    title = b"KHZ" + bytes((side,)) + number.to_bytes(4, "big")
+    return Ciphering(title, number.to_bytes(16, "big"), bytes(range(16)))
+
+
+def serve_simulated(channel: Connection, protocol: str, first: int, count: int) -> None:
+    """Serve `count` of :func:`points` from `first` on; send their urls. Never returns.
+
+    `protocol` is ``modbus``, ``dlms`` or ``ciphered``.
+    """
+
     async def run() -> None:
+        held = points(first + count)[first:]
         if protocol == "modbus":
             from meters.simulator.modbus import ModbusServers
 
-            urls = await ModbusServers().start(points(count))
+            urls = await ModbusServers().start(held)
         else:
-            from meters.simulator.dlms import DlmsServers
+            from meters.simulator.dlms import DlmsServers, MeterSetup
 
-            urls = await DlmsServers().start(points(count))
+            setups = {
+                point.meter: MeterSetup(SECRET, ciphering(number, 1))
+                for number, point in enumerate(held, first)
+            }
+            urls = await DlmsServers().start(held, setups=setups if protocol != "dlms" else None)
         channel.send(urls)
         await asyncio.Event().wait()
 
@@ -88,43 +103,57 @@ def _serve(channel: Connection, protocol: str, count: int) -> None:
 
 
 @contextmanager
-def served(protocol: str, count: int) -> Iterator[dict[str, str]]:
-    """Serve :func:`points` from a process of its own; yield the url of each meter."""
+def apart(serve: Callable[..., None], *facts: Any) -> Iterator[Any]:
+    """Run `serve` with a pipe and `facts` in a process of its own; yield what it sends first."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, protocol, count), daemon=True)
+    process = context.Process(target=serve, args=(theirs, *facts), daemon=True)
     process.start()
     theirs.close()
     try:
         try:
-            urls = ours.recv()
+            told = ours.recv()
         except EOFError as error:
             raise PeerError("the simulated meters did not start") from error
-        yield urls
+        yield told
     finally:
         process.kill()
         process.join()
         ours.close()
 
 
+def host(address: MeterAddress) -> Host:
+    """Return where a meter answers."""
+    parts = urlsplit(address.url)
+    return str(parts.hostname), int(parts.port or 0)
+
+
+def moved(address: MeterAddress, where: Mapping[Host, Host]) -> MeterAddress:
+    """Return an address that has moved."""
+    parts = urlsplit(address.url)
+    name, port = where[host(address)]
+    return replace(address, url=f"{parts.scheme}://{name}:{port}{parts.path}")
+
+
 class Relay:
-    """Passes a reading on and keeps, of each peer, what was sent to it.
+    """Passes a reading on and keeps, of each peer, what was sent to it and what it answered.
 
     Attributes
     ----------
-    sent : dict of (host, port) to bytearray
+    sent, answered : dict of (host, port) to bytearray
     """
 
     def __init__(self) -> None:
         self.sent: dict[Host, bytearray] = {}
+        self.answered: dict[Host, bytearray] = {}
         self._fronts: dict[Host, Host] = {}
 
     async def open(self, stack: AsyncExitStack, address: MeterAddress) -> MeterAddress:
         """Return `address` with the url of the relay before its peer."""
-        parts = urlsplit(address.url)
-        peer = str(parts.hostname), int(parts.port or 0)
+        peer = host(address)
         if peer not in self._fronts:
             self.sent[peer] = bytearray()
+            self.answered[peer] = bytearray()
 
             async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
                 await self._relay(peer, reader, writer)
@@ -133,8 +162,7 @@ class Relay:
             stack.push_async_callback(server.wait_closed)
             stack.callback(server.close)
             self._fronts[peer] = peer[0], server.sockets[0].getsockname()[1]
-        host, port = self._fronts[peer]
-        return replace(address, url=f"{parts.scheme}://{host}:{port}{parts.path}")
+        return moved(address, self._fronts)
 
     async def _relay(
         self, peer: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -143,6 +171,7 @@ class Relay:
 
         async def back() -> None:
             while chunk := await from_peer.read(65_536):
+                self.answered[peer] += chunk
                 writer.write(chunk)
 
         answering = asyncio.create_task(back())
@@ -156,59 +185,3 @@ class Relay:
             answering.cancel()
             to_peer.transport.abort()
             writer.transport.abort()
-
-
-@dataclass(slots=True, eq=False)
-class Bare(asyncio.Protocol):
-    """Sends the next frame when the last one is answered in full; looks at no answer."""
-
-    frames: Sequence[bytes]
-    framing: Framing
-    done: asyncio.Future[None]
-    sent: int = 0
-    _buffer: bytearray = field(default_factory=bytearray)
-    _transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send the first frame."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._next()
-
-    def data_received(self, data: bytes) -> None:
-        """Send the next frame when the answer is whole."""
-        self._buffer += data
-        size = self.framing.size(self._buffer)
-        if size and len(self._buffer) >= size:
-            del self._buffer[:size]
-            self._next()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Fail when an answer is missing."""
-        if not self.done.done():
-            self.done.set_exception(PeerError("a simulated meter left"))
-
-    def _next(self) -> None:
-        assert self._transport is not None
-        if self.sent == len(self.frames):
-            self.done.set_result(None)
-            self._transport.abort()
-            return
-        self._transport.write(self.frames[self.sent])
-        self.sent += 1
-
-
-async def exchange(frames: Mapping[Host, Sequence[bytes]], framing: Framing) -> None:
-    """Send the frames of every peer and take the answers, one frame out at a time."""
-    loop = asyncio.get_running_loop()
-    slots = asyncio.Semaphore(CONNECTIONS)
-
-    async def ask(peer: Host) -> None:
-        async with slots:
-            done: asyncio.Future[None] = loop.create_future()
-            await loop.create_connection(lambda: Bare(frames[peer], framing, done), *peer)
-            await done
-
-    async with asyncio.TaskGroup() as group:
-        for peer in frames:
-            group.create_task(ask(peer))

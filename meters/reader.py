@@ -76,6 +76,7 @@ async def read_meters(
     answers: dict[str, Answer | PeerError | BadInputError] = {
         address.meter: BadInputError("url must start with modbus, dlms or hdlc")
         for address in addresses
+        if not address.url.startswith(MODBUS_SCHEMES + DLMS_SCHEMES)
     }
     parts = await asyncio.gather(
         _read_modbus(modbus, at_s, timeout_s, gateways),

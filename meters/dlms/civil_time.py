@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 
 from meters.dlms.data import Value
 from meters.dlms.errors import DlmsError
@@ -59,6 +60,12 @@ def decode_date_time(octets: Value, zone: tzinfo | None = None) -> Instant:
     """
     if not isinstance(octets, bytes) or len(octets) != 12:
         raise DlmsError("a date-time has not 12 bytes")
+    return _decode(octets, zone)
+
+
+# Meters capture at the same instants, and a fleet says each of them thousands of times.
+@lru_cache(maxsize=1 << 14)
+def _decode(octets: bytes, zone: tzinfo | None) -> Instant:
     year, month, day, _, hour, minute, second, _, deviation, status = _DATE_TIME.unpack(octets)
     try:
         local = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - civil time

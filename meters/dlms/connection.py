@@ -37,6 +37,8 @@ from meters.dlms.link import Link
 from meters.dlms.security import OVERHEAD, Cipher
 
 _BLOCK_OVERHEAD = 24
+# A plain number: an enumeration's own operators cost more than all else that is done to a frame.
+_GENERAL_BLOCKS = int(Conformance.GENERAL_BLOCK_TRANSFER)
 _REFUSALS = (xdlms.EXCEPTION_RESPONSE, xdlms.CONFIRMED_SERVICE_ERROR)
 
 
@@ -233,7 +235,7 @@ class ClientConnection:
         """Return the frames of a request, protected when that was agreed."""
         if self._cipher is not None and apdu[0] not in (acse.AARQ, acse.RLRQ):
             apdu = self._cipher.protect(apdu)
-        if self._conformance & Conformance.GENERAL_BLOCK_TRANSFER and (
+        if self._conformance & _GENERAL_BLOCKS and (
             len(apdu) > self._max_send > BlockTransfer.SMALLEST
         ):
             return b"".join(map(self.link.send, self._transfer.start(apdu, self._max_send)))
@@ -262,7 +264,7 @@ class ClientConnection:
         return self._exchange.answer(apdu)
 
     def _general_block(self, apdu: bytes) -> Event | None:
-        if not self._conformance & Conformance.GENERAL_BLOCK_TRANSFER:
+        if not self._conformance & _GENERAL_BLOCKS:
             raise DlmsError("a general block came, which was not agreed")
         whole = self._transfer.receive(apdu)
         if whole is not None:
@@ -284,6 +286,6 @@ class ClientConnection:
     def _associated(self) -> Associated:
         agreed = self._handshake.agreed
         assert agreed is not None
-        self._conformance = agreed.conformance
+        self._conformance = int(agreed.conformance)
         self._max_send = agreed.max_pdu or 0xFFFF
         return Associated(agreed.conformance, agreed.max_pdu)

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+from meters.dlms.alike import take_alike
 from meters.dlms.compact import take_array
 from meters.dlms.errors import DlmsError, LocalProtocolError
 from meters.dlms.primitives import (
@@ -34,6 +35,8 @@ from meters.dlms.primitives import (
 _NULLS = frozenset((int(Tag.NULL), int(Tag.DONT_CARE)))
 _SEQUENCES = frozenset((int(Tag.ARRAY), int(Tag.STRUCTURE)))
 _STRUCTURE = int(Tag.STRUCTURE)
+_ARRAY = int(Tag.ARRAY)
+_MANY = 8
 
 __all__ = ["BitString", "Tag", "Typed", "Value", "length_bytes", "take_length"]
 
@@ -89,8 +92,14 @@ def _take(data: bytes, at: int, depth: int) -> tuple[Value, int]:
         if depth >= MAX_DEPTH:
             raise DlmsError(f"values stand deeper in each other than {MAX_DEPTH}")
         count, at = take_length(data, at)
-        elements = []
-        for _ in range(count):
+        elements: list[Value] = []
+        may_be_alike = tag == _ARRAY and depth + 1 < MAX_DEPTH
+        while (left := count - len(elements)) > 0:
+            if may_be_alike and left >= _MANY and at < len(data) and data[at] == _STRUCTURE:
+                rows, at = take_alike(data, at, left)
+                elements += rows
+                if len(rows) == left:
+                    break
             element, at = _take(data, at, depth + 1)
             elements.append(element)
         return (tuple(elements) if tag == _STRUCTURE else elements), at

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from grid import interval
 from grid.errors import Finding, Severity
@@ -257,6 +258,9 @@ class Poll:
 
     def _distinct(self, rows: Iterable[RegisterRow]) -> tuple[RegisterRow, ...]:
         """Sort rows; the same row twice is one, two different ones for an instant are none."""
+        rows = tuple(rows)
+        if all(before.at_s < after.at_s for before, after in pairwise(rows)):
+            return rows
         by_time: dict[int, set[RegisterRow]] = {}
         for row in rows:
             by_time.setdefault(row.at_s, set()).add(row)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
+from grid.quantities import INT64_MAX
 from meters.dlms.civil_time import decode_date_time
 from meters.dlms.cosem import scale_energy
 from meters.dlms.data import Value
@@ -67,28 +68,44 @@ def parse_rows(
         raise DlmsError("the load profile has no clock column")
     if not isinstance(value, list):
         raise DlmsError("the load profile is no array")
-    clock_at = columns.index(clock)
-    places = [
-        columns.index(register) if register in columns and register in scalers else None
+    if any(not isinstance(row, tuple) or len(row) != len(columns) for row in value):
+        raise DlmsError(f"a load-profile row has not {len(columns)} columns")
+    if not value:
+        return []
+    captured = list(zip(*value, strict=True))
+    times = _times(captured[columns.index(clock)], period_s, zone)
+    energies = [
+        _energies(captured[columns.index(register)], scalers[register])
+        if register in columns and register in scalers
+        else [MISSING] * len(value)
         for register in registers
     ]
-    powers = [scalers.get(register, 0) for register in registers]
-    rows: list[RegisterRow] = []
-    for row in value:
-        if not isinstance(row, tuple) or len(row) != len(columns):
-            raise DlmsError(f"a load-profile row has not {len(columns)} columns")
-        if row[clock_at] is not None:
-            at_s = decode_date_time(row[clock_at], zone).at_s
-        elif rows and period_s > 0:
-            at_s = rows[-1].at_s + period_s
+    return [
+        RegisterRow(at_s, (a, b, c, d)) for at_s, a, b, c, d in zip(times, *energies, strict=True)
+    ]
+
+
+def _times(cells: Sequence[Value], period_s: int, zone: tzinfo | None) -> list[int]:
+    times: list[int] = []
+    for cell in cells:
+        if cell is not None:
+            times.append(decode_date_time(cell, zone).at_s)
+        elif times and period_s > 0:
+            times.append(times[-1] + period_s)
         else:
             raise DlmsError("a load-profile row has no time, and no row or period before it")
-        a, b, c, d = (
-            MISSING if place is None else scale_energy(row[place], power)
-            for place, power in zip(places, powers, strict=True)
-        )
-        rows.append(RegisterRow(at_s, (a, b, c, d)))
-    return rows
+    return times
+
+
+def _energies(cells: Sequence[Value], power: int) -> Sequence[int]:
+    """Return a column in Wh or varh; errors as of :func:`scale_energy`."""
+    if set(map(type, cells)) == {int} and min(cells) >= 0 and max(cells) <= INT64_MAX:
+        if power == 0:
+            return cells
+        divisor = 10**-power if power < 0 else 0
+        if divisor and not any(cell % divisor for cell in cells):
+            return [cell // divisor for cell in cells]
+    return [scale_energy(cell, power) for cell in cells]
 
 
 @dataclass(frozen=True, slots=True)

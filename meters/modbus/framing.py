@@ -10,7 +10,7 @@ with another unit or transaction id.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
@@ -35,6 +35,7 @@ _READS: dict[int, type[ReadHoldingRegistersRequest]] = {
     4: ReadInputRegistersRequest,
 }
 _WRITE = 16
+_TCP = FramerSocket(DecodePDU(False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,19 @@ class Request:
         The first bytes of the PDU of the right answer.
     size : int
         Bytes of the PDU of the right answer.
+    tcp_frame : bytes
+        Over TCP, all that follows the transaction id.
     """
 
     unit: int
     pdu: bytes
     begins: bytes
     size: int
+    tcp_frame: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        frame: bytes = _TCP.encode(self.pdu, self.unit, 0)
+        object.__setattr__(self, "tcp_frame", frame[2:])
 
     @property
     def function(self) -> int:
@@ -129,12 +137,12 @@ class Exchange(Protocol):
 class TcpExchange:
     """An exchange with a Modbus TCP header: nothing but the answer is expected."""
 
-    _framer = FramerSocket(DecodePDU(False))
+    __slots__ = ("_request", "_transaction", "frame")
 
     def __init__(self, request: Request, transaction: int) -> None:
         self._request = request
         self._transaction = transaction
-        self.frame: bytes = self._framer.encode(request.pdu, request.unit, transaction)
+        self.frame: bytes = transaction.to_bytes(2, "big") + request.tcp_frame
 
     def take(self, received: bytearray, *, last: bool = False) -> bytes | None:
         """See :class:`Exchange`."""

@@ -12,13 +12,17 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from meters.modbus.address import UnitAddress, parse_url
+from meters.modbus.ahead import MOST, Answered, Pace
 from meters.modbus.client import Client, FramingName
 from meters.modbus.errors import BusyError, ModbusError, RefusedError, SilentError
+from meters.modbus.framing import Request
+from meters.modbus.spans import Group
 from meters.modbus.statistics import Statistics
 from meters.transport import Endpoint
 
@@ -40,6 +44,8 @@ BACK_OFF_S, LONGEST_BACK_OFF_S = 60.0, 3600.0
 
 T = TypeVar("T")
 Ask = Callable[[Client, int, str], Awaitable[T]]
+Plan = Callable[[str], tuple[int, Sequence[Group]]]
+"""The function and the groups that are read of a subject."""
 
 
 @dataclass(slots=True)
@@ -66,6 +72,7 @@ class _Gateway:
     circuit: _Circuit = field(default_factory=_Circuit)
     unit_circuit: dict[int, _Circuit] = field(default_factory=dict)
     waiting: int = 0
+    contenders: int = 0
     turn: asyncio.Lock | None = None
     loop: asyncio.AbstractEventLoop | None = None
 
@@ -89,6 +96,7 @@ class _Gateway:
         loop = asyncio.get_running_loop()
         if self.turn is None or self.loop is not loop:
             self.turn, self.loop, self.waiting = asyncio.Lock(), loop, 0
+            self.contenders = 0
         return self.turn
 
 
@@ -141,6 +149,7 @@ class Gateways:
         *,
         timeout_s: float,
         urgent: bool = False,
+        plan: Plan | None = None,
     ) -> dict[str, T | ModbusError]:
         """Return what `ask` returned or raised for each subject of `units`.
 
@@ -149,11 +158,15 @@ class Gateways:
         units : mapping of str to UnitAddress
             By subject: a meter or an asset.
         ask : callable
-            Given a client, a unit id and the subject; may raise ModbusError.
+            Given a client, a unit id and the subject; may raise ModbusError. It waits for
+            nothing but the client, which knows when the unit's time is up.
         timeout_s : float
             Longest time spent on one gateway, in seconds.
         urgent : bool
             Ask those too whose back-off has not ended.
+        plan : callable, optional
+            What `ask` will read of a subject, given its name: then units need not be waited
+            for one by one.
         """
         queues: dict[tuple[FramingName, Endpoint], list[tuple[int, str]]] = {}
         for subject, address in units.items():
@@ -164,7 +177,7 @@ class Gateways:
 
         async def ask_gateway(gateway: _Gateway, queue: Sequence[tuple[int, str]]) -> None:
             async with slots:
-                poll = _Poll(self, gateway, ask, timeout_s, answers)
+                poll = _Poll(self, gateway, ask, plan, timeout_s, answers)
                 await poll.run(queue, urgent)
 
         async with asyncio.TaskGroup() as group:
@@ -193,12 +206,15 @@ class _Poll(Generic[T]):
         gateways: Gateways,
         gateway: _Gateway,
         ask: Ask[T],
+        plan: Plan | None,
         timeout_s: float,
         answers: dict[str, T | ModbusError],
     ) -> None:
         self._gateways = gateways
         self._gateway = gateway
         self._ask = ask
+        self._plan = plan
+        self._ahead: deque[Answered] = deque()
         self._answers = answers
         self._clock = asyncio.get_running_loop().time
         self._deadline = self._clock() + timeout_s
@@ -214,6 +230,7 @@ class _Poll(Generic[T]):
             await self._in_turn(lock, chosen, ANSWER_S)
             silent = [job for job in chosen if isinstance(self._answers[job[1]], SilentError)]
             gateway.client.reachable = True
+            self._plan = None
             await self._in_turn(lock, silent, RETRY_S)
             self._judge(chosen)
         finally:
@@ -224,10 +241,13 @@ class _Poll(Generic[T]):
     def _admitted(self, queue: Sequence[tuple[int, str]], urgent: bool) -> list[tuple[int, str]]:
         """Return whom to ask, who answered last time first; the others have their answer."""
         gateway, now_s = self._gateway, self._gateways._clock()
+        is_well = gateway.circuit.until_s <= now_s and not gateway.unit_circuit
         chosen: list[tuple[int, str]] = []
         for unit, subject in queue:
-            statistics = self._gateways.by_subject.setdefault(subject, Statistics())
-            if not urgent and not gateway.due(unit, now_s):
+            statistics = self._gateways.by_subject.get(subject)
+            if statistics is None:
+                statistics = self._gateways.by_subject[subject] = Statistics()
+            if not (is_well or urgent or gateway.due(unit, now_s)):
                 statistics.skipped += 1
                 self._answers[subject] = SilentError()
             elif gateway.waiting + len(chosen) >= QUEUE:
@@ -235,36 +255,66 @@ class _Poll(Generic[T]):
                 self._answers[subject] = BusyError(QUEUE)
             else:
                 chosen.append((unit, subject))
+        if is_well:
+            return chosen  # in order, as `queue` is
         return sorted(chosen, key=lambda job: (gateway.suspected(job[0]), job))
 
     async def _in_turn(
         self, lock: asyncio.Lock, queue: Sequence[tuple[int, str]], answer_s: float
     ) -> None:
+        client, clock, deadline_s = self._gateway.client, self._clock, self._deadline
         for position, (unit, subject) in enumerate(queue):
-            left_s = self._deadline - self._clock()
-            if left_s <= 0 or not self._gateway.client.reachable:
+            now_s = clock()
+            if now_s >= deadline_s or not client.reachable:
                 self._answers.setdefault(subject, SilentError())
                 continue
-            if not await _acquired(lock, left_s):
-                self._answers.setdefault(subject, SilentError())
-                continue
+            if lock.locked():
+                self._gateway.contenders += 1
+                is_ours = await _acquired(lock, deadline_s - now_s)
+                self._gateway.contenders -= 1
+                if not is_ours:
+                    self._answers.setdefault(subject, SilentError())
+                    continue
+                now_s = clock()
+            else:
+                await lock.acquire()
             try:
-                share_s = max(0.0, self._deadline - self._clock()) / (len(queue) - position)
-                await self._one(unit, subject, share_s, answer_s)
+                if position and self._plan is not None and not self._ahead:
+                    await self._look_ahead(self._plan, queue[position:], answer_s)
+                    now_s = clock()
+                share_s = max(0.0, deadline_s - now_s) / (len(queue) - position)
+                client.request_s = min(answer_s, share_s)
+                client.until_s = now_s + share_s
+                await self._one(unit, subject)
             finally:
                 lock.release()
 
-    async def _one(self, unit: int, subject: str, share_s: float, answer_s: float) -> None:
+    async def _look_ahead(
+        self, plan: Plan, queue: Sequence[tuple[int, str]], answer_s: float
+    ) -> None:
+        """Ask as many of `queue` as can be asked in a row; their answers then wait for them."""
+        gateway, turns = self._gateway, 0
+        requests: list[Request] = []
+        for unit, subject in queue:
+            asked = gateway.client.requests(unit, *plan(subject))
+            if asked is None or len(requests) + len(asked) > MOST:
+                break
+            requests += asked
+            turns += 1
+        if turns < 2:
+            return
+        turns = len(requests) + len(queue) - turns
+        pace = Pace(self._deadline, turns, answer_s, lambda: not gateway.contenders)
+        self._ahead = await gateway.client.ask_ahead(requests, pace)
+
+    async def _one(self, unit: int, subject: str) -> None:
         client = self._gateway.client
-        client.request_s = min(answer_s, share_s)
+        client.ahead = self._ahead
         client.observers = self._gateway.statistics, self._gateways.by_subject[subject]
         try:
-            async with asyncio.timeout(share_s):
-                self._answers[subject] = await self._ask(client, unit, subject)
+            self._answers[subject] = await self._ask(client, unit, subject)
         except ModbusError as error:
             self._answers[subject] = error
-        except TimeoutError:
-            self._answers[subject] = SilentError()
 
     def _judge(self, queue: Sequence[tuple[int, str]]) -> None:
         """Start the back-off of whoever gave no right answer, end that of the others."""
@@ -283,8 +333,6 @@ class _Poll(Generic[T]):
 
 
 async def _acquired(lock: asyncio.Lock, wait_s: float) -> bool:
-    if not lock.locked():
-        return await lock.acquire()
     try:
         async with asyncio.timeout(wait_s):
             return await lock.acquire()
@@ -293,7 +341,7 @@ async def _acquired(lock: asyncio.Lock, wait_s: float) -> bool:
 
 
 async def ask_units(
-    units: Mapping[str, UnitAddress], ask: Ask[T], *, timeout_s: float
+    units: Mapping[str, UnitAddress], ask: Ask[T], *, timeout_s: float, plan: Plan | None = None
 ) -> dict[str, T | ModbusError]:
     """Ask once, with gateways of which nothing is kept; see :meth:`Gateways.ask`."""
-    return await Gateways(random.Random(0)).ask(units, ask, timeout_s=timeout_s)
+    return await Gateways(random.Random(0)).ask(units, ask, timeout_s=timeout_s, plan=plan)

@@ -29,6 +29,7 @@ async def read_units(
         {meter: address for meter, (address, _) in units.items()},
         partial(_read_unit, profiles=profiles, at_s=at_s),
         timeout_s=timeout_s,
+        plan=lambda meter: (profiles[meter].function, profiles[meter].layout.groups),
     )
 
 
@@ -37,20 +38,18 @@ async def _read_unit(
 ) -> MeterAnswer:
     profile = profiles[meter]
     client.start_digest()
-    words = await client.read_spans(
-        unit,
-        profile.function,
-        [register.span for register in profile.register.values()],
-        block=profile.block,
-        gap=profile.gap,
-    )
-    values = [profile.energy(channel, words) for channel in CHANNELS]
-    if all(value is None for value in values):
+    raws = profile.raws(await client.read_groups(unit, profile.function, profile.layout.groups))
+    values = [
+        None if register is None else register.energy(raws[channel])
+        for channel, register in zip(CHANNELS, profile.channels, strict=True)
+    ]
+    if values.count(None) == len(values):
         raise ModbusError("holds no energy value that is finite, within 0 to 10^15 and implemented")
-    imported, exported, import_varh, export_varh = (
+    imported, exported, import_varh, export_varh = [
         MISSING if value is None else value for value in values
-    )
-    voltage_v = profile.value("voltage_v", words)
+    ]
+    voltage = profile.register.get("voltage_v")
+    voltage_v = None if voltage is None else voltage.value(raws["voltage_v"])
     read = MeterRead(
         meter=meter,
         now=RegisterRow(at_s, (imported, exported, import_varh, export_varh)),

@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
 from grid.errors import BadInputError
 from grid.ids import check
-from meters.modbus.client import MAX_READ, Span
+from meters.modbus.layout import Layout, Raw
 from meters.modbus.registers import INTEGERS, SIZES, decode
+from meters.modbus.spans import MAX_READ, Span, words_of
 from meters.reading import CHANNELS
 
 QUANTITIES = ("voltage_v", "power_w", "frequency_hz", *CHANNELS)
@@ -54,6 +55,20 @@ class Register:
         """First register and number of registers."""
         return self.address, SIZES[self.type]
 
+    def value(self, raw: Raw) -> float | None:
+        """Return a raw value in its unit."""
+        return None if raw is None else raw * self.scale / self.divide
+
+    def energy(self, raw: Raw) -> int | None:
+        """Return a raw value in whole Wh or varh; see :meth:`Profile.energy`."""
+        if raw is None or raw < 0:
+            return None
+        if isinstance(raw, int):
+            energy = raw * self.scale // self.divide
+            return energy if energy <= _MAX_ENERGY_WH else None
+        most = raw * self.scale / self.divide
+        return round(most) if most <= _MAX_ENERGY_WH else None
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -73,6 +88,10 @@ class Profile:
         where a meter refuses what lies between.
     register : mapping of str to Register
         By quantity, a name of :data:`QUANTITIES`.
+    layout : Layout
+        The requests of a poll, and how their answers are taken apart.
+    channels : tuple of Register or None
+        In the order of :data:`meters.reading.CHANNELS`.
     """
 
     name: str
@@ -82,8 +101,34 @@ class Profile:
     block: int
     gap: int
     register: Mapping[str, Register]
+    layout: Layout = field(init=False, repr=False, compare=False)
+    channels: tuple[Register | None, ...] = field(init=False, repr=False, compare=False)
 
-    def raw(self, quantity: str, words: Mapping[int, int]) -> int | float | None:
+    def __post_init__(self) -> None:
+        channels = tuple(map(self.register.get, CHANNELS))
+        object.__setattr__(self, "channels", channels)
+        layout = Layout(
+            self.register, block=self.block, gap=self.gap, little_words=self.little_words
+        )
+        object.__setattr__(self, "layout", layout)
+
+    def raws(self, content: Mapping[int, bytes]) -> dict[str, Raw]:
+        """Return all quantities of the answers to a poll, by name.
+
+        Parameters
+        ----------
+        content : mapping of int to bytes
+            Registers by the address of the first, from
+            :meth:`meters.modbus.client.Client.read_groups`.
+        """
+        raws = self.layout.raws(content)
+        if raws is None:
+            # A block was refused and read in smaller ones.
+            words = words_of(content)
+            raws = {quantity: self.raw(quantity, words) for quantity in self.register}
+        return raws
+
+    def raw(self, quantity: str, words: Mapping[int, int]) -> Raw:
         """Return a quantity as its registers hold it; None where it is absent or not finite."""
         register = self.register.get(quantity)
         if register is None:
@@ -99,11 +144,8 @@ class Profile:
 
     def value(self, quantity: str, words: Mapping[int, int]) -> float | None:
         """Return a quantity in its unit; None where it is absent or not finite."""
-        raw = self.raw(quantity, words)
-        if raw is None:
-            return None
-        register = self.register[quantity]
-        return raw * register.scale / register.divide
+        register = self.register.get(quantity)
+        return None if register is None else register.value(self.raw(quantity, words))
 
     def energy(self, channel: str, words: Mapping[int, int]) -> int | None:
         """Return a cumulative register in whole Wh or varh; None where it is no counter.
@@ -112,15 +154,8 @@ class Profile:
         counted yet. A value that is absent, not finite, negative or above
         10^15 is no counter.
         """
-        raw = self.raw(channel, words)
-        if raw is None or raw < 0:
-            return None
-        register = self.register[channel]
-        if isinstance(raw, int):
-            energy = raw * register.scale // register.divide
-        else:
-            energy = round(min(raw, 2.0 * _MAX_ENERGY_WH) * register.scale / register.divide)
-        return energy if energy <= _MAX_ENERGY_WH else None
+        register = self.register.get(channel)
+        return None if register is None else register.energy(self.raw(channel, words))
 
 
 @lru_cache(maxsize=64)
@@ -151,20 +186,20 @@ def parse_profile(name: str, text: str) -> Profile:
     registers = table["register"] if isinstance(table.get("register"), dict) else {}
     _only(registers, f"{where} [register]", set(QUANTITIES))
     absent = _absent(table, where)
-    profile = Profile(
+    register = {
+        quantity: _register(facts, f"{where} [register.{quantity}]", absent)
+        for quantity, facts in registers.items()
+    }
+    _check_energy(register, where)
+    return Profile(
         name=name,
         title=str(_required(table, where, "title")),
         function=_one_of(table, where, "function", (3, 4)),
         little_words=_one_of(table, where, "word_order", ("big", "little")) == "little",
         block=_whole(table, where, "block", 4, MAX_READ),
         gap=_whole({"gap": MAX_READ, **table}, where, "gap", 0, MAX_READ),
-        register={
-            quantity: _register(facts, f"{where} [register.{quantity}]", absent)
-            for quantity, facts in registers.items()
-        },
+        register=register,
     )
-    _check_energy(profile, where)
-    return profile
 
 
 def _absent(table: Mapping[str, Any], where: str) -> dict[str, int]:
@@ -196,12 +231,12 @@ def _register(facts: Any, where: str, absent: Mapping[str, int]) -> Register:
     )
 
 
-def _check_energy(profile: Profile, where: str) -> None:
+def _check_energy(registers: Mapping[str, Register], where: str) -> None:
     for channel in CHANNELS[:2]:
-        if channel not in profile.register:
+        if channel not in registers:
             raise BadInputError(f"{where}: [register.{channel}] is missing")
     taken: dict[int, str] = {}
-    for quantity, register in profile.register.items():
+    for quantity, register in registers.items():
         first, size = register.span
         for address in range(first, first + size):
             other = taken.setdefault(address, quantity)

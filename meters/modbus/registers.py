@@ -35,6 +35,15 @@ _INTEGERS: dict[str, tuple[int, bool, int]] = {
 SIZES = {**{name: facts[0] for name, facts in _INTEGERS.items()}, "float32": 2, "float64": 4}
 """Registers that a value of each type takes."""
 
+FORMATS = {
+    **{
+        name: {1: "h", 2: "i", 4: "q"}[size] if signed else {1: "H", 2: "I", 4: "Q"}[size]
+        for name, (size, signed, _) in _INTEGERS.items()
+    },
+    "float32": "f",
+    "float64": "d",
+}
+"""The letter of each type in formats of :mod:`struct`."""
 
 INTEGERS = {name: (signed, absent) for name, (_, signed, absent) in _INTEGERS.items()}
 """Of each integer type whether it is signed, and the value that means "not implemented"."""

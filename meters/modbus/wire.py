@@ -1,4 +1,4 @@
-"""The bytes between a client and one endpoint: one exchange at a time, one timer each."""
+"""The bytes between a client and one endpoint: one exchange at a time, one timer for all."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class Wire(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._waiter: asyncio.Future[bytes] | None = None
         self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._until_s = 0.0
 
     @property
     def is_quiet(self) -> bool:
@@ -49,6 +51,7 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End the exchange under way."""
         self.lost = True
+        self._stop()
         if not self.closed.done():
             self.closed.set_result(None)
         self._end(ConnectionResetError())
@@ -56,7 +59,7 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Look for the answer."""
         self.heard_s = self.loop.time()
-        if self._exchange is None:
+        if self._waiter is None or self._waiter.done():
             self._unasked += len(data)
             if self._unasked > MAX_UNASKED:
                 self.drop()
@@ -64,36 +67,40 @@ class Wire(asyncio.Protocol):
         self._received += data
         self._look(last=False)
 
-    async def ask(self, exchange: Exchange, wait_s: float) -> bytes:
-        """Return the PDU of the answer to an exchange.
+    def ask(self, exchange: Exchange, until_s: float) -> asyncio.Future[bytes]:
+        """Begin an exchange; return the PDU of its answer, to be awaited.
 
-        Bytes that came before are forgotten.
-
-        Raises
-        ------
-        ModbusError
-            When another answer came.
-        OSError, TimeoutError
-            When none came within `wait_s`, or the connection was lost.
+        Bytes that came before are forgotten. The future fails with ModbusError when another
+        answer came, with OSError or TimeoutError when none came before `until_s` of loop time
+        or the connection was lost. Whoever gives up waiting must cancel it.
         """
+        waiter: asyncio.Future[bytes] = self.loop.create_future()
         if self.lost or self._transport is None:
-            raise ConnectionResetError
+            waiter.set_exception(ConnectionResetError())
+            return waiter
         self._received.clear()
         self._unasked = 0
-        waiter: asyncio.Future[bytes] = self.loop.create_future()
         self._waiter = waiter
         self._exchange = exchange
-        timer = self.loop.call_later(wait_s, self._expire)
+        if self._timer is None or self._timer.when() > until_s:
+            self._wake(until_s)
+        self._until_s = until_s
         self._transport.write(exchange.frame)
-        try:
-            return await waiter
-        finally:
-            timer.cancel()
-            self._exchange = self._waiter = None
+        return waiter
+
+    def go_on(self, frame: bytes, until_s: float) -> None:
+        """Send what an exchange that is under way has to ask next."""
+        if self._transport is None:
+            return
+        if self._timer is None or self._timer.when() > until_s:
+            self._wake(until_s)
+        self._until_s = until_s
+        self._transport.write(frame)
 
     def drop(self) -> None:
         """End the connection at once."""
         self.lost = True
+        self._stop()
         if self._transport is not None and not self.loop.is_closed():
             self._transport.abort()
 
@@ -107,14 +114,31 @@ class Wire(asyncio.Protocol):
             self._end(error)
             return
         if pdu is not None and not waiter.done():
-            self._exchange = None
+            self._exchange = self._waiter = None
             waiter.set_result(pdu)
 
+    def _wake(self, until_s: float) -> None:
+        # One timer serves many exchanges: one that rings too early is set again.
+        self._stop()
+        self._timer = self.loop.call_at(until_s, self._expire)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _expire(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self.loop.time() < self._until_s:
+            self._wake(self._until_s)
+            return
         self._look(last=True)
         self._end(TimeoutError())
 
     def _end(self, error: Exception) -> None:
-        self._exchange = None
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(error)
+        waiter = self._waiter
+        self._exchange = self._waiter = None
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)

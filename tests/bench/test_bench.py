@@ -13,7 +13,7 @@ import pytest
 from grid.console.cli.bench import CRAFTS
 
 ROWS = {
-    "meters": ["Modbus poll", "DLMS poll", "VEE"],
+    "meters": ["Modbus poll", "DLMS poll", "fleet", "VEE"],
     "networks": ["year of power flow", "year of power flow, batched"],
     "dispatch": ["dispatch, cold", "dispatch, cold, other layers", "dispatch, whole plan"],
     "trading": ["clearing", "ledger, verify", "ledger, append"],

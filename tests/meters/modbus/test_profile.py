@@ -160,3 +160,19 @@ def test_integral_registers_are_scaled_exactly_and_rounded_down(raw, scale, divi
     profile = parse_profile("t", text)
     energy = profile.energy("import_wh", {0: raw >> 16, 1: raw & 0xFFFF})
     assert energy * divide <= raw * scale < (energy + 1) * divide
+
+
+@pytest.mark.parametrize("order", ["big", "little"])
+@pytest.mark.parametrize("kind", sorted(SIZES))
+@given(octets=st.binary(min_size=18, max_size=18), is_split=st.booleans())
+def test_an_answer_taken_at_once_holds_what_its_registers_hold_one_by_one(
+    kind, order, octets, is_split
+):
+    text = GOOD.replace('"uint32"', f'"{kind}"').replace('"little"', f'"{order}"')
+    text += '[register.voltage_v]\naddress = 8\ntype = "int16"\n'
+    profile = parse_profile("t", text.replace("address = 2", "address = 4"))
+    words = dict(enumerate(octets[at] << 8 | octets[at + 1] for at in range(0, 18, 2)))
+    content = {0: octets[:8], 4: octets[8:]} if is_split else {0: octets}
+    raws = profile.raws(content)
+    assert raws == {quantity: profile.raw(quantity, words) for quantity in profile.register}
+    assert (profile.layout.raws(content) is None) == is_split
