@@ -60,10 +60,12 @@ OPEN = MeterSetup()
 class ServedMeter:
     """A meter with its setup, and the counters that all its connections share."""
 
-    def __init__(self, point: MeterPoint, setup: MeterSetup = OPEN) -> None:
+    def __init__(
+        self, point: MeterPoint, setup: MeterSetup = OPEN, counters: CounterStore | None = None
+    ) -> None:
         self.objects = DlmsMeter(point)
         self.setup = setup
-        self.counters: CounterStore = MemoryCounterStore()
+        self.counters: CounterStore = counters or MemoryCounterStore()
         self.client_title = b""
         self.objects.counter = self._counter
 
@@ -186,13 +188,19 @@ class DlmsConnection(asyncio.Protocol):
 class DlmsServers:
     """Serves meter points, each on a TCP port that the system chose.
 
+    Parameters
+    ----------
+    counters : CounterStore, optional
+        Where the meters keep their counters; without, they forget them with the process.
+
     Attributes
     ----------
     meters : dict of str to ServedMeter
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counters: CounterStore | None = None) -> None:
         self.meters: dict[str, ServedMeter] = {}
+        self._counters = counters
         self._servers: list[asyncio.Server] = []
         self._open: set[asyncio.Transport] = set()
 
@@ -219,7 +227,8 @@ class DlmsServers:
         urls: dict[str, str] = {}
         for point in points:
             setup = MeterSetup((secrets or {}).get(point.meter, b""))
-            meter = ServedMeter(point, (setups or {}).get(point.meter, setup))
+            setup = (setups or {}).get(point.meter, setup)
+            meter = ServedMeter(point, setup, self._counters)
             self.meters[point.meter] = meter
             server = await loop.create_server(self._accept(meter), host, 0)
             self._servers.append(server)

@@ -22,10 +22,26 @@ NOT_HERE = [
     ('"uniform_price"', '"pay_as_bid"', "mechanism 'pay_as_bid' is not known"),
     ('kind = "simulated"', 'kind = "real"     ', "real devices are not supported yet"),
     ('profile = "WP4"', 'profile = "WP5"', "must be one of WP4, WP7"),
-    ('profile = "sdm630"', 'profile = "sdm630"\nurl = "modbus://h/1"', "must be modbus://HOST"),
-    ('profile = "sdm630"', 'profile = "sdm630"\nurl = "dlms://h:1/1"', "must be modbus://HOST"),
-    ('profile = "cosem"', 'profile = "cosem"\nurl = "dlms://h:99999/1"', "must be dlms://HOST"),
-    ('wear = "0.006"', 'wear = "0.006"\nurl = "modbus://h:1/999"', "must be modbus://HOST"),
+    (
+        'profile = "sdm630"',
+        'profile = "sdm630"\nurl = "modbus://h/1"',
+        "must be modbus:// or modbus-rtu://HOST",
+    ),
+    (
+        'profile = "sdm630"',
+        'profile = "sdm630"\nurl = "dlms://h:1/1"',
+        "must be modbus:// or modbus-rtu://HOST",
+    ),
+    (
+        'profile = "cosem"',
+        'profile = "cosem"\nurl = "dlms://h:99999/1"',
+        "must be dlms:// or hdlc://HOST",
+    ),
+    (
+        'wear = "0.006"',
+        'wear = "0.006"\nurl = "modbus://h:1/999"',
+        "must be modbus:// or modbus-rtu://HOST",
+    ),
 ]
 
 

@@ -27,6 +27,7 @@ from grid.operation.field import state as states
 from grid.operation.field.world import World, registers_wh, silent
 from grid.site import Asset, Battery, Genset, Protocol, Shedding, Site
 from meters.device import DeviceKind, Setpoint
+from meters.dlms.counters import FileCounterStore
 from meters.simulator.dlms import DlmsServers
 from meters.simulator.modbus import ModbusServers
 from meters.simulator.points import DevicePoint, MeterPoint
@@ -34,6 +35,7 @@ from meters.simulator.points import DevicePoint, MeterPoint
 FIELD_FILE = "field.json"
 STATE_FILE = "field-state.json"
 KEYS_FILE = "field-keys.json"
+COUNTERS = "field-counters"
 _SETTLE_S = 0.05
 
 
@@ -193,7 +195,8 @@ async def serve(directory: Path, site: Site, *, start_s: int) -> None:
     access = json.loads((directory / KEYS_FILE).read_text())
     dlms = [meter.id for meter in site.meter if meter.protocol is Protocol.DLMS]
     others = [meter.id for meter in site.meter if meter.protocol is Protocol.MODBUS]
-    modbus_servers, dlms_servers = ModbusServers(), DlmsServers()
+    modbus_servers = ModbusServers()
+    dlms_servers = DlmsServers(FileCounterStore(directory / COUNTERS))
     stopped = asyncio.Event()
     urls = await modbus_servers.start(
         [field.meters[name] for name in others], list(field.devices.values())
