@@ -92,15 +92,23 @@ class ModbusServers:
         *,
         host: str = "127.0.0.1",
         profile: str = "sdm630",
+        connections: Mapping[str, Connection] | None = None,
     ) -> dict[str, str]:
         """Serve the points; return the url of each by meter or asset id.
 
-        Meters and devices do not share a gateway. Meters are of the make `profile`.
+        Meters and devices do not share a gateway. Meters are of the make `profile`;
+        each that `connections` names stands alone behind a gateway of that kind.
         """
         urls: dict[str, str] = {}
         make = load_profile(profile)
+        apart = connections or {}
+        for point in meters:
+            if point.meter in apart:
+                unit = ProfileUnit(point, make)
+                kind = apart[point.meter]
+                urls.update(await self.serve({point.meter: unit}, host=host, connection=kind))
         named_meters: list[tuple[str, Unit]] = [
-            (point.meter, ProfileUnit(point, make)) for point in meters
+            (point.meter, ProfileUnit(point, make)) for point in meters if point.meter not in apart
         ]
         named_devices: list[tuple[str, Unit]] = [
             (point.asset, SunSpecUnit(point)) for point in devices

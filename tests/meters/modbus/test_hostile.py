@@ -71,3 +71,16 @@ def test_wrong_shares_are_refused(shares):
 def test_each_fault_says_what_it_does():
     assert list(catalogue()) == list(FAULTS)
     assert all(sentence.endswith(".") for sentence in catalogue().values())
+
+
+def test_a_field_serves_the_named_meters_wrongly():
+    async def run():
+        async with ModbusServers() as servers:
+            points = [MeterPoint(name, AT_S, [1, 2, 3, 4], 230.0) for name in "abc"]
+            urls = await servers.start(points, connections={"b": FAULTS["garbage"]})
+            addresses = [MeterAddress(meter, url, "sdm630") for meter, url in urls.items()]
+            return await read_meters(addresses, at_s=AT_S, timeout_s=TIMEOUT_S)
+
+    reads, findings = asyncio.run(run())
+    assert [read.meter for read in reads] == ["a", "c"]
+    assert [finding.subject for finding in findings] == ["b"]
