@@ -18,6 +18,7 @@ from meters.dlms.security import Cipher
 from meters.dlms.server import Answered, ReleaseRequested, Request, ServerConnection
 from meters.dlms.wrapper import WrapperServerLink, frame
 from meters.reading import Ciphering
+from meters.simulator.connections import ServedConnection
 from meters.simulator.dlms_objects import PUBLIC_CLIENT, DlmsMeter
 from meters.simulator.points import MeterPoint
 
@@ -108,26 +109,14 @@ class ServedMeter:
         return 0
 
 
-class DlmsConnection(asyncio.Protocol):
+class DlmsConnection(ServedConnection):
     """One client of a meter."""
 
     def __init__(self, meter: ServedMeter, open_connections: set[asyncio.Transport]) -> None:
         self._meter = meter
-        self._open = open_connections
+        super().__init__(open_connections)
         self._connection = meter.connection()
         self._is_public = False
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the connection, so that the server can close it."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._open.add(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        if self._transport is not None:
-            self._open.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Answer each complete request; a request that is none ends the connection."""

@@ -8,20 +8,19 @@ the capture period. Values are taken from the points when they are asked for.
 from __future__ import annotations
 
 import struct
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from operator import attrgetter, itemgetter
-from typing import TypeVar
 from zlib import crc32
 
 from meters import obis
 from meters.dlms import civil_time, cosem, data, writing, xdlms
 from meters.dlms.data import Tag
 from meters.dlms.errors import DlmsError
-from meters.dlms.selection import Range, capture_object, parse_selection
+from meters.dlms.selection import capture_object
 from meters.dlms.xdlms import Attribute
 from meters.reading import RegisterRow
+from meters.simulator.dlms_access import Key, object_list, selected
 from meters.simulator.points import MeterPoint
 
 CAPTURE_PERIOD_S = 900
@@ -30,12 +29,6 @@ MAX_EVENTS = 1000
 EVENT_DISCONNECTED, EVENT_RECONNECTED, EVENT_CLOCK_SET = 1, 2, 3
 _UINT32, _UINT64 = struct.Struct(">BI"), struct.Struct(">BQ")
 _UNITS = (cosem.UNIT_WH, cosem.UNIT_WH, cosem.UNIT_VARH, cosem.UNIT_VARH)
-_READ, _READ_WRITE = 1, 3
-
-Row = TypeVar("Row")
-
-Key = tuple[int, bytes, int]
-"""Class, logical name and attribute."""
 
 _PUBLIC = {
     (cosem.CLOCK, obis.CLOCK),
@@ -115,7 +108,8 @@ class DlmsMeter:
         for place, (code, unit) in enumerate(zip(obis.ENERGY, _UNITS, strict=True)):
             self._fixed[cosem.REGISTER, code, 3] = _scaler_unit(self.scaler, unit)
             self._register_of[cosem.REGISTER, code, 2] = place
-        self._fixed[cosem.ASSOCIATION, obis.ASSOCIATION, 2] = self._object_list()
+        shown = {*self._fixed, *self._changing, *self._register_of}
+        self._fixed[cosem.ASSOCIATION, obis.ASSOCIATION, 2] = object_list(shown)
 
     def _constant(self, name: bytes) -> dict[Key, bytes]:
         profile = cosem.PROFILE_GENERIC
@@ -142,30 +136,6 @@ class DlmsMeter:
             (profile, obis.EVENT_LOG, 8): data.encode(Tag.UINT32, MAX_EVENTS),
             (cosem.DISCONNECT_CONTROL, obis.DISCONNECT, 4): data.encode(Tag.ENUM, 4),
         }
-
-    def _object_list(self) -> bytes:
-        keys = {*self._fixed, *self._changing, *self._register_of}
-        keys |= {(cosem.PROFILE_GENERIC, code, 2) for code in (obis.LOAD_PROFILE, obis.EVENT_LOG)}
-        keys.add((cosem.ASSOCIATION, obis.ASSOCIATION, 2))
-        by_object: dict[tuple[int, bytes], list[int]] = {}
-        for class_id, code, index in sorted(keys):
-            by_object.setdefault((class_id, code), [1]).append(index)
-        entries = []
-        for (class_id, code), indices in by_object.items():
-            attributes = [_attribute_access(class_id, index) for index in indices]
-            methods = [_access(method, 1) for method in _METHODS.get(class_id, ())]
-            rights = data.structure([data.array(attributes), data.array(methods)])
-            entries.append(
-                data.structure(
-                    [
-                        data.encode(Tag.UINT16, class_id),
-                        data.encode(Tag.UINT8, _VERSIONS.get(class_id, 0)),
-                        data.encode(Tag.OCTET_STRING, code),
-                        rights,
-                    ]
-                )
-            )
-        return data.array(entries)
 
     def get(self, request: xdlms.GetRequest, *, public: bool = False) -> bytes | int:
         """Return an encoded value, or the data-access-result that refuses.
@@ -258,7 +228,7 @@ class DlmsMeter:
         return data.encode(Tag.UINT32, len(self.point.rows))
 
     def _rows(self, selection: tuple[int, data.Value] | None) -> bytes:
-        rows, columns = _selected(selection, self.point.rows, attrgetter("at_s"), LOAD_COLUMNS)
+        rows, columns = selected(selection, self.point.rows, attrgetter("at_s"), LOAD_COLUMNS)
         encoded = []
         before_s: int | None = None
         for row in rows:
@@ -273,55 +243,9 @@ class DlmsMeter:
         return data.structure([cells[column] for column in columns])
 
     def _event_rows(self, selection: tuple[int, data.Value] | None) -> bytes:
-        events, columns = _selected(selection, self.events, itemgetter(0), EVENT_COLUMNS)
+        events, columns = selected(selection, self.events, itemgetter(0), EVENT_COLUMNS)
         encoded = []
         for at_s, code in events:
             cells = [self._time(at_s), data.encode(Tag.UINT8, code)]
             encoded.append(data.structure([cells[column] for column in columns]))
         return data.array(encoded)
-
-
-_VERSIONS = {cosem.PROFILE_GENERIC: 1, cosem.ASSOCIATION: 1}
-_METHODS = {cosem.DISCONNECT_CONTROL: (1, 2), cosem.ASSOCIATION: (1,)}
-
-
-def _attribute_access(class_id: int, index: int) -> bytes:
-    writable = class_id == cosem.CLOCK and index == 2
-    selectable = class_id == cosem.PROFILE_GENERIC and index == 2
-    selectors = data.array([data.encode(Tag.INT8, one) for one in (1, 2)])
-    return data.structure(
-        [
-            data.encode(Tag.INT8, index),
-            data.encode(Tag.ENUM, _READ_WRITE if writable else _READ),
-            selectors if selectable else b"\x00",
-        ]
-    )
-
-
-def _access(index: int, mode: int) -> bytes:
-    return data.structure([data.encode(Tag.INT8, index), data.encode(Tag.ENUM, mode)])
-
-
-def _selected(
-    selection: tuple[int, data.Value] | None,
-    rows: Sequence[Row],
-    at_s: Callable[[Row], int],
-    columns: Sequence[Attribute],
-) -> tuple[Sequence[Row], Sequence[int]]:
-    """Return the rows and the places of the columns that a client selects."""
-    if selection is None:
-        return rows, range(len(columns))
-    wanted = parse_selection(*selection)
-    if isinstance(wanted, Range):
-        first_s = civil_time.decode_date_time(wanted.from_time).at_s
-        last_s = civil_time.decode_date_time(wanted.to_time).at_s
-        begin = bisect_left(rows, first_s, key=at_s)
-        places = [place for place, column in enumerate(columns) if column in wanted.columns]
-        end = bisect_right(rows, last_s, key=at_s)
-        return rows[begin:end], places or range(len(columns))
-    end = wanted.last or len(rows)
-    last_column = wanted.last_column or len(columns)
-    return (
-        rows[wanted.first - 1 : end],
-        range(len(columns))[wanted.first_column - 1 : last_column],
-    )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from meters.modbus.profile import load_profile
+from meters.simulator.connections import ServedConnection
 from meters.simulator.metering import ProfileUnit
 from meters.simulator.points import DevicePoint, MeterPoint
 from meters.simulator.rtu import RtuConnection, SerialLine
@@ -25,25 +26,13 @@ UNITS_PER_GATEWAY = 16
 _TARGET_FAILED = 0x0B
 
 
-class GatewayConnection(asyncio.Protocol):
+class GatewayConnection(ServedConnection):
     """One client of a gateway; `units` by unit id."""
 
     def __init__(self, units: dict[int, Unit], open_connections: set[asyncio.Transport]) -> None:
         self._units = units
-        self._open = open_connections
+        super().__init__(open_connections)
         self._buffer = bytearray()
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the connection, so that the server can close it."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._open.add(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        if self._transport is not None:
-            self._open.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Answer each complete request."""
@@ -103,15 +92,23 @@ class ModbusServers:
         *,
         host: str = "127.0.0.1",
         profile: str = "sdm630",
+        connections: Mapping[str, Connection] | None = None,
     ) -> dict[str, str]:
         """Serve the points; return the url of each by meter or asset id.
 
-        Meters and devices do not share a gateway. Meters are of the make `profile`.
+        Meters and devices do not share a gateway. Meters are of the make `profile`;
+        each that `connections` names stands alone behind a gateway of that kind.
         """
         urls: dict[str, str] = {}
         make = load_profile(profile)
+        apart = connections or {}
+        for point in meters:
+            if point.meter in apart:
+                unit = ProfileUnit(point, make)
+                kind = apart[point.meter]
+                urls.update(await self.serve({point.meter: unit}, host=host, connection=kind))
         named_meters: list[tuple[str, Unit]] = [
-            (point.meter, ProfileUnit(point, make)) for point in meters
+            (point.meter, ProfileUnit(point, make)) for point in meters if point.meter not in apart
         ]
         named_devices: list[tuple[str, Unit]] = [
             (point.asset, SunSpecUnit(point)) for point in devices

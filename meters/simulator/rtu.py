@@ -11,6 +11,7 @@ import os
 import tty
 from collections.abc import Iterator, Mapping
 
+from meters.simulator.connections import ServedConnection
 from meters.simulator.units import Unit, answer
 
 _LONGEST = 256
@@ -49,25 +50,13 @@ def answers(units: Mapping[int, Unit], received: bytearray) -> Iterator[bytes]:
             yield content + checksum(content)
 
 
-class RtuConnection(asyncio.Protocol):
+class RtuConnection(ServedConnection):
     """One client of a gateway that passes RTU frames on; `units` by unit id."""
 
     def __init__(self, units: dict[int, Unit], open_connections: set[asyncio.Transport]) -> None:
         self._units = units
-        self._open = open_connections
+        super().__init__(open_connections)
         self._received = bytearray()
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the connection, so that the server can close it."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._open.add(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        if self._transport is not None:
-            self._open.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Answer each complete request."""

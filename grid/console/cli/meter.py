@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from grid.console.cli.meter_files import declare_export, declare_import
 from grid.console.cli.meter_readings import declare_edit, declare_trace
+from grid.console.cli.meter_simulate import declare_simulate
 from grid.console.cli.options import (
     UsageError,
     answer,
@@ -29,7 +30,6 @@ from grid.interval import label
 
 if TYPE_CHECKING:
     from grid.site import Mqtt, Site
-    from grid.store import Store
     from meters.reading import Ciphering
 
 _LLS_BYTES = 64
@@ -57,12 +57,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     read.add_argument("--timeout", type=seconds(0.1, 600), default=5.0, help="seconds")
     as_json(read)
     read.set_defaults(run=run_read)
-    simulate = verbs.add_parser("simulate", help="serve the simulated field of a site folder")
-    directory(simulate)
-    simulate.add_argument(
-        "--mqtt", type=_broker, help="HOST:PORT: publish the site's sensors there"
-    )
-    simulate.set_defaults(run=run_simulate)
+    declare_simulate(verbs)
     listen = verbs.add_parser("listen", help="store what a site's sensors say over MQTT")
     listen.add_argument("site", type=Path, metavar="SITE.toml")
     listen.add_argument(
@@ -95,14 +90,6 @@ def _url(text: str) -> str:
         raise BadInputError(f"{text!r} must be {_URLS}")
     (dlms if text.startswith(_DLMS) else modbus)(text)
     return text
-
-
-@checked
-def _broker(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port[:6]) < 0x10000:
-        raise BadInputError(f"{text[:80]!r} must be HOST:PORT")
-    return host.strip("[]"), int(port)
 
 
 @checked
@@ -170,47 +157,6 @@ def run_read(options: argparse.Namespace) -> int:
     text = "\n".join(f"{name:<12} {value}" for name, value in facts.items())
     answer(options, facts, text)
     return 0
-
-
-def run_simulate(options: argparse.Namespace) -> int:
-    """Serve the field until it is told to stop."""
-    from grid import site_file
-    from grid.operation import commission
-    from grid.operation.field.serve import serve
-    from grid.store import control
-
-    commission.ensure(options.dir / site_file.SITE_FILE, now_s=int(time.time()))
-    store = commission.open_store(options.dir)
-    with store.read() as tx:
-        start_s = int(control.get_meta(tx, "first_cycle_s") or 0)
-    site = site_file.read(options.dir / site_file.SITE_FILE)
-    print(f"serving {len(site.meter)} meters; addresses in {options.dir / 'field.json'}")
-
-    async def both() -> None:
-        publishing = asyncio.create_task(_publish(site, store, options.mqtt))
-        try:
-            await serve(options.dir, site, start_s=start_s)
-        finally:
-            publishing.cancel()
-
-    try:
-        asyncio.run(both())
-    finally:
-        store.close()
-    return 0
-
-
-async def _publish(site: Site, store: Store, mqtt: tuple[str, int] | None) -> None:
-    """Publish what the site's sensors would say, until cancelled."""
-    if mqtt is None:
-        return
-    from grid.operation.sensors import clock
-    from meters.mqtt.subscriber import Broker
-    from meters.simulator.sensors import publish
-
-    place, now = Broker(*mqtt), clock(site, store)
-    draw = Random(site.field.seed)
-    await publish(place, site.sensor, clock=now, seed=site.field.seed, draw=draw)
 
 
 def run_listen(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from grid.site import Asset, Battery, Genset, Protocol, Shedding, Site
 from meters.device import DeviceKind, Setpoint
 from meters.dlms.counters import FileCounterStore
 from meters.simulator.dlms import DlmsServers
+from meters.simulator.hostile import FAULTS
 from meters.simulator.modbus import ModbusServers
 from meters.simulator.points import DevicePoint, MeterPoint
 
@@ -178,7 +180,9 @@ def open_world(site: Site) -> World:
     return World(site, load_year(network.source), model.bus, partial(judge_flow, model))
 
 
-async def serve(directory: Path, site: Site, *, start_s: int) -> None:
+async def serve(
+    directory: Path, site: Site, *, start_s: int, hostile: Mapping[str, str] | None = None
+) -> None:
     """Serve until told to stop.
 
     Parameters
@@ -187,6 +191,8 @@ async def serve(directory: Path, site: Site, *, start_s: int) -> None:
         Holds the state, the meters' keys and ``field.json``.
     start_s : int
         Where the world begins when it has no state yet.
+    hostile : mapping of str to str, optional
+        Fault of :mod:`meters.simulator.hostile` by Modbus meter.
     """
     world = open_world(site)
     path = directory / STATE_FILE
@@ -199,7 +205,9 @@ async def serve(directory: Path, site: Site, *, start_s: int) -> None:
     dlms_servers = DlmsServers(FileCounterStore(directory / COUNTERS))
     stopped = asyncio.Event()
     urls = await modbus_servers.start(
-        [field.meters[name] for name in others], list(field.devices.values())
+        [field.meters[name] for name in others],
+        list(field.devices.values()),
+        connections={name: FAULTS[fault] for name, fault in (hostile or {}).items()},
     )
     setups = meter_keys.setups({name: value.encode() for name, value in access.items()})
     urls |= await dlms_servers.start([field.meters[name] for name in dlms], setups=setups)

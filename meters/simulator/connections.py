@@ -1,0 +1,24 @@
+"""One client of a simulated peer: a connection that the server can close."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class ServedConnection(asyncio.Protocol):
+    """Keeps its transport among the open ones for as long as it lasts."""
+
+    def __init__(self, open_connections: set[asyncio.Transport]) -> None:
+        self._open = open_connections
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the connection, so that the server can close it."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._open.add(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        if self._transport is not None:
+            self._open.discard(self._transport)
