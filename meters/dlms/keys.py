@@ -40,7 +40,7 @@ def read_keys(path: Path) -> Ciphering:
             table = tomllib.loads(file.read(MAX_FILE).decode())
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"{path}: {error}") from error
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         raise BadInputError(f"{path} is not TOML") from None
     if unknown := sorted(set(table) - {*_BYTES, *_KINDS}):
         raise BadInputError(f"{path}: unknown key {unknown[0]!r}")
