@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test bench lint types faults test-tools lock clean
+.PHONY: install demo test bench lint types faults fuzz counters test-tools lock clean
 
 install: $(STAMP)
 
@@ -23,6 +23,16 @@ demo: install
 # Fifty kills over a day of 24 intervals; `make test` does five.
 faults: install
 	KHAZRI_KILLS=50 KHAZRI_KILL_INTERVALS=24 $(BIN)/pytest tests/faults --timeout 3600
+
+# Two hundred kills in the middle of ciphered sessions: no counter may be used twice.
+counters: install
+	KHAZRI_COUNTER_KILLS=200 $(BIN)/pytest tests/meters/dlms/test_dlms_counters.py --timeout 3600
+
+# Every parser of meters under coverage-guided nonsense; atheris stands beside the environment.
+FUZZ_SECONDS ?= 5
+fuzz: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target build/fuzz atheris==3.0.0
+	PYTHONPATH=build/fuzz $(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
 
 # A minute and a half; nothing is installed for it, so a peer that is missing is said to be.
 bench: install

@@ -92,8 +92,10 @@ def _serial(device: str, options: dict[str, str]) -> Serial:
     if strange := sorted(set(options) - set(_SERIAL)):
         raise BadInputError(f"serial line: unknown option {strange[0]!r}")
     said = _SERIAL | options
-    if not said["baud"].isdecimal() or int(said["baud"]) not in BAUD_RATES:
-        raise BadInputError(f"serial line: baud is {said['baud']!r}, must be one of {BAUD_RATES}")
+    if said["baud"] not in map(str, BAUD_RATES):
+        raise BadInputError(
+            f"serial line: baud is {said['baud'][:20]!r}, must be one of {BAUD_RATES}"
+        )
     if said["parity"] not in ("N", "E", "O"):
         raise BadInputError(f"serial line: parity is {said['parity']!r}, must be N, E or O")
     if said["stop_bits"] not in ("1", "2"):

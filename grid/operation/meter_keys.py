@@ -117,8 +117,9 @@ def brought(site: Site, path: Path) -> dict[str, bytes]:
         )
     try:
         tables = tomllib.loads(text_of_owner(path, _FILE_MAX))
-    except tomllib.TOMLDecodeError as error:
-        raise BadInputError(f"{path} is not TOML, at {str(error).rpartition('(')[2]}") from None
+    except (ValueError, RecursionError) as error:
+        where = str(error).rpartition("(at ")[2].rstrip(")")
+        raise BadInputError(f"{path} is not TOML: {where[:40]}") from None
     if strange := sorted(set(tables) - set(needed)):
         raise BadInputError(f"{path}: [{strange[0][:64]}] is no meter of the site with auth")
     found: dict[str, bytes] = {}

@@ -12,7 +12,7 @@ from meters.dlms import primitives as axdr
 from meters.dlms.errors import DlmsError
 from meters.dlms.primitives import SCALAR, STRINGS, Tag, Value
 
-MAX_VALUES = 1 << 15
+MAX_VALUES = 1 << 14
 """Values, arrays and structures counted too, in one compact array."""
 
 Reader = Callable[[bytes, int], tuple[Value, int]]

@@ -36,7 +36,7 @@ def read_keys(path: Path) -> Ciphering:
     """
     try:
         table = tomllib.loads(text_of_owner(path, MAX_FILE))
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         raise BadInputError(f"{path} is not TOML") from None
     return ciphering_of(table, str(path))
 

@@ -84,7 +84,7 @@ def parse_profile(name: str, text: str) -> Profile:
     where = f"meter profile {name}"
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInputError(f"{where}: {error}") from error
     if table.get("protocol") != "dlms":
         raise BadInputError(f'{where} has no protocol = "dlms"')

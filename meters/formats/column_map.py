@@ -31,9 +31,11 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -133,7 +135,7 @@ def load_map(path: Path) -> ColumnMap:
         return parse_map(tomllib.loads(content.decode()))
     except OSError as error:
         raise BadInputError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInputError(f"{path}: {error}") from error
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from error
@@ -178,7 +180,7 @@ def parse_map(given: Mapping[str, Any]) -> ColumnMap:
         raise BadInputError(f"skip_lines {skip_lines!r} must be within 0 to 1000")
     return ColumnMap(
         time_column=_text(time, "column", "time"),
-        time_format=_text(time, "format", "time", "iso"),
+        time_format=_format(_text(time, "format", "time", "iso")),
         time_zone=time_zone,
         ends=_one_of(time, "stamps", "time", ("start", "end")) == "end",
         by_order=_one_of(time, "ambiguous", "time", ("order", "refuse")) == "order",
@@ -202,6 +204,16 @@ def _text(table: Mapping[str, Any], key: str, name: str, default: str | None = N
     return value
 
 
+def _format(text: str) -> str:
+    try:
+        datetime.strptime("", text)  # noqa: DTZ007  nothing is read
+    except re.error as error:
+        raise BadInputError(f"time.format {text[:40]!r} says something twice") from error
+    except ValueError:
+        pass  # an empty text is of no format
+    return text
+
+
 def _one_of(table: Mapping[str, Any], key: str, name: str, allowed: tuple[str, ...]) -> str:
     value = table.get(key, allowed[0])
     if value not in allowed:
@@ -218,9 +230,9 @@ def _sign(given: Mapping[str, Any], key: str, default: str, allowed: str) -> str
 
 def _quality(name: object) -> Quality:
     words = {quality.name.lower(): quality for quality in Quality}
-    if name not in words:
+    if not isinstance(name, str) or name not in words:
         raise BadInputError(f"quality {name!r} must be one of {', '.join(words)}")
-    return words[str(name)]
+    return words[name]
 
 
 def _value(register: str, table: Mapping[str, Any]) -> ValueColumn:

@@ -178,7 +178,7 @@ def parse_profile(name: str, text: str) -> Profile:
     """Return the profile written in `text`; see :func:`load_profile`."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInputError(f"meter profile {name}: {error}") from error
     where = f"meter profile {name}"
     _only(table, where, _KEYS)

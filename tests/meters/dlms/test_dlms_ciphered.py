@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from grid.errors import BadInputError, Finding
+from grid.errors import BadInputError, Finding, Severity
 from meters import obis
 from meters.dlms import acse, cosem
 from meters.dlms.association import Association
@@ -22,6 +22,7 @@ from meters.dlms.errors import AccessError, DlmsError, ReplayError, SecurityErro
 from meters.dlms.hdlc import Parameters
 from meters.dlms.selection import encode_entries, encode_range
 from meters.dlms.xdlms import Attribute
+from meters.reader import read_meters
 from meters.reading import Ciphering, MeterAddress, MeterRead, RegisterRow
 from meters.simulator.dlms import DlmsServers, MeterSetup
 from meters.simulator.dlms_objects import EVENT_CLOCK_SET, EVENT_DISCONNECTED, EVENT_RECONNECTED
@@ -409,3 +410,25 @@ def test_association_without_a_challenge_where_a_proof_was_asked_is_a_downgrade(
 
 def test_meter_that_falls_silent_in_the_handshake_is_silent() -> None:
     assert isinstance(tampered(lambda at, answer: None if at == 1 else answer), SilentError)
+
+
+def test_replayed_answer_is_an_alarm_of_the_reading_of_all_meters() -> None:
+    kept: list[bytes] = []
+
+    def again(place: int, answer: bytes) -> bytes:
+        kept.append(answer)
+        return kept[3] if place == 4 else answer
+
+    async def run() -> tuple[list[MeterRead], list[Finding]]:
+        async with served(MeterSetup(PASSWORD, METER)) as (_, address):
+            server, url = await Tamper(again).before(address.url)
+            address = replace(address, url=url, auth="hls-gmac", ciphering=CLIENT, since_s=None)
+            store = MemoryCounterStore()
+            store.reserve(name_of(EK, CLIENT.title), 7, 1)
+            async with server:
+                return await read_meters([address], at_s=T, timeout_s=2.0, counters=store)
+
+    reads, findings = asyncio.run(run())
+    assert reads == []
+    ((code, severity),) = [(one.code, one.severity) for one in findings]
+    assert (code, severity) == ("meter.replay", Severity.ALARM)

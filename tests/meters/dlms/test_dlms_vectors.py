@@ -16,6 +16,7 @@ from meters.dlms.connection import (
 )
 from meters.dlms.errors import DlmsError
 from meters.dlms.initiate import InitiateRequest, InitiateResponse
+from meters.dlms.security import Key
 from meters.dlms.selection import encode_range
 from meters.dlms.wrapper import WrapperLink
 from meters.dlms.xdlms import Attribute
@@ -320,5 +321,14 @@ def test_compact_array_is_bounded_by_what_it_builds() -> None:
     nulls = b"\x02\x81\xff" + b"\x00" * 254 + b"\x11"
     contents = bytes(60_000)
     octets = b"\x13" + nulls + b"\x82" + len(contents).to_bytes(2, "big") + contents
-    with pytest.raises(DlmsError, match="more than 32768 values"):
+    with pytest.raises(DlmsError, match="more than 16384 values"):
         data.decode(octets)
+
+
+def test_ciphering_vector_of_the_standard() -> None:
+    key, authentication_key = Key(bytes(range(16))), bytes(range(0xD0, 0xE0))
+    nonce = bytes.fromhex("4d4d4d0000bc614e01234567")
+    plain = bytes.fromhex("c0010000080000010000ff0200")
+    sealed = key.seal(0x30, nonce, plain, authentication_key)
+    assert sealed.hex() == "411312ff935a47566827c467bc7d825c3be4a77c3fcc056b6b"
+    assert key.open(0x30, nonce, sealed, authentication_key) == plain

@@ -1,0 +1,13 @@
+"""Every target by its name."""
+
+from __future__ import annotations
+
+from tests.fuzz import dlms_bytes, dlms_sides, files_text, modbus_bytes
+from tests.fuzz.target import Target
+
+TARGETS: dict[str, Target] = {
+    **dlms_bytes.TARGETS,
+    **dlms_sides.TARGETS,
+    **modbus_bytes.TARGETS,
+    **files_text.TARGETS,
+}
