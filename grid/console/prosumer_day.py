@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from grid.console.web_quality import ESTIMATED, FLAGGED
-from grid.store.series import MISSING
+from meters.reading import MISSING
 from meters.vee.quality import Quality
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 800.0, 340.0, 58.0, 36.0, 24.0

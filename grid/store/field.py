@@ -13,10 +13,10 @@ from sqlalchemy import RowMapping, func, select
 from grid import interval
 from grid.store.engine import Transaction
 from grid.store.schema import device_state, register_read
-from grid.store.series import MISSING, REGISTERS
+from grid.store.series import REGISTERS
 from grid.store.upsert import put
 from meters.device import DeviceState
-from meters.reading import MeterRead, RegisterRow
+from meters.reading import MISSING, MeterRead, RegisterRow
 
 
 def _row(

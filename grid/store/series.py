@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -15,94 +13,15 @@ from sqlalchemy import func, select
 
 from grid import interval
 from grid.store.engine import Transaction
+from grid.store.packed_days import FEW, local_days, newest_days, packed_rows
 from grid.store.schema import interval_day
 from grid.store.upsert import put
+from meters.reading import MISSING
 from meters.vee.channel import sd_name
 from meters.vee.quality import Quality, least_certain
 
 REGISTERS = ("import_wh", "export_wh", "import_varh", "export_varh")
-MISSING = -1
 _INTERVAL_S = 900
-_FEW = 64
-"""Usage points up to which naming them saves more than it costs."""
-
-
-def _days(start_s: int, end_s: int, time_zone: str) -> list[tuple[str, int, int]]:
-    """Return label, start and end of each local day that meets ``[start_s, end_s)``."""
-    days: list[tuple[str, int, int]] = []
-    day = interval.local_day(start_s, time_zone)
-    while True:
-        low, high = interval.day_bounds(day, time_zone)
-        if low >= end_s:
-            return days
-        days.append((day.isoformat(), low, high))
-        day += dt.timedelta(days=1)
-
-
-@dataclass(frozen=True, eq=False)
-class _Day:
-    """The newest version of each register on one local day.
-
-    Attributes
-    ----------
-    energy : ndarray of int64 (usage point, register, slot)
-        `MISSING` where nothing is stored.
-    quality : ndarray of uint16 (usage point, register, slot)
-    rule : ndarray of uint16 (usage point, register, slot)
-    sd : ndarray of float32 (usage point, register, slot)
-    version : ndarray of int64 (usage point, register)
-        0 where nothing is stored.
-    """
-
-    energy: npt.NDArray[np.int64]
-    quality: npt.NDArray[np.uint16]
-    rule: npt.NDArray[np.uint16]
-    sd: npt.NDArray[np.float32]
-    version: npt.NDArray[np.int64]
-
-
-def _newest(
-    tx: Transaction, usage_points: Sequence[str], low: int, slots: int, registers: Sequence[str]
-) -> _Day:
-    """Return what is stored of the day of `slots` intervals that starts at `low`."""
-    names = ("usage_point", "register", "energy", "quality", "version", "rule", "sd")
-    query = select(*(interval_day.c[name] for name in names)).where(
-        interval_day.c.start_s == low, interval_day.c.register.in_(registers)
-    )
-    if len(usage_points) <= _FEW:
-        query = query.where(interval_day.c.usage_point.in_(usage_points))
-    place = {name: number for number, name in enumerate(usage_points)}
-    kind = {register: number for number, register in enumerate(registers)}
-    newest = {
-        (place[row[0]], kind[row[1]]): row
-        for row in tx.execute(query.order_by(interval_day.c.version)).all()
-        if row[0] in place
-    }
-    shape = (len(usage_points), len(registers))
-    found = _Day(
-        np.full((*shape, slots), MISSING, np.int64),
-        np.zeros((*shape, slots), np.uint16),
-        np.zeros((*shape, slots), np.uint16),
-        np.zeros((*shape, slots), np.float32),
-        np.zeros(shape, np.int64),
-    )
-    if newest:
-        where = tuple(np.array(list(newest)).T)
-        rows = list(newest.values())
-        found.energy[where] = np.frombuffer(b"".join(row[2] for row in rows), "<i8").reshape(
-            -1, slots
-        )
-        found.quality[where] = np.frombuffer(b"".join(row[3] for row in rows), "<u2").reshape(
-            -1, slots
-        )
-        found.version[where] = [row[4] for row in rows]
-        # Most days are simply as read: nothing is stored for them, and nothing is looked at.
-        for place_, row in newest.items():
-            if row[5] is not None:
-                found.rule[place_] = np.frombuffer(row[5], "<u2")
-            if row[6] is not None:
-                found.sd[place_] = np.frombuffer(row[6], "<f4")
-    return found
 
 
 def put_intervals(
@@ -149,10 +68,10 @@ def put_intervals(
     for number, register in enumerate(registers):
         if sd_name(register) in series:
             sds[:, number] = series[sd_name(register)].values
-    for day, low, high in _days(int(starts[0]), int(starts[-1]) + 1, time_zone):
+    for day, low, high in local_days(int(starts[0]), int(starts[-1]) + 1, time_zone):
         inside = np.flatnonzero((starts >= low) & (starts < high))
         slots = (starts[inside] - low) // _INTERVAL_S
-        stored = _newest(tx, names, low, (high - low) // _INTERVAL_S, registers)
+        stored = newest_days(tx, names, low, (high - low) // _INTERVAL_S, registers)
         value, quality = values[:, :, inside], qualities[:, :, inside]
         energy_before, quality_before = stored.energy[:, :, slots], stored.quality[:, :, slots]
         differs = value != energy_before
@@ -170,27 +89,34 @@ def put_intervals(
         stored.rule[:, :, slots] = np.where(new, rules[:, :, inside], stored.rule[:, :, slots])
         stored.sd[:, :, slots] = np.where(new, sds[:, :, inside], stored.sd[:, :, slots])
         version = np.maximum(stored.version, 1) + filled.any(axis=2)
+        point, kind = np.nonzero(new.any(axis=2))
+        packed = zip(
+            packed_rows(stored.energy[point, kind], "<i8"),
+            packed_rows(stored.quality[point, kind], "<u2"),
+            packed_rows(stored.rule[point, kind], "<u2", none=True),
+            packed_rows(stored.sd[point, kind], "<f4", none=True),
+            version[point, kind].tolist(),
+            point.tolist(),
+            kind.tolist(),
+            strict=True,
+        )
         rows += [
             {
-                "usage_point": names[point],
-                "register": registers[register],
+                "usage_point": names[row],
+                "register": registers[number],
                 "day": day,
-                "version": int(version[point, register]),
+                "version": newest,
                 "start_s": low,
-                "energy": stored.energy[point, register].astype("<i8").tobytes(),
-                "quality": stored.quality[point, register].astype("<u2").tobytes(),
-                "rule": _packed(stored.rule[point, register], "<u2"),
-                "sd": _packed(stored.sd[point, register], "<f4"),
+                "energy": energy,
+                "quality": quality_,
+                "rule": rule,
+                "sd": sd,
                 "cycle_s": cycle_s,
             }
-            for point, register in np.argwhere(new.any(axis=2))
+            for energy, quality_, rule, sd, newest, row, number in packed
         ]
     put(tx, interval_day, rows)
     return sorted(changed)
-
-
-def _packed(values: npt.NDArray[Any], kind: str) -> bytes | None:
-    return values.astype(kind).tobytes() if values.any() else None
 
 
 def get_intervals(
@@ -220,8 +146,8 @@ def get_intervals(
     quality = np.zeros((len(usage_points), count), np.uint16)
     rule = np.zeros_like(quality)
     sd = np.zeros(energy.shape if decided else (0, 0, 0), np.float32)
-    for _, low, high in _days(start_s, end_s, time_zone) if count else []:
-        stored = _newest(tx, usage_points, low, (high - low) // _INTERVAL_S, registers)
+    for _, low, high in local_days(start_s, end_s, time_zone) if count else []:
+        stored = newest_days(tx, usage_points, low, (high - low) // _INTERVAL_S, registers)
         first, last = max(low, start_s), min(high, end_s)
         here = slice((first - low) // _INTERVAL_S, (last - low) // _INTERVAL_S)
         there = slice((first - start_s) // _INTERVAL_S, (last - start_s) // _INTERVAL_S)
@@ -268,11 +194,11 @@ def get_quality(
     """
     place = {name: number for number, name in enumerate(usage_points)}
     found = np.zeros((len(usage_points), (end_s - start_s) // _INTERVAL_S), np.uint16)
-    for _, low, high in _days(start_s, end_s, time_zone) if found.size else []:
+    for _, low, high in local_days(start_s, end_s, time_zone) if found.size else []:
         query = select(interval_day.c.usage_point, interval_day.c.quality).where(
             interval_day.c.start_s == low, interval_day.c.register == REGISTERS[0]
         )
-        if len(usage_points) <= _FEW:
+        if len(usage_points) <= FEW:
             query = query.where(interval_day.c.usage_point.in_(usage_points))
         first, last = max(low, start_s), min(high, end_s)
         here = slice((first - low) // _INTERVAL_S, (last - low) // _INTERVAL_S)
