@@ -114,6 +114,7 @@ def meters() -> str:
         now_s = clock(tx)
         last = field.last_reads(tx, now_s or 0)
         failed = views.failures(tx, "meter.", (now_s or 0) - _DAY_S)
+        cycles, answered = field.read_share(tx, (now_s or 0) - _DAY_S, now_s or 0)
     rows: list[dict[str, Any]] = []
     for meter in here.site.meter:
         at_s = last.get(meter.id)
@@ -127,6 +128,7 @@ def meters() -> str:
                 "age_s": age_s,
                 "late": late,
                 "failures": count,
+                "success_percent": 100 * answered.get(meter.id, 0) / cycles if cycles else None,
                 "message": message,
             }
         )

@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping, func, select
 
 from grid import interval
 from grid.store.engine import Transaction
-from grid.store.schema import device_state, register_read
+from grid.store.schema import device_state, register_read, stage
 from grid.store.series import REGISTERS
 from grid.store.upsert import put
 from meters.device import DeviceState
@@ -131,6 +131,26 @@ def serials(tx: Transaction, start_s: int, end_s: int) -> dict[str, str]:
         .order_by(register_read.c.at_s, register_read.c.cycle_s)
     )
     return {str(meter): str(serial) for meter, serial in rows}
+
+
+def read_share(tx: Transaction, since_s: int, until_s: int) -> tuple[int, dict[str, int]]:
+    """Return how many cycles of ``[since_s, until_s]`` read, and in how many each meter answered."""
+    cycles = tx.execute(
+        select(func.count()).where(
+            stage.c.stage == "read", stage.c.cycle_s >= since_s, stage.c.cycle_s <= until_s
+        )
+    ).scalar_one()
+    rows = tx.execute(
+        select(register_read.c.meter, func.count(func.distinct(register_read.c.cycle_s)))
+        .where(
+            register_read.c.at_s >= since_s,
+            register_read.c.cycle_s >= since_s,
+            register_read.c.cycle_s <= until_s,
+            register_read.c.from_profile.is_(False),
+        )
+        .group_by(register_read.c.meter)
+    )
+    return int(cycles), {str(meter): int(count) for meter, count in rows}
 
 
 def last_reads(tx: Transaction, until_s: int = 2**62) -> dict[str, int]:
