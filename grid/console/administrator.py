@@ -128,7 +128,9 @@ def meters() -> str:
                 "age_s": age_s,
                 "late": late,
                 "failures": count,
-                "success_percent": 100 * answered.get(meter.id, 0) / cycles if cycles else None,
+                "success_percent": min(100 * answered.get(meter.id, 0) / cycles, 100)
+                if cycles
+                else None,
                 "message": message,
             }
         )

@@ -134,7 +134,7 @@ def serials(tx: Transaction, start_s: int, end_s: int) -> dict[str, str]:
 
 
 def read_share(tx: Transaction, since_s: int, until_s: int) -> tuple[int, dict[str, int]]:
-    """Return how many cycles of ``[since_s, until_s]`` read, and in how many each meter answered."""
+    """Return how many cycles of ``[since_s, until_s]`` read, and how many each meter answered."""
     cycles = tx.execute(
         select(func.count()).where(
             stage.c.stage == "read", stage.c.cycle_s >= since_s, stage.c.cycle_s <= until_s
