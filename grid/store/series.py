@@ -152,10 +152,10 @@ def get_intervals(
         here = slice((first - low) // _INTERVAL_S, (last - low) // _INTERVAL_S)
         there = slice((first - start_s) // _INTERVAL_S, (last - start_s) // _INTERVAL_S)
         energy[:, :, there] = stored.energy[:, :, here]
-        # A register of which the day has nothing says nothing of the others.
-        there_is = (stored.version > 0)[:, :, None]
-        told = np.where(there_is, stored.quality[:, :, here], np.uint16(Quality.VALID))
-        told[(stored.version == 0).all(axis=1)] = Quality.MISSING
+        # A register that tells nothing says nothing of the others.
+        silent = stored.energy[:, :, here] == MISSING
+        told = np.where(silent, np.uint16(Quality.VALID), stored.quality[:, :, here])
+        told[np.broadcast_to(silent.all(axis=1)[:, None], told.shape)] = Quality.MISSING
         quality[:, there] = reduce(least_certain, np.moveaxis(told, 1, 0))
         if decided:
             rule[:, there] = stored.rule[:, :, here].max(axis=1, initial=0)
