@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from grid import interval
 from grid.errors import BadInputError, Finding, PeerError, Severity
+from meters.patience import Patience, Slots
 from meters.reading import MeterAddress, MeterRead
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ DLMS_SCHEMES = ("dlms:", "hdlc:", "hdlc+serial:")
 ALARMS = ("meter.security", "meter.replay")
 """Failures that somebody may have made on purpose."""
 
-CONNECTIONS = 128
-"""DLMS meters that are read at the same time."""
-
 
 async def read_meters(
     addresses: Sequence[MeterAddress],
@@ -37,6 +35,7 @@ async def read_meters(
     timeout_s: float,
     gateways: Gateways | None = None,
     counters: CounterStore | None = None,
+    patience: Patience | None = None,
 ) -> tuple[list[MeterRead], list[Finding]]:
     """Return what the meters answered, and a finding for each that did not.
 
@@ -53,6 +52,10 @@ async def read_meters(
         Kept by the caller between readings: back-off and statistics of Modbus meters.
     counters : CounterStore, optional
         Needed by ciphered meters.
+    patience : Patience, optional
+        Kept by the caller between readings: DLMS meters that were silent are asked in slots
+        of their own. Without it a meter that says nothing gives its slot up after
+        :data:`meters.patience.PROMPT_S`.
 
     Returns
     -------
@@ -80,7 +83,7 @@ async def read_meters(
     }
     parts = await asyncio.gather(
         _read_modbus(modbus, at_s, timeout_s, gateways),
-        _read_dlms(dlms, at_s, timeout_s, counters),
+        _read_dlms(dlms, at_s, timeout_s, counters, patience or Patience()),
     )
     for part in parts:
         answers.update(part)
@@ -128,24 +131,28 @@ async def _read_dlms(
     at_s: int,
     timeout_s: float,
     counters: CounterStore | None,
+    patience: Patience,
 ) -> dict[str, Answer | PeerError | BadInputError]:
     if not addresses:
         return {}
     from meters.dlms.client import read_meter
+    from meters.dlms.errors import SilentError
 
     answers: dict[str, Answer | PeerError | BadInputError] = {}
-    slots = asyncio.Semaphore(CONNECTIONS)
+    slots = Slots(patience)
 
     async def read(address: MeterAddress) -> None:
-        async with slots:
+        async with slots.slot(address.meter) as answered:
             try:
                 answers[address.meter] = await read_meter(
-                    address, at_s=at_s, timeout_s=timeout_s, counters=counters
+                    address, at_s=at_s, timeout_s=timeout_s, counters=counters, answered=answered
                 )
             except (PeerError, BadInputError) as error:
                 answers[address.meter] = error
 
     async with asyncio.TaskGroup() as group:
-        for address in addresses:
+        for address in sorted(addresses, key=lambda one: slots.suspects(one.meter)):
             group.create_task(read(address))
+    silent = {meter for meter, answer in answers.items() if isinstance(answer, SilentError)}
+    patience.learn(answers, silent)
     return answers

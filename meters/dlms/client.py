@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -44,6 +44,7 @@ async def read_meter(
     timeout_s: float,
     cache: StaticAnswers | None = None,
     counters: CounterStore | None = None,
+    answered: Callable[[], None] | None = None,
 ) -> tuple[MeterRead, list[Finding]]:
     """Return the registers of a meter, and its load profile when it is asked for.
 
@@ -60,6 +61,8 @@ async def read_meter(
         Changes neither the reading nor its hash.
     counters : CounterStore, optional
         Needed by an address with ciphering.
+    answered : callable, optional
+        Called as soon as the meter has answered anything.
 
     Returns
     -------
@@ -80,7 +83,7 @@ async def read_meter(
     session: Session | None = None
     try:
         async with asyncio.timeout(timeout_s):
-            session, agreed = await _associate(address, profile, counters)
+            session, agreed = await _associate(address, profile, counters, answered)
             poll = Poll(session, address, profile, at_s, cache)
             result = await poll.read(agreed.conformance)
         await session.release()
@@ -138,18 +141,21 @@ def _profile(address: MeterAddress, counters: CounterStore | None) -> Profile:
 
 
 async def _associate(
-    address: MeterAddress, profile: Profile, counters: CounterStore | None
+    address: MeterAddress,
+    profile: Profile,
+    counters: CounterStore | None,
+    answered: Callable[[], None] | None = None,
 ) -> tuple[Session, Associated]:
     """Open an association; once, refresh our counter when the meter refuses it."""
     if address.ciphering is None or counters is None:
-        return await _open(address, profile, None)
+        return await _open(address, profile, None, answered)
     cipher = Cipher(address.ciphering, counters)
     is_first = cipher.next_counter() == 0
     if is_first:
         # A key that was in use elsewhere: the meter knows how far it has come.
-        await _refresh(address, profile, cipher)
+        await _refresh(address, profile, cipher, answered)
     try:
-        return await _open(address, profile, cipher)
+        return await _open(address, profile, cipher, answered)
     except SecurityError:
         raise
     except AccessError:
@@ -159,7 +165,10 @@ async def _associate(
 
 
 async def _open(
-    address: MeterAddress, profile: Profile, cipher: Cipher | None
+    address: MeterAddress,
+    profile: Profile,
+    cipher: Cipher | None,
+    answered: Callable[[], None] | None = None,
 ) -> tuple[Session, Associated]:
     station = parse_url(address.url)
     general = initiate.Conformance.GENERAL_PROTECTION
@@ -175,6 +184,8 @@ async def _open(
     session = await Session.open(station.endpoint, connection)
     try:
         event = await session.ask(connection.associate())
+        if answered is not None:
+            answered()
         if isinstance(event, AssociationRefused):
             raise AccessError(f"refused the association: {event.reason}")
     except BaseException:
@@ -184,7 +195,12 @@ async def _open(
     return session, event
 
 
-async def _refresh(address: MeterAddress, profile: Profile, cipher: Cipher) -> bool:
+async def _refresh(
+    address: MeterAddress,
+    profile: Profile,
+    cipher: Cipher,
+    answered: Callable[[], None] | None = None,
+) -> bool:
     """Raise our counter above what the meter shows to everybody; True when that was needed.
 
     It is told in clear, so it can only be raised, and not to where the key would end.
@@ -194,7 +210,7 @@ async def _refresh(address: MeterAddress, profile: Profile, cipher: Cipher) -> b
     public = replace(address, auth="none", secret=b"", ciphering=None)
     session: Session | None = None
     try:
-        session, _ = await _open(public, profile, None)
+        session, _ = await _open(public, profile, None, answered)
         attribute = Attribute(cosem.DATA, profile.invocation_counter, 2)
         event = await session.ask(session.connection.get(attribute))
         await session.release()
