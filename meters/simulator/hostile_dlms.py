@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from meters.dlms import xdlms
 from meters.dlms.server import Request
+from meters.simulator import hostile
 from meters.simulator.dlms import DlmsConnection
 
 DRIP_S = 1.0
@@ -105,3 +107,28 @@ DLMS_FAULTS: dict[str, type[DlmsConnection]] = {
     "silent": BlackHole,
 }
 """Wrong DLMS meters by name; the first three are right where nothing is protected."""
+
+
+def catalogue() -> dict[str, str]:
+    """Return what each named meter does, in one sentence."""
+    return {name: (made.__doc__ or "").strip() for name, made in DLMS_FAULTS.items()}
+
+
+def allot_all(
+    modbus: Sequence[str], dlms: Sequence[str], shares: Mapping[str, float], seed: int
+) -> dict[str, str]:
+    """Return the fault of each meter that has one, whatever its protocol.
+
+    A share counts among the meters of each protocol that has the fault.
+
+    Raises
+    ------
+    BadInputError
+        As :func:`meters.simulator.hostile.allot`.
+    """
+    hostile.allot([], shares, seed, dict.fromkeys([*hostile.FAULTS, *DLMS_FAULTS]))
+    allotted: dict[str, str] = {}
+    for meters, known in ((modbus, hostile.FAULTS.keys()), (dlms, DLMS_FAULTS.keys())):
+        own = {name: share for name, share in shares.items() if name in known}
+        allotted |= hostile.allot(meters, own, seed, known)
+    return dict(sorted(allotted.items()))

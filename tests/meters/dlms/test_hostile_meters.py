@@ -5,13 +5,13 @@ import time
 
 import pytest
 
-from grid.errors import Severity
+from grid.errors import BadInputError, Severity
 from meters.bench_poll import AT_S, DAY, SECRET, ciphering, points
 from meters.dlms.counters import MemoryCounterStore
 from meters.reader import read_meters
 from meters.reading import MeterAddress
 from meters.simulator.dlms import DlmsServers, MeterSetup
-from meters.simulator.hostile_dlms import DLMS_FAULTS
+from meters.simulator.hostile_dlms import DLMS_FAULTS, allot_all, catalogue
 
 TIMEOUT_S = 1.0
 
@@ -63,3 +63,17 @@ def test_a_wrong_meter_is_a_finding_and_its_neighbour_is_read(fault):
     assert list(reads[0].now.values) == points(2)[1].registers
     assert [(one.subject, one.code, one.severity) for one in findings] == [(bad, *OUTCOMES[fault])]
     assert spent_s < TIMEOUT_S + 1.0
+
+
+def test_faults_are_allotted_to_the_meters_that_can_have_them():
+    modbus, dlms = [f"a{n}" for n in range(10)], [f"b{n}" for n in range(10)]
+    allotted = allot_all(modbus, dlms, {"silent": 0.2, "replay": 0.1, "flood": 0.3}, 7)
+    assert sorted(allotted[name] for name in modbus if name in allotted) == (
+        ["flood"] * 3 + ["silent"] * 2
+    )
+    assert sorted(allotted[name] for name in dlms if name in allotted) == (
+        ["replay"] + ["silent"] * 2
+    )
+    with pytest.raises(BadInputError):
+        allot_all(modbus, dlms, {"none": 0.1}, 7)
+    assert all(sentence.endswith(".") for sentence in catalogue().values())
