@@ -200,6 +200,7 @@ class DlmsServers:
         secrets: Mapping[str, bytes] | None = None,
         setups: Mapping[str, MeterSetup] | None = None,
         host: str = "127.0.0.1",
+        connections: Mapping[str, type[DlmsConnection]] | None = None,
     ) -> dict[str, str]:
         """Serve the points; return the url of each by meter.
 
@@ -211,6 +212,8 @@ class DlmsServers:
         setups : mapping of str to MeterSetup, optional
             By meter; goes before `secrets`.
         host : str
+        connections : mapping of str to type, optional
+            Kind of connection by meter, as those of :mod:`meters.simulator.hostile_dlms`.
         """
         loop = asyncio.get_running_loop()
         urls: dict[str, str] = {}
@@ -219,7 +222,8 @@ class DlmsServers:
             setup = (setups or {}).get(point.meter, setup)
             meter = ServedMeter(point, setup, self._counters)
             self.meters[point.meter] = meter
-            server = await loop.create_server(self._accept(meter), host, 0)
+            kind = (connections or {}).get(point.meter, DlmsConnection)
+            server = await loop.create_server(self._accept(meter, kind), host, 0)
             self._servers.append(server)
             port = server.sockets[0].getsockname()[1]
             scheme = "hdlc" if meter.setup.link == "hdlc" else "dlms"
@@ -250,5 +254,7 @@ class DlmsServers:
             await server.wait_closed()
         self._servers.clear()
 
-    def _accept(self, meter: ServedMeter) -> Callable[[], DlmsConnection]:
-        return lambda: DlmsConnection(meter, self._open)
+    def _accept(
+        self, meter: ServedMeter, kind: type[DlmsConnection]
+    ) -> Callable[[], DlmsConnection]:
+        return lambda: kind(meter, self._open)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from random import Random
 
 from grid.errors import BadInputError
@@ -142,7 +142,12 @@ def catalogue() -> dict[str, str]:
     return {name: (made.__doc__ or "").strip() for name, made in FAULTS.items()}
 
 
-def allot(meters: Sequence[str], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+def allot(
+    meters: Sequence[str],
+    shares: Mapping[str, float],
+    seed: int,
+    known: Collection[str] = FAULTS.keys(),
+) -> dict[str, str]:
     """Return the fault of each meter that has one; the same for the same seed.
 
     Parameters
@@ -151,6 +156,8 @@ def allot(meters: Sequence[str], shares: Mapping[str, float], seed: int) -> dict
     shares : mapping of str to float
         Part of all meters by name of a fault, 0 to 1 together.
     seed : int
+    known : collection of str
+        The faults that there are; those of Modbus gateways by default.
 
     Raises
     ------
@@ -158,8 +165,8 @@ def allot(meters: Sequence[str], shares: Mapping[str, float], seed: int) -> dict
         When there is no such fault, or the shares are not within 0 to 1.
     """
     for name, share in shares.items():
-        if name not in FAULTS:
-            raise BadInputError(f"{name!r} is no fault, must be one of {', '.join(FAULTS)}")
+        if name not in known:
+            raise BadInputError(f"{name!r} is no fault, must be one of {', '.join(known)}")
         if not 0 <= share <= 1:
             raise BadInputError(f"the share of {name} is {share}, must be 0 to 1")
     if sum(shares.values()) > 1 + 1e-9:

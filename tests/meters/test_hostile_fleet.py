@@ -166,7 +166,6 @@ async def live(answered_s):
             assert {finding.severity for finding in findings} == {Severity.WARNING}
             ratios.append(p99 / usual_s)
             spent.append(spent_s)
-        print(f"undisturbed {usual_s:.2f} s, ratios {ratios}, spent {spent}, held {held}")
 
         field.turn(False)
         field.advance()
@@ -215,7 +214,7 @@ def _without_gap(field, before, reads):
     )
     mean = np.tile(np.array([100, 300], np.int64), (len(meters), 1))
     reference = xr.Dataset(
-        {name: (("meter", "interval"), mean) for name in CHANNELS},
+        dict.fromkeys(CHANNELS, (("meter", "interval"), mean)),
         coords={"meter": meters, "interval": at[:2]},
     )
     checked, _ = validate(

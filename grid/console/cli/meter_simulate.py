@@ -30,7 +30,7 @@ def declare_simulate(verbs: argparse._SubParsersAction[argparse.ArgumentParser])
         action="append",
         default=[],
         metavar="NAME=SHARE",
-        help="part of the Modbus meters that answers wrongly so; 'list' shows the names",
+        help="part of the meters that answers wrongly so; 'list' shows the names",
     )
     simulate.add_argument(
         "--seed", type=whole(0, 1 << 31), default=1, help="which meters those are"
@@ -62,14 +62,14 @@ def run_simulate(options: argparse.Namespace) -> int:
     from grid.operation import commission
     from grid.operation.field.serve import serve
     from grid.store import control
-    from meters.simulator.hostile import allot, catalogue
+    from meters.simulator import hostile, hostile_dlms
 
     shares = dict(options.hostile)
     if "list" in shares:
-        told = catalogue()
+        told = hostile_dlms.catalogue() | hostile.catalogue()
         answer(options, told, "\n".join(f"{name:<12} {does}" for name, does in told.items()))
         return 0
-    allot([], shares, options.seed)
+    hostile_dlms.allot_all([], [], shares, options.seed)
     commission.ensure(options.dir / site_file.SITE_FILE, now_s=int(time.time()))
     store = commission.open_store(options.dir)
     with store.read() as tx:
@@ -77,16 +77,17 @@ def run_simulate(options: argparse.Namespace) -> int:
     site = site_file.read(options.dir / site_file.SITE_FILE)
     print(f"serving {len(site.meter)} meters; addresses in {options.dir / 'field.json'}")
     modbus = [meter.id for meter in site.meter if meter.protocol == "modbus"]
-    hostile = allot(modbus, shares, options.seed)
+    dlms = [meter.id for meter in site.meter if meter.protocol == "dlms"]
+    wrong = hostile_dlms.allot_all(modbus, dlms, shares, options.seed)
     if shares:
-        lines = "\n".join(f"{meter:<12} {fault}" for meter, fault in hostile.items())
-        answer(options, {"hostile": hostile}, lines or "no meter answers wrongly")
+        lines = "\n".join(f"{meter:<12} {fault}" for meter, fault in wrong.items())
+        answer(options, {"hostile": wrong}, lines or "no meter answers wrongly")
         sys.stdout.flush()
 
     async def both() -> None:
         publishing = asyncio.create_task(_publish(site, store, options.mqtt))
         try:
-            await serve(options.dir, site, start_s=start_s, hostile=hostile)
+            await serve(options.dir, site, start_s=start_s, hostile=wrong)
         finally:
             publishing.cancel()
 

@@ -31,6 +31,7 @@ from meters.device import DeviceKind, Setpoint
 from meters.dlms.counters import FileCounterStore
 from meters.simulator.dlms import DlmsServers
 from meters.simulator.hostile import FAULTS
+from meters.simulator.hostile_dlms import DLMS_FAULTS
 from meters.simulator.modbus import ModbusServers
 from meters.simulator.points import DevicePoint, MeterPoint
 
@@ -192,7 +193,8 @@ async def serve(
     start_s : int
         Where the world begins when it has no state yet.
     hostile : mapping of str to str, optional
-        Fault of :mod:`meters.simulator.hostile` by Modbus meter.
+        Fault by meter: of :mod:`meters.simulator.hostile` or, for DLMS meters,
+        :mod:`meters.simulator.hostile_dlms`.
     """
     world = open_world(site)
     path = directory / STATE_FILE
@@ -201,16 +203,21 @@ async def serve(
     access = json.loads((directory / KEYS_FILE).read_text())
     dlms = [meter.id for meter in site.meter if meter.protocol is Protocol.DLMS]
     others = [meter.id for meter in site.meter if meter.protocol is Protocol.MODBUS]
+    faults = hostile or {}
     modbus_servers = ModbusServers()
     dlms_servers = DlmsServers(FileCounterStore(directory / COUNTERS))
     stopped = asyncio.Event()
     urls = await modbus_servers.start(
         [field.meters[name] for name in others],
         list(field.devices.values()),
-        connections={name: FAULTS[fault] for name, fault in (hostile or {}).items()},
+        connections={name: FAULTS[faults[name]] for name in others if name in faults},
     )
     setups = meter_keys.setups({name: value.encode() for name, value in access.items()})
-    urls |= await dlms_servers.start([field.meters[name] for name in dlms], setups=setups)
+    urls |= await dlms_servers.start(
+        [field.meters[name] for name in dlms],
+        setups=setups,
+        connections={name: DLMS_FAULTS[faults[name]] for name in dlms if name in faults},
+    )
     control = await asyncio.start_server(partial(_converse, field, stopped), "127.0.0.1", 0)
     field.save()
     announcement = {
