@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -45,13 +46,13 @@ def read(room: Room, at_s: int) -> None:
     prompt = [one for one in addresses if one not in late]
     devices = [DeviceAddress(asset.id, room.link.devices[asset.id]) for asset in room.site.assets]
 
+    ask = partial(read_meters, counters=room.counters, patience=room.patience)
+
     async def both() -> tuple[list[Finding], list[MeterRead], list[DeviceState]]:
         timeout_s = room.site.operation.read_timeout_s
         (reads, silent), (tried, mute), (states, deaf) = await asyncio.gather(
-            read_meters(prompt, at_s=at_s, timeout_s=timeout_s, counters=room.counters),
-            read_meters(
-                late, at_s=at_s, timeout_s=min(timeout_s, _LATE_TIMEOUT_S), counters=room.counters
-            ),
+            ask(prompt, at_s=at_s, timeout_s=timeout_s),
+            ask(late, at_s=at_s, timeout_s=min(timeout_s, _LATE_TIMEOUT_S)),
             read_devices(devices, at_s=at_s, timeout_s=timeout_s),
         )
         return [*silent, *mute, *deaf], [*reads, *tried], list(states)

@@ -19,6 +19,7 @@ from grid.operation.solver import Solver
 from grid.site import MeterRole, Shedding, Site
 from grid.store import Store
 from meters.dlms.counters import FileCounterStore
+from meters.patience import Patience
 from networks.model import NetworkModel
 
 COUNTERS = "counters"
@@ -64,6 +65,11 @@ class Room:
     def counters(self) -> FileCounterStore:
         """How far the invocation counters of the meters' keys have come, on disk."""
         return FileCounterStore(self.directory / COUNTERS)
+
+    @cached_property
+    def patience(self) -> Patience:
+        """Which meters were silent when they were last asked."""
+        return Patience()
 
     @cached_property
     def points(self) -> list[str]:
