@@ -83,7 +83,7 @@ def test_keys_are_brought_for_each_meter_that_needs_them(tmp_path: Path) -> None
     ("text", "mode", "told"),
     [
         ("", 0o644, "others may read these keys"),
-        ("[x", 0o600, "is not TOML: line 1"),
+        ("x = = 1", 0o600, "is not TOML: line 1"),
         ('["M-STRANGE"]\npassword = "p"\n', 0o600, r"\[M-STRANGE\] is no meter of the site"),
         (f"[{CIPHERED[0]}]\n{KEYS}", 0o600, "there is no table"),
         (f'[{CIPHERED[0]}]\ntitle = "zz"\n', 0o600, "title must be hexadecimal"),

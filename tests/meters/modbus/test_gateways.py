@@ -192,6 +192,10 @@ def test_statistics_tell_what_became_of_each_request():
         "flood": (0, 0, 0, 1),
         "late": (0, 2, 0, 0),
         "silent": (0, 2, 0, 0),
+        "drip": (0, 2, 0, 0),
+        "hang-up": (0, 2, 0, 0),
+        "exception": (0, 0, 1, 0),
+        "garbage": (0, 0, 0, 1),
     }
     assert answers["right"] == (7, 7)
     shared = next(one for one in gateways.by_endpoint.values() if one.successes)
