@@ -32,7 +32,7 @@ WITHIN_DAYS = 14
 BYPASS_KWH = 5.0
 _SEASONS = (5, 95, 185, 275)
 _LATE_DAYS = 7
-_CLEAN_DAYS = 42
+CLEAN_DAYS = 42
 _MONTH_DAYS = 30.0
 _DAY_S = 86_400
 
@@ -176,21 +176,27 @@ def bypasses(
 
 
 def clean_months(
-    feeder: Feeder, progress: Progress, *, fleets: int, seed: int, errors: Errors = REALISTIC
+    feeder: Feeder,
+    progress: Progress,
+    *,
+    fleets: int,
+    seed: int,
+    errors: Errors = REALISTIC,
+    days: int = CLEAN_DAYS,
 ) -> Clean:
     """Judge every day of weeks in which nothing is lost; count the cases that are told."""
     clean = Clean()
     for number in range(fleets):
         meters = fleet(feeder, 1000 * seed + 100 + number, errors)
         first = (number * 366) // fleets
-        record = shown(feeder, meters, first, LEARN_DAYS + _CLEAN_DAYS)
+        record = shown(feeder, meters, first, LEARN_DAYS + days)
         told = {
             (family(case), case.kind): f"day {first}, fleet {number}: {case.message}"
             for case in _daily(record)
         }
         clean.false_cases += len(told)
         clean.told += told.values()
-        clean.meter_months += len(feeder.usage_point) * _CLEAN_DAYS / _MONTH_DAYS
+        clean.meter_months += len(feeder.usage_point) * days / _MONTH_DAYS
         progress(
             f"{number + 1}/{fleets} clean feeders, {clean.meter_months:.0f} meter-months, "
             f"{clean.false_cases} false cases"

@@ -31,7 +31,7 @@ def declare_losses(verbs: Any) -> None:
     losses.add_argument(
         "--fleets",
         type=whole(0, 1000),
-        default=12,
+        default=24,
         help="clean feeders of the study, six weeks each",
     )
     losses.add_argument("--seed", type=seed, default=1, help="of the study")
