@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test bench lint types faults fuzz counters test-tools lock clean
+.PHONY: install demo test bench lint types faults fuzz counters losses test-tools lock clean
 
 install: $(STAMP)
 
@@ -37,6 +37,10 @@ fuzz: install
 # A minute and a half; nothing is installed for it, so a peer that is missing is said to be.
 bench: install
 	$(BIN)/khazri bench
+
+# A bypass at every household and 3,000 clean meter-months: some minutes.
+losses: install
+	$(BIN)/khazri meter losses --study
 
 # Chromium, PostgreSQL and the MQTT broker mosquitto by their Debian names, when missing and when we may.
 test-tools:

@@ -9,7 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from grid.errors import BadInputError, StoreError
-from grid.operation import forecasting, market, metering, planning, record, settling
+from grid.operation import (
+    forecasting,
+    loss_cases,
+    market,
+    metering,
+    planning,
+    record,
+    settling,
+)
 from grid.operation.field.link import FieldLink
 from grid.operation.room import Room
 from grid.site_file import parse
@@ -37,6 +45,7 @@ STAGES: dict[str, Stage] = {
     "plan": planning.plan,
     "send": planning.send,
     "settle": settling.settle_intervals,
+    "look": loss_cases.look_daily,
     "checkpoint": checkpoint,
 }
 

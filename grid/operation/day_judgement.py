@@ -1,7 +1,4 @@
-"""A civil day is judged as a whole when it is over, and again when late readings change it.
-
-Leaks and lost energy are looked for then too, in the days up to it.
-"""
+"""A civil day is judged as a whole when it is over, and again when late readings change it."""
 
 from __future__ import annotations
 
@@ -12,7 +9,6 @@ import numpy.typing as npt
 
 from grid import interval
 from grid.errors import Finding
-from grid.operation import leaks, losses
 from grid.operation.room import Room
 from grid.operation.validation_facts import day_facts, thresholds
 from grid.store import Transaction, control, series
@@ -45,9 +41,6 @@ def judge_days(room: Room, tx: Transaction, at_s: int, changed: set[int]) -> lis
     findings = [one for day in sorted(days) for one in _judge(room, tx, at_s, day)]
     if days:
         control.put_meta(tx, _JUDGED, judged.isoformat())
-    if judged.isoformat() != told and days:
-        _, end_s = interval.day_bounds(judged, zone)
-        findings += leaks.find(tx, room.site, end_s) + losses.find(room, tx, end_s)
     return findings
 
 

@@ -13,12 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from grid import interval
-from grid.errors import BadInputError, Finding, Severity
+from grid.errors import BadInputError
 from grid.operation.room import Room
 from grid.store import Transaction, field, series
-from meters.losses import investigate, learn
-from meters.losses.case import Case
 from meters.losses.record import FeederRecord
 from meters.reading import CHANNELS, MISSING
 from meters.vee import Quality
@@ -31,10 +28,6 @@ Floats = npt.NDArray[np.float64]
 PHASE_VOLTAGE_V = 230.0
 """What a phase meter shows at 1 pu."""
 
-
-LEARN_DAYS, WATCH_DAYS = 28, 14
-_DAY_S = 86_400
-_SUBJECT_MAX = 64
 
 _ESTIMATED = (Quality.ESTIMATED_LINEAR, Quality.ESTIMATED_LIKE_DAY, Quality.SCALED)
 
@@ -167,42 +160,3 @@ def _expected(
     middle = int(np.argsort(net_kw, kind="stable")[len(net_kw) // 2])
     slope = voltage_sensitivity(model, state, list(buses), middle)[position]
     return expected, losses_kw, slope * PHASE_VOLTAGE_V
-
-
-def find(
-    room: Room,
-    tx: Transaction,
-    end_s: int,
-    *,
-    learn_days: int = LEARN_DAYS,
-    watch_days: int = WATCH_DAYS,
-) -> list[Finding]:
-    """Return the cases of lost energy of the `watch_days` before `end_s`.
-
-    The feeder is learnt from the `learn_days` before those. Until there are as many that
-    were read, nothing is looked for.
-
-    Returns
-    -------
-    list of Finding
-        Codes ``losses.`` and the kind of the case; the interval is when it began.
-    """
-    watch_s = end_s - watch_days * _DAY_S
-    try:
-        trusted = site_record(room, tx, watch_s - learn_days * _DAY_S, watch_s)
-        since = site_record(room, tx, watch_s, end_s)
-        cases = investigate(learn(trusted), since)
-    except BadInputError:
-        return []
-    return [_told(room, case) for case in cases]
-
-
-def _told(room: Room, case: Case) -> Finding:
-    subject = " ".join(case.subject) or str(room.head)
-    return Finding(
-        f"losses.{case.kind}",
-        subject[:_SUBJECT_MAX],
-        interval.label(case.since_s),
-        Severity.WARNING,
-        case.message,
-    )

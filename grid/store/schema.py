@@ -144,6 +144,26 @@ sensor_sample = Table(
     _fact("cycle_s"),
 )
 
+loss_case = Table(
+    "loss_case",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    _fact("family", Key),
+    _fact("kind", Key),
+    _fact("subject", String(255)),
+    _fact("since_s"),
+    _fact("found_s"),
+    _fact("last_s"),
+    _fact("wh_per_day"),
+    _fact("wh_per_day_sd"),
+    _fact("content", Text),
+    _fact("closed_s", nullable=True),
+    _fact("closed_by", String(255), nullable=True),
+    _fact("reason", Key, nullable=True),
+    _fact("comment", Text, nullable=True),
+)
+Index("ix_loss_case_family", loss_case.c.family, loss_case.c.closed_s)
+
 device_state = Table(
     "device_state",
     metadata,

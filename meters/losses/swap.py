@@ -17,6 +17,10 @@ from meters.losses.voltage import DROP_SD, VoltageBaseline, unexplained
 
 SWAPS_MAX = 5
 _MISFIT_MAX = 1.5
+_THIN = 8
+_SCREEN = 0.25
+"""Pairs are compared by every eighth interval first; by all of them those that reach this share of
+the limit. A pair that is exchanged gains by the day, one that is not loses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +92,58 @@ def exchanged(record: FeederRecord, first: int, second: int, since_day: int) -> 
     return replace(record, expected_v=expected, **changed)
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What pairs are compared by: residual voltages and powers, (usage_point, interval)."""
+
+    rest: Floats
+    known: Floats
+    expected: Floats
+    net_kw: Floats
+    drop: Floats
+    per_day: int
+
+    def thinned(self) -> _Seen:
+        """Return the same of every eighth interval."""
+        columns = (self.rest, self.known, self.expected, self.net_kw)
+        rest, known, expected, net_kw = (np.ascontiguousarray(one[:, ::_THIN]) for one in columns)
+        return _Seen(rest, known, expected, net_kw, self.drop, self.per_day // _THIN)
+
+
+def _seen(baseline: VoltageBaseline, record: FeederRecord) -> _Seen:
+    rest, known = unexplained(baseline, record)
+    span = slice(0, record.days * record.per_day)
+    rest, known = rest[:, span], known[:, span]
+    expected = record.expected_v[:, span]
+    fine = known > 0.0
+    nominal = float(np.median(expected[fine])) if fine.any() else 1.0
+    return _Seen(
+        rest,
+        known,
+        np.where(fine, expected / nominal, 1.0),
+        record.net_wh()[:, span] * (3.6 / record.interval_s),
+        record.drop_v_per_kw / nominal,
+        record.per_day,
+    )
+
+
 def _best(
     baseline: VoltageBaseline, record: FeederRecord, limit: float, known_gains: bool
 ) -> Swap | None:
-    rest, known = unexplained(baseline, record)
-    usable = np.isfinite(baseline.noise) & (known.sum(axis=1) >= record.per_day)
+    seen = _seen(baseline, record)
+    usable = np.isfinite(baseline.noise) & (seen.known.sum(axis=1) >= record.per_day)
     rows = np.flatnonzero(usable)
+    thin = seen.thinned() if record.per_day % _THIN == 0 else seen
+    enough = _SCREEN * limit * thin.per_day / seen.per_day
     best: Swap | None = None
     for position, first in enumerate(rows[:-1].tolist()):
         others = rows[position + 1 :]
-        ratio, misfit = _ratios(baseline, record, rest, known, first, others, known_gains)
-        ratio /= float(baseline.inflation.max())
-        # What the days from each first one to the last say together, two days at least.
-        since = np.cumsum(ratio[:, ::-1], axis=1)[:, ::-1][:, :-1]
-        left = np.cumsum(misfit[:, ::-1], axis=1)[:, ::-1][:, :-1]
-        left = left / np.arange(misfit.shape[1], 1, -1)
-        since = np.where(left <= _MISFIT_MAX * baseline.scatter, since, -np.inf)
+        if thin is not seen:
+            since, _ = _since(baseline, thin, first, others, known_gains)
+            others = others[since.max(axis=1, initial=-np.inf) > enough]
+            if not others.size:
+                continue
+        since, ratio = _since(baseline, seen, first, others, known_gains)
         if not since.size or since.max() <= (limit if best is None else best.log_likelihood_ratio):
             continue
         at, day = (int(n) for n in np.unravel_index(int(np.argmax(since)), since.shape))
@@ -112,11 +152,28 @@ def _best(
     return best
 
 
+def _since(
+    baseline: VoltageBaseline,
+    seen: _Seen,
+    first: int,
+    others: npt.NDArray[np.intp],
+    known_gains: bool,
+) -> tuple[Floats, Floats]:
+    """Return what the days from each first one to the last say together, two days at least.
+
+    (other, day - 1), -inf where the exchange leaves too much unexplained; and what each day says.
+    """
+    ratio, misfit = _ratios(baseline, seen, first, others, known_gains)
+    ratio /= float(baseline.inflation.max())
+    since = np.cumsum(ratio[:, ::-1], axis=1)[:, ::-1][:, :-1]
+    left = np.cumsum(misfit[:, ::-1], axis=1)[:, ::-1][:, :-1]
+    left = left / np.arange(misfit.shape[1], 1, -1)
+    return np.where(left <= _MISFIT_MAX * baseline.scatter, since, -np.inf), ratio
+
+
 def _ratios(
     baseline: VoltageBaseline,
-    record: FeederRecord,
-    rest: Floats,
-    known: Floats,
+    seen: _Seen,
     first: int,
     others: npt.NDArray[np.intp],
     known_gains: bool,
@@ -125,26 +182,23 @@ def _ratios(
 
     And what the exchange leaves unexplained, as a multiple of what noise leaves.
     """
-    nominal = float(np.median(record.expected_v[known > 0.0]))
-    expected = np.where(known > 0.0, record.expected_v, nominal)
-    net_kw = record.net_wh() * (3.6 / record.interval_s)
-    both = known[first] * known[others]
-    more_kw = net_kw[others] - net_kw[first]
-    drop = record.drop_v_per_kw / nominal
+    rest, expected, drop = seen.rest, seen.expected, seen.drop
+    both = seen.known[first] * seen.known[others]
+    more_kw = seen.net_kw[others] - seen.net_kw[first]
     own = drop[first, first] - drop[first, others]
     theirs = drop[others, first] - drop[others, others]
     # What each place would see with the other's power there, against what it was expected to see.
-    here = np.log(expected[first] / nominal - own[:, None] * more_kw)
-    there = np.log(expected[others] / nominal - theirs[:, None] * more_kw)
-    was_here, was_there = np.log(expected[first] / nominal), np.log(expected[others] / nominal)
+    here = np.log(expected[first] - own[:, None] * more_kw)
+    there = np.log(expected[others] - theirs[:, None] * more_kw)
+    was_here, was_there = np.log(expected[first]), np.log(expected[others])
     # Power in another place moves what all meters share, too.
     mean = drop.mean(axis=0)
     shared = -(mean[first] - mean[others])[:, None] * more_kw
     gains = baseline.offset[others] - baseline.offset[first]
     at_first = rest[first] - (there - was_here) - gains[:, None] + shared
     at_others = rest[others] - (here - was_there) + gains[:, None] + shared
-    result, misfit = np.zeros((2, len(others), record.days))
-    count = np.maximum(_by_day(both, record), 1.0)
+    result, misfit = np.zeros((2, len(others), rest.shape[1] // seen.per_day))
+    count = np.maximum(_by_day(both, seen.per_day), 1.0)
     for noise, kept, moved, shift in (
         (
             baseline.noise[first],
@@ -154,17 +208,16 @@ def _ratios(
         ),
         (baseline.noise[others][:, None], rest[others], at_others, here - was_there),
     ):
-        as_recorded = _by_day(_squares(kept, both, known_gains), record)
-        as_exchanged = _by_day(_squares(moved, both, known_gains), record)
+        as_recorded = _by_day(_squares(kept, both, known_gains), seen.per_day)
+        as_exchanged = _by_day(_squares(moved, both, known_gains), seen.per_day)
         result += (as_recorded - as_exchanged) / (2.0 * noise**2)
-        allowed = DROP_SD**2 * _by_day(shift**2 * both, record)
+        allowed = DROP_SD**2 * _by_day(shift**2 * both, seen.per_day)
         misfit += (as_exchanged - allowed) / noise**2 / count / 2.0
     return result, misfit
 
 
-def _by_day(values: Floats, record: FeederRecord) -> Floats:
-    whole = values[:, : record.days * record.per_day]
-    return np.asarray(whole.reshape(len(values), record.days, record.per_day).sum(axis=2))
+def _by_day(values: Floats, per_day: int) -> Floats:
+    return np.asarray(values.reshape(len(values), -1, per_day).sum(axis=2))
 
 
 def _squares(values: Floats, both: Floats, known_gains: bool) -> Floats:

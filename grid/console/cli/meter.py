@@ -1,4 +1,4 @@
-"""``khazri meter read|simulate|listen|leaks|profiles|import|export|trace|edit``."""
+"""``khazri meter read|simulate|listen|leaks|losses|profiles|import|export|trace|edit``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from grid.console.cli.meter_files import declare_export, declare_import
+from grid.console.cli.meter_losses import declare_losses
 from grid.console.cli.meter_readings import declare_edit, declare_trace
 from grid.console.cli.meter_simulate import declare_simulate
 from grid.console.cli.options import (
@@ -72,6 +73,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     leaks.add_argument("--days", type=whole(1, 62), default=14, help="days looked at")
     as_json(leaks)
     leaks.set_defaults(run=run_leaks)
+    declare_losses(verbs)
     profiles = verbs.add_parser("profiles", help="list the register maps")
     as_json(profiles)
     profiles.set_defaults(run=run_profiles)
