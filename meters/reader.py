@@ -17,6 +17,7 @@ from meters.reading import MeterAddress, MeterRead
 
 if TYPE_CHECKING:
     from meters.dlms.counters import CounterStore
+    from meters.dlms.questions import StaticAnswers
     from meters.modbus.gateway import Gateways
 
 Answer = tuple[MeterRead, list[Finding]]
@@ -36,6 +37,7 @@ async def read_meters(
     gateways: Gateways | None = None,
     counters: CounterStore | None = None,
     patience: Patience | None = None,
+    unchanging: StaticAnswers | None = None,
 ) -> tuple[list[MeterRead], list[Finding]]:
     """Return what the meters answered, and a finding for each that did not.
 
@@ -56,6 +58,8 @@ async def read_meters(
         Kept by the caller between readings: DLMS meters that were silent are asked in slots
         of their own. Without it a meter that says nothing gives its slot up after
         :data:`meters.patience.PROMPT_S`.
+    unchanging : StaticAnswers, optional
+        Kept by the caller between readings: what DLMS meters need not be asked again.
 
     Returns
     -------
@@ -83,7 +87,7 @@ async def read_meters(
     }
     parts = await asyncio.gather(
         _read_modbus(modbus, at_s, timeout_s, gateways),
-        _read_dlms(dlms, at_s, timeout_s, counters, patience or Patience()),
+        _read_dlms(dlms, at_s, timeout_s, counters, patience or Patience(), unchanging),
     )
     for part in parts:
         answers.update(part)
@@ -132,6 +136,7 @@ async def _read_dlms(
     timeout_s: float,
     counters: CounterStore | None,
     patience: Patience,
+    unchanging: StaticAnswers | None,
 ) -> dict[str, Answer | PeerError | BadInputError]:
     if not addresses:
         return {}
@@ -145,7 +150,12 @@ async def _read_dlms(
         async with slots.slot(address.meter) as answered:
             try:
                 answers[address.meter] = await read_meter(
-                    address, at_s=at_s, timeout_s=timeout_s, counters=counters, answered=answered
+                    address,
+                    at_s=at_s,
+                    timeout_s=timeout_s,
+                    cache=unchanging,
+                    counters=counters,
+                    answered=answered,
                 )
             except (PeerError, BadInputError) as error:
                 answers[address.meter] = error

@@ -46,7 +46,12 @@ def read(room: Room, at_s: int) -> None:
     prompt = [one for one in addresses if one not in late]
     devices = [DeviceAddress(asset.id, room.link.devices[asset.id]) for asset in room.site.assets]
 
-    ask = partial(read_meters, counters=room.counters, patience=room.patience)
+    ask = partial(
+        read_meters,
+        counters=room.counters,
+        patience=room.patience,
+        unchanging=room.unchanging,
+    )
 
     async def both() -> tuple[list[Finding], list[MeterRead], list[DeviceState]]:
         timeout_s = room.site.operation.read_timeout_s

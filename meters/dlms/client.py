@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from grid.errors import BadInputError, Finding
 from meters import transport
@@ -17,8 +18,9 @@ from meters.dlms.errors import AccessError, DlmsError, SecurityError, SilentErro
 from meters.dlms.events import Associated, AssociationRefused, ValueReceived
 from meters.dlms.hdlc_link import HdlcClientLink
 from meters.dlms.link import Link
-from meters.dlms.poll import CLOCK_LIMIT_S, Poll, StaticAnswers
+from meters.dlms.poll import CLOCK_LIMIT_S, Poll
 from meters.dlms.profile import Profile, load_profile
+from meters.dlms.questions import StaticAnswers
 from meters.dlms.security import Cipher
 from meters.dlms.session import Session
 from meters.dlms.wrapper import WrapperLink
@@ -80,15 +82,40 @@ async def read_meter(
         When the meter does not answer, refuses, or answers wrongly.
     """
     profile = _profile(address, counters)
+    kept = cache if cache is not None else StaticAnswers()
+    until = asyncio.get_running_loop().time() + timeout_s
+    takes_lists = address.meter not in kept.one_by_one
+    reading = partial(_read, address, profile, at_s, until, kept, counters, answered)
+    try:
+        try:
+            return await reading()
+        except (SilentError, SecurityError):
+            raise
+        except DlmsError:
+            has_refused_lists = takes_lists and address.meter in kept.one_by_one
+            if not has_refused_lists:
+                raise
+        return await reading()
+    except (TimeoutError, OSError) as error:
+        raise SilentError("gave no complete answer") from error
+
+
+async def _read(
+    address: MeterAddress,
+    profile: Profile,
+    at_s: int,
+    until: float,
+    cache: StaticAnswers,
+    counters: CounterStore | None,
+    answered: Callable[[], None] | None,
+) -> tuple[MeterRead, list[Finding]]:
     session: Session | None = None
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout_at(until):
             session, agreed = await _associate(address, profile, counters, answered)
             poll = Poll(session, address, profile, at_s, cache)
             result = await poll.read(agreed.conformance)
         await session.release()
-    except (TimeoutError, OSError) as error:
-        raise SilentError("gave no complete answer") from error
     finally:
         if session is not None:
             session.connection.remember()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +16,7 @@ from meters.dlms.events import AccessRefused, ValueReceived
 from meters.dlms.exchange import MAX_RESPONSE
 from meters.dlms.initiate import Conformance
 from meters.dlms.profile import Profile
+from meters.dlms.questions import Answer, Questions, StaticAnswers
 from meters.dlms.session import Session
 from meters.dlms.xdlms import Attribute
 from meters.reading import MISSING, MeterAddress, MeterRead, RegisterRow
@@ -31,32 +31,6 @@ _DEVICE_NAME = Attribute(cosem.DATA, obis.DEVICE_NAME, 2)
 # for the answer to the next, and the same question always gives the same bytes.
 _ID_NAME, _ID_SCALER, _ID_REGISTER, _ID_VOLTAGE_SCALER, _ID_VOLTAGE = 1, 2, 6, 10, 11
 _ID_CLOCK, _ID_COLUMNS, _ID_PERIOD, _ID_ROWS = 12, 13, 14, (15, 0)
-
-Answer = ValueReceived | AccessRefused
-
-
-class StaticAnswers:
-    """What meters answered to questions whose answer does not change.
-
-    Units, scalers and the columns of the load profile need not be asked again
-    while the meter says the same logical device name; another name, or a meter
-    that has none, forgets them. Whoever changes a meter's configuration calls
-    :meth:`forget`.
-    """
-
-    def __init__(self) -> None:
-        self._of: dict[str, tuple[bytes, dict[Attribute, tuple[Answer, bytes]]]] = {}
-
-    def of(self, meter: str, device_name: bytes) -> dict[Attribute, tuple[Answer, bytes]]:
-        """Return the answers of `meter`, to be added to."""
-        known = self._of.get(meter)
-        if known is None or known[0] != device_name:
-            known = self._of[meter] = device_name, {}
-        return known[1]
-
-    def forget(self, meter: str) -> None:
-        """Ask everything again at the next reading."""
-        self._of.pop(meter, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +56,13 @@ class Poll:
         address: MeterAddress,
         profile: Profile,
         at_s: int,
-        cache: StaticAnswers | None,
+        cache: StaticAnswers,
     ) -> None:
         self._session = session
         self._address = address
         self._profile = profile
         self._at_s = at_s
-        self._cache = cache
-        self._static: dict[Attribute, tuple[Answer, bytes]] = {}
-        self._digest = hashlib.sha256()
+        self._questions = Questions(session, address.meter, cache)
         self._scalers: dict[Attribute, int] = {}
         self.findings: list[Finding] = []
 
@@ -99,11 +71,11 @@ class Poll:
 
         The session has just associated; `conformance` is what that gave.
         """
-        self._keep()
-        name = await self._dynamic(_DEVICE_NAME, _ID_NAME)
+        name = await self._questions.dynamic(_DEVICE_NAME, _ID_NAME)
         device_name = name.value if isinstance(name, ValueReceived) else None
-        if self._cache is not None and isinstance(device_name, bytes) and device_name:
-            self._static = self._cache.of(self._address.meter, device_name)
+        if isinstance(device_name, bytes) and device_name:
+            self._questions.know(device_name)
+        await self._ask_at_once(conformance)
         clock = await self._clock()
         values = [await self._energy(register) for register in self._registers()]
         if max(values) == MISSING:
@@ -118,36 +90,23 @@ class Poll:
             now,
             rows,
             voltage_v,
-            self._digest.digest(),
+            self._questions.digest(),
             serial=_printable(device_name),
             invocation_counter=self._session.connection.peer_counter,
         )
 
-    def _keep(self) -> bytes:
-        raw = b"".join(self._session.connection.received)
-        self._digest.update(raw)
-        return raw
-
-    async def _get(self, attribute: Attribute, invoke_id: int, wanted: bytes = b"") -> Answer:
-        connection = self._session.connection
-        event = await self._session.ask(connection.get(attribute, wanted, invoke_id))
-        assert isinstance(event, ValueReceived | AccessRefused)
-        return event
-
-    async def _dynamic(self, attribute: Attribute, invoke_id: int, wanted: bytes = b"") -> Answer:
-        event = await self._get(attribute, invoke_id, wanted)
-        self._keep()
-        return event
-
-    async def _unchanging(self, attribute: Attribute, invoke_id: int) -> Answer:
-        if known := self._static.get(attribute):
-            self._digest.update(known[1])
-            return known[0]
-        event = await self._get(attribute, invoke_id)
-        raw = self._keep()
-        if isinstance(event, ValueReceived):
-            self._static[attribute] = event, raw
-        return event
+    async def _ask_at_once(self, conformance: int) -> None:
+        """Ask for what the reading will need in two lists, when the meter takes lists."""
+        if not conformance & Conformance.MULTIPLE_REFERENCES:
+            return
+        registers = self._registers()
+        if (voltage := self._profile.voltage) is not None:
+            registers.append(_Register(voltage, cosem.UNIT_VOLT, _ID_VOLTAGE, _ID_VOLTAGE_SCALER))
+        unchanging = [register.scaler_unit for register in registers]
+        if self._address.since_s is not None and conformance & Conformance.SELECTIVE_ACCESS:
+            unchanging += self._of_profile()
+        changing = [self._profile.clock, *(register.value for register in registers)]
+        await self._questions.at_once(unchanging, changing, (_ID_SCALER, _ID_REGISTER))
 
     def _registers(self) -> list[_Register]:
         units = (cosem.UNIT_WH, cosem.UNIT_WH, cosem.UNIT_VARH, cosem.UNIT_VARH)
@@ -159,7 +118,7 @@ class Poll:
         ]
 
     async def _clock(self) -> civil_time.Instant:
-        event = await self._dynamic(self._profile.clock, _ID_CLOCK)
+        event = await self._questions.dynamic(self._profile.clock, _ID_CLOCK)
         if isinstance(event, AccessRefused):
             raise AccessError(f"refused its clock: {event.reason}")
         clock = civil_time.decode_date_time(event.value, self._profile.zone)
@@ -172,8 +131,8 @@ class Poll:
 
     async def _energy(self, register: _Register) -> int:
         name = obis.label(register.value.obis)
-        scaler_unit = await self._unchanging(register.scaler_unit, register.scaler_id)
-        value = await self._dynamic(register.value, register.value_id)
+        scaler_unit = await self._questions.unchanging(register.scaler_unit, register.scaler_id)
+        value = await self._questions.dynamic(register.value, register.value_id)
         for event in (scaler_unit, value):
             if isinstance(event, AccessRefused):
                 return self._missing(f"{name} refused: {event.reason}")
@@ -192,8 +151,8 @@ class Poll:
         if attribute is None:
             return None
         register = _Register(attribute, cosem.UNIT_VOLT, _ID_VOLTAGE, _ID_VOLTAGE_SCALER)
-        scaler_unit = await self._unchanging(register.scaler_unit, register.scaler_id)
-        value = await self._dynamic(register.value, register.value_id)
+        scaler_unit = await self._questions.unchanging(register.scaler_unit, register.scaler_id)
+        value = await self._questions.dynamic(register.value, register.value_id)
         try:
             if isinstance(scaler_unit, AccessRefused) or isinstance(value, AccessRefused):
                 raise AccessError("refused")
@@ -226,13 +185,12 @@ class Poll:
         self, since_s: int, until_s: int, clock: civil_time.Instant
     ) -> tuple[RegisterRow, ...]:
         profile = self._profile
-        columns_of = Attribute(cosem.PROFILE_GENERIC, profile.load_profile, 3)
-        period_of = Attribute(cosem.PROFILE_GENERIC, profile.load_profile, 4)
+        columns_of, period_of = self._of_profile()
         buffer = Attribute(cosem.PROFILE_GENERIC, profile.load_profile, 2)
         columns = profile_generic.parse_capture_objects(
-            _value(await self._unchanging(columns_of, _ID_COLUMNS))
+            _value(await self._questions.unchanging(columns_of, _ID_COLUMNS))
         )
-        period_s = _value(await self._unchanging(period_of, _ID_PERIOD))
+        period_s = _value(await self._questions.unchanging(period_of, _ID_PERIOD))
         if type(period_s) is not int or not 1 <= period_s <= interval.DAY_S:
             raise DlmsError(f"the capture period is {period_s!r}, must be 1 to 86400 s")
         part_s = period_s * (MAX_RESPONSE // (_VALUE_BYTES * len(columns)))
@@ -244,7 +202,7 @@ class Poll:
                 for instant_s in (from_s, to_s)
             ]
             wanted = selection.encode_range(times[0], times[1], profile.clock.obis)
-            answer = await self._dynamic(buffer, _ID_ROWS[turn % 2], wanted)
+            answer = await self._questions.dynamic(buffer, _ID_ROWS[turn % 2], wanted)
             rows += profile_generic.parse_rows(
                 _value(answer),
                 columns,
@@ -255,6 +213,12 @@ class Poll:
                 zone=profile.zone,
             )
         return self._distinct(row for row in rows if since_s <= row.at_s <= until_s)
+
+    def _of_profile(self) -> tuple[Attribute, Attribute]:
+        """Return the columns and the capture period of the load profile."""
+        load_profile = self._profile.load_profile
+        columns, period = (Attribute(cosem.PROFILE_GENERIC, load_profile, n) for n in (3, 4))
+        return columns, period
 
     def _distinct(self, rows: Iterable[RegisterRow]) -> tuple[RegisterRow, ...]:
         """Sort rows; the same row twice is one, two different ones for an instant are none."""

@@ -382,7 +382,7 @@ def test_meter_without_the_key_cannot_prove_itself() -> None:
     assert "not protected" in str(error)
 
 
-@pytest.mark.parametrize("place", [2, 3, 5])
+@pytest.mark.parametrize("place", [2, 3, 4])
 def test_answer_in_clear_where_protection_was_agreed_is_a_downgrade(place: int) -> None:
     plain = bytes.fromhex("c401c100060000152e")
     error = tampered(lambda at, answer: plain if at == place else answer)

@@ -11,10 +11,13 @@ import pytest
 
 from grid.errors import BadInputError, Finding
 from meters import obis
+from meters.dlms import server
 from meters.dlms.client import StaticAnswers, parse_url, read_meter
 from meters.dlms.errors import AccessError, DlmsError, SilentError
+from meters.dlms.initiate import Conformance
+from meters.dlms.xdlms import OTHER_REASON, GetList
 from meters.reading import MISSING, MeterAddress, MeterRead, RegisterRow
-from meters.simulator.dlms import DlmsServers
+from meters.simulator.dlms import DlmsConnection, DlmsServers
 from meters.simulator.dlms_objects import DlmsMeter
 from meters.simulator.points import MeterPoint
 from meters.transport import connect
@@ -192,6 +195,94 @@ def test_cache_changes_neither_the_reading_nor_its_hash() -> None:
 
     without, cold, warm = asyncio.run(run())
     assert without == cold == warm
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the kinds of questions that simulated meters were asked, as they come."""
+    kinds: list[str] = []
+    answer = DlmsConnection._answer
+
+    def noting(connection: DlmsConnection, request: Any) -> bytes:
+        kinds.append(type(request).__name__)
+        return answer(connection, request)
+
+    monkeypatch.setattr(DlmsConnection, "_answer", noting)
+    return kinds
+
+
+async def read_twice(cache: StaticAnswers) -> list[MeterRead | DlmsError]:
+    answers: list[MeterRead | DlmsError] = []
+    async with field(point()) as addresses:
+        address = replace(addresses["M-1"], since_s=T - 2700, until_s=T)
+        for _ in range(2):
+            try:
+                read, findings = await read_meter(address, at_s=T, timeout_s=5.0, cache=cache)
+                assert findings == []
+                answers.append(read)
+            except DlmsError as error:
+                answers.append(error)
+    return answers
+
+
+def test_a_reading_costs_four_questions_and_a_later_one_three(asked: list[str]) -> None:
+    """Name, what does not change, what does, the rows; and an association around them."""
+    asyncio.run(read_twice(StaticAnswers()))
+    gets = [kind for kind in asked if kind.startswith("Get")]
+    first, later = ["GetRequest", "GetList", "GetList", "GetRequest"], ["GetRequest", "GetList"]
+    assert gets == [*first, *later, "GetRequest"]
+    assert len(asked) == len(gets) + 4
+
+
+def test_a_meter_that_refuses_lists_is_asked_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    listed = asyncio.run(read_twice(StaticAnswers()))[0]
+    answer = DlmsConnection._answer
+
+    def refusing(connection: DlmsConnection, request: Any) -> bytes:
+        if isinstance(request, GetList):
+            return connection._connection.deny(request.invoke_id, OTHER_REASON)
+        return answer(connection, request)
+
+    monkeypatch.setattr(DlmsConnection, "_answer", refusing)
+    first, second = asyncio.run(read_twice(StaticAnswers()))
+    assert isinstance(first, MeterRead)
+    assert isinstance(second, MeterRead)
+    assert isinstance(listed, MeterRead)
+    assert first.raw_sha256 == second.raw_sha256 != listed.raw_sha256
+    assert replace(first, raw_sha256=listed.raw_sha256) == listed
+
+
+def test_a_meter_that_answers_a_list_wrongly_is_asked_again_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    answer = DlmsConnection._answer
+
+    def short(connection: DlmsConnection, request: Any) -> bytes:
+        if isinstance(request, GetList):
+            asked.append("GetList")
+            results = [connection._get(item) for item in request.items[1:]]
+            return connection._connection.answer_list(request.invoke_id, results)
+        return answer(connection, request)
+
+    monkeypatch.setattr(DlmsConnection, "_answer", short)
+    cache = StaticAnswers()
+    first, second = asyncio.run(read_twice(cache))
+    assert isinstance(first, MeterRead)
+    assert first == second, "what it answered wrongly leaves no trace in the reading"
+    assert asked.count("GetList") == 1
+    cache.forget("M-1")
+    asyncio.run(read_twice(cache))
+    assert asked.count("GetList") == 2
+
+
+def test_a_meter_without_lists_is_not_asked_any(
+    monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    monkeypatch.setattr(server, "OFFERED", server.OFFERED & ~Conformance.MULTIPLE_REFERENCES)
+    asyncio.run(read_twice(StaticAnswers()))
+    assert "GetList" not in asked
 
 
 def test_exchanged_meter_is_asked_for_its_scaler_again() -> None:
