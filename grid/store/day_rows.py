@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import case, text
+from sqlalchemy import TextClause, case, text
 
 from grid.store.engine import Transaction
 from grid.store.packed_days import Cut, Quantity, unpack
@@ -138,8 +139,13 @@ def newest(
     tx: Transaction, usage_points: Sequence[str], day: Day, quantities: Sequence[str] = QUANTITIES
 ) -> NewestRows:
     """Return the newest version of a day of the usage points, without those that have none."""
-    query, facts = newest_query(tx, usage_points, day, quantities)
-    rows = tx.execute(text(query), facts).all()
+    facts = {
+        "names": _names(tx, usage_points),
+        "day": day.label,
+        "registers": day.registers,
+        "start_s": day.start_s,
+    }
+    rows = tx.execute(newest_query(tx.dialect.name, tuple(quantities)), facts).all()
     if any(row[1] > 1 for row in rows):
         last = {row[0]: row for row in sorted(rows, key=lambda row: int(row[1]))}
         rows = list(last.values())
@@ -152,25 +158,17 @@ def newest(
     )
 
 
-def newest_query(
-    tx: Transaction, usage_points: Sequence[str], day: Day, quantities: Sequence[str]
-) -> tuple[str, dict[str, object]]:
-    """Return the statement that finds every version of a day, and its parameters."""
-    asked, number = _ASKED[tx.dialect.name]
+@cache
+def newest_query(dialect: str, quantities: tuple[str, ...]) -> TextClause:
+    """Return the statement that finds every version of a day of the usage points named."""
+    asked, number = _ASKED[dialect]
     columns = ", ".join(f"found.{name}" for name in quantities)
     # The database takes the names first and looks each up: a cross join is in that order.
-    query = (
+    return text(
         f"SELECT {number}, found.version, {columns} FROM {asked} CROSS JOIN interval_day AS found "
         "WHERE found.day = :day AND found.registers = :registers "
         "AND found.usage_point = asked.value AND found.start_s = :start_s"
     )
-    facts: dict[str, object] = {
-        "names": _names(tx, usage_points),
-        "day": day.label,
-        "registers": day.registers,
-        "start_s": day.start_s,
-    }
-    return query, facts
 
 
 def write(
@@ -222,17 +220,6 @@ def _insert(
     cuts: dict[str, Cut],
     cycle_s: int,
 ) -> None:
-    asked, number = _ASKED[tx.dialect.name]
-    part = _PART[tx.dialect.name]
-    values = ", ".join(part.format(name, number) if name in cuts else "NULL" for name in QUANTITIES)
-    columns = ", ".join(QUANTITIES)
-    renewed = ", ".join(f"{name} = excluded.{name}" for name in ("start_s", *QUANTITIES, "cycle_s"))
-    statement = (
-        f"INSERT INTO interval_day (day, registers, usage_point, version, start_s, {columns}, "
-        f"cycle_s) SELECT :day, :registers, asked.value, :version, :start_s, {values}, :cycle_s "
-        f"FROM {asked} WHERE true "
-        f"ON CONFLICT (day, registers, usage_point, version) DO UPDATE SET {renewed}"
-    )
     facts: dict[str, object] = {
         "names": _names(tx, names),
         "day": day.label,
@@ -243,7 +230,24 @@ def _insert(
     }
     for name, cut in cuts.items():
         facts |= {name: cut.content, f"{name}_stride": cut.stride, f"{name}_length": cut.length}
-    tx.execute(text(statement), facts)
+    tx.execute(_insertion(tx.dialect.name, frozenset(cuts)), facts)
+
+
+@cache
+def _insertion(dialect: str, given: frozenset[str]) -> TextClause:
+    asked, number = _ASKED[dialect]
+    part = _PART[dialect]
+    values = ", ".join(
+        part.format(name, number) if name in given else "NULL" for name in QUANTITIES
+    )
+    columns = ", ".join(QUANTITIES)
+    renewed = ", ".join(f"{name} = excluded.{name}" for name in ("start_s", *QUANTITIES, "cycle_s"))
+    return text(
+        f"INSERT INTO interval_day (day, registers, usage_point, version, start_s, {columns}, "
+        f"cycle_s) SELECT :day, :registers, asked.value, :version, :start_s, {values}, :cycle_s "
+        f"FROM {asked} WHERE true "
+        f"ON CONFLICT (day, registers, usage_point, version) DO UPDATE SET {renewed}"
+    )
 
 
 def _tell(tx: Transaction, day: Day, cycle_s: int) -> None:

@@ -25,7 +25,7 @@ from grid.store.day_rows import (
     write,
 )
 from grid.store.engine import Transaction
-from grid.store.packed_days import NONE, as_slice, parts
+from grid.store.packed_days import NONE, as_slice, parts, unpack
 from grid.store.schema import interval_day, written_day
 from meters.reading import MISSING
 from meters.vee.channel import sd_name
@@ -185,12 +185,18 @@ def _told(
     told: npt.NDArray[np.uint16]
     quality = np.zeros(energy.shape, np.uint16)
     alike = {content or b"" for stored in found for content in stored.contents["quality"]}
-    if len(found) == 1 == len(alike) and _is_same(alike.pop(), found[0].day.registers):
-        found[0].fill("quality", quality[:, :1], registers[:1], part)
+    if len(found) == 1 == len(alike) and _is_same(next(iter(alike)), found[0].day.registers):
+        of_all = quality[:1, :1]
+        unpack(
+            [*alike],
+            [0],
+            of_all,
+            held=len(held_by(found[0].day.registers)),
+            registers=[(0, 0)],
+            part=part,
+        )
         # VALID is the most certain of all: registers that tell nothing do not show.
-        told = quality[:, 0]
-        told[silent] = Quality.MISSING
-        return told
+        return np.where(silent, np.uint16(Quality.MISSING), of_all[0])
     for stored in found:
         stored.fill("quality", quality, registers, part)
     # A register that tells nothing says nothing of the others.
