@@ -199,9 +199,11 @@ def _told(
         return np.where(silent, np.uint16(Quality.MISSING), of_all[0])
     for stored in found:
         stored.fill("quality", quality, registers, part)
-    # A register that tells nothing says nothing of the others.
-    quality[energy == MISSING] = Quality.VALID
-    told = reduce(least_certain, np.moveaxis(quality, 1, 0))
+    told = quality[:, 0]
+    if (quality[:, 1:] != quality[:, :1]).any():
+        # A register that tells nothing says nothing of the others.
+        quality[energy == MISSING] = Quality.VALID
+        told = reduce(least_certain, np.moveaxis(quality, 1, 0))
     told[silent] = Quality.MISSING
     return told
 
