@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int64]
 Outcome = tuple[xr.Dataset, list[Finding]]
 
 LIMIT_WH, DIGITS = 5_000, 8
-EVERY: Final = 500
+EVERY: Final = 1_000
 """A fault is planted in one of so many meters, in one of a feeder with fewer."""
 OFTEN: Final = 100
 """Gaps, a rollover and a misread stand in one of so many meters each."""

@@ -75,6 +75,7 @@ def _merge_one(
     single: xr.Dataset, reads: xr.Dataset, slot: int, at_s: int, clashes: Clashes
 ) -> list[Finding]:
     findings = []
+    meters = reads["meter"].values
     for channel in CHANNELS:
         values = reads[channel].transpose("meter", "boundary").values
         high = values.max(axis=1)
@@ -85,7 +86,7 @@ def _merge_one(
             clash, MISSING, high
         )
         for index in np.flatnonzero(clash):
-            meter = str(reads["meter"].values[index])
+            meter = str(meters[index])
             message = (
                 f"{meter} {label(at_s)} {channel} was read as {low[index]} and {high[index]} "
                 "for the same instant: neither counts"
