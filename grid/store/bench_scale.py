@@ -4,8 +4,11 @@
 
     python -m grid.store.bench_scale --meters 33334 --days 30
 
-Registers are drawn; two in a hundred are not read. Every rule that needs no more than
-registers and a reference runs. One local day of all meters is in memory at a time.
+Registers are drawn; two in a hundred are not read. Validation has every fact that a rule
+can need, so that all of them run: each day some meters lose power, one in a hundred has its
+clock set, reads off its boundary, an odd voltage or no contract, one in ten counts its
+intervals by itself too, and a feeder head stands above a few. One local day of all meters
+is in memory at a time.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +31,12 @@ from grid.store.engine import Store
 from grid.store.series import REGISTERS, get_intervals, put_intervals
 from meters.reading import MISSING
 from meters.vee import validate
-from meters.vee.facts import Facts
+from meters.vee.facts import EventKind, Facts, FeederHead, MeterEvent, Tenure
 
 _START_S, _ZONE, _STEP_S, _SLOTS = 1_767_225_600, "UTC", 900, 96
 _MOST_WH = 6_000
+_FEEDER = 30
+"""Meters behind the feeder head."""
 _SEED = 7
 
 
@@ -45,18 +51,20 @@ def run(store: Store, meters: int, days: int) -> dict[str, Any]:
     names = [f"M{number:07d}" for number in range(meters)]
     seconds = {"drawn": 0.0, "validated": 0.0, "stored": 0.0, "read": 0.0}
     sums, estimated = [], 0
+    told: Counter[str] = Counter()
     begun = np.zeros(meters, np.int64)
     for day in range(days):
         clock = time.perf_counter()
-        registers, reference, begun = _drawn(names, day, begun)
+        registers, reference, energy, begun = _drawn(names, day, begun)
+        facts = _facts(names, day, energy)
         clock = _passed(seconds, "drawn", clock)
-        checked, _ = validate(
+        checked, findings = validate(
             registers,
             reference,
             limit_wh=np.full(meters, _MOST_WH, np.int64),
             register_digits=np.full(meters, 12, np.int64),
             estimate_before_s=_START_S + (day + 1) * DAY_S,
-            facts=_facts(reference),
+            facts=facts,
         )
         clock = _passed(seconds, "validated", clock)
         with store.write() as tx:
@@ -66,6 +74,7 @@ def run(store: Store, meters: int, days: int) -> dict[str, Any]:
         _passed(seconds, "stored", clock)
         sums.append(_sums(checked))
         estimated += int((checked["quality"].values != 1).sum())
+        told.update(one.code for one in findings)
     for day in range(days):
         clock = time.perf_counter()
         low = _START_S + day * DAY_S
@@ -77,6 +86,7 @@ def run(store: Store, meters: int, days: int) -> dict[str, Any]:
     return {
         "meter_days": count,
         "intervals_not_simply_read": estimated,
+        "findings": dict(sorted(told.items())),
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
         "meter_days_a_second": round(count / sum(seconds.values())),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
@@ -91,7 +101,7 @@ def _passed(seconds: dict[str, float], name: str, since: float) -> float:
 
 def _drawn(
     names: list[str], day: int, begun: np.ndarray
-) -> tuple[xr.Dataset, xr.Dataset, np.ndarray]:
+) -> tuple[xr.Dataset, xr.Dataset, np.ndarray, np.ndarray]:
     draw = np.random.default_rng([_SEED, day])
     energy = draw.integers(0, 400, (len(names), _SLOTS))
     total = np.concatenate([begun[:, None], begun[:, None] + np.cumsum(energy, axis=1)], axis=1)
@@ -109,18 +119,55 @@ def _drawn(
         {name: (("meter", "interval"), values) for name, values in like.items()},
         coords={"meter": names, "interval": starts(low, _SLOTS, _STEP_S)},
     )
-    return registers, reference, total[:, -1]
+    return registers, reference, energy, total[:, -1]
 
 
-def _facts(reference: xr.Dataset) -> Facts:
-    meters, count = reference["import_wh"].shape
+def _facts(names: list[str], day: int, energy: np.ndarray) -> Facts:
+    """Return what is known of a day beside registers.
+
+    Parameters
+    ----------
+    energy : ndarray of int64 (meter, interval)
+        What flowed, whether it was read or not.
+    """
+    meters, count = energy.shape
+    draw = np.random.default_rng([_SEED, day, 1])
+    low = _START_S + day * DAY_S
+    odd = np.flatnonzero(draw.random(meters) < 0.01)
+    outage = np.zeros(energy.shape, np.bool_)
+    outage[odd[0::5], 30:34] = True
+    voltage = draw.normal(230.0, 3.0, energy.shape).astype(np.float32)
+    voltage[odd[1::5], 50] = 300.0
+    offset = np.zeros((meters, count + 1), np.int64)
+    offset[odd[2::5], 40] = 120
+    active = np.ones(meters, np.bool_)
+    active[odd[3::5]] = False
+    captured = np.full(energy.shape, MISSING, np.int64)
+    captured[::10] = energy[::10]
+    few = np.arange(meters) < _FEEDER
+    net = energy[few].sum(axis=0)
+    none = np.zeros(count, np.int64)
     return Facts(
+        captured={"import_wh": captured},
+        captured_quality=np.ones(energy.shape, np.uint16),
+        shape=dict.fromkeys(REGISTERS, np.broadcast_to(np.int64(200), energy.shape)),
+        outage=outage,
+        active=active,
         average_day_wh=np.full(meters, 200 * count, np.int64),
         zero_days=np.zeros(meters, np.int64),
         estimated_days=np.zeros(meters, np.int64),
-        active=np.ones(meters, np.bool_),
-        voltage_v=np.full((meters, count), 230.0, np.float32),
+        capture_s=np.full(meters, _STEP_S),
+        offset_s=offset,
+        ratio=np.full(meters, 40, np.int64),
+        voltage_v=voltage,
         nominal_v=np.full(meters, 230.0),
+        serial=np.array(names),
+        tenures=tuple(Tenure(name, name, None, None, 12) for name in names),
+        events=tuple(
+            MeterEvent(names[row], low + 9_000, EventKind.CLOCK_SET, 60) for row in odd[4::5]
+        ),
+        checks=tuple(zip(names[0:100:2], names[1:100:2], strict=True)),
+        feeder=FeederHead("F-1", net + net // 50, none, none == 0, net // 50, few),
         siblings=True,
     )
 

@@ -67,9 +67,9 @@ Index("ix_register_read_at", register_read.c.at_s)
 interval_day = Table(
     "interval_day",
     metadata,
-    _key("usage_point"),
-    _key("register"),
     _key("day", String(10)),
+    _key("registers"),
+    _key("usage_point"),
     _key("version", Integer),
     _fact("start_s"),
     _fact("energy", LargeBinary),
@@ -77,8 +77,18 @@ interval_day = Table(
     _fact("rule", LargeBinary, nullable=True),
     _fact("sd", LargeBinary, nullable=True),
     _fact("cycle_s"),
+    # The days of all usage points lie side by side, as they are read and written.
+    sqlite_with_rowid=False,
 )
-Index("ix_interval_day_start", interval_day.c.start_s, interval_day.c.cycle_s)
+
+written_day = Table(
+    "written_day",
+    metadata,
+    _key("start_s", Whole),
+    _fact("day", String(10)),
+    _fact("slots", Integer),
+    _fact("cycle_s"),
+)
 
 reading_edit = Table(
     "reading_edit",

@@ -13,6 +13,11 @@ from grid.store.engine import Transaction
 Row = Mapping[str, Any]
 
 
+def dialect_of(tx: Transaction) -> Any:
+    """Return the module with the statements of the database at hand."""
+    return sqlite if tx.dialect.name == "sqlite" else postgresql
+
+
 def put(tx: Transaction, table: Table, rows: Sequence[Row], *, replace: bool = True) -> None:
     """Write rows by primary key: replaced when they exist, or left as they are.
 
@@ -25,8 +30,7 @@ def put(tx: Transaction, table: Table, rows: Sequence[Row], *, replace: bool = T
     """
     if not rows:
         return
-    dialect = sqlite if tx.dialect.name == "sqlite" else postgresql
-    statement: Any = dialect.insert(table)
+    statement: Any = dialect_of(tx).insert(table)
     keys = [column.name for column in table.primary_key.columns]
     others = {name: statement.excluded[name] for name in rows[0] if name not in keys}
     if replace and others:

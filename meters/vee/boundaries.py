@@ -53,14 +53,15 @@ def merged(registers: xr.Dataset) -> tuple[xr.Dataset, list[Finding], Clashes]:
     if at_s.size < 2 or (np.diff(at_s) > 0).all():
         return registers, [], {}
     order = np.argsort(at_s, kind="stable")
-    ordered = registers.isel(boundary=order)
     unique, first = np.unique(at_s[order], return_index=True)
-    single = ordered.isel(boundary=first).copy(deep=True)
+    # Taken by number, so that it is a copy, which is changed below.
+    single = registers.isel(boundary=order[first])
     findings: list[Finding] = []
     shape = (registers.sizes["meter"], unique.size)
     clashes = {channel: np.zeros(shape, dtype=np.bool_) for channel in CHANNELS}
     for slot in np.flatnonzero(np.diff(first, append=at_s.size) > 1).tolist():
-        reads = ordered.isel(boundary=slice(first[slot], first[slot] + _run(first, slot, at_s)))
+        run = slice(first[slot], first[slot] + _run(first, slot, at_s))
+        reads = registers.isel(boundary=order[run])
         findings += _merge_one(single, reads, slot, int(unique[slot]), clashes)
     return single, findings, clashes
 
@@ -74,6 +75,7 @@ def _merge_one(
     single: xr.Dataset, reads: xr.Dataset, slot: int, at_s: int, clashes: Clashes
 ) -> list[Finding]:
     findings = []
+    meters = reads["meter"].values
     for channel in CHANNELS:
         values = reads[channel].transpose("meter", "boundary").values
         high = values.max(axis=1)
@@ -84,7 +86,7 @@ def _merge_one(
             clash, MISSING, high
         )
         for index in np.flatnonzero(clash):
-            meter = str(reads["meter"].values[index])
+            meter = str(meters[index])
             message = (
                 f"{meter} {label(at_s)} {channel} was read as {low[index]} and {high[index]} "
                 "for the same instant: neither counts"

@@ -79,6 +79,9 @@ def places(tenures: Sequence[Tenure], meters: Sequence[str], at_s: Ints) -> Plac
         for tenure in tenures:
             row = place.get(tenure.meter, -1)
             from_s, until_s = tenure.from_s, tenure.until_s
+            if from_s is None and until_s is None and row >= 0:
+                serial[row], wrap_wh[row] = tenure.serial, 10**tenure.digits * tenure.multiplier
+                continue
             begins = from_s is not None and from_s > low
             ends = until_s is not None and until_s < high
             if row < 0 or (from_s or low) >= high or (until_s or high) <= low:

@@ -12,12 +12,14 @@ import numpy.typing as npt
 from meters.reading import MISSING
 from meters.vee.day import Ints
 from meters.vee.estimation import spread
-from meters.vee.facts import Facts
+from meters.vee.facts import Facts, FeederHead
 from meters.vee.quality import Quality
 from meters.vee.rules import both
 from meters.vee.uncertainty import WITHIN
 
 PAIRS = (("import_wh", "export_wh", "net_wh"), ("import_varh", "export_varh", "net_varh"))
+_TELLING = 2_000
+"""Meters whose distance from their share is looked at."""
 
 
 def share_rest(
@@ -44,26 +46,29 @@ def share_rest(
     head = facts.feeder
     if head is None:
         return
-    members = np.flatnonzero(head.member)
     at = np.flatnonzero(wanted & head.known & (quality == Quality.MISSING).any(axis=0))
-    missing = quality[np.ix_(members, at)] == Quality.MISSING
+    # Few meters are missing: only theirs are looked at one by one.
+    gone = np.flatnonzero(head.member & (quality == Quality.MISSING).any(axis=1))
+    missing = quality[np.ix_(gone, at)] == Quality.MISSING
     lost = missing.copy()
     for channel in energy:
-        lost &= energy[channel][np.ix_(members, at)] == MISSING
+        lost &= energy[channel][np.ix_(gone, at)] == MISSING
     # A meter that is known in part would leave a rest that is not the others'.
     clean = lost.any(axis=0) & ~(missing & ~lost).any(axis=0)
     at, lost = at[clean], lost[:, clean]
     if not at.size:
         return
     group, which = np.nonzero(lost.T)
-    row, column = members[which], at[group]
+    row, column = gone[which], at[group]
     first = np.flatnonzero(np.diff(group, prepend=-1))
     weight = _weights(facts, limit_wh)
-    deviation = _deviation(energy["import_wh"][members], weight[members])
+    deviation = _deviation(_of(head, energy["import_wh"]), _of(head, weight))
     for into, out_of, net in PAIRS:
         rest = getattr(head, net)[at] - (head.loss_wh[at] if net == "net_wh" else 0)
-        known_in, known_out = energy[into][members][:, at], energy[out_of][members][:, at]
-        rest = rest - np.where(lost, 0, known_in - known_out).sum(axis=0)
+        for channel, sign in ((into, -1), (out_of, 1)):
+            # What is lost counts as MISSING in the sum, which is a number too.
+            known = _of(head, energy[channel]).sum(axis=0)[at] - MISSING * lost.sum(axis=0)
+            rest = rest + sign * known
         room = np.add.reduceat(limit_wh[row], first)
         for channel, total in ((into, np.maximum(rest, 0)), (out_of, np.maximum(-rest, 0))):
             share = spread(np.minimum(total, room), weight[row], group, first)
@@ -72,6 +77,11 @@ def share_rest(
             sd_wh[channel][row, column] = deviation * np.maximum(share, 1)
     quality[row, column] = Quality.ESTIMATED_FEEDER
     rule[row, column] = both("missing", "feeder_residual")
+
+
+def _of(head: FeederHead, values: Ints) -> Ints:
+    """Return the rows of the meters behind the head, which most often are all."""
+    return values if head.member.all() else values[head.member]
 
 
 def _weights(facts: Facts, limit_wh: Ints) -> Ints:
@@ -83,10 +93,13 @@ def _weights(facts: Facts, limit_wh: Ints) -> Ints:
 
 def _deviation(energy: Ints, weight: Ints) -> float:
     """Return how far known meters lie from their share of what they take together."""
-    known = (energy >= 0).all(axis=1)
-    if known.sum() < 2:
+    known = np.flatnonzero(energy.min(axis=1) >= 0)
+    if known.size < 2:
         return 1.0
-    mine, part = energy[known].astype(np.float64), weight[known] / weight[known].sum()
-    share = mine.sum(axis=0) * part[:, None]
-    error = abs(mine - share) / np.maximum(share, 1.0)
+    whole, part = energy[known].sum(axis=0), weight[known] / weight[known].sum()
+    # Of very many meters some tell how far they lie as well as all.
+    some = slice(None, None, -(-known.size // _TELLING))
+    share = whole * part[some, None]
+    error = abs(energy[known[some]] - share)
+    error /= np.maximum(share, 1.0, out=share)
     return float(np.quantile(error, WITHIN, method="higher"))

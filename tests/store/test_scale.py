@@ -14,6 +14,16 @@ def test_meter_days_come_back_as_they_were_validated(tmp_path: Path) -> None:
     facts = bench_scale.run(store, 400, 5)
     assert facts["meter_days"] == 2000
     assert 1000 < facts["intervals_not_simply_read"] < 2000 * 96
+    # Facts that switch a rule on are worth nothing where it never notices anything.
+    assert {
+        "vee.check_meter",
+        "vee.clock_set",
+        "vee.inactive",
+        "vee.interval_length",
+        "vee.power_failure",
+        "vee.scaled",
+        "vee.voltage",
+    } <= set(facts["findings"])
 
 
 def test_a_value_that_is_lost_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
