@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from meters.dlms import data as axdr
 from meters.dlms.errors import DlmsError
+from meters.dlms.refusals import Refusal, refusal
 
 GET_REQUEST, GET_RESPONSE = 0xC0, 0xC4
-CONFIRMED_SERVICE_ERROR, EXCEPTION_RESPONSE = 0x0E, 0xD8
 
 INVOKE = 0xC0
 """Invoke-id-and-priority of a confirmed request of high priority with invoke id 0."""
@@ -35,8 +35,11 @@ ACCESS_RESULTS = {
     19: "data block number invalid",
     250: "other reason",
 }
+ACTION_RESULTS = {code: text for code, text in ACCESS_RESULTS.items() if not 15 <= code <= 19}
+ACTION_RESULTS |= {15: "long action aborted", 16: "no long action in progress"}
 DENIED, OBJECT_UNDEFINED, TYPE_UNMATCHED, OTHER_REASON = 3, 4, 12, 250
-BLOCK_NUMBER_INVALID, NO_LONG_GET, NO_LONG_SET = 19, 16, 18
+BLOCK_NUMBER_INVALID, NO_LONG_GET, NO_LONG_SET, LONG_SET_ABORTED = 19, 16, 18, 17
+LONG_ACTION_ABORTED, NO_LONG_ACTION = 15, 16
 MAX_REFERENCES = 64
 """Attributes in one GET-request."""
 
@@ -101,17 +104,6 @@ class GetBlock:
     last: bool
     data: bytes
     access_result: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An exception-response or a confirmed service error.
-
-    `counter` is the invocation counter that the meter would take, when it says one.
-    """
-
-    text: str
-    counter: int | None = None
 
 
 def _cut(what: str) -> DlmsError:
@@ -220,8 +212,8 @@ def encode_results(results: Sequence[bytes | int]) -> bytes:
     return axdr.length_bytes(len(parts)) + b"".join(parts)
 
 
-def take_results(content: bytes) -> list[GetResponse]:
-    """Return the results of a list, each with its own value.
+def take_results(content: bytes) -> list[tuple[bool, axdr.Value]]:
+    """Return the results of a list: each whether it refuses, and the code or the value.
 
     Raises
     ------
@@ -229,16 +221,15 @@ def take_results(content: bytes) -> list[GetResponse]:
         When it is malformed.
     """
     count, at = axdr.take_length(content, 0)
-    results = []
+    results: list[tuple[bool, axdr.Value]] = []
     for _ in range(count):
         if at + 1 >= len(content):
             raise _cut("list of results")
         if content[at] == 0:
-            end = axdr.skip(content, at + 1)
-            results.append(GetResponse(0, content[at + 1 : end]))
-            at = end
+            value, at = axdr.take(content, at + 1)
+            results.append((False, value))
         elif content[at] == 1 and content[at + 1]:
-            results.append(GetResponse(0, b"", content[at + 1]))
+            results.append((True, content[at + 1]))
             at += 2
         else:
             raise DlmsError("a list of results has a malformed data-access-result")
@@ -275,31 +266,6 @@ def decode_response(apdu: bytes) -> GetResponse | GetBlock | GetListResponse | R
     raise DlmsError(f"a GET-response of kind {kind} was not asked for")
 
 
-def refusal(apdu: bytes) -> Refusal | None:
-    """Return the refusal that an APDU is, if it is one.
-
-    Raises
-    ------
-    DlmsError
-        When it is a malformed one, or empty.
-    """
-    if not apdu:
-        raise _cut("response")
-    if apdu[0] == EXCEPTION_RESPONSE:
-        return _exception(apdu)
-    if apdu[0] != CONFIRMED_SERVICE_ERROR:
-        return None
-    if len(apdu) != 4:
-        raise _cut("confirmed service error")
-    return Refusal(f"confirmed service error {apdu[1]}.{apdu[2]}.{apdu[3]}")
-
-
-def encode_exception(state: int, error: int, counter: int | None = None) -> bytes:
-    """Return an exception-response, with the counter that would be taken."""
-    octets = bytes((EXCEPTION_RESPONSE, state, error))
-    return octets if counter is None else octets + counter.to_bytes(4, "big")
-
-
 def _block(apdu: bytes, invoke_id: int) -> GetBlock:
     if len(apdu) < 10:
         raise _cut("data block")
@@ -312,15 +278,3 @@ def _block(apdu: bytes, invoke_id: int) -> GetBlock:
     if choice != 1 or len(apdu) != 10 or apdu[9] == 0:
         raise DlmsError("a data block has a malformed data-access-result")
     return GetBlock(invoke_id, number, last != 0, b"", apdu[9])
-
-
-def _exception(apdu: bytes) -> Refusal:
-    # Service error 6 carries the invocation counter of a ciphered association.
-    if len(apdu) != 3 and not (len(apdu) == 7 and apdu[2] == 6):
-        raise _cut("exception-response")
-    states = {1: "service not allowed", 2: "service unknown"}
-    errors = {1: "operation not possible", 2: "service not supported", 3: "other reason"}
-    errors |= {4: "PDU too long", 5: "deciphering error", 6: "invocation counter error"}
-    state = states.get(apdu[1], f"state {apdu[1]}")
-    counter = int.from_bytes(apdu[3:], "big") if len(apdu) == 7 else None
-    return Refusal(f"exception: {state}, {errors.get(apdu[2], f'error {apdu[2]}')}", counter)

@@ -17,6 +17,7 @@ from meters.dlms import (
     initiate,
     profile_generic,
     push,
+    refusals,
     selection,
     wrapper,
     writing,
@@ -77,7 +78,7 @@ ANSWERS = (
     xdlms.encode_access_result(1, 3),
     xdlms.encode_block(1, 1, False, PROFILE[:9]),
     xdlms.encode_list_response(1, xdlms.encode_results([b"\x00", 3, PROFILE])),
-    xdlms.encode_exception(1, 6, 77),
+    refusals.encode_exception(1, 6, 77),
     bytes.fromhex("0e010601"),
 )
 WRITES = (

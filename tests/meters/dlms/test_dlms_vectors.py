@@ -6,15 +6,15 @@ from grid import interval
 from grid.errors import BadInputError
 from meters import obis
 from meters.dlms import acse, civil_time, data, initiate, wrapper, xdlms
-from meters.dlms.connection import (
+from meters.dlms.connection import ClientConnection
+from meters.dlms.errors import DlmsError
+from meters.dlms.events import (
     AccessRefused,
     Associated,
     AssociationRefused,
-    ClientConnection,
     Released,
     ValueReceived,
 )
-from meters.dlms.errors import DlmsError
 from meters.dlms.initiate import InitiateRequest, InitiateResponse
 from meters.dlms.security import Key
 from meters.dlms.selection import encode_range
