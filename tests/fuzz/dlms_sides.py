@@ -49,6 +49,10 @@ def _asked(connection: ClientConnection, what: int) -> None:
         connection.action(METHOD, b"\x0f\x00")
     elif what & 7 == 4:
         connection.release()
+    elif what & 7 == 5:
+        connection.set_list([(BUFFER, b"\x09\x32" + b"v" * 50)])
+    elif what & 7 == 6:
+        connection.action(METHOD, data.encode(data.Tag.OCTET_STRING, b"v" * 200))
 
 
 def _follow(connection: ClientConnection, octets: bytes) -> None:
