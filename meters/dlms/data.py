@@ -59,7 +59,7 @@ _RUNS = [bytes((_tag,)) * _MANY for _tag in range(256)]
 _MOST_PATIENT = 256
 """Structures in a row of which it is not looked whether they are alike."""
 
-__all__ = ["BitString", "Tag", "Typed", "Value", "length_bytes", "take_length"]
+__all__ = ["BitString", "Budget", "Tag", "Typed", "Value", "length_bytes", "take_length"]
 
 
 def decode(data: bytes) -> Value:
@@ -80,9 +80,9 @@ def decode(data: bytes) -> Value:
     return value
 
 
-def skip(data: bytes, at: int) -> int:
-    """Return the position after the value at position `at`; errors as of :func:`decode`."""
-    return take(data, at)[1]
+def skip(data: bytes, at: int, budget: Budget | None = None) -> int:
+    """Return the position after the value at position `at`; as :func:`take`."""
+    return take(data, at, budget)[1]
 
 
 def check(data: bytes, at: int) -> None:
@@ -92,9 +92,22 @@ def check(data: bytes, at: int) -> None:
         raise DlmsError(f"{len(data) - end} bytes follow the value")
 
 
-def take(data: bytes, at: int) -> tuple[Value, int]:
-    """Return the value at position `at` and the position after it."""
-    elements, at = _elements(data, at, 1, 0, Budget(), False)
+def take(data: bytes, at: int, budget: Budget | None = None) -> tuple[Value, int]:
+    """Return the value at position `at` and the position after it.
+
+    Parameters
+    ----------
+    data : bytes
+    at : int
+    budget : Budget, optional
+        Shared by all values of one APDU, of which there are several.
+
+    Raises
+    ------
+    DlmsError
+        As of :func:`decode`.
+    """
+    elements, at = _elements(data, at, 1, 0, budget or Budget(), False)
     return elements[0], at
 
 

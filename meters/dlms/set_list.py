@@ -109,8 +109,9 @@ def take_values(content: bytes, count: int) -> list[bytes]:
         raise DlmsError(f"a SET-request has other than {count} values")
     at = 1
     values = []
+    budget = axdr.Budget()
     for _ in range(count):
-        end = axdr.skip(content, at)
+        end = axdr.skip(content, at, budget)
         values.append(content[at:end])
         at = end
     if at != len(content):

@@ -149,12 +149,13 @@ def decode_request(apdu: bytes) -> GetRequest | GetNext | GetList:
     if len(apdu) < 3 or apdu[0] != GET_REQUEST:
         raise DlmsError("the APDU is no GET-request")
     kind, invoke_id = apdu[1], apdu[2] & 0x0F
+    budget = axdr.Budget()
     if kind == 2:
         if len(apdu) != 7:
             raise _cut("GET-request")
         return GetNext(invoke_id, int.from_bytes(apdu[3:], "big"))
     if kind == 1:
-        request, at = _take_request(apdu, 3, invoke_id)
+        request, at = _take_request(apdu, 3, invoke_id, budget)
         items = [request]
     elif kind == 3:
         items, at = [], 4
@@ -162,7 +163,7 @@ def decode_request(apdu: bytes) -> GetRequest | GetNext | GetList:
         if not 1 <= count <= MAX_REFERENCES:
             raise DlmsError(f"a GET-request has {count} attributes, must have 1 to 64")
         for _ in range(count):
-            request, at = _take_request(apdu, at, invoke_id)
+            request, at = _take_request(apdu, at, invoke_id, budget)
             items.append(request)
     else:
         raise DlmsError(f"a GET-request of kind {kind} is not known")
@@ -171,7 +172,9 @@ def decode_request(apdu: bytes) -> GetRequest | GetNext | GetList:
     return items[0] if kind == 1 else GetList(invoke_id, tuple(items))
 
 
-def _take_request(apdu: bytes, at: int, invoke_id: int) -> tuple[GetRequest, int]:
+def _take_request(
+    apdu: bytes, at: int, invoke_id: int, budget: axdr.Budget
+) -> tuple[GetRequest, int]:
     attribute, at = take_attribute(apdu, at)
     if at >= len(apdu):
         raise _cut("GET-request")
@@ -179,7 +182,7 @@ def _take_request(apdu: bytes, at: int, invoke_id: int) -> tuple[GetRequest, int
         return GetRequest(invoke_id, attribute), at + 1
     if at + 1 >= len(apdu):
         raise _cut("GET-request")
-    parameters, end = axdr.take(apdu, at + 2)
+    parameters, end = axdr.take(apdu, at + 2, budget)
     return GetRequest(invoke_id, attribute, (apdu[at + 1], parameters)), end
 
 
@@ -222,11 +225,12 @@ def take_results(content: bytes) -> list[tuple[bool, axdr.Value]]:
     """
     count, at = axdr.take_length(content, 0)
     results: list[tuple[bool, axdr.Value]] = []
+    budget = axdr.Budget()
     for _ in range(count):
         if at + 1 >= len(content):
             raise _cut("list of results")
         if content[at] == 0:
-            value, at = axdr.take(content, at + 1)
+            value, at = axdr.take(content, at + 1, budget)
             results.append((False, value))
         elif content[at] == 1 and content[at + 1]:
             results.append((True, content[at + 1]))

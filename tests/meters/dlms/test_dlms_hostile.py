@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meters import obis
-from meters.dlms import acse, civil_time, cosem, data, profile_generic, xdlms
+from meters.dlms import acse, civil_time, cosem, data, profile_generic, set_list, writing, xdlms
 from meters.dlms.connection import ClientConnection, State
 from meters.dlms.data import BitString, Tag
 from meters.dlms.errors import DlmsError, LocalProtocolError
@@ -227,6 +227,25 @@ def test_many_compact_arrays_are_refused_within_the_limit(one: str) -> None:
     spent_s, refused = quickest_s(longest(bytes.fromhex(one))[0])
     assert str(refused) == "compact arrays hold more than 32768 values"
     assert spent_s < DECODE_S
+
+
+def test_values_of_a_list_share_what_they_may_build() -> None:
+    # 127 rows of 255 nulls each, of one byte: nearly all that one answer may build.
+    bomb = b"\x13" + bytes.fromhex("0281ff") + bytes(254) + b"\x11" + b"\x7e" + b"\1" * 126
+    assert len(data.decode(bomb)) == 126
+    clock = COLUMNS[0]
+    asked = xdlms.encode_get_list(1, [(clock, b"\1" + bomb)] * 64)
+    written = set_list.encode_set_list(1, [(clock, bomb)] * 64)
+    answered = xdlms.encode_results([bomb] * 64)
+    for decode, octets in (
+        (xdlms.take_results, answered),
+        (xdlms.decode_request, asked),
+        (writing.decode_set_request, written),
+    ):
+        began = time.process_time()
+        with pytest.raises(DlmsError, match="compact arrays hold more"):
+            decode(octets)
+        assert time.process_time() - began < DECODE_S
 
 
 @pytest.mark.parametrize("block", [b"\x82\x40\x00" + b"\x00" * 0x4000, b"\x00"])
