@@ -20,6 +20,10 @@ without those of arrays of plain numbers.
 A day of quarter-hours in 64 columns has 6,240 of them, a month of hours in 40 has 29,520.
 """
 
+PER_BYTE = 4
+"""Values for each byte of an answer: one of structures of one byte has two, its types one."""
+
+_FEW = 256
 _EACH = 8
 """What one compact array counts for at least: its making takes as long as eight values do."""
 
@@ -31,12 +35,12 @@ _FORMATS = {int(tag): form.format.lstrip(">") for tag, form in FIXED.items()}
 
 
 class Budget:
-    """What may still be built of the compact arrays of one answer."""
+    """What may still be built of the compact arrays of one answer of `octets` bytes."""
 
-    __slots__ = ("left",)
+    __slots__ = ("_limit", "left")
 
-    def __init__(self) -> None:
-        self.left = MAX_VALUES
+    def __init__(self, octets: int) -> None:
+        self._limit = self.left = min(MAX_VALUES, PER_BYTE * octets + _FEW)
 
     def spend(self, count: int) -> None:
         """Count values.
@@ -44,11 +48,11 @@ class Budget:
         Raises
         ------
         DlmsError
-            When there are more than :data:`MAX_VALUES`.
+            When there are more than :data:`MAX_VALUES`, or many more than bytes.
         """
         self.left -= count
         if self.left < 0:
-            raise DlmsError(f"compact arrays hold more than {MAX_VALUES} values")
+            raise DlmsError(f"compact arrays hold more than {self._limit} values")
 
 
 def take_array(octets: bytes, at: int, budget: Budget | None = None) -> tuple[list[Value], int]:
@@ -59,7 +63,7 @@ def take_array(octets: bytes, at: int, budget: Budget | None = None) -> tuple[li
     DlmsError
         When it is cut short, of an unknown type, or too long.
     """
-    budget = budget or Budget()
+    budget = budget or Budget(len(octets))
     budget.spend(_EACH)
     tag = octets[at] if at < len(octets) else _NULL
     if scalar := SCALAR.get(tag):

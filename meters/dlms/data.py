@@ -107,7 +107,7 @@ def take(data: bytes, at: int, budget: Budget | None = None) -> tuple[Value, int
     DlmsError
         As of :func:`decode`.
     """
-    elements, at = _elements(data, at, 1, 0, budget or Budget(), False)
+    elements, at = _elements(data, at, 1, 0, budget or Budget(len(data)), False)
     return elements[0], at
 
 

@@ -109,7 +109,7 @@ def take_values(content: bytes, count: int) -> list[bytes]:
         raise DlmsError(f"a SET-request has other than {count} values")
     at = 1
     values = []
-    budget = axdr.Budget()
+    budget = axdr.Budget(len(content))
     for _ in range(count):
         end = axdr.skip(content, at, budget)
         values.append(content[at:end])

@@ -149,7 +149,7 @@ def decode_request(apdu: bytes) -> GetRequest | GetNext | GetList:
     if len(apdu) < 3 or apdu[0] != GET_REQUEST:
         raise DlmsError("the APDU is no GET-request")
     kind, invoke_id = apdu[1], apdu[2] & 0x0F
-    budget = axdr.Budget()
+    budget = axdr.Budget(len(apdu))
     if kind == 2:
         if len(apdu) != 7:
             raise _cut("GET-request")
@@ -225,7 +225,7 @@ def take_results(content: bytes) -> list[tuple[bool, axdr.Value]]:
     """
     count, at = axdr.take_length(content, 0)
     results: list[tuple[bool, axdr.Value]] = []
-    budget = axdr.Budget()
+    budget = axdr.Budget(len(content))
     for _ in range(count):
         if at + 1 >= len(content):
             raise _cut("list of results")

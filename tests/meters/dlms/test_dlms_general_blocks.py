@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from importlib.resources import files
 from itertools import pairwise
 
 import pytest
 
-from meters.dlms import gbt
+from grid.errors import BadInputError
+from meters.dlms import client, gbt
+from meters.dlms.counters import MemoryCounterStore
 from meters.dlms.errors import DlmsError, LocalProtocolError
+from meters.dlms.profile import load_profile, parse_profile
+from meters.reading import MeterAddress, MeterRead, RegisterRow
+from meters.simulator.dlms import DlmsServers, MeterSetup
+from meters.simulator.points import MeterPoint
 from tests.meters.dlms.memory_meter import (
     CELLS,
+    CLIENT,
+    METER,
     WAYS,
+    T,
     block,
     exercise,
     octets,
@@ -211,3 +222,41 @@ def test_blocks_of_which_none_is_the_last_are_bounded(size: int) -> None:
 def test_general_block_that_is_empty_or_malformed_is_refused(octets: bytes) -> None:
     with pytest.raises(DlmsError):
         received([octets])
+
+
+@pytest.mark.parametrize("ciphered", [False, True], ids=["plain", "hls-gmac"])
+def test_profile_of_a_make_asks_for_general_blocks(
+    ciphered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = replace(load_profile("cosem"), general_blocks=True)
+    monkeypatch.setattr(client, "load_profile", lambda _: profile)
+    rows = [RegisterRow(T - 900 * back, (5000 - back, 40, 3, 2)) for back in range(96, -1, -1)]
+    lossy = Lossy(lambda _side, _apdu: False)
+
+    async def run() -> MeterRead:
+        servers = DlmsServers()
+        urls = await servers.start(
+            [MeterPoint("M-1", T, [5000, 40, 3, 2], 230.0, rows)],
+            setups={"M-1": MeterSetup(b"", METER if ciphered else None, max_pdu=128)},
+        )
+        address = MeterAddress("M-1", await lossy.before(urls["M-1"]), "cosem")
+        address = replace(address, since_s=T - 86_400, until_s=T)
+        if ciphered:
+            address = replace(address, auth="hls-gmac", ciphering=CLIENT)
+        read, findings = await client.read_meter(
+            address, at_s=T, timeout_s=5.0, counters=MemoryCounterStore()
+        )
+        assert findings == []
+        await servers.stop()
+        return read
+
+    assert asyncio.run(run()).load_profile == tuple(rows)
+    assert any(apdu[0] == gbt.TAG and apdu[1] & 0x40 for _, apdu in lossy.passed)
+
+
+def test_profile_says_whether_by_a_word() -> None:
+    text = files("meters").joinpath("profiles", "cosem.toml").read_text(encoding="utf-8")
+    assert parse_profile("a", "general_blocks = true\n" + text).general_blocks
+    assert not parse_profile("a", text).general_blocks
+    with pytest.raises(BadInputError, match="general_blocks is 1, must be true or false"):
+        parse_profile("a", "general_blocks = 1\n" + text)

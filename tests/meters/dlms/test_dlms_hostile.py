@@ -205,7 +205,6 @@ COMPACT = {
     "texts": ("0a", b"\0", 32_000, 32_000),
     "bits": ("020404040404", b"\x09\0\0" * 4, 3_600, 3_600),
     "structures": ("02030602010011", b"\0\0\0\1\2", 6_000, 6_000),
-    "rows of nulls": ("0281ff" + "00" * 254 + "11", b"\1", 126, 126),
     "arrays": ("01000311", b"\1\2\3", 8_000, 8_000),
 }
 
@@ -230,22 +229,26 @@ def test_many_compact_arrays_are_refused_within_the_limit(one: str) -> None:
 
 
 def test_values_of_a_list_share_what_they_may_build() -> None:
-    # 127 rows of 255 nulls each, of one byte: nearly all that one answer may build.
-    bomb = b"\x13" + bytes.fromhex("0281ff") + bytes(254) + b"\x11" + b"\x7e" + b"\1" * 126
-    assert len(data.decode(bomb)) == 126
+    # One byte builds four values: each alone is allowed, and 64 of them are not.
+    one = b"\x13\x02\x02\x00\x11\x82\x03\xe8" + bytes(1000)
+    assert data.decode(one) == [(None, 0)] * 1000
     clock = COLUMNS[0]
-    asked = xdlms.encode_get_list(1, [(clock, b"\1" + bomb)] * 64)
-    written = set_list.encode_set_list(1, [(clock, bomb)] * 64)
-    answered = xdlms.encode_results([bomb] * 64)
     for decode, octets in (
-        (xdlms.take_results, answered),
-        (xdlms.decode_request, asked),
-        (writing.decode_set_request, written),
+        (xdlms.take_results, xdlms.encode_results([one] * 64)),
+        (xdlms.decode_request, xdlms.encode_get_list(1, [(clock, b"\1" + one)] * 64)),
+        (writing.decode_set_request, set_list.encode_set_list(1, [(clock, one)] * 64)),
     ):
         began = time.process_time()
-        with pytest.raises(DlmsError, match="compact arrays hold more"):
+        with pytest.raises(DlmsError, match="compact arrays hold more than 32768 values"):
             decode(octets)
         assert time.process_time() - began < DECODE_S
+
+
+def test_a_short_answer_builds_no_more_than_its_bytes_allow() -> None:
+    nulls = b"\x13\x02\x81\xff" + bytes(254) + b"\x11\x7e" + bytes(126)
+    spent_s, refused = quickest_s(nulls)
+    assert str(refused) == f"compact arrays hold more than {4 * len(nulls) + 256} values"
+    assert spent_s < DECODE_S / 10
 
 
 @pytest.mark.parametrize("block", [b"\x82\x40\x00" + b"\x00" * 0x4000, b"\x00"])
