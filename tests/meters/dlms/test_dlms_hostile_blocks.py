@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from meters.dlms import acse, data, initiate, writing
+from meters.dlms import acse, data, initiate, writing, xdlms
 from meters.dlms.client import link_to, parse_url
 from meters.dlms.connection import ClientConnection
 from meters.dlms.errors import DlmsError
@@ -204,6 +204,29 @@ def test_client_that_sends_blocks_wrongly_is_refused_and_the_association_stays()
         "c501c112", "c502c100000001", "c501c113", "c501c112",
         "c701c11000", "c704c100000001", "c701c10f00", "c704c100000001", "c501c112",
         "c701c11000", "c401c10110", "c501c100",
+    ]  # fmt: skip
+
+
+def test_another_request_or_another_id_ends_a_long_one() -> None:
+    first = _set_block(1, b"\x09", first=True)
+    other_id = bytearray(_set_block(2, b"\x01\x07", last=True))
+    other_id[2] ^= 1
+    requests = [
+        first,
+        xdlms.encode_get(1, CELLS[1]),
+        _set_block(2, b"\x01\x07", last=True),
+        first,
+        writing.encode_set(1, CELLS[1], b"\x11\x06"),
+        _set_block(2, b"\x01\x07", last=True),
+        first,
+        bytes(other_id),
+        first,
+        _set_block(2, b"\x01\x07", last=True),
+    ]
+    answers = asked_raw([writing.encode_set(1, CELLS[1], b"\x11\x05"), *requests])
+    assert [one.hex() for one in answers] == [
+        "c501c100", "c502c100000001", "c401c1001105", "c501c112", "c502c100000001", "c501c100",
+        "c501c112", "c502c100000001", "c501c013", "c502c100000001", "c503c10000000002",
     ]  # fmt: skip
 
 
