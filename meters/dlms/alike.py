@@ -39,8 +39,11 @@ def take_alike(data: bytes, at: int, count: int) -> tuple[list[Value], int]:
         if row[::2] != marks:
             break
         values = row[1::2]
-        for place in nulls:
-            values = (*values[:place], None, *values[place + 1 :])
+        if nulls:
+            cells = list(values)
+            for place in nulls:
+                cells[place] = None
+            values = tuple(cells)
         rows.append(values)
     return rows, at + len(rows) * form.size
 

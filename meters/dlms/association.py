@@ -9,14 +9,21 @@ from meters.dlms import cosem, profile_generic
 from meters.dlms import data as axdr
 from meters.dlms.civil_time import Instant, decode_date_time, encode_date_time
 from meters.dlms.errors import AccessError
-from meters.dlms.events import AccessRefused, Acted, Associated, ValueReceived, ValuesReceived
+from meters.dlms.events import (
+    AccessRefused,
+    Acted,
+    Associated,
+    ListWritten,
+    ValueReceived,
+    ValuesReceived,
+)
 from meters.dlms.initiate import Conformance
 from meters.dlms.profile import Profile
 from meters.dlms.profile_generic import EventRow
 from meters.dlms.selection import encode_range
 from meters.dlms.session import Session
 from meters.dlms.writing import Method
-from meters.dlms.xdlms import MAX_REFERENCES, Attribute
+from meters.dlms.xdlms import Attribute
 
 _OFF, _ON = 1, 2
 _INT8_ZERO = b"\x0f\x00"
@@ -44,8 +51,9 @@ class Association:
         if not self.conformance & Conformance.MULTIPLE_REFERENCES:
             return tuple([await self.get(attribute) for attribute in attributes])
         values: list[axdr.Value] = []
-        for at in range(0, len(attributes), MAX_REFERENCES):
-            part = attributes[at : at + MAX_REFERENCES]
+        most = self._session.connection.most_references
+        for at in range(0, len(attributes), most):
+            part = attributes[at : at + most]
             wanted = [(attribute, b"") for attribute in part]
             event = await self._session.ask(self._session.connection.get_list(wanted))
             if not isinstance(event, ValuesReceived):
@@ -58,6 +66,29 @@ class Association:
         event = await self._session.ask(self._session.connection.set(attribute, value))
         if isinstance(event, AccessRefused):
             raise _refused(event, attribute)
+
+    async def set_all(self, items: Sequence[tuple[Attribute, bytes]]) -> list[AccessError | None]:
+        """Write several encoded values, in as few questions as the meter allows.
+
+        Returns
+        -------
+        list of AccessError or None
+            For each attribute, in order, why the meter refused it, ``None`` when it did not.
+        """
+        results: list[AccessError | None] = []
+        connection = self._session.connection
+        allows = self.conformance & Conformance.MULTIPLE_REFERENCES
+        most = connection.most_references if allows else 1
+        for at in range(0, len(items), most):
+            part = items[at : at + most]
+            question = connection.set_list(part) if allows else connection.set(*part[0])
+            event = await self._session.ask(question)
+            each = event.results if isinstance(event, ListWritten) else [event] * len(part)
+            results += [
+                _refused(one, attribute) if isinstance(one, AccessRefused) else None
+                for one, (attribute, _) in zip(each, part, strict=True)
+            ]
+        return results
 
     async def act(self, method: Method, parameter: bytes = b"") -> axdr.Value:
         """Call a method; return what it returns."""

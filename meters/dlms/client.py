@@ -198,15 +198,19 @@ async def _open(
     answered: Callable[[], None] | None = None,
 ) -> tuple[Session, Associated]:
     station = parse_url(address.url)
-    general = initiate.Conformance.GENERAL_PROTECTION
     ciphering = address.ciphering
+    conformance = initiate.PROPOSED
+    if ciphering is not None and ciphering.general:
+        conformance |= initiate.Conformance.GENERAL_PROTECTION
+    if profile.general_blocks:
+        conformance |= initiate.Conformance.GENERAL_BLOCK_TRANSFER
     connection = ClientConnection(
         link_to(station, dict(profile.client_wport)[address.auth]),
         mechanism=_MECHANISMS[address.auth],
         secret=address.secret,
         cipher=cipher,
         dedicated=ciphering is not None and ciphering.dedicated,
-        conformance=initiate.PROPOSED | (general if ciphering and ciphering.general else 0),
+        conformance=conformance,
     )
     session = await Session.open(station.endpoint, connection)
     try:

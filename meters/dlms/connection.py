@@ -1,7 +1,7 @@
 """The client of one association, without a socket: bytes in, events out.
 
-Each call of :meth:`ClientConnection.associate`, `get`, `get_list`, `set`, `action`,
-`proceed` and `release` returns the bytes to send. What comes back goes into
+Each call of :meth:`ClientConnection.associate`, `get`, `get_list`, `set`, `set_list`,
+`action`, `proceed` and `release` returns the bytes to send. What comes back goes into
 :meth:`ClientConnection.receive_data`; :meth:`ClientConnection.next_event` then
 gives one event, or ``None`` while more bytes are needed, and
 :meth:`ClientConnection.data_to_send` what the link has to say meanwhile. One
@@ -12,22 +12,11 @@ connection stays in :attr:`State.ERROR` and only closing the socket helps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum, auto
 
-from meters.dlms import acse, initiate, writing, xdlms
+from meters.dlms import acse, initiate, refusals, writing, xdlms
+from meters.dlms.client_state import ASKED, EVENTS, SENDS, State
 from meters.dlms.errors import DlmsError, LocalProtocolError
-from meters.dlms.events import (
-    AccessRefused,
-    Acted,
-    Associated,
-    AssociationRefused,
-    Continues,
-    Event,
-    Released,
-    ValueReceived,
-    ValuesReceived,
-    Written,
-)
+from meters.dlms.events import Associated, Continues, Event, Released
 from meters.dlms.exchange import ActionExchange, Exchange, GetExchange, SetExchange
 from meters.dlms.gbt import TAG as GENERAL_BLOCK
 from meters.dlms.gbt import BlockTransfer
@@ -35,48 +24,14 @@ from meters.dlms.handshake import Handshake
 from meters.dlms.initiate import Conformance
 from meters.dlms.link import Link
 from meters.dlms.security import OVERHEAD, Cipher
+from meters.dlms.set_list import DESCRIPTOR_BYTES
+
+__all__ = ["ClientConnection", "State"]
 
 _BLOCK_OVERHEAD = 24
 # A plain number: an enumeration's own operators cost more than all else that is done to a frame.
 _GENERAL_BLOCKS = int(Conformance.GENERAL_BLOCK_TRANSFER)
-_REFUSALS = (xdlms.EXCEPTION_RESPONSE, xdlms.CONFIRMED_SERVICE_ERROR)
-
-
-class State(Enum):
-    """Whose turn it is, and for what."""
-
-    IDLE = auto()
-    ASSOCIATING = auto()
-    PROVING = auto()
-    READY = auto()
-    GETTING = auto()
-    SETTING = auto()
-    ACTING = auto()
-    RELEASING = auto()
-    CLOSED = auto()
-    ERROR = auto()
-
-
-# The state in which each request may be sent, and the state that it leads to.
-_SENDS = {
-    "associate": (State.IDLE, State.ASSOCIATING),
-    "get": (State.READY, State.GETTING),
-    "set": (State.READY, State.SETTING),
-    "action": (State.READY, State.ACTING),
-    "release": (State.READY, State.RELEASING),
-}
-_ASKED = (State.PROVING, State.GETTING, State.SETTING, State.ACTING)
-# The state that each event leads to; after Continues it is what it was.
-_EVENTS: dict[type, State] = {
-    Associated: State.READY,
-    AssociationRefused: State.CLOSED,
-    ValueReceived: State.READY,
-    ValuesReceived: State.READY,
-    AccessRefused: State.READY,
-    Written: State.READY,
-    Acted: State.READY,
-    Released: State.CLOSED,
-}
+_REFUSALS = (refusals.EXCEPTION_RESPONSE, refusals.CONFIRMED_SERVICE_ERROR)
 
 
 class ClientConnection:
@@ -153,21 +108,52 @@ class ClientConnection:
 
     def set(self, attribute: xdlms.Attribute, value: bytes, invoke_id: int = 1) -> bytes:
         """Return a SET-request of an encoded value, in blocks when it is long."""
-        room = 0
-        if self._conformance & Conformance.BLOCK_TRANSFER_WITH_SET:
-            room = self._max_send - _BLOCK_OVERHEAD - (OVERHEAD if self._cipher else 0)
-        exchange = SetExchange(invoke_id, attribute, value, room)
+        room = self._room(Conformance.BLOCK_TRANSFER_WITH_SET)
+        exchange = SetExchange(invoke_id, [(attribute, value)], room)
+        return self._begin("set", exchange, exchange.first)
+
+    def set_list(self, items: Sequence[tuple[xdlms.Attribute, bytes]], invoke_id: int = 1) -> bytes:
+        """Return a SET-request of several attributes with their values, in blocks when it is long.
+
+        Raises
+        ------
+        LocalProtocolError
+            When there are none, or more than :attr:`most_references`.
+        """
+        if not 1 <= len(items) <= self.most_references:
+            raise LocalProtocolError(
+                f"a list has {len(items)} attributes, must have 1 to {self.most_references}"
+            )
+        room = self._room(Conformance.BLOCK_TRANSFER_WITH_SET)
+        exchange = SetExchange(invoke_id, items, room, listed=True)
         return self._begin("set", exchange, exchange.first)
 
     def action(self, method: writing.Method, parameter: bytes = b"", invoke_id: int = 1) -> bytes:
         """Return an ACTION-request with an encoded parameter, or with none."""
-        request = writing.encode_action(invoke_id, method, parameter)
-        return self._begin("action", ActionExchange(invoke_id), request)
+        room = self._room(Conformance.BLOCK_TRANSFER_WITH_ACTION)
+        exchange = ActionExchange(invoke_id, method, parameter, room)
+        return self._begin("action", exchange, exchange.first)
+
+    @property
+    def most_references(self) -> int:
+        """Attributes of one list, without selections, that the meter's longest APDU has room for.
+
+        Half of it is left to values.
+        """
+        room = (self._max_send or 0xFFFF) - (OVERHEAD if self._cipher else 0)
+        fit = (room - _BLOCK_OVERHEAD) // (2 * (DESCRIPTOR_BYTES + 1))
+        return max(1, min(xdlms.MAX_REFERENCES, fit))
+
+    def _room(self, service: Conformance) -> int:
+        """Return the bytes of a value that fit one block; 0 when it cannot be cut."""
+        if not self._conformance & service:
+            return 0
+        return max(0, self._max_send - _BLOCK_OVERHEAD - (OVERHEAD if self._cipher else 0))
 
     def proceed(self) -> bytes:
         """Return what follows a :class:`Continues`."""
         if self._transfer.under_way:
-            return b"".join(map(self.link.send, self._transfer.proceed()))
+            return self.link.send(*self._transfer.proceed())
         exchange = self._exchange
         if exchange is None or exchange.following is None:
             raise LocalProtocolError(f"nothing is to follow in state {self.state.name}")
@@ -204,16 +190,15 @@ class ClientConnection:
         """
         if self.state is State.ERROR:
             raise DlmsError("the association has failed before")
+        event = None
         try:
-            apdu = self.link.take()
-            if apdu is None:
-                return None
-            event = self._event(apdu)
+            while event is None and (apdu := self.link.take()) is not None:
+                event = self._event(apdu)
         except DlmsError:
             self.state = State.ERROR
             raise
         if event is not None:
-            self.state = _EVENTS.get(type(event), self.state)
+            self.state = EVENTS.get(type(event), self.state)
         return event
 
     def _begin(self, what: str, exchange: Exchange, request: bytes) -> bytes:
@@ -224,11 +209,12 @@ class ClientConnection:
         return octets
 
     def _send(self, what: str, apdu: bytes) -> bytes:
-        before, after = _SENDS[what]
+        before, after = SENDS[what]
         if self.state is not before:
             raise LocalProtocolError(f"{what} is not allowed in state {self.state.name}")
         self.state = after
         self.received = []
+        self._transfer.forget()
         return self._frames(apdu)
 
     def _frames(self, apdu: bytes) -> bytes:
@@ -238,7 +224,7 @@ class ClientConnection:
         if self._conformance & _GENERAL_BLOCKS and (
             len(apdu) > self._max_send > BlockTransfer.SMALLEST
         ):
-            return b"".join(map(self.link.send, self._transfer.start(apdu, self._max_send)))
+            return self.link.send(*self._transfer.start(apdu, self._max_send))
         return self.link.send(apdu)
 
     def _event(self, apdu: bytes) -> Event | None:
@@ -248,14 +234,14 @@ class ClientConnection:
             return self._association(apdu)
         if self.state is State.RELEASING:
             # Meters differ in what they put into an RLRE, and nothing depends on it.
-            if apdu[0] not in (acse.RLRE, xdlms.EXCEPTION_RESPONSE):
+            if apdu[0] not in (acse.RLRE, refusals.EXCEPTION_RESPONSE):
                 raise DlmsError(f"APDU {apdu[0]:#04x} is no answer to a release")
             return Released()
         # A refusal is not always protected; it tells nothing that anything rests on.
         if self._cipher is not None and apdu[0] not in _REFUSALS:
             apdu = self._cipher.unprotect(apdu)
         self.received.append(apdu)
-        if self._exchange is None or self.state not in _ASKED:
+        if self._exchange is None or self.state not in ASKED:
             raise DlmsError(f"APDU {apdu[0]:#04x} came unasked")
         if self.state is State.PROVING:
             self.received = []
@@ -269,7 +255,10 @@ class ClientConnection:
         whole = self._transfer.receive(apdu)
         if whole is not None:
             return self._event(whole)
-        return Continues() if self._transfer.under_way else None
+        if self._transfer.under_way:
+            return Continues()
+        self.link.more()
+        return None
 
     def _association(self, apdu: bytes) -> Event:
         refused, plain = self._handshake.answer(apdu)
@@ -279,7 +268,7 @@ class ClientConnection:
         if not self._handshake.needs_proof:
             return self._associated()
         self.state = State.PROVING
-        self._exchange = ActionExchange(1)
+        self._exchange = Exchange(1)
         self._exchange.following = self._handshake.proof()
         return Continues()
 

@@ -10,16 +10,15 @@ refused before anything is built from it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from meters.dlms.alike import take_alike
-from meters.dlms.compact import take_array
+from meters.dlms.compact import Budget, take_array
 from meters.dlms.errors import DlmsError, LocalProtocolError
 from meters.dlms.primitives import (
     FIXED,
     MAX_DEPTH,
-    SCALAR,
     STRINGS,
     BitString,
     Tag,
@@ -27,18 +26,40 @@ from meters.dlms.primitives import (
     Value,
     bit_string,
     length_bytes,
+    short_bits,
     take_length,
     text,
 )
 
 # Of plain numbers: looking an enumeration up costs more than taking a value does.
-_NULLS = frozenset((int(Tag.NULL), int(Tag.DONT_CARE)))
-_SEQUENCES = frozenset((int(Tag.ARRAY), int(Tag.STRUCTURE)))
-_STRUCTURE = int(Tag.STRUCTURE)
-_ARRAY = int(Tag.ARRAY)
-_MANY = 8
+_STRUCTURE, _ARRAY, _OCTETS = int(Tag.STRUCTURE), int(Tag.ARRAY), int(Tag.OCTET_STRING)
+_BIT_STRING, _COMPACT = int(Tag.BIT_STRING), int(Tag.COMPACT_ARRAY)
+_SEQUENCES = frozenset((_STRUCTURE, _ARRAY))
+_SHORT = 0x80
+# By tag: the bytes after it, -1 when they are not always as many; what takes them; what
+# takes many in a row, tags included.
+_SIZES = [-1] * 256
+_UNPACK: list[Callable[[bytes, int], tuple[Any, ...]]] = [struct.Struct("").unpack_from] * 256
+_UNPACK_MANY: list[Callable[[bytes], Iterator[tuple[Any, ...]]]] = [
+    struct.Struct("x").iter_unpack
+] * 256
+for _tag, _form in FIXED.items():
+    _SIZES[_tag] = _form.size
+    _UNPACK[_tag] = _form.unpack_from
+    _UNPACK_MANY[_tag] = struct.Struct(">x" + _form.format.lstrip(">")).iter_unpack
+_SIZES[Tag.NULL] = _SIZES[Tag.DONT_CARE] = 0
 
-__all__ = ["BitString", "Tag", "Typed", "Value", "length_bytes", "take_length"]
+_LOOK = 512
+"""Elements of which it is looked at once whether they are alike."""
+
+_MANY = 8
+"""Elements alike from which on it pays to take them at once."""
+
+_RUNS = [bytes((_tag,)) * _MANY for _tag in range(256)]
+_MOST_PATIENT = 256
+"""Structures in a row of which it is not looked whether they are alike."""
+
+__all__ = ["BitString", "Budget", "Tag", "Typed", "Value", "length_bytes", "take_length"]
 
 
 def decode(data: bytes) -> Value:
@@ -50,15 +71,18 @@ def decode(data: bytes) -> Value:
         When it is cut short, deeper than :data:`MAX_DEPTH`, of an unknown
         type, or followed by more bytes.
     """
+    # Most answers are one number.
+    if data and _SIZES[data[0]] == len(data) - 1 > 0:
+        return _UNPACK[data[0]](data, 1)[0]
     value, at = take(data, 0)
     if at != len(data):
         raise DlmsError(f"{len(data) - at} bytes follow the value")
     return value
 
 
-def skip(data: bytes, at: int) -> int:
-    """Return the position after the value at position `at`; errors as of :func:`decode`."""
-    return _take(data, at, 0)[1]
+def skip(data: bytes, at: int, budget: Budget | None = None) -> int:
+    """Return the position after the value at position `at`; as :func:`take`."""
+    return take(data, at, budget)[1]
 
 
 def check(data: bytes, at: int) -> None:
@@ -68,45 +92,121 @@ def check(data: bytes, at: int) -> None:
         raise DlmsError(f"{len(data) - end} bytes follow the value")
 
 
-def take(data: bytes, at: int) -> tuple[Value, int]:
-    """Return the value at position `at` and the position after it."""
-    return _take(data, at, 0)
+def take(data: bytes, at: int, budget: Budget | None = None) -> tuple[Value, int]:
+    """Return the value at position `at` and the position after it.
+
+    Parameters
+    ----------
+    data : bytes
+    at : int
+    budget : Budget, optional
+        Shared by all values of one APDU, of which there are several.
+
+    Raises
+    ------
+    DlmsError
+        As of :func:`decode`.
+    """
+    elements, at = _elements(data, at, 1, 0, budget or Budget(len(data)), False)
+    return elements[0], at
 
 
-def _take(data: bytes, at: int, depth: int) -> tuple[Value, int]:
-    if at >= len(data):
-        raise DlmsError("a value is cut short")
-    tag = data[at]
-    at += 1
-    if scalar := SCALAR.get(tag):
-        unpack, size = scalar
-        if at + size > len(data):
+def _elements(
+    data: bytes, at: int, count: int, depth: int, budget: Budget, in_array: bool
+) -> tuple[list[Value], int]:
+    """Return the `count` values from position `at` on, which stand in `depth` others."""
+    end = len(data)
+    elements: list[Value] = []
+    wait, patience = 0, 1
+    while count:
+        if at >= end:
             raise DlmsError("a value is cut short")
-        return unpack(data, at)[0], at + size
-    if tag in _NULLS:
-        return None, at
-    if tag in STRINGS:
-        length, at = take_length(data, at)
-        return text(tag, data[at : at + length]), at + length
-    if tag in _SEQUENCES:
-        if depth >= MAX_DEPTH:
-            raise DlmsError(f"values stand deeper in each other than {MAX_DEPTH}")
-        count, at = take_length(data, at)
-        elements: list[Value] = []
-        may_be_alike = tag == _ARRAY and depth + 1 < MAX_DEPTH
-        while (left := count - len(elements)) > 0:
-            if may_be_alike and left >= _MANY and at < len(data) and data[at] == _STRUCTURE:
-                rows, at = take_alike(data, at, left)
-                elements += rows
-                if len(rows) == left:
-                    break
-            element, at = _take(data, at, depth + 1)
-            elements.append(element)
-        return (tuple(elements) if tag == _STRUCTURE else elements), at
-    if tag == Tag.BIT_STRING:
-        return bit_string(data, at)
-    if tag == Tag.COMPACT_ARRAY:
-        return take_array(data, at)
+        tag = data[at]
+        size = _SIZES[tag]
+        if size >= 0:
+            after = at + 1 + size
+            if after > end:
+                raise DlmsError("a value is cut short")
+            if (
+                count >= _MANY
+                and after < end
+                and data[after] == tag
+                and data[at : at + _MANY * (1 + size) : 1 + size] == _RUNS[tag]
+            ):
+                run = _run(data, at, count, 1 + size)
+                until = at + run * (1 + size)
+                if size:
+                    elements += [one for (one,) in _UNPACK_MANY[tag](data[at:until])]
+                else:
+                    elements += [None] * run
+                at = until
+                count -= run
+                continue
+            elements.append(_UNPACK[tag](data, at + 1)[0] if size else None)
+            at = after
+        elif tag in _SEQUENCES:
+            if depth >= MAX_DEPTH:
+                raise DlmsError(f"values stand deeper in each other than {MAX_DEPTH}")
+            if in_array and tag == _STRUCTURE and count >= _MANY:
+                if not wait:
+                    rows, at = take_alike(data, at, count)
+                    if rows:
+                        elements += rows
+                        count -= len(rows)
+                    # Looking is dear where nothing is alike: look ever more seldom.
+                    if len(rows) >= _MANY:
+                        patience = 1
+                    else:
+                        wait, patience = patience, min(2 * patience, _MOST_PATIENT)
+                    if rows:
+                        continue
+                else:
+                    wait -= 1
+            length = data[at + 1] if at + 1 < end else _SHORT
+            if length < _SHORT and length <= end - at - 2:
+                at += 2
+            else:
+                length, at = take_length(data, at + 1)
+            inner: list[Value] = []
+            if length:
+                inner, at = _elements(data, at, length, depth + 1, budget, tag == _ARRAY)
+            elements.append(tuple(inner) if tag == _STRUCTURE else inner)
+        elif tag in STRINGS:
+            length = data[at + 1] if at + 1 < end else _SHORT
+            at += 2
+            if length >= _SHORT or length > end - at:
+                length, at = take_length(data, at - 1)
+            after = at + length
+            if tag == _OCTETS or not length:
+                elements.append(data[at:after] if tag == _OCTETS else "")
+            else:
+                elements.append(text(tag, data[at:after]))
+            at = after
+        elif tag == _BIT_STRING and at + 2 < end and data[at + 1] <= 8:
+            length = data[at + 1]
+            after = at + (3 if length else 2)
+            elements.append(short_bits(length, data[at + 2 : after]))
+            at = after
+        else:
+            value, at = _other(data, at, tag, budget)
+            elements.append(value)
+        count -= 1
+    return elements, at
+
+
+def _run(data: bytes, at: int, count: int, step: int) -> int:
+    """Return how many of `count` values of one type and size stand from position `at` on."""
+    marks = data[at : at + min(count, _LOOK) * step : step]
+    alike = len(marks) - len(marks.lstrip(marks[:1]))
+    return min(alike, (len(data) - at) // step)
+
+
+def _other(data: bytes, at: int, tag: int, budget: Budget) -> tuple[Value, int]:
+    """Return the value at position `at` of a rarer type, and the position after it."""
+    if tag == _BIT_STRING:
+        return bit_string(data, at + 1)
+    if tag == _COMPACT:
+        return take_array(data, at + 1, budget)
     raise DlmsError(f"data type {tag} is not known")
 
 

@@ -56,6 +56,13 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class ListWritten:
+    """What came of each attribute of a SET with a list, in the order of the values."""
+
+    results: tuple[Written | AccessRefused, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Acted:
     """An ACTION was done; `value` is what the method returned, ``None`` when nothing."""
 
@@ -75,6 +82,7 @@ Event = (
     | ValuesReceived
     | AccessRefused
     | Written
+    | ListWritten
     | Acted
     | Released
 )

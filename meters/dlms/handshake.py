@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from meters.dlms import acse, initiate, writing, xdlms
+from meters.dlms import acse, initiate, refusals, writing
 from meters.dlms import data as axdr
 from meters.dlms.acse import Context, Mechanism
 from meters.dlms.errors import AccessError, DlmsError, LocalProtocolError, SecurityError
@@ -73,7 +73,7 @@ class Handshake:
         DlmsError
             When it is malformed; :class:`SecurityError` when it is less than was asked.
         """
-        if (refused := xdlms.refusal(apdu)) is not None:
+        if (refused := refusals.refusal(apdu)) is not None:
             return AssociationRefused(refused.text, refused.counter), apdu
         response = acse.decode_aare(apdu)
         if response.result != 0:
@@ -85,8 +85,8 @@ class Handshake:
             content = self.cipher.unprotect(content)
             # What was said in clear holds challenges, which are new each time.
             apdu = content
-        if content[:1] == bytes((xdlms.CONFIRMED_SERVICE_ERROR,)):
-            refused = xdlms.refusal(content)
+        if content[:1] == bytes((refusals.CONFIRMED_SERVICE_ERROR,)):
+            refused = refusals.refusal(content)
             assert refused is not None
             return AssociationRefused(refused.text), apdu
         self.agreed = initiate.decode_response(content)
@@ -138,8 +138,10 @@ class Handshake:
             When its own does not hold.
         """
         response = writing.decode_action_response(apdu)
-        if isinstance(response, xdlms.Refusal):
+        if isinstance(response, refusals.Refusal):
             raise AccessError(f"refused the proof: {response.text}")
+        if not isinstance(response, writing.ActionResponse):
+            raise SecurityError("the meter gave no proof but a block")
         if response.result != 0 or response.access_result != 0:
             raise AccessError("refused the proof")
         if not response.data:

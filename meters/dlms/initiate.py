@@ -21,6 +21,7 @@ class Conformance(IntFlag):
     GENERAL_BLOCK_TRANSFER = 1 << (23 - 2)
     BLOCK_TRANSFER_WITH_GET = 1 << (23 - 11)
     BLOCK_TRANSFER_WITH_SET = 1 << (23 - 12)
+    BLOCK_TRANSFER_WITH_ACTION = 1 << (23 - 13)
     MULTIPLE_REFERENCES = 1 << (23 - 14)
     DATA_NOTIFICATION = 1 << (23 - 16)
     GET = 1 << (23 - 19)

@@ -32,8 +32,8 @@ class Link(Protocol):
         """Whether the link waits to hear that it is closed."""
         ...
 
-    def send(self, apdu: bytes) -> bytes:
-        """Take an APDU; return the bytes that may go out now.
+    def send(self, *apdus: bytes) -> bytes:
+        """Take APDUs that follow each other; return the bytes that may go out now.
 
         Raises
         ------
@@ -54,6 +54,10 @@ class Link(Protocol):
         DlmsError
             When the bytes are not of this link.
         """
+        ...
+
+    def more(self) -> None:
+        """Let the peer go on: the APDU taken last is not all that it has to say."""
         ...
 
     def pending(self) -> bytes:

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 from meters.dlms.errors import DlmsError
@@ -77,7 +78,7 @@ FIXED = {
 SCALAR: dict[int, tuple[Callable[[bytes, int], tuple[Any, ...]], int]] = {
     int(tag): (form.unpack_from, form.size) for tag, form in FIXED.items()
 }
-_OCTETS = int(Tag.OCTET_STRING)
+_OCTETS, _VISIBLE = int(Tag.OCTET_STRING), int(Tag.VISIBLE_STRING)
 STRINGS = frozenset(map(int, (Tag.OCTET_STRING, Tag.VISIBLE_STRING, Tag.UTF8_STRING)))
 
 
@@ -120,7 +121,7 @@ def text(tag: int, octets: bytes) -> bytes | str:
     if tag == _OCTETS:
         return octets
     try:
-        return octets.decode("ascii" if tag == Tag.VISIBLE_STRING else "utf-8")
+        return octets.decode("ascii" if tag == _VISIBLE else "utf-8") if octets else ""
     except UnicodeDecodeError:
         raise DlmsError(f"a string of type {tag} has bytes that are no text") from None
 
@@ -138,7 +139,11 @@ def bit_string(data: bytes, at: int) -> tuple[BitString, int]:
             raise DlmsError("the length of a bit string is cut short or too long")
         length = int.from_bytes(data[at : at + size], "big")
         at += size
-    octets = (length + 7) // 8
-    if octets > len(data) - at:
+    end = at + (length + 7) // 8
+    if end > len(data):
         raise DlmsError(f"{length} bits are claimed, {len(data) - at} bytes remain")
-    return BitString(length, data[at : at + octets]), at + octets
+    return (short_bits if length <= 8 else BitString)(length, data[at:end]), end
+
+
+# Making a frozen one takes longer than all else; of up to eight bits there are 2,049.
+short_bits = lru_cache(maxsize=2049)(BitString)

@@ -19,6 +19,7 @@ from meters.reading import CHANNELS
 _KEYS = {
     *("title", "protocol", "clock", "load_profile", "voltage", "standard_zone"),
     *("client_wport", "register", "invocation_counter", "disconnect", "event_log", "event_code"),
+    "general_blocks",
 }
 
 _OPTIONAL = ("invocation_counter", "disconnect", "event_log", "event_code")
@@ -47,6 +48,8 @@ class Profile:
         Logical name of the Data that shows the client's counter to everybody.
     disconnect, event_log, event_code : bytes
         Logical names of the Disconnect control, the standard event log and its code.
+    general_blocks : bool
+        Propose general block transfer, for meters that do it better than data blocks.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Profile:
     disconnect: bytes = obis.DISCONNECT
     event_log: bytes = obis.EVENT_LOG
     event_code: bytes = obis.EVENT_CODE
+    general_blocks: bool = False
 
 
 @lru_cache(maxsize=64)
@@ -98,6 +102,9 @@ def parse_profile(name: str, text: str) -> Profile:
             raise BadInputError(f"{where}: client_wport.{auth} is {port!r}, must be 1 to 65535")
     zone = table.get("standard_zone")
     voltage = table.get("voltage")
+    general_blocks = table.get("general_blocks", False)
+    if type(general_blocks) is not bool:
+        raise BadInputError(f"{where}: general_blocks is {general_blocks!r}, must be true or false")
     return Profile(
         name=name,
         title=str(table.get("title", name)),
@@ -109,6 +116,7 @@ def parse_profile(name: str, text: str) -> Profile:
         voltage=voltage and Attribute(cosem.REGISTER, _code(table, "voltage", where), 2),
         client_wport=tuple(ports.items()),
         zone=None if zone is None else interval.zone(str(zone)),
+        general_blocks=general_blocks,
         **{key: _code(table, key, where) for key in _OPTIONAL if key in table},
     )
 

@@ -196,10 +196,7 @@ class Cipher:
         length, at = axdr.take_length(content, 0)
         if at + length != len(content):
             raise DlmsError("bytes follow a protected APDU")
-        plain = self._open(kind, content[at:])
-        if not plain or (plain_tag is not None and plain[0] != plain_tag):
-            raise SecurityError("a protected APDU holds another one than it says")
-        return plain
+        return self._open(kind, content[at:], plain_tag)
 
     def _general(self, content: bytes) -> bytes:
         size, at = axdr.take_length(content, 0)
@@ -207,7 +204,7 @@ class Cipher:
             raise SecurityError("a protected APDU has another system title than the peer")
         return content[at + size :]
 
-    def _open(self, kind: str, content: bytes) -> bytes:
+    def _open(self, kind: str, content: bytes, plain_tag: int | None) -> bytes:
         key = self._global if kind == "global" else self._dedicated
         if key is None:
             raise SecurityError("an APDU is protected by a dedicated key, and there is none")
@@ -228,6 +225,9 @@ class Cipher:
         if len(nonce) != TITLE_BYTES + 4:
             raise SecurityError("the peer has not said its system title")
         plain = key.open(control, nonce, content[5:], self._own.authentication_key)
+        if not plain or (plain_tag is not None and plain[0] != plain_tag):
+            # The tag of the service is not authenticated: what was sent may still come.
+            raise SecurityError("a protected APDU holds another one than it says")
         self._floor[kind] = counter + 1
         return plain
 

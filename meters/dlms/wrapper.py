@@ -77,9 +77,9 @@ class WrapperLink:
         self._buffer = FrameBuffer()
         self.receive = self._buffer.feed
 
-    def send(self, apdu: bytes) -> bytes:
-        """Return the APDU in its wrapper."""
-        return frame(self.client, self._server, apdu)
+    def send(self, *apdus: bytes) -> bytes:
+        """Return each APDU in its wrapper."""
+        return b"".join([frame(self.client, self._server, apdu) for apdu in apdus])
 
     def take(self) -> bytes | None:
         """Return the next APDU that is for this client."""
@@ -90,6 +90,9 @@ class WrapperLink:
         if destination != self.client or source != self._server:
             raise DlmsError("the answer is for another client or from another logical device")
         return apdu
+
+    def more(self) -> None:
+        """Do nothing: over TCP the peer may always go on."""
 
     def pending(self) -> bytes:
         """Return nothing: TCP acknowledges by itself."""
@@ -104,9 +107,9 @@ class WrapperServerLink(WrapperLink):
     def __init__(self) -> None:
         super().__init__(0, 0)
 
-    def send(self, apdu: bytes) -> bytes:
-        """Return the APDU in its wrapper."""
-        return frame(self._server, self.client, apdu)
+    def send(self, *apdus: bytes) -> bytes:
+        """Return each APDU in its wrapper."""
+        return b"".join([frame(self._server, self.client, apdu) for apdu in apdus])
 
     def take(self) -> bytes | None:
         """Return the next APDU, and keep who sent it."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from meters.dlms import action_blocks, datablock, set_list
 from meters.dlms import data as axdr
+from meters.dlms.action_blocks import ActionBlock, ActionNext, ActionResponseBlock, Method
+from meters.dlms.datablock import ACTION_REQUEST, ACTION_RESPONSE, SET_REQUEST, SET_RESPONSE
 from meters.dlms.errors import DlmsError
-from meters.dlms.xdlms import INVOKE, Attribute, Refusal, refusal, take_attribute
+from meters.dlms.refusals import Refusal, refusal
+from meters.dlms.set_list import SetList, SetListBlock, SetListResponse
+from meters.dlms.xdlms import INVOKE, Attribute, take_attribute
 
-SET_REQUEST, SET_RESPONSE = 0xC1, 0xC5
-ACTION_REQUEST, ACTION_RESPONSE = 0xC3, 0xC7
+__all__ = ["ACTION_REQUEST", "ACTION_RESPONSE", "SET_REQUEST", "SET_RESPONSE", "Method"]
 
-_BLOCK = struct.Struct(">BI")
 _HEAD = struct.Struct(">H6sb")
 
 
@@ -53,15 +56,6 @@ class SetNext:
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
-    """One method of one COSEM object."""
-
-    class_id: int
-    obis: bytes
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
 class ActionRequest:
     """ACTION-request-normal; `data` is the parameter, still encoded, empty without one."""
 
@@ -93,11 +87,10 @@ def encode_set_block(block: SetBlock) -> bytes:
     if block.attribute is not None:
         what = block.attribute
         octets += _HEAD.pack(what.class_id, what.obis, what.index) + b"\0"
-    octets += _BLOCK.pack(block.last, block.number)
-    return octets + axdr.length_bytes(len(block.data)) + block.data
+    return octets + datablock.encode(block.number, block.last, block.data)
 
 
-def decode_set_request(apdu: bytes) -> SetRequest | SetBlock:
+def decode_set_request(apdu: bytes) -> SetRequest | SetBlock | SetList | SetListBlock:
     """Return the SET-request of an APDU.
 
     Raises
@@ -108,6 +101,8 @@ def decode_set_request(apdu: bytes) -> SetRequest | SetBlock:
     if len(apdu) < 3 or apdu[0] != SET_REQUEST:
         raise DlmsError("the APDU is no SET-request")
     kind, invoke_id, at = apdu[1], apdu[2] & 0x0F, 3
+    if kind in (set_list.WITH_LIST, set_list.WITH_LIST_AND_BLOCK):
+        return set_list.decode_request(apdu)
     if kind not in (1, 2, 3):
         raise DlmsError(f"a SET-request of kind {kind} is not known")
     attribute = None
@@ -119,13 +114,7 @@ def decode_set_request(apdu: bytes) -> SetRequest | SetBlock:
     if kind == 1 and attribute is not None:
         axdr.check(apdu, at)
         return SetRequest(invoke_id, attribute, apdu[at:])
-    if len(apdu) < at + _BLOCK.size + 1:
-        raise DlmsError("a SET-request is cut short")
-    last, number = _BLOCK.unpack_from(apdu, at)
-    length, at = axdr.take_length(apdu, at + _BLOCK.size)
-    if at + length != len(apdu):
-        raise DlmsError("bytes follow a data block")
-    return SetBlock(invoke_id, attribute, number, last != 0, apdu[at:])
+    return SetBlock(invoke_id, attribute, *datablock.take(apdu, at))
 
 
 def encode_set_response(invoke_id: int, result: int) -> bytes:
@@ -143,7 +132,7 @@ def encode_set_last(invoke_id: int, result: int, number: int) -> bytes:
     return bytes((SET_RESPONSE, 3, INVOKE | invoke_id, result)) + number.to_bytes(4, "big")
 
 
-def decode_set_response(apdu: bytes) -> SetResponse | SetNext | Refusal:
+def decode_set_response(apdu: bytes) -> SetResponse | SetNext | SetListResponse | Refusal:
     """Return the answer to a SET-request.
 
     Raises
@@ -160,6 +149,8 @@ def decode_set_response(apdu: bytes) -> SetResponse | SetNext | Refusal:
         return SetResponse(invoke_id, apdu[3])
     if (kind, len(apdu)) == (2, 7):
         return SetNext(invoke_id, int.from_bytes(apdu[3:], "big"))
+    if kind in (4, 5):
+        return set_list.decode_response(apdu)
     raise DlmsError("a SET-response is malformed")
 
 
@@ -170,7 +161,7 @@ def encode_action(invoke_id: int, method: Method, parameter: bytes = b"") -> byt
     return head + what + (b"\x01" + parameter if parameter else b"\0")
 
 
-def decode_action_request(apdu: bytes) -> ActionRequest:
+def decode_action_request(apdu: bytes) -> ActionRequest | ActionBlock | ActionNext:
     """Return the ACTION-request of an APDU.
 
     Raises
@@ -178,8 +169,12 @@ def decode_action_request(apdu: bytes) -> ActionRequest:
     DlmsError
         When it is malformed or of another kind.
     """
-    if len(apdu) < 13 or apdu[0] != ACTION_REQUEST or apdu[1] != 1:
+    if len(apdu) < 3 or apdu[0] != ACTION_REQUEST:
         raise DlmsError("the APDU is no ACTION-request")
+    if apdu[1] != 1:
+        return action_blocks.decode_request(apdu)
+    if len(apdu) < 13:
+        raise DlmsError("an ACTION-request is cut short")
     method = Method(*_HEAD.unpack_from(apdu, 3))
     if apdu[12] == 0 and len(apdu) == 13:
         return ActionRequest(apdu[2] & 0x0F, method, b"")
@@ -195,7 +190,9 @@ def encode_action_response(invoke_id: int, result: int, data: bytes = b"") -> by
     return head + (b"\x01\x00" + data if data else b"\0")
 
 
-def decode_action_response(apdu: bytes) -> ActionResponse | Refusal:
+def decode_action_response(
+    apdu: bytes,
+) -> ActionResponse | ActionResponseBlock | ActionNext | Refusal:
     """Return the answer to an ACTION-request.
 
     Raises
@@ -205,10 +202,23 @@ def decode_action_response(apdu: bytes) -> ActionResponse | Refusal:
     """
     if (refused := refusal(apdu)) is not None:
         return refused
-    if len(apdu) < 4 or apdu[0] != ACTION_RESPONSE or apdu[1] != 1:
-        raise DlmsError("the APDU is no ACTION-response-normal")
-    invoke_id, result, rest = apdu[2] & 0x0F, apdu[3], apdu[4:]
-    if rest in (b"", b"\0"):
+    if len(apdu) < 4 or apdu[0] != ACTION_RESPONSE:
+        raise DlmsError("the APDU is no ACTION-response")
+    if apdu[1] != 1:
+        return action_blocks.decode_response(apdu)
+    return action_result(apdu[2] & 0x0F, apdu[3:])
+
+
+def action_result(invoke_id: int, content: bytes) -> ActionResponse:
+    """Return what follows the invoke id of an ACTION-response, or what its blocks held.
+
+    Raises
+    ------
+    DlmsError
+        When it is malformed.
+    """
+    result, rest = content[0] if content else 0, content[1:]
+    if content and rest in (b"", b"\0"):
         return ActionResponse(invoke_id, result)
     if rest[:2] == b"\x01\x01" and len(rest) == 3:
         return ActionResponse(invoke_id, result, b"", rest[2])

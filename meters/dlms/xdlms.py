@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from meters.dlms import data as axdr
 from meters.dlms.errors import DlmsError
+from meters.dlms.refusals import Refusal, refusal
 
 GET_REQUEST, GET_RESPONSE = 0xC0, 0xC4
-CONFIRMED_SERVICE_ERROR, EXCEPTION_RESPONSE = 0x0E, 0xD8
 
 INVOKE = 0xC0
 """Invoke-id-and-priority of a confirmed request of high priority with invoke id 0."""
@@ -35,8 +35,11 @@ ACCESS_RESULTS = {
     19: "data block number invalid",
     250: "other reason",
 }
+ACTION_RESULTS = {code: text for code, text in ACCESS_RESULTS.items() if not 15 <= code <= 19}
+ACTION_RESULTS |= {15: "long action aborted", 16: "no long action in progress"}
 DENIED, OBJECT_UNDEFINED, TYPE_UNMATCHED, OTHER_REASON = 3, 4, 12, 250
-BLOCK_NUMBER_INVALID, NO_LONG_GET, NO_LONG_SET = 19, 16, 18
+BLOCK_NUMBER_INVALID, NO_LONG_GET, NO_LONG_SET, LONG_SET_ABORTED = 19, 16, 18, 17
+LONG_ACTION_ABORTED, NO_LONG_ACTION = 15, 16
 MAX_REFERENCES = 64
 """Attributes in one GET-request."""
 
@@ -103,17 +106,6 @@ class GetBlock:
     access_result: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An exception-response or a confirmed service error.
-
-    `counter` is the invocation counter that the meter would take, when it says one.
-    """
-
-    text: str
-    counter: int | None = None
-
-
 def _cut(what: str) -> DlmsError:
     return DlmsError(f"a {what} is cut short")
 
@@ -157,12 +149,13 @@ def decode_request(apdu: bytes) -> GetRequest | GetNext | GetList:
     if len(apdu) < 3 or apdu[0] != GET_REQUEST:
         raise DlmsError("the APDU is no GET-request")
     kind, invoke_id = apdu[1], apdu[2] & 0x0F
+    budget = axdr.Budget(len(apdu))
     if kind == 2:
         if len(apdu) != 7:
             raise _cut("GET-request")
         return GetNext(invoke_id, int.from_bytes(apdu[3:], "big"))
     if kind == 1:
-        request, at = _take_request(apdu, 3, invoke_id)
+        request, at = _take_request(apdu, 3, invoke_id, budget)
         items = [request]
     elif kind == 3:
         items, at = [], 4
@@ -170,7 +163,7 @@ def decode_request(apdu: bytes) -> GetRequest | GetNext | GetList:
         if not 1 <= count <= MAX_REFERENCES:
             raise DlmsError(f"a GET-request has {count} attributes, must have 1 to 64")
         for _ in range(count):
-            request, at = _take_request(apdu, at, invoke_id)
+            request, at = _take_request(apdu, at, invoke_id, budget)
             items.append(request)
     else:
         raise DlmsError(f"a GET-request of kind {kind} is not known")
@@ -179,7 +172,9 @@ def decode_request(apdu: bytes) -> GetRequest | GetNext | GetList:
     return items[0] if kind == 1 else GetList(invoke_id, tuple(items))
 
 
-def _take_request(apdu: bytes, at: int, invoke_id: int) -> tuple[GetRequest, int]:
+def _take_request(
+    apdu: bytes, at: int, invoke_id: int, budget: axdr.Budget
+) -> tuple[GetRequest, int]:
     attribute, at = take_attribute(apdu, at)
     if at >= len(apdu):
         raise _cut("GET-request")
@@ -187,7 +182,7 @@ def _take_request(apdu: bytes, at: int, invoke_id: int) -> tuple[GetRequest, int
         return GetRequest(invoke_id, attribute), at + 1
     if at + 1 >= len(apdu):
         raise _cut("GET-request")
-    parameters, end = axdr.take(apdu, at + 2)
+    parameters, end = axdr.take(apdu, at + 2, budget)
     return GetRequest(invoke_id, attribute, (apdu[at + 1], parameters)), end
 
 
@@ -220,8 +215,8 @@ def encode_results(results: Sequence[bytes | int]) -> bytes:
     return axdr.length_bytes(len(parts)) + b"".join(parts)
 
 
-def take_results(content: bytes) -> list[GetResponse]:
-    """Return the results of a list, each with its own value.
+def take_results(content: bytes) -> list[tuple[bool, axdr.Value]]:
+    """Return the results of a list: each whether it refuses, and the code or the value.
 
     Raises
     ------
@@ -229,16 +224,16 @@ def take_results(content: bytes) -> list[GetResponse]:
         When it is malformed.
     """
     count, at = axdr.take_length(content, 0)
-    results = []
+    results: list[tuple[bool, axdr.Value]] = []
+    budget = axdr.Budget(len(content))
     for _ in range(count):
         if at + 1 >= len(content):
             raise _cut("list of results")
         if content[at] == 0:
-            end = axdr.skip(content, at + 1)
-            results.append(GetResponse(0, content[at + 1 : end]))
-            at = end
+            value, at = axdr.take(content, at + 1, budget)
+            results.append((False, value))
         elif content[at] == 1 and content[at + 1]:
-            results.append(GetResponse(0, b"", content[at + 1]))
+            results.append((True, content[at + 1]))
             at += 2
         else:
             raise DlmsError("a list of results has a malformed data-access-result")
@@ -275,31 +270,6 @@ def decode_response(apdu: bytes) -> GetResponse | GetBlock | GetListResponse | R
     raise DlmsError(f"a GET-response of kind {kind} was not asked for")
 
 
-def refusal(apdu: bytes) -> Refusal | None:
-    """Return the refusal that an APDU is, if it is one.
-
-    Raises
-    ------
-    DlmsError
-        When it is a malformed one, or empty.
-    """
-    if not apdu:
-        raise _cut("response")
-    if apdu[0] == EXCEPTION_RESPONSE:
-        return _exception(apdu)
-    if apdu[0] != CONFIRMED_SERVICE_ERROR:
-        return None
-    if len(apdu) != 4:
-        raise _cut("confirmed service error")
-    return Refusal(f"confirmed service error {apdu[1]}.{apdu[2]}.{apdu[3]}")
-
-
-def encode_exception(state: int, error: int, counter: int | None = None) -> bytes:
-    """Return an exception-response, with the counter that would be taken."""
-    octets = bytes((EXCEPTION_RESPONSE, state, error))
-    return octets if counter is None else octets + counter.to_bytes(4, "big")
-
-
 def _block(apdu: bytes, invoke_id: int) -> GetBlock:
     if len(apdu) < 10:
         raise _cut("data block")
@@ -312,15 +282,3 @@ def _block(apdu: bytes, invoke_id: int) -> GetBlock:
     if choice != 1 or len(apdu) != 10 or apdu[9] == 0:
         raise DlmsError("a data block has a malformed data-access-result")
     return GetBlock(invoke_id, number, last != 0, b"", apdu[9])
-
-
-def _exception(apdu: bytes) -> Refusal:
-    # Service error 6 carries the invocation counter of a ciphered association.
-    if len(apdu) != 3 and not (len(apdu) == 7 and apdu[2] == 6):
-        raise _cut("exception-response")
-    states = {1: "service not allowed", 2: "service unknown"}
-    errors = {1: "operation not possible", 2: "service not supported", 3: "other reason"}
-    errors |= {4: "PDU too long", 5: "deciphering error", 6: "invocation counter error"}
-    state = states.get(apdu[1], f"state {apdu[1]}")
-    counter = int.from_bytes(apdu[3:], "big") if len(apdu) == 7 else None
-    return Refusal(f"exception: {state}, {errors.get(apdu[2], f'error {apdu[2]}')}", counter)

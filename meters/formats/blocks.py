@@ -28,6 +28,8 @@ NOTHING: Final = int(np.iinfo(np.int64).min)
 """A raw reading that is not told; a correction may be negative, so that -1 is one."""
 
 _MOST: Final = 2**62
+SPREAD_MAX_S: Final = 2 * 366 * 86_400
+"""Two years: a meter that is read by hand is read more often."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,6 +203,10 @@ def _shared(start_s: int, value: Ints, quality: Qualities, flag: Flags, parts: i
 
 
 def _spread(block: Block, value: Ints, quality: Qualities) -> Quarters:
+    if block.interval_s > SPREAD_MAX_S:
+        raise BadInputError(
+            f"interval of {block.interval_s} s must be at most {SPREAD_MAX_S} s to be spread"
+        )
     edges = block.start_s + block.interval_s * np.arange(len(value) + 1, dtype=np.int64)
     edges = (edges + QUARTER_S // 2) // QUARTER_S
     if (np.diff(edges) < 1).any():

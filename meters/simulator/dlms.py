@@ -16,6 +16,7 @@ from meters.dlms.hdlc_link import HdlcServerLink
 from meters.dlms.link import Link
 from meters.dlms.security import Cipher
 from meters.dlms.server import Answered, ReleaseRequested, Request, ServerConnection
+from meters.dlms.set_list import SetList
 from meters.dlms.wrapper import WrapperServerLink, frame
 from meters.reading import Ciphering
 from meters.simulator.connections import ServedConnection
@@ -152,19 +153,27 @@ class DlmsConnection(ServedConnection):
                     return connection.deny(request.invoke_id, value)
                 return connection.answer(request.invoke_id, value)
             case xdlms.GetList():
-                results = [self._get(item) for item in request.items]
-                return connection.answer_list(request.invoke_id, results)
+                values = [self._get(item) for item in request.items]
+                return connection.answer_list(request.invoke_id, values)
             case xdlms.GetNext():
                 return connection.answer_next(request)
             case writing.SetRequest():
-                result = xdlms.DENIED if self._is_public else self._meter.objects.set(request)
-                return connection.written(request.invoke_id, result)
+                return connection.written(request.invoke_id, self._set(request))
+            case SetList():
+                results = [
+                    self._set(writing.SetRequest(request.invoke_id, attribute, value))
+                    for attribute, value in request.items
+                ]
+                return connection.written_list(request.invoke_id, results)
             case writing.ActionRequest():
                 result = xdlms.DENIED if self._is_public else self._meter.objects.act(request)
                 return connection.acted(request.invoke_id, result)
 
     def _get(self, request: xdlms.GetRequest) -> bytes | int:
         return self._meter.objects.get(request, public=self._is_public)
+
+    def _set(self, request: writing.SetRequest) -> int:
+        return xdlms.DENIED if self._is_public else self._meter.objects.set(request)
 
     def _associate(self, request: acse.AssociationRequest) -> bytes:
         if diagnostic := self._meter.refusal(request, self._connection.link.client):

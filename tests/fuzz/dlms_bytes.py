@@ -9,6 +9,7 @@ from grid.errors import GridError
 from meters import media, obis
 from meters.dlms import (
     acse,
+    action_blocks,
     civil_time,
     compact,
     cosem,
@@ -17,11 +18,14 @@ from meters.dlms import (
     initiate,
     profile_generic,
     push,
+    refusals,
     selection,
+    set_list,
     wrapper,
     writing,
     xdlms,
 )
+from meters.dlms.action_blocks import ActionBlock, ActionNext, ActionResponseBlock, Method
 from meters.dlms.data import BitString, Tag
 from meters.dlms.errors import DlmsError
 from meters.dlms.gbt import BlockTransfer
@@ -31,6 +35,7 @@ from tests.fuzz.target import Target, joined, parts
 
 CLOCK = Attribute(cosem.CLOCK, obis.CLOCK, 2)
 ENERGY = tuple(Attribute(cosem.REGISTER, code, 2) for code in obis.ENERGY)
+DISCONNECT = Method(70, obis.DISCONNECT, 1)
 CODE = Attribute(cosem.DATA, obis.EVENT_CODE, 2)
 BERLIN = interval.zone("Europe/Berlin")
 TIME = bytes.fromhex("07e8060f0614172d00ff8880")
@@ -77,20 +82,29 @@ ANSWERS = (
     xdlms.encode_access_result(1, 3),
     xdlms.encode_block(1, 1, False, PROFILE[:9]),
     xdlms.encode_list_response(1, xdlms.encode_results([b"\x00", 3, PROFILE])),
-    xdlms.encode_exception(1, 6, 77),
+    refusals.encode_exception(1, 6, 77),
     bytes.fromhex("0e010601"),
 )
 WRITES = (
     writing.encode_set(1, CLOCK, b"\x09\x0c" + TIME),
     writing.encode_set_block(writing.SetBlock(1, CLOCK, 1, False, TIME)),
     writing.encode_set_block(writing.SetBlock(1, None, 2, True, TIME)),
-    writing.encode_action(1, writing.Method(70, obis.DISCONNECT, 1), b"\x0f\x00"),
+    writing.encode_action(1, DISCONNECT, b"\x0f\x00"),
+    set_list.encode_set_list(1, [(CLOCK, b"\x09\x0c" + TIME), (CODE, b"\x11\x01")]),
+    set_list.encode_first(set_list.SetListBlock(1, (CLOCK, CODE), 1, False, TIME)),
+    action_blocks.encode_block(ActionBlock(1, DISCONNECT, 1, False, b"\x0f")),
+    action_blocks.encode_block(ActionBlock(1, None, 2, True, b"\x00")),
+    action_blocks.encode_next(ActionNext(1, 1)),
 )
 WRITTEN = (
     writing.encode_set_response(1, 0),
     writing.encode_set_next(1, 1),
     writing.encode_set_last(1, 0, 2),
     writing.encode_action_response(1, 0, b"\x0f\x00"),
+    set_list.encode_response(set_list.SetListResponse(1, (0, 3))),
+    set_list.encode_response(set_list.SetListResponse(1, (0, 3), 2)),
+    action_blocks.encode_response_next(1, 1),
+    action_blocks.encode_response_block(ActionResponseBlock(1, 1, False, b"\0\1\0\x0f")),
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from meters import obis
 from meters.dlms import acse, cosem, data, initiate, wrapper, writing
 from meters.dlms.connection import ClientConnection, State
@@ -49,6 +51,10 @@ def _asked(connection: ClientConnection, what: int) -> None:
         connection.action(METHOD, b"\x0f\x00")
     elif what & 7 == 4:
         connection.release()
+    elif what & 7 == 5:
+        connection.set_list([(BUFFER, b"\x09\x32" + b"v" * 50)])
+    elif what & 7 == 6:
+        connection.action(METHOD, data.encode(data.Tag.OCTET_STRING, b"v" * 200))
 
 
 def _follow(connection: ClientConnection, octets: bytes) -> None:
@@ -94,8 +100,19 @@ class Transport:
         """End."""
 
 
+@lru_cache
+def _served(setup: MeterSetup) -> ServedMeter:
+    return ServedMeter(_POINT, setup)
+
+
 def _meter(setup: MeterSetup) -> DlmsConnection:
-    connection = DlmsConnection(ServedMeter(_POINT, setup), set())
+    """Return a connection to a meter as it left the factory; making its objects takes longest."""
+    served = _served(setup)
+    served.counters, served.client_title = MemoryCounterStore(), b""
+    served.objects.is_connected = True
+    served.objects.events.clear()
+    _POINT.clock_s = T
+    connection = DlmsConnection(served, set())
     connection._transport = Transport()  # type: ignore[assignment]
     return connection
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import tempfile
 import tomllib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,17 +15,21 @@ from grid.ids import SensorId
 from grid.site_sensors import PayloadForm, Sensor
 from meters import obis, transport
 from meters.dlms import client as dlms_client
+from meters.dlms import keys
 from meters.dlms import profile as dlms_profile
 from meters.formats.column_map import load_map, parse_map
 from meters.formats.detect import read_blocks
-from meters.formats.source import Refused, Source
+from meters.formats.history import HEADER, read_history
+from meters.formats.source import Refused, Source, open_source
 from meters.formats.spill import Spill
 from meters.modbus import address
 from meters.modbus import profile as modbus_profile
 from meters.mqtt.mapping import Message, read
 from tests.fuzz.target import Target
 
-_FOLDER = tempfile.TemporaryDirectory()
+# In memory where the system has such a folder: a file on disk costs six times what its parser does.
+_MEMORY = Path("/dev/shm")
+_FOLDER = tempfile.TemporaryDirectory(dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
 _MAP_TOML = b"""interval_minutes = 15
 [time]
 column = "time"
@@ -57,6 +63,29 @@ def _toml(octets: bytes) -> None:
     path = Path(_FOLDER.name) / "map.toml"
     path.write_bytes(octets)
     load_map(path)
+
+
+def _written(name: str, parse: Callable[[Path], object]) -> Callable[[bytes], None]:
+    def run(octets: bytes) -> None:
+        path = Path(_FOLDER.name) / name
+        path.write_bytes(octets)
+        path.chmod(0o600)
+        parse(path)
+
+    return run
+
+
+def _packed(path: Path) -> None:
+    with open_source(path) as source:
+        for _ in source.lines():
+            pass
+
+
+def _zip() -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", "time,in\n" * 4)
+    return packed.getvalue()
 
 
 def _text(*parsers: Callable[[str], object]) -> Callable[[bytes], None]:
@@ -127,6 +156,26 @@ TARGETS = {
         (b"time,point,in,q\n01.05.2026 02:00,DE1,0.125,W\n25.10.2026 02:15,DE1,1,W\n",),
         1024,
     ),
+    "history": Target(
+        _written("history.csv", read_history),
+        (
+            (",".join(HEADER) + "\nDE1,2026-05-01T00:00Z,125,0,0,0,valid\n").encode(),
+            (",".join(HEADER) + "\n").encode(),
+        ),
+        512,
+        quick=False,
+    ),
+    "zip": Target(_written("a.zip", _packed), (_zip(),), 400),
+    "keys": Target(
+        _written("keys.toml", keys.read_keys),
+        [
+            (
+                b'title = "4b485a0000000001"\nencryption_key = "000102030405060708090a0b0c0d0e0f"'
+                b'\nauthentication_key = "d0d1d2d3d4d5d6d7d8d9dadbdcdddedf"\nsuite = 1'
+            )
+        ],
+        400,
+    ),
     "column-map": Target(_toml, (_MAP_TOML,), 1024),
     "profile-toml": Target(
         _text(
@@ -135,6 +184,7 @@ TARGETS = {
         ),
         [(_PROFILES / name).read_bytes() for name in ("sdm630.toml", "cosem.toml")],
         1500,
+        quick=False,
     ),
     "mqtt": Target(_mqtt, (b"21.5", b"on", b'{"d": [{"t": 7}], "at": 1780056000}'), 256),
     "url": Target(

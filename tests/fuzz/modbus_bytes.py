@@ -203,10 +203,15 @@ TARGETS = {
     "registers": Target(registers, [bytes(range(16)), b"\x7f\xc0\0\0" * 4], 64),
     "sunspec": Target(
         sunspec_values,
-        [_chain(1, model) for model in (101, 111, 120, 124, 160, 202, 705, 707, 711, 714)],
+        [_chain(120), _chain(124), _chain(160)]
+        + [_chain(1, model) for model in (101, 111, 120, 124, 160, 202, 705, 707, 711, 714)],
         700,
+        quick=False,
     ),
     "sunspec-device": Target(
-        sunspec_device, [_chain(1, 701, 702, 703, 704, 713), _chain(122, 701, 702, 704)], 1000
+        sunspec_device,
+        [_chain(704), _chain(124), _chain(1, 701, 702, 703, 704, 713), _chain(122, 701, 702, 704)],
+        1000,
+        quick=False,
     ),
 }

@@ -9,8 +9,13 @@ import socket
 import sys
 
 from gurux_dlms import GXByteBuffer, GXDateTime, GXReplyData
-from gurux_dlms.enums import Authentication, InterfaceType, Security
-from gurux_dlms.objects import GXDLMSDisconnectControl, GXDLMSProfileGeneric
+from gurux_dlms.enums import Authentication, Conformance, DataType, InterfaceType, Security
+from gurux_dlms.objects import (
+    GXDLMSData,
+    GXDLMSDisconnectControl,
+    GXDLMSImageTransfer,
+    GXDLMSProfileGeneric,
+)
 from gurux_dlms.secure import GXDLMSSecureClient
 
 AUTHENTICATIONS = {
@@ -94,12 +99,33 @@ def plain(value):
     return value
 
 
+def long_values(reader, value):
+    """Write, read and act with a value that no APDU of the meter has room for."""
+    data, image = GXDLMSData("0.0.96.1.0.255"), GXDLMSImageTransfer("0.0.44.0.0.255")
+    data.value = value
+    data.setDataType(2, DataType.OCTET_STRING)
+    reader.ask(reader.client.write(data, 2))
+    if reader.task["general"]:
+        return {}  # taking general blocks ends in an AttributeError of the library
+    acted = reader.ask(reader.client.method(image, 3, value, DataType.OCTET_STRING))
+    got = reader.ask(reader.client.read(data, 2)).value
+    return {"got": plain(got), "acted": bytes(acted.data.array()).hex()}
+
+
 def main():
     task = json.load(sys.stdin)
     answer, sys.stdout = sys.stdout, sys.stderr  # the library prints
     reader = Reader(task)
     client = reader.client
+    if task.get("general"):
+        general = client.proposedConformance | Conformance.GENERAL_BLOCK_TRANSFER
+        client.proposedConformance = Conformance(general)
     reader.open()
+    if task.get("long"):
+        said = long_values(reader, bytes.fromhex(task["long"]))
+        reader.close()
+        json.dump(said, answer)
+        return
     said = {}
     objects = client.parseObjects(reader.ask(client.getObjectsRequest()).data, False)
     said["objects"] = sorted([int(one.objectType), one.logicalName] for one in objects)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -280,6 +281,23 @@ def test_a_correction_of_accumulated_reads_is_read_and_cannot_be_taken(tmp_path:
     assert "a.csv line 2: 6305000001 11 2026-02-28T14:00Z: -10000 Wh is negative" in (
         refused.findings[0].message
     )
+
+
+def test_a_read_of_a_hundred_years_is_refused_at_once(tmp_path: Path) -> None:
+    # One bit turns the year 2026 into 2126.
+    record = "250,6305000001,11,1,11,11,M,E,1,{},A,,,2,{},A,,,1,kWh,,20260502,\n"
+    rows = [record.format(*dates) for dates in (("20260401", "21260501"), ("20240401", "20260401"))]
+    path = file(tmp_path, *rows, head=HEAD.replace("NEM12", "NEM13"))
+    with open_source(path) as source:
+        refused = Refused(source.name, "nem12.refused")
+        with Spill(refused, spread=True) as spill:
+            began = time.process_time()
+            list(spill.take(NemReader(refused).read(source.lines())))
+            spent_s = time.process_time() - began
+    (finding,) = refused.findings
+    assert finding.message.endswith("3158265600 s must be at most 63244800 s to be spread")
+    assert finding.message.startswith("a.csv line 2: ")
+    assert spent_s < 0.05
 
 
 def test_an_archive_is_read_as_the_file_in_it(tmp_path: Path) -> None:
