@@ -19,9 +19,10 @@ from meters.reading import CHANNELS
 _KEYS = {
     *("title", "protocol", "clock", "load_profile", "voltage", "standard_zone"),
     *("client_wport", "register", "invocation_counter", "disconnect", "event_log", "event_code"),
+    "security_setup",
 }
 
-_OPTIONAL = ("invocation_counter", "disconnect", "event_log", "event_code")
+_OPTIONAL = ("invocation_counter", "disconnect", "event_log", "event_code", "security_setup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,9 @@ class Profile:
         For meters that leave their deviation unspecified.
     invocation_counter : bytes or None
         Logical name of the Data that shows the client's counter to everybody.
-    disconnect, event_log, event_code : bytes
-        Logical names of the Disconnect control, the standard event log and its code.
+    disconnect, event_log, event_code, security_setup : bytes
+        Logical names of the Disconnect control, the standard event log and its code, and the
+        Security setup that takes new keys.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Profile:
     disconnect: bytes = obis.DISCONNECT
     event_log: bytes = obis.EVENT_LOG
     event_code: bytes = obis.EVENT_CODE
+    security_setup: bytes = obis.SECURITY_SETUP
 
 
 @lru_cache(maxsize=64)
