@@ -15,14 +15,23 @@ from grid.ids import AssetId, MeterId, PartyId, TariffId, UsagePointId
 from grid.site_devices import Asset, Battery, Genset, Plant, Shedding, Solar, Wind
 from grid.site_facts import Amount, Fault, Price, UsageKind, outside, refuse
 from grid.site_sensors import Mqtt, PayloadForm, Sensor
-from grid.site_settings import Field, Market, Network, Operation, RegulationProfile
+from grid.site_settings import (
+    CAUTIOUS,
+    Field,
+    Market,
+    Network,
+    Operation,
+    Orders,
+    RegulationProfile,
+)
 from grid.site_validation import AS_USUAL, Threshold, Validation
 
 __all__ = [
     "Amount", "Asset", "Battery", "Field", "Genset", "GridConnection", "GridPrice", "Market",
-    "Meter", "MeterRole", "Mqtt", "Network", "Operation", "Outage", "Party", "PayloadForm",
-    "Plant", "Price", "Protocol", "RegulationProfile", "Sensor", "Shedding", "Site", "Solar",
-    "Tariff", "TariffBlock", "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
+    "Meter", "MeterRole", "Mqtt", "Network", "Operation", "Orders", "Outage", "Party",
+    "PayloadForm", "Plant", "Price", "Protocol", "RegulationProfile", "Sensor", "Shedding",
+    "Site", "Solar", "Tariff", "TariffBlock", "Threshold", "UsageKind", "UsagePoint",
+    "Validation", "Wind",
 ]  # fmt: skip
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):(00|15|30|45)", re.ASCII)
@@ -80,7 +89,11 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class UsagePoint:
-    """A connection to the network with all that stands behind it."""
+    """A connection to the network with all that stands behind it.
+
+    `critical` load is the last to be shed in an island. `medical` means that a life hangs on
+    it: nobody may order it disconnected.
+    """
 
     id: UsagePointId
     bus: int
@@ -89,6 +102,7 @@ class UsagePoint:
     tariff: TariffId
     connection_kw: float
     critical: bool = False
+    medical: bool = False
 
     def __post_init__(self) -> None:
         refuse(outside(self, f"usage point {self.id}", connection_kw=(0.1, 100_000.0)))
@@ -198,6 +212,7 @@ class Site:
     mqtt: Mqtt | None = None
     sensor: tuple[Sensor, ...] = ()
     vee: Validation = AS_USUAL
+    orders: Orders = CAUTIOUS
 
     @property
     def assets(self) -> tuple[Asset, ...]:

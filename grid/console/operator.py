@@ -19,7 +19,7 @@ from grid.store import Transaction, control, views
 
 pages = Blueprint("operator", __name__, url_prefix="/operator")
 
-STAGES = ("read", "validate", "forecast", "clear", "plan", "send", "settle", "checkpoint")
+STAGES = ("read", "validate", "forecast", "clear", "plan", "send", "orders", "settle", "checkpoint")
 _COMMENT_MAX, _ALSO_MAX = 500, 8000
 
 

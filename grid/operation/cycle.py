@@ -9,7 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from grid.errors import BadInputError, StoreError
-from grid.operation import forecasting, market, metering, planning, record, settling
+from grid.operation import (
+    forecasting,
+    market,
+    meter_order_execution,
+    metering,
+    planning,
+    record,
+    settling,
+)
 from grid.operation.field.link import FieldLink
 from grid.operation.room import Room
 from grid.site_file import parse
@@ -36,6 +44,7 @@ STAGES: dict[str, Stage] = {
     "clear": market.clear,
     "plan": planning.plan,
     "send": planning.send,
+    "orders": meter_order_execution.execute,
     "settle": settling.settle_intervals,
     "checkpoint": checkpoint,
 }

@@ -12,7 +12,7 @@ import xarray as xr
 
 from grid import interval
 from grid.errors import Finding
-from grid.operation import meter_keys
+from grid.operation import meter_keys, meter_order_execution
 from grid.operation.commission import AVAILABLE
 from grid.operation.day_judgement import judge_days, limits_wh
 from grid.operation.devices import cannot_follow, plausible
@@ -37,6 +37,8 @@ def read(room: Room, at_s: int) -> None:
     from meters.modbus.sunspec import read_devices
     from meters.reader import read_meters
 
+    # A meter whose key may have changed is read under the one it has.
+    meter_order_execution.resume(room, at_s)
     with room.store.read() as tx:
         addresses = _addresses(room, tx, at_s)
         last = field.last_reads(tx, at_s)
