@@ -111,8 +111,12 @@ def _address(room: Room, tx: Transaction, meter: Meter) -> MeterAddress:
 
 
 async def _visit_all(room: Room, jobs: Sequence[Job]) -> list[Visit]:
-    timeout_s = TIMES * room.site.operation.read_timeout_s
-    return list(await asyncio.gather(*(visit(job, timeout_s, room.counters) for job in jobs)))
+    once_s = room.site.operation.read_timeout_s
+    return list(
+        await asyncio.gather(
+            *(visit(job, once_s * (1 if job.only_look else TIMES), room.counters) for job in jobs)
+        )
+    )
 
 
 def _end_all(

@@ -15,12 +15,20 @@ import pytest
 
 from grid import interval
 from grid.errors import BadInputError, StoreError
-from grid.operation import commission, meter_keys, meter_order_execution, meter_orders
+from grid.operation import (
+    commission,
+    cycle,
+    meter_keys,
+    meter_order_execution,
+    meter_orders,
+    metering,
+)
 from grid.operation.demo_site import DEFAULT_DAY, TIME_ZONE, demo_site
+from grid.operation.field import link
 from grid.operation.meter_orders import Asked
 from grid.operation.room import Room
 from grid.site import Meter, Orders, Site
-from grid.store import Store, Transaction, control
+from grid.store import Store, Transaction, control, field
 from grid.store import meter_orders as stored
 from grid.store.meter_orders import MeterOrder, OrderKind, OrderState
 from meters.dlms import writing, xdlms
@@ -517,3 +525,51 @@ def test_the_store_lets_no_order_change_twice(store: Store) -> None:
             stored.move(tx, number, OrderState.ASKED, OrderState.APPROVED)
         with pytest.raises(StoreError, match="does not exist"):
             stored.get_order(tx, number + 1)
+
+
+@contextmanager
+def _field_of(folder: Path, site: Site) -> Iterator[Street]:
+    """The site with its simulated field, a process of its own."""
+    process = link.start(folder, start_s=START_S)
+    store = commission.open_store(folder)
+    try:
+        yield Street(Room(folder, site, store, link.FieldLink(folder), START_S), {}, DlmsServers())
+    finally:
+        store.close()
+        process.terminate()
+        process.wait(20)
+
+
+def test_the_cycle_carries_orders_out_and_a_field_that_starts_again_stands_by_them(
+    tmp_path: Path,
+) -> None:
+    assert list(cycle.STAGES).index("orders") == list(cycle.STAGES).index("send") + 1
+    folder = tmp_path / "site"
+    site = commission.commission(folder, TEXT, at_s=START_S, seed=1)
+    ciphered = next(str(one.id) for one in _dlms(site) if one.auth == "hls-gmac")
+    meter = "M-002"
+    with _field_of(folder, site) as street:
+        room = street.room
+        before = _key(street, ciphered)
+        numbers = [street.ordered(meter), street.ordered(ciphered, KEY)]
+        for at_s in (START_S, START_S + 900):
+            room.link.advance(at_s)
+            metering.read(room, at_s)
+            cycle.STAGES["orders"](room, at_s)
+        assert [street.order(n).state for n in numbers] == [OrderState.DONE] * 2
+        assert _key(street, ciphered) != before
+        with room.store.read() as tx:
+            rows = [field.raw_reads(tx, one, START_S, at_s) for one in (meter, ciphered)]
+            codes = {row["code"] for row in control.findings(tx, limit=10**6)}
+    off, read = ([row["import_wh"] for row in each] for each in rows)
+    assert off[0] == off[1], "nothing is taken behind a meter that is off"
+    assert read[0] < read[1]
+    assert not {code for code in codes if code.startswith(("order.", "meter."))}
+    with _field_of(folder, site) as street:
+        room = street.room
+        numbers = [street.ordered(meter, ON), street.ordered(ciphered, ON)]
+        cycle.STAGES["orders"](room, START_S + 1800)
+        assert [street.order(n).outcome for n in numbers] == [
+            "read back: output on, connected",
+            "was so already: output on, connected",
+        ]
