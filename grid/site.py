@@ -114,7 +114,9 @@ class Meter:
 
     `url` is as :mod:`meters.transport` takes it; empty at a simulated field, which tells
     its addresses in ``field.json``. `auth` is ``none``, ``lls`` or ``hls-gmac``; passwords
-    and keys are in the store, never here.
+    and keys are in the store, never here. `register_digits` and `multiplier` (primary Wh for
+    each Wh that it shows: its transformers' ratios and its own) are of the first device that
+    stood here; those after it are told with their exchange.
     """
 
     id: MeterId
@@ -125,9 +127,14 @@ class Meter:
     auth: str = "none"
     url: str = ""
     register_digits: int = 9
+    multiplier: int = 1
 
     def __post_init__(self) -> None:
-        faults = outside(self, f"meter {self.id}", register_digits=(4, 15))
+        name = f"meter {self.id}"
+        faults = outside(self, name, register_digits=(4, 15), multiplier=(1, 10**6))
+        if not faults and 10**self.register_digits * self.multiplier > 10**18:
+            message = f"{name}: {self.register_digits} digits times {self.multiplier}"
+            faults.append(("multiplier", f"{message} is beyond 10^18 Wh"))
         if (self.role is MeterRole.FEEDER_HEAD) != (self.usage_point is None):
             message = "a connection meter has a usage_point, a feeder head has none"
             faults.append(("usage_point", f"meter {self.id}: {message}"))

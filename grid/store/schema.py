@@ -132,6 +132,7 @@ meter_exchange = Table(
     _fact("last", Text),
     _fact("first", Text),
     _fact("digits", Integer),
+    _fact("multiplier", Integer),
     _fact("recorded_by", String(255)),
     _fact("recorded_s"),
     UniqueConstraint("meter", "at_s"),

@@ -116,7 +116,7 @@ def test_the_commands_ask_approve_list_and_take_back(
     assert _run(site_folder, "approve", "1", *metering) == 1
     assert "it takes a second person" in capsys.readouterr().err
     assert _run(site_folder, "approve", "1", "--by", "prosumer@example.org") == 1
-    assert "has no role that orders" in capsys.readouterr().err
+    assert "has no role that may do this" in capsys.readouterr().err
     assert _run(site_folder, "approve", "1", "--by", "nobody@example.org") == 1
     assert "no such user" in capsys.readouterr().err
     with pytest.raises(SystemExit) as ended:

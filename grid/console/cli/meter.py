@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from grid.console.cli.meter_exchange import declare_exchange
 from grid.console.cli.meter_files import declare_export, declare_import
 from grid.console.cli.meter_orders import declare_orders
 from grid.console.cli.meter_readings import declare_edit, declare_trace
@@ -81,6 +82,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     declare_trace(verbs)
     declare_edit(verbs)
     declare_orders(verbs)
+    declare_exchange(verbs)
 
 
 @checked

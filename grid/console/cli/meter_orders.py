@@ -6,15 +6,13 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from grid.console.cli.options import answer, as_json, directory, email, whole
-from grid.errors import BadInputError
+from grid.console.cli.options import answer, as_json, directory, whole
+from grid.console.cli.users import COMMAND_LINE, by_user, user_of
 from grid.interval import label
 
 if TYPE_CHECKING:
-    from grid.store import Transaction
     from grid.store.meter_orders import MeterOrder
 
-_THROUGH = "command line"
 _VERBS = {
     "disconnect": ("disconnect", "ask for a meter's output to be switched off"),
     "reconnect": ("reconnect", "ask for a meter's output to be switched on"),
@@ -35,7 +33,7 @@ def declare_orders(verbs: Any) -> None:
                 action="store_true",
                 help="known: what forms or feeds an island stands behind it",
             )
-        _by(asks)
+        by_user(asks)
         directory(asks)
         as_json(asks)
         asks.set_defaults(run=run_ask, kind=kind, island_source=False)
@@ -49,31 +47,10 @@ def declare_orders(verbs: Any) -> None:
     ):
         decides = verbs.add_parser(verb, help=text)
         decides.add_argument("number", type=whole(1, _NUMBER_MAX), metavar="ID")
-        _by(decides, required=verb == "approve")
+        by_user(decides, required=verb == "approve")
         directory(decides)
         as_json(decides)
         decides.set_defaults(run=run_decide)
-
-
-def _by(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    parser.add_argument(
-        "--by", type=email, metavar="USER", required=required, help="e-mail of the user who says so"
-    )
-
-
-def _user(tx: Transaction, named: str | None) -> str:
-    """Return who says so: a user of the site who may order something of meters."""
-    from grid.console.permissions import allowed
-    from grid.store import people
-
-    if named is None:
-        return _THROUGH
-    found = next((one for one in people.people(tx) if one.email == named.lower()), None)
-    if found is None or not found.active:
-        raise BadInputError(f"{named}: no such user of the site, or shut out")
-    if not allowed("meter_orders.approve", frozenset(found.roles)):
-        raise BadInputError(f"{named}: has no role that orders something of meters")
-    return found.email
 
 
 def run_ask(options: argparse.Namespace) -> int:
@@ -87,9 +64,10 @@ def run_ask(options: argparse.Namespace) -> int:
     store = commission.open_store(options.dir)
     try:
         with store.write() as tx:
+            user = user_of(tx, options.by, "meter_orders.ask")
             wanted = Asked(
-                OrderKind(options.kind), options.meter, options.reason, _user(tx, options.by),
-                options.island_source, _THROUGH,
+                OrderKind(options.kind), options.meter, options.reason, user,
+                options.island_source, COMMAND_LINE,
             )  # fmt: skip
             order = ask(tx, site, wanted)
     finally:
@@ -130,7 +108,8 @@ def run_decide(options: argparse.Namespace) -> int:
     try:
         with store.write() as tx:
             decide = approve if approves else cancel
-            order = decide(tx, site, options.number, _user(tx, options.by), _THROUGH)
+            user = user_of(tx, options.by, f"meter_orders.{options.verb}")
+            order = decide(tx, site, options.number, user, COMMAND_LINE)
     finally:
         store.close()
     answer(options, _facts(order), _line(order))

@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("last", sa.Text(), nullable=False),
         sa.Column("first", sa.Text(), nullable=False),
         sa.Column("digits", sa.Integer(), nullable=False),
+        sa.Column("multiplier", sa.Integer(), nullable=False),
         sa.Column("recorded_by", sa.String(length=255), nullable=False),
         sa.Column("recorded_s", whole, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_meter_exchange")),
