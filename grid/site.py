@@ -15,14 +15,23 @@ from grid.ids import AssetId, MeterId, PartyId, TariffId, UsagePointId
 from grid.site_devices import Asset, Battery, Genset, Plant, Shedding, Solar, Wind
 from grid.site_facts import Amount, Fault, Price, UsageKind, outside, refuse
 from grid.site_sensors import Mqtt, PayloadForm, Sensor
-from grid.site_settings import Field, Market, Network, Operation, RegulationProfile
+from grid.site_settings import (
+    CAUTIOUS,
+    Field,
+    Market,
+    Network,
+    Operation,
+    Orders,
+    RegulationProfile,
+)
 from grid.site_validation import AS_USUAL, Threshold, Validation
 
 __all__ = [
     "Amount", "Asset", "Battery", "Field", "Genset", "GridConnection", "GridPrice", "Market",
-    "Meter", "MeterRole", "Mqtt", "Network", "Operation", "Outage", "Party", "PayloadForm",
-    "Plant", "Price", "Protocol", "RegulationProfile", "Sensor", "Shedding", "Site", "Solar",
-    "Tariff", "TariffBlock", "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
+    "Meter", "MeterRole", "Mqtt", "Network", "Operation", "Orders", "Outage", "Party",
+    "PayloadForm", "Plant", "Price", "Protocol", "RegulationProfile", "Sensor", "Shedding",
+    "Site", "Solar", "Tariff", "TariffBlock", "Threshold", "UsageKind", "UsagePoint",
+    "Validation", "Wind",
 ]  # fmt: skip
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):(00|15|30|45)", re.ASCII)
@@ -80,7 +89,11 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class UsagePoint:
-    """A connection to the network with all that stands behind it."""
+    """A connection to the network with all that stands behind it.
+
+    `critical` load is the last to be shed in an island. `medical` means that a life hangs on
+    it: nobody may order it disconnected.
+    """
 
     id: UsagePointId
     bus: int
@@ -89,6 +102,7 @@ class UsagePoint:
     tariff: TariffId
     connection_kw: float
     critical: bool = False
+    medical: bool = False
 
     def __post_init__(self) -> None:
         refuse(outside(self, f"usage point {self.id}", connection_kw=(0.1, 100_000.0)))
@@ -100,7 +114,9 @@ class Meter:
 
     `url` is as :mod:`meters.transport` takes it; empty at a simulated field, which tells
     its addresses in ``field.json``. `auth` is ``none``, ``lls`` or ``hls-gmac``; passwords
-    and keys are in the store, never here.
+    and keys are in the store, never here. `register_digits` and `multiplier` (primary Wh for
+    each Wh that it shows: its transformers' ratios and its own) are of the first device that
+    stood here; those after it are told with their exchange.
     """
 
     id: MeterId
@@ -111,9 +127,14 @@ class Meter:
     auth: str = "none"
     url: str = ""
     register_digits: int = 9
+    multiplier: int = 1
 
     def __post_init__(self) -> None:
-        faults = outside(self, f"meter {self.id}", register_digits=(4, 15))
+        name = f"meter {self.id}"
+        faults = outside(self, name, register_digits=(4, 15), multiplier=(1, 10**6))
+        if not faults and 10**self.register_digits * self.multiplier > 10**18:
+            message = f"{name}: {self.register_digits} digits times {self.multiplier}"
+            faults.append(("multiplier", f"{message} is beyond 10^18 Wh"))
         if (self.role is MeterRole.FEEDER_HEAD) != (self.usage_point is None):
             message = "a connection meter has a usage_point, a feeder head has none"
             faults.append(("usage_point", f"meter {self.id}: {message}"))
@@ -198,6 +219,7 @@ class Site:
     mqtt: Mqtt | None = None
     sensor: tuple[Sensor, ...] = ()
     vee: Validation = AS_USUAL
+    orders: Orders = CAUTIOUS
 
     @property
     def assets(self) -> tuple[Asset, ...]:

@@ -87,6 +87,29 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
+class Orders:
+    """Limits of what is ordered of meters.
+
+    Attributes
+    ----------
+    per_hour : int
+        Most disconnections carried out within an hour, and most keys replaced: a console in
+        the wrong hands must not black out a town.
+    expiry_hours : float
+        An order that was not carried out by then never is.
+    """
+
+    per_hour: int = 10
+    expiry_hours: float = 24.0
+
+    def __post_init__(self) -> None:
+        refuse(outside(self, "[orders]", per_hour=(1, 1000), expiry_hours=(0.25, 168.0)))
+
+
+CAUTIOUS = Orders()
+
+
+@dataclass(frozen=True, slots=True)
 class Market:
     """The local market and the prices around it.
 

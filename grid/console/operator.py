@@ -19,7 +19,18 @@ from grid.store import Transaction, control, views
 
 pages = Blueprint("operator", __name__, url_prefix="/operator")
 
-STAGES = ("read", "validate", "forecast", "clear", "plan", "send", "settle", "look", "checkpoint")
+STAGES = (
+    "read",
+    "validate",
+    "forecast",
+    "clear",
+    "plan",
+    "send",
+    "orders",
+    "settle",
+    "look",
+    "checkpoint",
+)
 _COMMENT_MAX, _ALSO_MAX = 500, 8000
 
 

@@ -51,6 +51,10 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "readings.day": frozenset({"metering", "operator"}),
     "readings.edit": frozenset({"metering"}),
     "readings.take_back": frozenset({"metering"}),
+    "meter_orders.orders": frozenset({"metering", "operator"}),
+    "meter_orders.ask": frozenset({"metering", "operator"}),
+    "meter_orders.approve": frozenset({"metering", "operator"}),
+    "meter_orders.cancel": frozenset({"metering", "operator"}),
     "administrator.meters": frozenset({"administrator", "metering"}),
     "administrator.system": frozenset({"administrator"}),
 }

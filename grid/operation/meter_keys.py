@@ -13,6 +13,7 @@ when the site is made and may be deleted then::
     suite = 0                        # these three may be left out
     general = false
     dedicated = false
+    master_key = "…"                 # wraps a key that is to replace one; without it none can
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import secrets
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -35,6 +37,8 @@ from meters.simulator.dlms import MeterSetup
 
 PASSWORD_SECRET = "dlms/"
 KEYS_SECRET = "dlms-keys/"
+PENDING_SECRET = "dlms-keys-pending/"
+MASTER_SECRET = "dlms-master/"
 KEYS_TOML = "meter-keys.toml"
 _PASSWORD_BYTES = 64
 _FILE_MAX = 16 * 1024 * 1024
@@ -67,6 +71,56 @@ def put_keys(tx: Transaction, meter: str, keys: Ciphering) -> None:
     control.replace_secret(tx, f"{KEYS_SECRET}{meter}", _encoded(keys))
 
 
+def master_key(tx: Transaction, meter: str) -> bytes | None:
+    """Return the key that wraps new keys for a meter, ``None`` when it is not known."""
+    found = control.secrets(tx, f"{MASTER_SECRET}{meter}").get("")
+    return None if found is None else bytes.fromhex(found.decode())
+
+
+def make_pending(tx: Transaction, meter: str) -> Ciphering:
+    """Draw a new encryption key for a meter and keep it beside the one in use.
+
+    One that was drawn and never came to be used is taken again.
+
+    Raises
+    ------
+    StoreError
+        When the meter has no keys.
+    """
+    fresh = pending(tx, meter)
+    if fresh is None:
+        now = _decoded(control.get_secret(tx, f"{KEYS_SECRET}{meter}"))
+        fresh = replace(now, encryption_key=secrets.token_bytes(KEY_BYTES))
+        control.replace_secret(tx, f"{PENDING_SECRET}{meter}", _encoded(fresh))
+    return fresh
+
+
+def pending(tx: Transaction, meter: str) -> Ciphering | None:
+    """Return the keys that a meter has or will have soon, ``None`` when none are under way."""
+    found = control.secrets(tx, f"{PENDING_SECRET}{meter}").get("")
+    return None if found is None else _decoded(found)
+
+
+def keep_pending(tx: Transaction, meter: str) -> None:
+    """Let the pending keys of a meter take the place of those before: it answered under them.
+
+    Their invocation counter begins anew, for it is kept by the key.
+
+    Raises
+    ------
+    StoreError
+        When none are pending.
+    """
+    fresh = control.get_secret(tx, f"{PENDING_SECRET}{meter}")
+    put_keys(tx, meter, _decoded(fresh))
+    drop_pending(tx, meter)
+
+
+def drop_pending(tx: Transaction, meter: str) -> None:
+    """Forget the pending keys of a meter: it is known not to have them."""
+    control.drop_secret(tx, f"{PENDING_SECRET}{meter}")
+
+
 def made_up(site: Site, root: bytes) -> dict[str, bytes]:
     """Return passwords and keys for the meters of a simulated field, by names of secrets."""
     made: dict[str, bytes] = {}
@@ -81,6 +135,8 @@ def made_up(site: Site, root: bytes) -> dict[str, bytes]:
             made[f"{KEYS_SECRET}{meter.id}"] = _encoded(
                 Ciphering(b"KHZ" + own, keys[:KEY_BYTES], keys[KEY_BYTES : 2 * KEY_BYTES])
             )
+            master = hmac.digest(root, f"{MASTER_SECRET}{meter.id}".encode(), "sha256")
+            made[f"{MASTER_SECRET}{meter.id}"] = master[:KEY_BYTES].hex().encode()
     return made
 
 
@@ -91,10 +147,24 @@ def setups(access: Mapping[str, bytes]) -> dict[str, MeterSetup]:
         if name.startswith(KEYS_SECRET):
             meter = name.removeprefix(KEYS_SECRET)
             title = b"MTR" + hashlib.sha256(meter.encode()).digest()[: TITLE_BYTES - 3]
-            found[meter] = MeterSetup(ciphering=replace(_decoded(value), title=title))
-        else:
+            master = bytes.fromhex(access.get(f"{MASTER_SECRET}{meter}", b"").decode())
+            found[meter] = MeterSetup(
+                ciphering=replace(_decoded(value), title=title), master_key=master
+            )
+        elif name.startswith(PASSWORD_SECRET):
             found[name.removeprefix(PASSWORD_SECRET)] = MeterSetup(value)
     return found
+
+
+def replaced(value: bytes, keys: Ciphering) -> bytes:
+    """Return what :func:`made_up` made for a meter, with the keys that it has by now."""
+    return _encoded(
+        replace(
+            _decoded(value),
+            encryption_key=keys.encryption_key,
+            authentication_key=keys.authentication_key,
+        )
+    )
 
 
 def brought(site: Site, path: Path) -> dict[str, bytes]:
@@ -131,6 +201,8 @@ def brought(site: Site, path: Path) -> dict[str, bytes]:
         if auth == "lls":
             found[f"{PASSWORD_SECRET}{meter}"] = _password(where, table)
         else:
+            if (master := table.pop("master_key", None)) is not None:
+                found[f"{MASTER_SECRET}{meter}"] = _master(where, master)
             found[f"{KEYS_SECRET}{meter}"] = _encoded(ciphering_of(table, where))
     return found
 
@@ -142,6 +214,16 @@ def _password(where: str, table: dict[str, Any]) -> bytes:
     if not 0 < len(text.encode()) <= _PASSWORD_BYTES:
         raise BadInputError(f"{where}: the password must have 1 to {_PASSWORD_BYTES} bytes")
     return text.encode()
+
+
+def _master(where: str, text: Any) -> bytes:
+    try:
+        octets = bytes.fromhex(text)
+    except (TypeError, ValueError):
+        raise BadInputError(f"{where}: master_key must be hexadecimal digits in quotes") from None
+    if len(octets) != KEY_BYTES:
+        raise BadInputError(f"{where}: master_key has {len(octets)} bytes, must have {KEY_BYTES}")
+    return octets.hex().encode()
 
 
 def _encoded(keys: Ciphering) -> bytes:

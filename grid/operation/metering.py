@@ -12,14 +12,14 @@ import xarray as xr
 
 from grid import interval
 from grid.errors import Finding
-from grid.operation import meter_keys
+from grid.operation import meter_exchanges, meter_keys, meter_order_execution
 from grid.operation.commission import AVAILABLE
 from grid.operation.day_judgement import judge_days, limits_wh
 from grid.operation.devices import cannot_follow, plausible
 from grid.operation.network_states import network_states
 from grid.operation.resettlement import mark_changed
 from grid.operation.room import Room
-from grid.operation.validation_facts import thresholds, window_facts
+from grid.operation.validation_facts import devices_there, thresholds, window_facts
 from grid.site import Protocol
 from grid.store import Transaction, control, edits, field, series
 from meters.device import DeviceAddress, DeviceState
@@ -37,6 +37,8 @@ def read(room: Room, at_s: int) -> None:
     from meters.modbus.sunspec import read_devices
     from meters.reader import read_meters
 
+    # A meter whose key may have changed is read under the one it has.
+    meter_order_execution.resume(room, at_s)
     with room.store.read() as tx:
         addresses = _addresses(room, tx, at_s)
         last = field.last_reads(tx, at_s)
@@ -104,6 +106,8 @@ def validate_intervals(room: Room, at_s: int) -> None:
     with room.store.write() as tx:
         findings: list[Finding] = []
         if count:
+            start_s = max(room.first_cycle_s, meter_exchanges.take_again(tx, start_s))
+            count = (at_s - start_s) // room.site.interval_s
             checked, findings = _checked(room, tx, at_s, start_s, count)
             assets = _asset_series(room, tx, at_s)
             head_before = _head_known(room, tx, start_s, at_s)
@@ -133,9 +137,17 @@ def _checked(
     room: Room, tx: Transaction, at_s: int, start_s: int, count: int
 ) -> tuple[xr.Dataset, list[Finding]]:
     meters = room.site.meter
+    end_s = start_s + count * room.site.interval_s
+    there = devices_there(room, tx, start_s, end_s)
     registers = field.boundaries(
-        tx, [meter.id for meter in meters], start_s, count, room.site.interval_s
+        tx,
+        [meter.id for meter in meters],
+        start_s,
+        count,
+        room.site.interval_s,
+        stays=meter_exchanges.devices(there[1]),
     )
+    registers = meter_exchanges.converted(registers, there[1])
     names = room.site.measured
     estimate_before_s = at_s - room.site.operation.estimate_after_intervals * room.site.interval_s
     reference = _reference(room, tx, names, start_s, count).assign_coords(
@@ -147,11 +159,10 @@ def _checked(
         limit_wh=limits_wh(room),
         register_digits=np.array([meter.register_digits for meter in meters], np.int64),
         estimate_before_s=estimate_before_s,
-        facts=window_facts(room, tx, registers, reference, estimate_before_s),
+        facts=window_facts(room, tx, registers, reference, estimate_before_s, there),
         thresholds=thresholds(room.site),
     )
     fresh = checked.assign_coords(meter=names)
-    end_s = start_s + count * room.site.interval_s
     stored = series.get_intervals(
         tx, names, start_s, end_s, time_zone=room.site.time_zone, decided=True
     ).rename(usage_point="meter")

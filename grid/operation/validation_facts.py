@@ -13,6 +13,7 @@ import xarray as xr
 
 from grid import interval
 from grid.errors import BadInputError, SolverError
+from grid.operation import meter_exchanges
 from grid.operation.room import Room
 from grid.site import Site, Threshold, UsageKind
 from grid.store import Transaction, control, field, series
@@ -27,7 +28,6 @@ Bools = npt.NDArray[np.bool_]
 
 PHASE_VOLTAGE_V = 230.0
 _HEAD = "feeder-head"
-_SERIALS = "meter.serials"
 
 
 def groups(site: Site) -> dict[str, Thresholds]:
@@ -73,6 +73,7 @@ def window_facts(
     registers: xr.Dataset,
     reference: xr.Dataset,
     estimate_before_s: int,
+    devices: Devices,
 ) -> Facts:
     """Return what the intervals of one cycle are validated with.
 
@@ -84,6 +85,8 @@ def window_facts(
         What the intervals are like.
     estimate_before_s : int
         Before then estimates are due.
+    devices : Devices
+        Of :func:`devices_there`.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def window_facts(
     lost &= starts < estimate_before_s
     head = head_row(room.site)
     member = np.arange(len(room.site.meter)) != head
-    serial, tenures = _devices(room, tx, int(starts[0]), int(starts[-1]) + room.site.interval_s)
+    serial, tenures = devices
     if not lost[member].any():
         return Facts(serial=serial, tenures=tenures)
     group = _groups(room.site)
@@ -113,23 +116,20 @@ def window_facts(
     )
 
 
-def _devices(
-    room: Room, tx: Transaction, start_s: int, end_s: int
-) -> tuple[npt.NDArray[np.str_], tuple[Tenure, ...]]:
+Devices = tuple[npt.NDArray[np.str_], tuple[Tenure, ...]]
+
+
+def devices_there(room: Room, tx: Transaction, start_s: int, end_s: int) -> Devices:
     """Return what the devices last called themselves, and which should be there.
 
     Where no exchange was recorded it is the first that ever answered.
     """
     told = field.serials(tx, start_s, end_s)
-    known: dict[str, str] = json.loads(control.get_meta(tx, _SERIALS) or "{}")
+    known: dict[str, str] = json.loads(control.get_meta(tx, meter_exchanges.SERIALS) or "{}")
     if new := {meter: serial for meter, serial in told.items() if meter not in known}:
         known |= new
-        control.put_meta(tx, _SERIALS, json.dumps(known, sort_keys=True))
-    tenures = tuple(
-        Tenure(meter.id, known[meter.id], None, None, meter.register_digits)
-        for meter in room.site.meter
-        if meter.id in known
-    )
+        control.put_meta(tx, meter_exchanges.SERIALS, json.dumps(known, sort_keys=True))
+    tenures = meter_exchanges.tenures(tx, room.site, known)
     return np.array([told.get(str(meter.id), "") for meter in room.site.meter]), tenures
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, case, func, insert, select, update
+from sqlalchemy import RowMapping, and_, case, delete, func, insert, select, update
 
 from grid.errors import Finding, StoreError
 from grid.store.engine import Transaction
@@ -58,6 +58,11 @@ def put_secrets(tx: Transaction, values: Mapping[str, bytes]) -> None:
 def replace_secret(tx: Transaction, name: str, value: bytes) -> None:
     """Store a secret in place of the one before."""
     put(tx, secret, [{"name": name, "value": value}])
+
+
+def drop_secret(tx: Transaction, name: str) -> None:
+    """Forget a secret, if it is there."""
+    tx.execute(delete(secret).where(secret.c.name == name))
 
 
 def done(tx: Transaction, cycle_s: int) -> set[str]:

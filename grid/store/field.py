@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,10 +44,26 @@ def put_reads(tx: Transaction, reads: Iterable[MeterRead], *, cycle_s: int) -> N
     put(tx, register_read, rows, replace=False)
 
 
+Stays = Mapping[str, Sequence[tuple[int | None, int | None, str]]]
+"""By meter: from when, until when, and as what a device was there; oldest first."""
+
+
 def boundaries(
-    tx: Transaction, meters: Sequence[str], start_s: int, count: int, interval_s: int
+    tx: Transaction,
+    meters: Sequence[str],
+    start_s: int,
+    count: int,
+    interval_s: int,
+    *,
+    stays: Stays | None = None,
 ) -> xr.Dataset:
     """Return the registers at interval boundaries.
+
+    Parameters
+    ----------
+    stays : mapping, optional
+        Of the meters whose device was exchanged: what one of them told of a time when
+        another of them was there is left out.
 
     Returns
     -------
@@ -60,7 +76,7 @@ def boundaries(
     shape = (len(meters), count + 1)
     energy = {register: np.full(shape, MISSING, np.int64) for register in REGISTERS}
     from_profile = np.zeros(shape, np.bool_)
-    names = ("meter", "at_s", "from_profile", *REGISTERS)
+    names = ("meter", "at_s", "from_profile", *REGISTERS, "serial")
     rows = tx.execute(
         select(*(register_read.c[name] for name in names))
         .where(
@@ -71,9 +87,9 @@ def boundaries(
         .order_by(register_read.c.from_profile.desc(), register_read.c.cycle_s.desc())
     ).all()
     best = {
-        (position[row[0]], (row[1] - start_s) // interval_s): row[2:]
+        (position[row[0]], (row[1] - start_s) // interval_s): row[2:-1]
         for row in rows
-        if row[0] in position
+        if row[0] in position and not (stays and _elsewhere(stays.get(row[0]), row[1], row[-1]))
     }
     if best:
         where = tuple(np.array(list(best)).T)
@@ -91,6 +107,20 @@ def boundaries(
             "meter": list(meters),
             "boundary": interval.starts(start_s, count + 1, interval_s),
         },
+    )
+
+
+def _elsewhere(
+    stays: Sequence[tuple[int | None, int | None, str]] | None, at_s: int, serial: str | None
+) -> bool:
+    """Return whether a device is known to have been elsewhere than at its meter's place."""
+    if not stays or serial not in {name for _, _, name in stays}:
+        return False
+    return not any(
+        name == serial
+        and (from_s is None or from_s <= at_s)
+        and (until_s is None or at_s <= until_s)
+        for from_s, until_s, name in stays
     )
 
 

@@ -111,6 +111,43 @@ reading_edit = Table(
 )
 Index("ix_reading_edit_end", reading_edit.c.end_s)
 
+meter_order = Table(
+    "meter_order",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    _fact("kind", Key),
+    _fact("meter", Key),
+    _fact("reason", Text),
+    _fact("island_source", Boolean),
+    _fact("asked_by", String(255)),
+    _fact("asked_s"),
+    _fact("expires_s"),
+    _fact("approved_by", String(255), nullable=True),
+    _fact("approved_s", nullable=True),
+    _fact("executing_s", nullable=True),
+    _fact("ended_s", nullable=True),
+    _fact("state", Key),
+    _fact("outcome", Text),
+)
+Index("ix_meter_order_state", meter_order.c.state)
+
+meter_exchange = Table(
+    "meter_exchange",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    _fact("meter", Key),
+    _fact("at_s"),
+    _fact("old_serial", Key),
+    _fact("new_serial", Key),
+    _fact("last", Text),
+    _fact("first", Text),
+    _fact("digits", Integer),
+    _fact("multiplier", Integer),
+    _fact("recorded_by", String(255)),
+    _fact("recorded_s"),
+    UniqueConstraint("meter", "at_s"),
+)
+
 import_file = Table(
     "import_file",
     metadata,

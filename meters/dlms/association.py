@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from meters import obis
-from meters.dlms import cosem, profile_generic
+from meters.dlms import cosem, key_transfer, profile_generic
 from meters.dlms import data as axdr
 from meters.dlms.civil_time import Instant, decode_date_time, encode_date_time
 from meters.dlms.errors import AccessError
@@ -18,6 +18,7 @@ from meters.dlms.events import (
     ValuesReceived,
 )
 from meters.dlms.initiate import Conformance
+from meters.dlms.key_transfer import KeyId
 from meters.dlms.profile import Profile
 from meters.dlms.profile_generic import EventRow
 from meters.dlms.selection import encode_range
@@ -125,6 +126,15 @@ class Association:
     async def reconnect(self) -> None:
         """Switch the output on, or allow a person at the meter to do so."""
         await self.act(self._control(_ON), _INT8_ZERO)
+
+    async def transfer_keys(self, master: bytes, keys: Mapping[KeyId, bytes]) -> None:
+        """Give the meter new keys, wrapped by its master key.
+
+        It answers under the keys of this association; what holds from the next one on is
+        known only by opening it.
+        """
+        method = Method(cosem.SECURITY_SETUP, self._profile.security_setup, key_transfer.TRANSFER)
+        await self.act(method, key_transfer.encode_transfer(master, keys))
 
     def _control(self, index: int) -> Method:
         return Method(cosem.DISCONNECT_CONTROL, self._profile.disconnect, index)

@@ -20,9 +20,10 @@ _KEYS = {
     *("title", "protocol", "clock", "load_profile", "voltage", "standard_zone"),
     *("client_wport", "register", "invocation_counter", "disconnect", "event_log", "event_code"),
     "general_blocks",
+    "security_setup",
 }
 
-_OPTIONAL = ("invocation_counter", "disconnect", "event_log", "event_code")
+_OPTIONAL = ("invocation_counter", "disconnect", "event_log", "event_code", "security_setup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,9 @@ class Profile:
         For meters that leave their deviation unspecified.
     invocation_counter : bytes or None
         Logical name of the Data that shows the client's counter to everybody.
-    disconnect, event_log, event_code : bytes
-        Logical names of the Disconnect control, the standard event log and its code.
+    disconnect, event_log, event_code, security_setup : bytes
+        Logical names of the Disconnect control, the standard event log and its code, and the
+        Security setup that takes new keys.
     general_blocks : bool
         Propose general block transfer, for meters that do it better than data blocks.
     """
@@ -65,6 +67,7 @@ class Profile:
     event_log: bytes = obis.EVENT_LOG
     event_code: bytes = obis.EVENT_CODE
     general_blocks: bool = False
+    security_setup: bytes = obis.SECURITY_SETUP
 
 
 @lru_cache(maxsize=64)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from meters.dlms import acse, push, writing, xdlms
+from meters import obis
+from meters.dlms import acse, cosem, key_transfer, push, writing, xdlms
 from meters.dlms.acse import Mechanism
 from meters.dlms.counters import CounterStore, MemoryCounterStore, name_of
 from meters.dlms.errors import DlmsError
 from meters.dlms.hdlc import Parameters
 from meters.dlms.hdlc_link import HdlcServerLink
+from meters.dlms.key_transfer import KeyId
 from meters.dlms.link import Link
 from meters.dlms.security import Cipher
 from meters.dlms.server import Answered, ReleaseRequested, Request, ServerConnection
@@ -47,6 +49,8 @@ class MeterSetup:
         Longest APDU sent and taken, in bytes.
     hdlc : Parameters
         What an HDLC link offers.
+    master_key : bytes
+        Wraps the keys that replace those of `ciphering`; empty for a meter that takes none.
     """
 
     secret: bytes = field(default=b"", repr=False)
@@ -54,17 +58,26 @@ class MeterSetup:
     link: str = "wrapper"
     max_pdu: int = 512
     hdlc: Parameters = HDLC
+    master_key: bytes = field(default=b"", repr=False)
 
 
 OPEN = MeterSetup()
 
 
 class ServedMeter:
-    """A meter with its setup, and the counters that all its connections share."""
+    """A meter with its setup, and the counters that all its connections share.
+
+    `on_keys` is called with the meter and its keys when a client has replaced them.
+    """
 
     def __init__(
-        self, point: MeterPoint, setup: MeterSetup = OPEN, counters: CounterStore | None = None
+        self,
+        point: MeterPoint,
+        setup: MeterSetup = OPEN,
+        counters: CounterStore | None = None,
+        on_keys: Callable[[str, Ciphering], None] | None = None,
     ) -> None:
+        self._on_keys = on_keys
         self.objects = DlmsMeter(point)
         self.setup = setup
         self.counters: CounterStore = counters or MemoryCounterStore()
@@ -84,6 +97,38 @@ class ServedMeter:
         """Return the meter's protection of one association."""
         assert self.setup.ciphering is not None
         return Cipher(self.setup.ciphering, self.counters)
+
+    def act(self, request: writing.ActionRequest) -> int:
+        """Do what a method does; return the action-result, 0 being success."""
+        method = request.method
+        if (method.class_id, method.obis) != (cosem.SECURITY_SETUP, obis.SECURITY_SETUP):
+            return self.objects.act(request)
+        if method.index != key_transfer.TRANSFER:
+            return xdlms.DENIED
+        return self._take_keys(request.data)
+
+    def _take_keys(self, content: bytes) -> int:
+        """Take the keys of a transfer, all or none; they hold from the next association on."""
+        own = self.setup.ciphering
+        if own is None or not self.setup.master_key:
+            return xdlms.DENIED
+        try:
+            wrapped = key_transfer.decode_transfer(content)
+            keys = {
+                which: key_transfer.unwrap(self.setup.master_key, octets)
+                for which, octets in wrapped.items()
+            }
+        except DlmsError:
+            return xdlms.OTHER_REASON
+        fresh = replace(
+            own,
+            encryption_key=keys.get(KeyId.UNICAST_ENCRYPTION, own.encryption_key),
+            authentication_key=keys.get(KeyId.AUTHENTICATION, own.authentication_key),
+        )
+        self.setup = replace(self.setup, ciphering=fresh)
+        if self._on_keys is not None:
+            self._on_keys(self.objects.point.meter, fresh)
+        return 0
 
     def _counter(self) -> int:
         """Return the highest counter that a client used, as the meter shows it."""
@@ -166,7 +211,7 @@ class DlmsConnection(ServedConnection):
                 ]
                 return connection.written_list(request.invoke_id, results)
             case writing.ActionRequest():
-                result = xdlms.DENIED if self._is_public else self._meter.objects.act(request)
+                result = xdlms.DENIED if self._is_public else self._meter.act(request)
                 return connection.acted(request.invoke_id, result)
 
     def _get(self, request: xdlms.GetRequest) -> bytes | int:
@@ -190,13 +235,20 @@ class DlmsServers:
     ----------
     counters : CounterStore, optional
         Where the meters keep their counters; without, they forget them with the process.
+    on_keys : callable, optional
+        Called with a meter and its keys when a client has replaced them, before it is told.
 
     Attributes
     ----------
     meters : dict of str to ServedMeter
     """
 
-    def __init__(self, counters: CounterStore | None = None) -> None:
+    def __init__(
+        self,
+        counters: CounterStore | None = None,
+        on_keys: Callable[[str, Ciphering], None] | None = None,
+    ) -> None:
+        self._on_keys = on_keys
         self.meters: dict[str, ServedMeter] = {}
         self._counters = counters
         self._servers: list[asyncio.Server] = []
@@ -229,7 +281,7 @@ class DlmsServers:
         for point in points:
             setup = MeterSetup((secrets or {}).get(point.meter, b""))
             setup = (setups or {}).get(point.meter, setup)
-            meter = ServedMeter(point, setup, self._counters)
+            meter = ServedMeter(point, setup, self._counters, self._on_keys)
             self.meters[point.meter] = meter
             kind = (connections or {}).get(point.meter, DlmsConnection)
             server = await loop.create_server(self._accept(meter, kind), host, 0)

@@ -60,8 +60,6 @@ class DlmsMeter:
 
     Attributes
     ----------
-    is_connected : bool
-        The output of the disconnect control.
     events : list of (int, int)
         Seconds UTC and code, oldest first.
     counter : callable
@@ -74,7 +72,6 @@ class DlmsMeter:
         self.scaler = -(kind & 1)
         self.deviation_minutes = -240 * (kind >> 1 & 1)
         self.compressed = bool(kind >> 2 & 1)
-        self.is_connected = True
         self.events: list[tuple[int, int]] = []
         self.counter: Callable[[], int] = lambda: 0
         self._fixed = self._constant(b"KHZ%013d" % kind)
@@ -92,10 +89,10 @@ class DlmsMeter:
                 Tag.UINT8, self.events[-1][1] if self.events else 0
             ),
             (cosem.DISCONNECT_CONTROL, obis.DISCONNECT, 2): lambda: data.encode(
-                Tag.BOOLEAN, self.is_connected
+                Tag.BOOLEAN, self.point.connected
             ),
             (cosem.DISCONNECT_CONTROL, obis.DISCONNECT, 3): lambda: data.encode(
-                Tag.ENUM, int(self.is_connected)
+                Tag.ENUM, int(self.point.connected)
             ),
             (cosem.EXTENDED_REGISTER, obis.MAXIMUM_DEMAND, 2): lambda: self._demand(max),
             (cosem.EXTENDED_REGISTER, obis.MAXIMUM_DEMAND, 5): self._clock,
@@ -182,8 +179,10 @@ class DlmsMeter:
             return xdlms.OBJECT_UNDEFINED
         if method.index not in (1, 2):
             return xdlms.DENIED
-        self.is_connected = method.index == 2
-        self._event(EVENT_RECONNECTED if self.is_connected else EVENT_DISCONNECTED)
+        self.point.connected = method.index == 2
+        self._event(EVENT_RECONNECTED if self.point.connected else EVENT_DISCONNECTED)
+        if self.point.on_switch is not None:
+            self.point.on_switch()
         return 0
 
     def _event(self, code: int) -> None:

@@ -29,6 +29,10 @@ class MeterPoint:
         Load profile, oldest first, captured at multiples of 900 s.
     silent : bool
         The server accepts connections and answers nothing.
+    connected : bool
+        The output of its breaker.
+    on_switch : callable or None
+        Called when a client has switched the output.
     """
 
     meter: str
@@ -37,6 +41,8 @@ class MeterPoint:
     voltage_v: float
     rows: list[RegisterRow] = field(default_factory=list)
     silent: bool = False
+    connected: bool = True
+    on_switch: Callable[[], None] | None = None
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""``khazri meter read|simulate|listen|leaks|losses|profiles|import|export|trace|edit``."""
+"""``khazri meter``: read, simulate, listen, leaks, profiles, files, readings and orders."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from grid.console.cli.meter_exchange import declare_exchange
 from grid.console.cli.meter_files import declare_export, declare_import
 from grid.console.cli.meter_losses import declare_losses
+from grid.console.cli.meter_orders import declare_orders
 from grid.console.cli.meter_readings import declare_edit, declare_trace
 from grid.console.cli.meter_simulate import declare_simulate
 from grid.console.cli.options import (
@@ -81,6 +83,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     declare_export(verbs)
     declare_trace(verbs)
     declare_edit(verbs)
+    declare_orders(verbs)
+    declare_exchange(verbs)
 
 
 @checked

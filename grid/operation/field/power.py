@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
+from grid.ids import UsagePointId
 from grid.operation.field.state import DeviceState
 from grid.operation.field.year import Weather
 from grid.site import Battery, Genset, Shedding, Site, Solar, Wind
@@ -25,7 +26,13 @@ class Power:
     """
 
     def __init__(
-        self, site: Site, devices: Mapping[str, DeviceState], weather: Weather, *, islanded: bool
+        self,
+        site: Site,
+        devices: Mapping[str, DeviceState],
+        weather: Weather,
+        *,
+        islanded: bool,
+        cut_off: Collection[UsagePointId] = (),
     ) -> None:
         self._site = site
         self._row = {point.id: row for row, point in enumerate(site.usage_point)}
@@ -47,6 +54,7 @@ class Power:
             self._genset(genset, devices[genset.id])
         for shedding in site.shedding:
             self._shed(shedding, devices[shedding.id])
+        self._cut(cut_off)
 
     def _battery(self, battery: Battery, device: DeviceState) -> None:
         asked = device.setpoint
@@ -78,6 +86,16 @@ class Power:
         self.possible[shedding.id] = wanted
         if device.setpoint is not None and wanted > device.setpoint.limit_w / 1000:
             self.served[rows] = device.setpoint.limit_w / 1000 / wanted
+
+    def _cut(self, points: Collection[UsagePointId]) -> None:
+        """Let nothing pass at usage points whose meters are switched off."""
+        for point in points:
+            self.served[self._row[point]] = 0.0
+        for asset in self._site.assets:
+            if not isinstance(asset, Shedding) and asset.usage_point in points:
+                self.discharge[asset.id] = 0.0
+                if asset.id in self.charge:
+                    self.charge[asset.id] = 0.0
 
     def net_kw(self) -> tuple[Floats, Floats]:
         """Return what each usage point takes from and gives to the network, one of both 0."""

@@ -29,6 +29,7 @@ from grid.operation.field.world import World, registers_wh, silent
 from grid.site import Asset, Battery, Genset, Protocol, Shedding, Site
 from meters.device import DeviceKind, Setpoint
 from meters.dlms.counters import FileCounterStore
+from meters.reading import Ciphering
 from meters.simulator.dlms import DlmsServers
 from meters.simulator.hostile import FAULTS
 from meters.simulator.hostile_dlms import DLMS_FAULTS
@@ -67,7 +68,9 @@ class Field:
         self._unsaved: asyncio.TimerHandle | None = None
         self.ready: asyncio.Future[None] = asyncio.ensure_future(asyncio.to_thread(world.rehearse))
         self.meters: dict[str, MeterPoint] = {
-            meter.id: MeterPoint(meter.id, state.clock_s, [0, 0, 0, 0], 230.0)
+            meter.id: MeterPoint(
+                meter.id, state.clock_s, [0, 0, 0, 0], 230.0, on_switch=self.switched
+            )
             for meter in world.site.meter
         }
         self.devices: dict[str, DevicePoint] = {
@@ -103,6 +106,7 @@ class Field:
             meter.voltage_v = shown.voltage_v
             meter.rows = shown.rows
             meter.silent = silent(self.state, name)
+            meter.connected = shown.connected
         for name, held in self.state.devices.items():
             device = self.devices[name]
             device.charged_wh = held.charged_mwh // states.MWH_PER_WH
@@ -122,6 +126,26 @@ class Field:
         self.world.accept(self.state, setpoint)
         if self._unsaved is None:
             self._unsaved = asyncio.get_running_loop().call_later(_SETTLE_S, self.save)
+
+    def switched(self) -> None:
+        """Keep which meters are on, before the one that was switched says so."""
+        for name, shown in self.state.meters.items():
+            shown.connected = self.meters[name].connected
+        self.save()
+
+    def take_keys(self, meter: str, keys: Ciphering) -> None:
+        """Keep the keys that a meter has taken: a field that starts again serves under them."""
+        path = self.directory / KEYS_FILE
+        access = json.loads(path.read_text())
+        name = f"{meter_keys.KEYS_SECRET}{meter}"
+        access[name] = meter_keys.replaced(access[name].encode(), keys).decode()
+        temporary = path.with_suffix(".new")
+        temporary.touch(mode=0o600)
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(json.dumps(access))
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
 
     def save(self) -> None:
         """Write the state to disk."""
@@ -205,7 +229,7 @@ async def serve(
     others = [meter.id for meter in site.meter if meter.protocol is Protocol.MODBUS]
     faults = hostile or {}
     modbus_servers = ModbusServers()
-    dlms_servers = DlmsServers(FileCounterStore(directory / COUNTERS))
+    dlms_servers = DlmsServers(FileCounterStore(directory / COUNTERS), field.take_keys)
     stopped = asyncio.Event()
     urls = await modbus_servers.start(
         [field.meters[name] for name in others],

@@ -22,11 +22,15 @@ ROWS_KEPT = 3 * 96
 
 @dataclass(slots=True)
 class MeterState:
-    """Registers in mWh in channel order, and the captured load profile in Wh."""
+    """Registers in mWh in channel order, and the captured load profile in Wh.
+
+    Behind a meter that is not `connected` nothing is taken and nothing given.
+    """
 
     registers_mwh: list[int]
     voltage_v: float = 230.0
     rows: list[RegisterRow] = field(default_factory=list)
+    connected: bool = True
 
 
 @dataclass(slots=True)
@@ -95,6 +99,7 @@ class FieldState:
                 "registers_mwh": meter.registers_mwh,
                 "voltage_v": meter.voltage_v,
                 "rows": [[row.at_s, *row.values] for row in meter.rows],
+                "connected": meter.connected,
             }
             for name, meter in self.meters.items()
         }

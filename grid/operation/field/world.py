@@ -104,7 +104,17 @@ class World:
         for device in state.devices.values():
             if device.setpoint is not None and start_s >= device.lapses_s:
                 device.setpoint = None
-        power = Power(self.site, state.devices, weather, islanded=islanded)
+        power = Power(
+            self.site,
+            state.devices,
+            weather,
+            islanded=islanded,
+            cut_off=[
+                meter.usage_point
+                for meter in self.site.meter
+                if meter.usage_point is not None and not state.meters[meter.id].connected
+            ],
+        )
         flow = self._flow(power, start_s)
         if power.forming is not None:
             device = state.devices[power.forming.id]

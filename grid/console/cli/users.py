@@ -1,0 +1,48 @@
+"""Who a command is given by: a user of the site, named with ``--by``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from grid.console.cli.options import email
+from grid.errors import BadInputError
+
+if TYPE_CHECKING:
+    from grid.store import Transaction
+
+COMMAND_LINE = "command line"
+"""Who acts when nobody is named."""
+
+
+def by_user(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """Add ``--by``, the user who gives a command."""
+    parser.add_argument(
+        "--by", type=email, metavar="USER", required=required, help="e-mail of the user who says so"
+    )
+
+
+def user_of(tx: Transaction, named: str | None, endpoint: str) -> str:
+    """Return who gives a command, by e-mail address.
+
+    Parameters
+    ----------
+    endpoint : str
+        What the user must be allowed to do in the console.
+
+    Raises
+    ------
+    BadInputError
+        When there is no such user, or they may not do that.
+    """
+    from grid.console.permissions import allowed
+    from grid.store import people
+
+    if named is None:
+        return COMMAND_LINE
+    found = next((one for one in people.people(tx) if one.email == named.lower()), None)
+    if found is None or not found.active:
+        raise BadInputError(f"{named}: no such user of the site, or shut out")
+    if not allowed(endpoint, frozenset(found.roles)):
+        raise BadInputError(f"{named}: has no role that may do this")
+    return found.email

@@ -1,0 +1,176 @@
+"""Orders of meters: what was asked, by whom, who approved it, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+
+from grid.errors import StoreError
+from grid.store.engine import Transaction
+from grid.store.schema import meter_order
+
+
+class OrderKind(StrEnum):
+    """What a meter is ordered to do."""
+
+    DISCONNECT = "disconnect"
+    RECONNECT = "reconnect"
+    KEY_REPLACEMENT = "key-replacement"
+
+
+class OrderState(StrEnum):
+    """How far an order has come.
+
+    Attributes
+    ----------
+    EXECUTING
+        Committed before anything goes to the meter: from here on it may have acted.
+    REFUSED
+        By an interlock, whoever asked or approved.
+    """
+
+    ASKED = "asked"
+    APPROVED = "approved"
+    EXECUTING = "executing"
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+OPEN = (OrderState.ASKED, OrderState.APPROVED, OrderState.EXECUTING)
+
+
+@dataclass(frozen=True, slots=True)
+class MeterOrder:
+    """One order; instants are seconds UTC, ``None`` where it has not come so far.
+
+    Attributes
+    ----------
+    island_source : bool
+        Whoever asked said that what forms or feeds an island stands behind the meter.
+    outcome : str
+        One sentence for people; empty as long as nothing is to be told.
+    """
+
+    id: int
+    kind: OrderKind
+    meter: str
+    reason: str
+    island_source: bool
+    asked_by: str
+    asked_s: int
+    expires_s: int
+    approved_by: str | None
+    approved_s: int | None
+    executing_s: int | None
+    ended_s: int | None
+    state: OrderState
+    outcome: str
+
+    @property
+    def open(self) -> bool:
+        """Whether it can still come to something."""
+        return self.state in OPEN
+
+
+def put_order(
+    tx: Transaction,
+    *,
+    kind: OrderKind,
+    meter: str,
+    reason: str,
+    island_source: bool,
+    asked_by: str,
+    asked_s: int,
+    expires_s: int,
+) -> int:
+    """Keep what was asked; return its number."""
+    number = tx.execute(
+        insert(meter_order)
+        .values(
+            kind=str(kind),
+            meter=meter,
+            reason=reason,
+            island_source=island_source,
+            asked_by=asked_by,
+            asked_s=asked_s,
+            expires_s=expires_s,
+            state=str(OrderState.ASKED),
+            outcome="",
+        )
+        .returning(meter_order.c.id)
+    ).scalar_one()
+    return int(number)
+
+
+def get_order(tx: Transaction, number: int) -> MeterOrder:
+    """Return an order by its number.
+
+    Raises
+    ------
+    StoreError
+        When there is none.
+    """
+    row = tx.execute(select(meter_order).where(meter_order.c.id == number)).one_or_none()
+    if row is None:
+        raise StoreError(f"order {number} does not exist")
+    return _order(row)
+
+
+def move(
+    tx: Transaction, number: int, before: OrderState, after: OrderState, **facts: Any
+) -> MeterOrder:
+    """Bring an order from one state to another with what is known of it then.
+
+    Raises
+    ------
+    StoreError
+        When it is not in the state `before`: somebody else was first.
+    """
+    result = tx.execute(
+        update(meter_order)
+        .where(meter_order.c.id == number, meter_order.c.state == str(before))
+        .values(state=str(after), **facts)
+    )
+    if result.rowcount != 1:
+        raise StoreError(f"order {number} is not {before} any more")
+    return get_order(tx, number)
+
+
+def in_states(tx: Transaction, states: Iterable[OrderState]) -> list[MeterOrder]:
+    """Return the orders in some states, the oldest first."""
+    names = [str(state) for state in states]
+    query = select(meter_order).where(meter_order.c.state.in_(names)).order_by(meter_order.c.id)
+    return [_order(row) for row in tx.execute(query)]
+
+
+def listed(tx: Transaction, limit: int = 200) -> list[MeterOrder]:
+    """Return orders, the newest first."""
+    query = select(meter_order).order_by(meter_order.c.id.desc()).limit(limit)
+    return [_order(row) for row in tx.execute(query)]
+
+
+def executed_since(tx: Transaction, kind: OrderKind, since_s: int) -> int:
+    """Return how many orders of a kind went to a meter after `since_s`."""
+    query = select(func.count()).where(
+        meter_order.c.kind == str(kind), meter_order.c.executing_s > since_s
+    )
+    return int(tx.execute(query).scalar_one())
+
+
+def _order(row: Row[Any]) -> MeterOrder:
+    facts = dict(row._mapping)
+    return MeterOrder(
+        **{
+            **facts,
+            "kind": OrderKind(facts["kind"]),
+            "state": OrderState(facts["state"]),
+            "island_source": bool(facts["island_source"]),
+        }
+    )
