@@ -52,9 +52,10 @@ lint: install
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
-# Two workers take half the time; a file stays on one, for its fixtures are dear.
+# Two workers take half the time; a file stays on one, for its fixtures are dear. Each has one
+# thread for its linear algebra: two of them on a core wait for each other.
 test: install test-tools lint
-	$(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 # The lock holds what the project, its tests and its build need, with hashes and no addresses.
 # pip-tools has an environment of its own: it is no part of what it locks.

@@ -19,7 +19,7 @@ from grid.operation import demo
 from grid.operation.demo_site import DEFAULT_DAY
 from grid.store import Store, control
 
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 
 
 def _until(what: Callable[[], object], why: str) -> None:
@@ -68,7 +68,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_live_site_outlives_its_field_and_console_and_ends_on_sigterm(tmp_path: Path) -> None:
     directory, port = tmp_path / "site", _free_port()
     demo.prepare(directory, day=DEFAULT_DAY, seed=1)

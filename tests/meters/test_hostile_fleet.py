@@ -32,7 +32,7 @@ from meters.vee import Quality, validate
 COUNT = 500
 DEAD, WRONG = COUNT // 5, COUNT // 20
 SLOTS = 32
-TIMEOUT_S = 3.0
+TIMEOUT_S = 5.0
 ROUNDS = 5
 GROWTH_BYTES = 8_000_000
 QUARTER_S = 900

@@ -198,7 +198,8 @@ def test_a_search_over_every_wh_finds_no_reading(
     party = {str(point.id): str(point.party) for point in site.usage_point}
     salts = (bytes(16), hashlib.sha256(b"khazri").digest()[:16])
     for row, (name, registers) in enumerate(truth.items()):
-        for number in range(96):
+        # Every household, and every interval at some of them.
+        for number in range(row % 8, 96, 8):
             # The attacker is even given everything but the import register.
             others = dict(zip(series.REGISTERS, map(int, registers[:, number]), strict=True))
             payload = {**others, "import_wh": 1234567, "quality": "1.0.0"}
