@@ -11,7 +11,7 @@ import pytest
 
 from grid.errors import BadInputError, Finding
 from meters import obis
-from meters.dlms import server
+from meters.dlms import served_association
 from meters.dlms.client import StaticAnswers, parse_url, read_meter
 from meters.dlms.errors import AccessError, DlmsError, SilentError
 from meters.dlms.initiate import Conformance
@@ -280,7 +280,9 @@ def test_a_meter_that_answers_a_list_wrongly_is_asked_again_one_by_one(
 def test_a_meter_without_lists_is_not_asked_any(
     monkeypatch: pytest.MonkeyPatch, asked: list[str]
 ) -> None:
-    monkeypatch.setattr(server, "OFFERED", server.OFFERED & ~Conformance.MULTIPLE_REFERENCES)
+    monkeypatch.setattr(
+        served_association, "OFFERED", served_association.OFFERED & ~Conformance.MULTIPLE_REFERENCES
+    )
     asyncio.run(read_twice(StaticAnswers()))
     assert "GetList" not in asked
 
