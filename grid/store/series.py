@@ -1,4 +1,4 @@
-"""Validated intervals: one row per usage point, register, local day and version."""
+"""Validated intervals: one row per usage point, local day and version, its registers together."""
 
 from __future__ import annotations
 

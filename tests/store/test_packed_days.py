@@ -34,13 +34,15 @@ def content(
     )
 
 
-def test_every_width_comes_back_and_takes_no_more_than_it_needs() -> None:
+@pytest.mark.parametrize("count", [1, 3])
+def test_every_width_comes_back_and_takes_no_more_than_it_needs(count: int) -> None:
     draw = np.random.default_rng(1)
     rows = [np.full(96, edge) for edge in EDGES]
     rows += [draw.choice([0, edge], 96) for edge in EDGES for _ in range(2)]
     one = np.array(rows)
     other = one[::-1].copy()
-    quantity = Quantity([one, other, one])
+    given = [one, other, one][:count]
+    quantity = Quantity(given)
     contents = [b""] * len(one)
     for shape in np.unique(quantity.shape):
         where = np.flatnonzero(quantity.shape == shape)
@@ -48,17 +50,17 @@ def test_every_width_comes_back_and_takes_no_more_than_it_needs() -> None:
         for number, row in enumerate(where.tolist()):
             at = number * cut.stride
             contents[row] = cut.content[at : at + cut.length]
-    found = np.zeros((len(one), 3, 96), np.int64)
-    every = [(0, 0), (1, 1), (2, 2)]
-    unpack(contents, range(len(one)), found, held=3, registers=every)
-    assert (found == np.stack([one, other, one], axis=1)).all()
-    widths = [len(parts(content, 3)[0]) - 1 for content in contents[: len(EDGES)]]
+    found = np.zeros((len(one), count, 96), np.int64)
+    unpack(contents, range(len(one)), found, held=count, registers=[(n, n) for n in range(count)])
+    assert (found == np.stack(given, axis=1)).all()
+    widths = [len(parts(content, count)[0]) - 1 for content in contents[: len(EDGES)]]
     assert widths == [0, 1, 1, 2, 2, 4, 8, 4, 8, 8]
     # The other way round, a part of the day, and of one register alone.
     some = np.zeros((len(one), 1, 8), np.int64)
     rows_back = list(range(len(one)))[::-1]
-    unpack(contents, rows_back, some, held=3, registers=[(0, 1)], part=slice(40, 48))
-    assert (some[:, 0] == other[::-1, 40:48]).all()
+    last = count - 1
+    unpack(contents, rows_back, some, held=count, registers=[(0, last)], part=slice(40, 48))
+    assert (some[:, 0] == given[last][::-1, 40:48]).all()
 
 
 def test_marks_beyond_half_their_range_and_numbers_that_are_none_come_back() -> None:

@@ -198,8 +198,7 @@ def _wide(content: bytes | None, held: int, slots: int, kind: str) -> np.ndarray
             alone = packed % 2 == 0
             narrow = np.dtype(KINDS[packed - alone])
             end = at + narrow.itemsize * (1 if alone else slots)
-            found = np.frombuffer(content[at:end], narrow)
-            # A mark is two bytes without a sign, whichever way it was packed.
-            values[number] = found.astype("<i2").view("<u2") if kind == "<u2" else found
+            # A mark has no sign; what was packed below zero goes round to it again.
+            values[number] = np.frombuffer(content[at:end], narrow)
             at = end
     return values
