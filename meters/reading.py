@@ -133,6 +133,8 @@ class MeterRead:
         What the device calls itself, printable; empty where it told nothing.
     invocation_counter : int or None
         The last counter under which a ciphered meter answered.
+    clock_offset_s : int or None
+        How far the meter's clock was ahead of ours, negative behind; None without a clock.
     """
 
     meter: str
@@ -142,3 +144,4 @@ class MeterRead:
     raw_sha256: bytes
     serial: str = ""
     invocation_counter: int | None = None
+    clock_offset_s: int | None = None
