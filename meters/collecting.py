@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from grid.errors import Finding
-from meters.reading import MeterAddress
+from meters.reading import MeterAddress, ProfileRead
 from meters.rounds import Question, Rounds
 from meters.statistics import Record
 from meters.transport import name_of
 
 if TYPE_CHECKING:
     from meters.dlms.counters import CounterStore
-    from meters.dlms.profile_poll import ProfileRead
     from meters.dlms.static_answers import StaticAnswers
 
-Took = Callable[["ProfileRead", list[Finding]], None]
+Took = Callable[[ProfileRead, list[Finding]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,7 @@ async def collect(
     until_s: float,
     took: Took,
     limits: Limits,
+    meter_clock: Callable[[], float] | None = None,
     cache: StaticAnswers | None = None,
     counters: CounterStore | None = None,
     record: Record | None = None,
@@ -64,6 +64,9 @@ async def collect(
     took : callable
         Takes each read as soon as it is there, with its findings.
     limits : Limits
+    meter_clock : callable, optional
+        Gives the time that meters' clocks are compared with, where that is not `clock`: the
+        time of a simulated field stands still while it is read.
     cache : StaticAnswers, optional
         Kept by the caller between readings.
     counters : CounterStore, optional
@@ -92,7 +95,7 @@ async def collect(
         read, findings = await read_profile(
             address,
             question,
-            clock=clock,
+            clock=meter_clock or clock,
             timeout_s=max(0.0, min(limits.session_s, until_s - clock())),
             cache=cache,
             counters=counters,

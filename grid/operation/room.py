@@ -19,6 +19,7 @@ from grid.operation.solver import Solver
 from grid.site import MeterRole, Shedding, Site
 from grid.store import Store
 from meters.dlms.counters import FileCounterStore
+from meters.dlms.static_answers import StaticAnswers
 from meters.patience import Patience
 from networks.model import NetworkModel
 
@@ -70,6 +71,11 @@ class Room:
     def patience(self) -> Patience:
         """Which meters were silent when they were last asked."""
         return Patience()
+
+    @cached_property
+    def static_answers(self) -> StaticAnswers:
+        """What DLMS meters answered to questions whose answer does not change."""
+        return StaticAnswers()
 
     @cached_property
     def points(self) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from grid.errors import Finding
 from meters.dlms import cosem
@@ -22,40 +21,8 @@ from meters.dlms.poll import ID_CLOCK, Poll
 from meters.dlms.profile import Profile
 from meters.dlms.session import UNWATCHED, Session, Watch
 from meters.dlms.static_answers import StaticAnswers
-from meters.reading import MeterAddress, RegisterRow
+from meters.reading import MeterAddress, ProfileRead, RegisterRow
 from meters.rounds import Question, Span, parts
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileRead:
-    """What a meter told of its load profile until it had told all, or broke off.
-
-    Attributes
-    ----------
-    meter : str
-    rows : tuple of RegisterRow
-        Oldest first, within what was asked for.
-    answered : tuple of Span
-        What was asked for and answered whole, whether or not there were rows.
-    raw_sha256 : bytes
-        SHA-256 over every application byte received, in order.
-    serial : str
-    invocation_counter : int or None
-    clock_offset_s : int or None
-        How far the meter's clock was ahead of ours, negative behind, as well as half a round
-        trip lets that be known; None where it did not tell.
-    failure : DlmsError or None
-        Why it ended before all was answered.
-    """
-
-    meter: str
-    rows: tuple[RegisterRow, ...]
-    answered: tuple[Span, ...]
-    raw_sha256: bytes
-    serial: str = ""
-    invocation_counter: int | None = None
-    clock_offset_s: int | None = None
-    failure: DlmsError | None = None
 
 
 class ProfilePoll(Poll):

@@ -22,11 +22,13 @@ ROWS_KEPT = 3 * 96
 
 @dataclass(slots=True)
 class MeterState:
-    """Registers in mWh in channel order, and the captured load profile in Wh."""
+    """Registers in mWh in channel order, the captured load profile in Wh, how far the clock is
+    ahead."""
 
     registers_mwh: list[int]
     voltage_v: float = 230.0
     rows: list[RegisterRow] = field(default_factory=list)
+    clock_offset_s: int = 0
 
 
 @dataclass(slots=True)
@@ -50,7 +52,7 @@ class Fault:
 
     ``silent``: it answers nothing. ``jump``: its import register leaps by `wh`
     at `from_s`. ``rollover``: its import register stands `wh` below its end at
-    `from_s`.
+    `from_s`. ``clock``: its clock leaps by `shift_s` at `from_s`.
     """
 
     meter: str
@@ -58,9 +60,10 @@ class Fault:
     from_s: int
     to_s: int
     wh: int = 0
+    shift_s: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("silent", "jump", "rollover"):
+        if self.kind not in ("silent", "jump", "rollover", "clock"):
             raise BadInputError(f"fault of {self.meter}: {self.kind!r} is no kind of fault")
         if self.to_s < self.from_s:
             raise BadInputError(f"fault of {self.meter}: to_s is before from_s")
@@ -95,6 +98,7 @@ class FieldState:
                 "registers_mwh": meter.registers_mwh,
                 "voltage_v": meter.voltage_v,
                 "rows": [[row.at_s, *row.values] for row in meter.rows],
+                "clock_offset_s": meter.clock_offset_s,
             }
             for name, meter in self.meters.items()
         }
