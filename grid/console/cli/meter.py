@@ -1,4 +1,4 @@
-"""``khazri meter read|simulate|listen|leaks|profiles|import|export|trace|edit``."""
+"""``khazri meter read|simulate|listen|leaks|profiles`` and the verbs of their own files."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from grid.console.cli.meter_files import declare_export, declare_import
 from grid.console.cli.meter_readings import declare_edit, declare_trace
 from grid.console.cli.meter_simulate import declare_simulate
+from grid.console.cli.meter_statistics import declare_statistics
 from grid.console.cli.options import (
     UsageError,
     answer,
@@ -79,6 +80,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     declare_export(verbs)
     declare_trace(verbs)
     declare_edit(verbs)
+    declare_statistics(verbs)
 
 
 @checked
