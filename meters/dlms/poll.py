@@ -97,9 +97,11 @@ class Poll:
         )
 
     async def _name(self) -> str:
-        """Ask for the device's name, by which what it answered before still holds."""
         self._keep()
-        name = await self._dynamic(DEVICE_NAME, ID_NAME)
+        return self._known_as(await self._dynamic(DEVICE_NAME, ID_NAME))
+
+    def _known_as(self, name: Answer) -> str:
+        """Take the device's name, by which what it answered before still holds."""
         device_name = name.value if isinstance(name, ValueReceived) else None
         if self._cache is not None and isinstance(device_name, bytes) and device_name:
             self._static = self._cache.of(self._address.meter, device_name)

@@ -7,7 +7,7 @@ stands by itself, so what a meter told before its connection broke need not be a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from grid.errors import Finding
 from meters.dlms import cosem
@@ -15,12 +15,13 @@ from meters.dlms.civil_time import Instant
 from meters.dlms.client import CLOCK_LIMIT_S, associate, profile_of
 from meters.dlms.counters import CounterStore
 from meters.dlms.errors import AccessError, DlmsError, SilentError
-from meters.dlms.events import ValueReceived
+from meters.dlms.events import AccessRefused, ValueReceived, ValuesReceived
 from meters.dlms.initiate import Conformance
-from meters.dlms.poll import ID_CLOCK, Poll
+from meters.dlms.poll import DEVICE_NAME, ID_CLOCK, ID_COLUMNS, ID_NAME, Poll
 from meters.dlms.profile import Profile
 from meters.dlms.session import UNWATCHED, Session, Watch
-from meters.dlms.static_answers import StaticAnswers
+from meters.dlms.static_answers import Answer, StaticAnswers
+from meters.dlms.xdlms import Attribute
 from meters.reading import MeterAddress, ProfileRead, RegisterRow
 from meters.rounds import Question, Span, parts
 
@@ -52,8 +53,12 @@ class ProfilePoll(Poll):
         """
         if not conformance & Conformance.SELECTIVE_ACCESS:
             raise AccessError("the meter has no selective access")
-        self._serial = await self._name()
-        clock = await self._told_clock()
+        if conformance & Conformance.MULTIPLE_REFERENCES:
+            clock = await self._begin_with_lists()
+        else:
+            self._serial = await self._name()
+            asked_s = self._now_s()
+            clock = self._told_clock(asked_s, await self._dynamic(self._profile.clock, ID_CLOCK))
         columns, period_s = await self._columns()
         for register in self._registers():
             event = await self._unchanging(register.scaler_unit, register.scaler_id)
@@ -65,10 +70,37 @@ class ProfilePoll(Poll):
             self._rows_read += [row for row in rows if span[0] <= row.at_s <= span[1]]
             self._answered.append(span)
 
-    async def _told_clock(self) -> Instant:
-        """Ask for the clock, which stood so half way between the question and the answer."""
+    async def _begin_with_lists(self) -> Instant:
+        """Ask for what rows need in two questions, or one where its scalers are known."""
+        self._keep()
         asked_s = self._now_s()
-        event = await self._dynamic(self._profile.clock, ID_CLOCK)
+        name, told = await self._list((DEVICE_NAME, self._profile.clock), ID_NAME)
+        self._keep()
+        self._serial = self._known_as(name)
+        clock = self._told_clock(asked_s, told)
+        load_profile = self._profile.load_profile
+        needed = [Attribute(cosem.PROFILE_GENERIC, load_profile, index) for index in (3, 4)]
+        needed += [register.scaler_unit for register in self._registers()]
+        if unknown := [one for one in needed if one not in self._static]:
+            answers = await self._list(unknown, ID_COLUMNS)
+            # One answer told all of them: it is hashed with the first that was told.
+            raw = b"".join(self._session.connection.received)
+            for attribute, event in zip(unknown, answers, strict=True):
+                if isinstance(event, ValueReceived):
+                    self._static[attribute] = event, raw
+                    raw = b""
+        return clock
+
+    async def _list(self, wanted: Sequence[Attribute], invoke_id: int) -> Sequence[Answer]:
+        question = self._session.connection.get_list([(one, b"") for one in wanted], invoke_id)
+        event = await self._session.ask(question)
+        if not isinstance(event, ValuesReceived):
+            reason = event.reason if isinstance(event, AccessRefused) else "another answer came"
+            raise AccessError(f"refused a list of attributes: {reason}")
+        return event.values
+
+    def _told_clock(self, asked_s: float, event: Answer) -> Instant:
+        """Take the clock, which stood so half way between the question and the answer."""
         self._at_s = int((asked_s + self._now_s()) / 2)
         clock = self._judged_clock(event)
         if self.clock_offset_s is None or abs(self.clock_offset_s) > CLOCK_LIMIT_S:
@@ -111,7 +143,8 @@ async def read_profile(
     timeout_s : float
         Longest time from connecting to the last answer, s.
     cache : StaticAnswers, optional
-        Columns and scalers need then not be asked again after a break.
+        Columns and scalers need then not be asked again after a break. Not one that
+        ``read_meter`` is given too: answers to lists are kept otherwise.
     counters : CounterStore, optional
         Needed by an address with ciphering.
     watch : Watch, optional

@@ -137,7 +137,7 @@ def day(meter="m", kind=MeterPoint):
 
 def test_rows_that_came_before_a_break_are_kept_and_the_rest_is_asked_next():
     point = day(kind=FallsSilent)
-    point.left = 14  # the association, 8 questions of its kind, and 5 of rows
+    point.left = 8  # the association, two lists, and five questions of rows
     span = (point.rows[0].at_s, point.rows[-1].at_s)
 
     async def run():
