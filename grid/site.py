@@ -14,6 +14,7 @@ from enum import StrEnum
 from grid.ids import AssetId, MeterId, PartyId, TariffId, UsagePointId
 from grid.site_devices import Asset, Battery, Genset, Plant, Shedding, Solar, Wind
 from grid.site_facts import Amount, Fault, Price, UsageKind, outside, refuse
+from grid.site_reading import AS_EVER, Reading
 from grid.site_sensors import Mqtt, PayloadForm, Sensor
 from grid.site_settings import (
     CAUTIOUS,
@@ -29,8 +30,8 @@ from grid.site_validation import AS_USUAL, Threshold, Validation
 __all__ = [
     "Amount", "Asset", "Battery", "Field", "Genset", "GridConnection", "GridPrice", "Market",
     "Meter", "MeterRole", "Mqtt", "Network", "Operation", "Orders", "Outage", "Party",
-    "PayloadForm", "Plant", "Price", "Protocol", "RegulationProfile", "Sensor", "Shedding",
-    "Site", "Solar", "Tariff", "TariffBlock", "Threshold", "UsageKind", "UsagePoint",
+    "PayloadForm", "Plant", "Price", "Protocol", "Reading", "RegulationProfile", "Sensor",
+    "Shedding", "Site", "Solar", "Tariff", "TariffBlock", "Threshold", "UsageKind", "UsagePoint",
     "Validation", "Wind",
 ]  # fmt: skip
 
@@ -220,6 +221,7 @@ class Site:
     sensor: tuple[Sensor, ...] = ()
     vee: Validation = AS_USUAL
     orders: Orders = CAUTIOUS
+    reading: Reading = AS_EVER
 
     @property
     def assets(self) -> tuple[Asset, ...]:

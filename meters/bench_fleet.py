@@ -22,9 +22,9 @@ from grid.errors import Finding
 from meters.bench_poll import AT_S, DAY, SECRET, apart, ciphering, points
 from meters.dlms.counters import CounterStore, FileCounterStore
 from meters.modbus.gateway import Gateways
-from meters.modbus.statistics import Statistics
 from meters.reader import read_meters
 from meters.reading import MeterAddress, MeterRead
+from meters.statistics import Statistics
 
 LIMIT_S = 60
 AUTHS = ("lls", "lls", "hls-gmac", "lls", "open")

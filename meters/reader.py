@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from random import Random
 from typing import TYPE_CHECKING
 
 from grid import interval
 from grid.errors import BadInputError, Finding, PeerError, Severity
 from meters.patience import Patience, Slots
 from meters.reading import MeterAddress, MeterRead
+from meters.statistics import Record
+from meters.transport import name_of
 
 if TYPE_CHECKING:
     from meters.dlms.counters import CounterStore
-    from meters.dlms.questions import StaticAnswers
+    from meters.dlms.static_answers import StaticAnswers
     from meters.modbus.gateway import Gateways
 
 Answer = tuple[MeterRead, list[Finding]]
@@ -38,6 +41,7 @@ async def read_meters(
     counters: CounterStore | None = None,
     patience: Patience | None = None,
     unchanging: StaticAnswers | None = None,
+    record: Record | None = None,
 ) -> tuple[list[MeterRead], list[Finding]]:
     """Return what the meters answered, and a finding for each that did not.
 
@@ -60,6 +64,9 @@ async def read_meters(
         :data:`meters.patience.PROMPT_S`.
     unchanging : StaticAnswers, optional
         Kept by the caller between readings: what DLMS meters need not be asked again.
+    record : Record, optional
+        Counts how asking went; not of Modbus meters where `gateways` is given, which count
+        for themselves.
 
     Returns
     -------
@@ -86,8 +93,8 @@ async def read_meters(
         if not address.url.startswith(MODBUS_SCHEMES + DLMS_SCHEMES)
     }
     parts = await asyncio.gather(
-        _read_modbus(modbus, at_s, timeout_s, gateways),
-        _read_dlms(dlms, at_s, timeout_s, counters, patience or Patience(), unchanging),
+        _read_modbus(modbus, at_s, timeout_s, gateways, record),
+        _read_dlms(dlms, at_s, timeout_s, counters, patience or Patience(), unchanging, record),
     )
     for part in parts:
         answers.update(part)
@@ -98,11 +105,12 @@ async def read_meters(
             reads.append(answer[0])
             findings.extend(answer[1])
         else:
-            findings.append(_failed(meter, answer, at_s))
+            findings.append(failed(meter, answer, at_s))
     return reads, sorted(findings, key=lambda finding: (finding.subject, finding))
 
 
-def _failed(meter: str, error: PeerError | BadInputError, at_s: int) -> Finding:
+def failed(meter: str, error: PeerError | BadInputError, at_s: int) -> Finding:
+    """Return the finding about a meter that gave no reading."""
     at = interval.label(at_s)
     code = "address" if isinstance(error, BadInputError) else getattr(error, "code", "malformed")
     code = f"meter.{code.removeprefix('meter.')}"
@@ -111,11 +119,15 @@ def _failed(meter: str, error: PeerError | BadInputError, at_s: int) -> Finding:
 
 
 async def _read_modbus(
-    addresses: Sequence[MeterAddress], at_s: int, timeout_s: float, gateways: Gateways | None
+    addresses: Sequence[MeterAddress],
+    at_s: int,
+    timeout_s: float,
+    gateways: Gateways | None,
+    record: Record | None,
 ) -> dict[str, Answer | PeerError | BadInputError]:
     if not addresses:
         return {}
-    from meters.modbus.gateway import UnitAddress, parse_url
+    from meters.modbus.gateway import Gateways, UnitAddress, parse_url
     from meters.modbus.meter import read_units
     from meters.modbus.profile import Profile, load_profile
 
@@ -126,7 +138,11 @@ async def _read_modbus(
             units[address.meter] = parse_url(address.url), load_profile(address.profile)
         except BadInputError as error:
             answers[address.meter] = error
-    answers.update(await read_units(units, at_s=at_s, timeout_s=timeout_s, gateways=gateways))
+    asked = gateways or Gateways(Random(0))
+    answers.update(await read_units(units, at_s=at_s, timeout_s=timeout_s, gateways=asked))
+    if record is not None and gateways is None:
+        record.meters.update(asked.by_subject)
+        record.gateways.update({name_of(one): it for one, it in asked.by_endpoint.items()})
     return answers
 
 
@@ -137,14 +153,22 @@ async def _read_dlms(
     counters: CounterStore | None,
     patience: Patience,
     unchanging: StaticAnswers | None,
+    record: Record | None,
 ) -> dict[str, Answer | PeerError | BadInputError]:
     if not addresses:
         return {}
-    from meters.dlms.client import read_meter
+    from meters.dlms.client import parse_url, read_meter
     from meters.dlms.errors import SilentError
+    from meters.dlms.session import UNWATCHED, Watch
 
     answers: dict[str, Answer | PeerError | BadInputError] = {}
     slots = Slots(patience)
+
+    def watch(address: MeterAddress) -> Watch:
+        if record is None:
+            return UNWATCHED
+        gateway = name_of(parse_url(address.url).endpoint)
+        return Watch(observers=record.observers(address.meter, gateway))
 
     async def read(address: MeterAddress) -> None:
         async with slots.slot(address.meter) as answered:
@@ -156,6 +180,7 @@ async def _read_dlms(
                     cache=unchanging,
                     counters=counters,
                     answered=answered,
+                    watch=watch(address),
                 )
             except (PeerError, BadInputError) as error:
                 answers[address.meter] = error

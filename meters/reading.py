@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from grid.errors import BadInputError
+from grid.errors import BadInputError, PeerError
 
 CHANNELS = ("import_wh", "export_wh", "import_varh", "export_varh")
 """The cumulative registers of a meter, in the order in which values stand everywhere."""
@@ -133,6 +133,8 @@ class MeterRead:
         What the device calls itself, printable; empty where it told nothing.
     invocation_counter : int or None
         The last counter under which a ciphered meter answered.
+    clock_offset_s : int or None
+        How far the meter's clock was ahead of ours, negative behind; None without a clock.
     """
 
     meter: str
@@ -142,3 +144,36 @@ class MeterRead:
     raw_sha256: bytes
     serial: str = ""
     invocation_counter: int | None = None
+    clock_offset_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileRead:
+    """What a meter told of its load profile until it had told all, or broke off.
+
+    Attributes
+    ----------
+    meter : str
+    rows : tuple of RegisterRow
+        Oldest first, within what was asked for.
+    answered : tuple of (int, int)
+        First and last instant of what was asked for and answered whole, with rows or without.
+    raw_sha256 : bytes
+        SHA-256 over every application byte received, in order.
+    serial : str
+    invocation_counter : int or None
+    clock_offset_s : int or None
+        How far the meter's clock was ahead of ours, negative behind, as well as half a round
+        trip lets that be known; None where it did not tell.
+    failure : PeerError or None
+        Why it ended before all was answered.
+    """
+
+    meter: str
+    rows: tuple[RegisterRow, ...]
+    answered: tuple[tuple[int, int], ...]
+    raw_sha256: bytes
+    serial: str = ""
+    invocation_counter: int | None = None
+    clock_offset_s: int | None = None
+    failure: PeerError | None = None

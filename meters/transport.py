@@ -103,6 +103,13 @@ def _serial(device: str, options: dict[str, str]) -> Serial:
     return Serial(device, int(said["baud"]), said["parity"], int(said["stop_bits"]))
 
 
+def name_of(endpoint: Endpoint) -> str:
+    """Return an endpoint as people call it: a host with its port, or a serial line."""
+    if isinstance(endpoint, Tcp):
+        return f"{endpoint.host}:{endpoint.port}"
+    return endpoint.device
+
+
 async def connect(endpoint: Endpoint) -> Streams:
     """Return the streams of an endpoint; OSError when it cannot be reached."""
     if isinstance(endpoint, Tcp):

@@ -215,3 +215,30 @@ def test_the_line_of_a_block_counts_on_from_tariff_to_tariff(text: str) -> None:
     wrong = text.replace('price = "0.130"', 'price = "0,130"')
     (error,) = _errors(wrong)
     assert error.startswith(f"SITE.toml:{wrong[: wrong.index('0,130')].count(chr(10)) + 1}:")
+
+
+def test_hours_of_reading_and_limits_of_clocks_are_taken_or_refused_with_their_line(
+    text: str,
+) -> None:
+    table = """
+[reading]
+profile_at = ["00:10", "23:30"]
+give_up_minutes = 60
+clock_correct_s = 10
+"""
+    told = parse(text + table).reading
+    assert told.profile_at == ("00:10", "23:30")
+    assert parse(text).reading.profile_at == ()
+    assert parse(text).reading.clock_correct_s is None
+    midnight_s = 1_779_912_000  # in Baku
+    for minutes, is_open in ((-31, False), (10, True), (31, True), (69, True), (70, False)):
+        assert told.is_open(midnight_s + 60 * minutes, "Asia/Baku") is is_open
+    # Half past eleven at night lasts until half past midnight.
+    assert told.is_open(midnight_s - 30 * 60, "Asia/Baku")
+    assert told.is_open(midnight_s + 5 * 60, "Asia/Baku")
+    wrong = table.replace("00:10", "24:10").replace("= 60", "= 0").replace("= 10\n", "= 400\n")
+    errors = _errors(text + wrong)
+    first = len(text.splitlines()) + 3
+    assert [one.split(":")[1] for one in errors] == [str(first), str(first + 1), str(first + 2)]
+    assert "'24:10', must be HH:MM" in errors[0]
+    assert "clock_correct_s is 400, must be within 1 to clock_max_s = 300" in errors[2]

@@ -10,16 +10,15 @@ from email_validator import EmailNotValidError, validate_email
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask_security import current_user
 
+from grid.console import meter_health
 from grid.console.auth_login import hashing
 from grid.console.auth_passwords import hash_password
 from grid.console.permissions import ROLES
 from grid.console.web_view import clock, form_text, only_fields, record, room
 from grid.errors import BadInputError
-from grid.store import field, log, people, views
+from grid.store import log, people
 
 pages = Blueprint("administrator", __name__, url_prefix="/admin")
-
-_DAY_S = 86_400
 
 
 @pages.get("/users")
@@ -108,34 +107,13 @@ def set_active(number: int) -> Any:
 
 @pages.get("/meters")
 def meters() -> str:
-    """Show how each meter is: age of its last read, and its failures of a day."""
+    """Show how each meter and gateway is, over a day: age, answers, latencies, clock."""
     here = room()
     with here.store.read() as tx:
         now_s = clock(tx)
-        last = field.last_reads(tx, now_s or 0)
-        failed = views.failures(tx, "meter.", (now_s or 0) - _DAY_S)
-        cycles, answered = field.read_share(tx, (now_s or 0) - _DAY_S, now_s or 0)
-    rows: list[dict[str, Any]] = []
-    for meter in here.site.meter:
-        at_s = last.get(meter.id)
-        age_s = None if at_s is None or now_s is None else max(now_s - at_s, 0)
-        late = age_s is None or age_s > 2 * here.site.interval_s
-        count, message = failed.get(meter.id, (0, ""))
-        rows.append(
-            {
-                "meter": meter,
-                "at_s": at_s,
-                "age_s": age_s,
-                "late": late,
-                "failures": count,
-                "success_percent": min(100 * answered.get(meter.id, 0) / cycles, 100)
-                if cycles
-                else None,
-                "message": message,
-            }
-        )
-    rows.sort(key=lambda row: (not row["late"], -row["failures"], row["meter"].id))
-    return render_template("administrator_meters.html", rows=rows)
+        rows = meter_health.meters_of(tx, here.site, now_s)
+        gateways = meter_health.gateways_of(tx, now_s)
+    return render_template("administrator_meters.html", rows=rows, gateways=gateways)
 
 
 @pages.get("/system")

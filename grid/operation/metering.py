@@ -12,7 +12,12 @@ import xarray as xr
 
 from grid import interval
 from grid.errors import Finding
-from grid.operation import meter_exchanges, meter_keys, meter_order_execution
+from grid.operation import (
+    meter_exchanges,
+    meter_keys,
+    meter_order_execution,
+    reading_rounds,
+)
 from grid.operation.commission import AVAILABLE
 from grid.operation.day_judgement import judge_days, limits_wh
 from grid.operation.devices import cannot_follow, plausible
@@ -24,6 +29,7 @@ from grid.site import Protocol
 from grid.store import Transaction, control, edits, field, series
 from meters.device import DeviceAddress, DeviceState
 from meters.reading import CHANNELS, MISSING, MeterAddress, MeterRead
+from meters.statistics import Record
 from meters.vee import Quality, validate
 from meters.vee.editing import supersede
 from meters.vee.like_days import BACK_DAYS, laid_out, like_day
@@ -48,11 +54,13 @@ def read(room: Room, at_s: int) -> None:
     prompt = [one for one in addresses if one not in late]
     devices = [DeviceAddress(asset.id, room.link.devices[asset.id]) for asset in room.site.assets]
 
+    record = Record()
     ask = partial(
         read_meters,
         counters=room.counters,
         patience=room.patience,
-        unchanging=room.unchanging,
+        unchanging=room.static_answers,
+        record=record,
     )
 
     async def both() -> tuple[list[Finding], list[MeterRead], list[DeviceState]]:
@@ -65,8 +73,11 @@ def read(room: Room, at_s: int) -> None:
         return [*silent, *mute, *deaf], [*reads, *tried], list(states)
 
     findings, reads, states = asyncio.run(both())
+    beside = reading_rounds.after_reading(room, at_s, addresses, reads, record)
+    findings += beside.findings
     with room.store.write() as tx:
         field.put_reads(tx, reads, cycle_s=at_s)
+        beside.keep(tx, at_s)
         states, doubted = plausible(room, tx, states, at_s)
         findings += doubted
         field.put_device_states(tx, states, at_s=at_s)

@@ -19,7 +19,7 @@ from grid.operation.solver import Solver
 from grid.site import MeterRole, Shedding, Site
 from grid.store import Store
 from meters.dlms.counters import FileCounterStore
-from meters.dlms.questions import StaticAnswers
+from meters.dlms.static_answers import StaticAnswers
 from meters.patience import Patience
 from networks.model import NetworkModel
 
@@ -73,7 +73,7 @@ class Room:
         return Patience()
 
     @cached_property
-    def unchanging(self) -> StaticAnswers:
+    def static_answers(self) -> StaticAnswers:
         """What DLMS meters answered to questions whose answer does not change."""
         return StaticAnswers()
 

@@ -16,9 +16,9 @@ from grid.errors import BadInputError, SolverError
 from grid.operation import meter_exchanges
 from grid.operation.room import Room
 from grid.site import Site, Threshold, UsageKind
-from grid.store import Transaction, control, field, series
+from grid.store import Transaction, control, field, reading, series
 from meters.reading import CHANNELS, MISSING
-from meters.vee.facts import Facts, FeederHead, Tenure
+from meters.vee.facts import EventKind, Facts, FeederHead, MeterEvent, Tenure
 from meters.vee.like_days import BACK_DAYS, group_shape
 from meters.vee.past import past_of
 from meters.vee.thresholds import Columns, Thresholds
@@ -101,8 +101,10 @@ def window_facts(
     head = head_row(room.site)
     member = np.arange(len(room.site.meter)) != head
     serial, tenures = devices
+    end_s = int(starts[-1]) + room.site.interval_s
+    events = _clocks_set(tx, int(starts[0]), end_s)
     if not lost[member].any():
-        return Facts(serial=serial, tenures=tenures)
+        return Facts(serial=serial, tenures=tenures, events=events)
     group = _groups(room.site)
     shape = {
         name: group_shape(values, (values != MISSING) & member[:, None], group)
@@ -113,6 +115,17 @@ def window_facts(
         feeder=_feeder(room, energy, starts, lost[member].any(axis=0)),
         serial=serial,
         tenures=tenures,
+        events=events,
+    )
+
+
+def _clocks_set(tx: Transaction, start_s: int, end_s: int) -> tuple[MeterEvent, ...]:
+    """Return the clocks that were set where that touches intervals of ``[start_s, end_s)``."""
+    rows = reading.clocks_set(tx, start_s - interval.DAY_S, end_s + interval.DAY_S)
+    return tuple(
+        MeterEvent(row.meter, row.at_s, EventKind.CLOCK_SET, row.shift_s)
+        for row in rows
+        if row.shift_s
     )
 
 
@@ -165,6 +178,7 @@ def day_facts(room: Room, tx: Transaction, day: date, intervals: xr.Dataset) -> 
             intervals["interval"].values.astype("datetime64[s]").astype(np.int64),
             np.ones(intervals.sizes["interval"], np.bool_),
         ),
+        events=_clocks_set(tx, low, high),
         siblings=room.site.vee.siblings,
     )
 

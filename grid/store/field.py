@@ -16,19 +16,20 @@ from grid.store.schema import device_state, register_read, stage
 from grid.store.series import REGISTERS
 from grid.store.upsert import put
 from meters.device import DeviceState
-from meters.reading import MISSING, MeterRead, RegisterRow
+from meters.reading import MISSING, MeterRead, ProfileRead, RegisterRow
 
 
 def _row(
-    meter: str, row: RegisterRow, read: MeterRead, cycle_s: int, from_profile: bool
+    meter: str, row: RegisterRow, read: MeterRead | ProfileRead, cycle_s: int, from_profile: bool
 ) -> dict[str, Any]:
+    voltage_v = read.voltage_v if isinstance(read, MeterRead) and not from_profile else None
     return {
         "meter": meter,
         "at_s": row.at_s,
         "cycle_s": cycle_s,
         "from_profile": from_profile,
         **dict(zip(REGISTERS, row.values, strict=True)),
-        "voltage_v": None if from_profile else read.voltage_v,
+        "voltage_v": voltage_v,
         "raw_sha256": read.raw_sha256,
         "serial": read.serial or None,
         "invocation_counter": read.invocation_counter,
@@ -41,6 +42,12 @@ def put_reads(tx: Transaction, reads: Iterable[MeterRead], *, cycle_s: int) -> N
     for read in reads:
         rows.append(_row(read.meter, read.now, read, cycle_s, False))
         rows += [_row(read.meter, row, read, cycle_s, True) for row in read.load_profile]
+    put(tx, register_read, rows, replace=False)
+
+
+def put_profiles(tx: Transaction, reads: Iterable[ProfileRead], *, cycle_s: int) -> None:
+    """Keep rows of load profiles that were read by themselves; see :func:`put_reads`."""
+    rows = [_row(read.meter, row, read, cycle_s, True) for read in reads for row in read.rows]
     put(tx, register_read, rows, replace=False)
 
 

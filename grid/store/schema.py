@@ -64,6 +64,32 @@ register_read = Table(
 )
 Index("ix_register_read_at", register_read.c.at_s)
 
+read_statistics = Table(
+    "read_statistics",
+    metadata,
+    _key("kind"),
+    _key("subject", String(128)),
+    _key("hour_s", Whole),
+    _fact("requests"),
+    _fact("successes"),
+    _fact("timeouts"),
+    _fact("refusals"),
+    _fact("malformed"),
+    _fact("skipped"),
+    _fact("latency_count", LargeBinary),
+    _fact("answered_s", nullable=True),
+)
+Index("ix_read_statistics_hour", read_statistics.c.hour_s)
+
+meter_clock = Table(
+    "meter_clock",
+    metadata,
+    _key("meter"),
+    _key("at_s", Whole),
+    _fact("offset_s"),
+    _fact("shift_s", nullable=True),
+)
+
 interval_day = Table(
     "interval_day",
     metadata,

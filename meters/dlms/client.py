@@ -20,9 +20,9 @@ from meters.dlms.hdlc_link import HdlcClientLink
 from meters.dlms.link import Link
 from meters.dlms.poll import CLOCK_LIMIT_S, Poll
 from meters.dlms.profile import Profile, load_profile
-from meters.dlms.questions import StaticAnswers
 from meters.dlms.security import Cipher
-from meters.dlms.session import Session
+from meters.dlms.session import UNWATCHED, Session, Watch
+from meters.dlms.static_answers import StaticAnswers
 from meters.dlms.wrapper import WrapperLink
 from meters.dlms.xdlms import Attribute
 from meters.reading import MeterAddress, MeterRead
@@ -47,6 +47,7 @@ async def read_meter(
     cache: StaticAnswers | None = None,
     counters: CounterStore | None = None,
     answered: Callable[[], None] | None = None,
+    watch: Watch = UNWATCHED,
 ) -> tuple[MeterRead, list[Finding]]:
     """Return the registers of a meter, and its load profile when it is asked for.
 
@@ -65,6 +66,8 @@ async def read_meter(
         Needed by an address with ciphering.
     answered : callable, optional
         Called as soon as the meter has answered anything.
+    watch : Watch, optional
+        Counts the questions, and limits the wait for each answer.
 
     Returns
     -------
@@ -81,11 +84,11 @@ async def read_meter(
     DlmsError
         When the meter does not answer, refuses, or answers wrongly.
     """
-    profile = _profile(address, counters)
+    profile = profile_of(address, counters)
     kept = cache if cache is not None else StaticAnswers()
     until = asyncio.get_running_loop().time() + timeout_s
     takes_lists = address.meter not in kept.one_by_one
-    reading = partial(_read, address, profile, at_s, until, kept, counters, answered)
+    reading = partial(_read, address, profile, at_s, until, kept, counters, answered, watch)
     try:
         try:
             return await reading()
@@ -108,11 +111,12 @@ async def _read(
     cache: StaticAnswers,
     counters: CounterStore | None,
     answered: Callable[[], None] | None,
+    watch: Watch,
 ) -> tuple[MeterRead, list[Finding]]:
     session: Session | None = None
     try:
         async with asyncio.timeout_at(until):
-            session, agreed = await _associate(address, profile, counters, answered)
+            session, agreed = await associate(address, profile, counters, answered, watch)
             poll = Poll(session, address, profile, at_s, cache)
             result = await poll.read(agreed.conformance)
         await session.release()
@@ -138,11 +142,11 @@ async def open_association(
     DlmsError
         When the meter does not answer, refuses, or answers wrongly.
     """
-    profile = _profile(address, counters)
+    profile = profile_of(address, counters)
     session: Session | None = None
     try:
         async with asyncio.timeout(timeout_s):
-            session, agreed = await _associate(address, profile, counters)
+            session, agreed = await associate(address, profile, counters)
             yield Association(session, profile, agreed)
             await session.release()
     except (TimeoutError, OSError) as error:
@@ -153,7 +157,7 @@ async def open_association(
             await session.close()
 
 
-def _profile(address: MeterAddress, counters: CounterStore | None) -> Profile:
+def profile_of(address: MeterAddress, counters: CounterStore | None) -> Profile:
     """Return the profile of an address whose way in is possible."""
     profile = load_profile(address.profile)
     if address.auth not in _MECHANISMS or address.auth not in dict(profile.client_wport):
@@ -167,35 +171,37 @@ def _profile(address: MeterAddress, counters: CounterStore | None) -> Profile:
     return profile
 
 
-async def _associate(
+async def associate(
     address: MeterAddress,
     profile: Profile,
     counters: CounterStore | None,
     answered: Callable[[], None] | None = None,
+    watch: Watch = UNWATCHED,
 ) -> tuple[Session, Associated]:
     """Open an association; once, refresh our counter when the meter refuses it."""
     if address.ciphering is None or counters is None:
-        return await _open(address, profile, None, answered)
+        return await _open(address, profile, None, answered, watch)
     cipher = Cipher(address.ciphering, counters)
     is_first = cipher.next_counter() == 0
     if is_first:
         # A key that was in use elsewhere: the meter knows how far it has come.
-        await _refresh(address, profile, cipher, answered)
+        await _refresh(address, profile, cipher, answered, watch)
     try:
-        return await _open(address, profile, cipher, answered)
+        return await _open(address, profile, cipher, answered, watch)
     except SecurityError:
         raise
     except AccessError:
-        if is_first or not await _refresh(address, profile, cipher):
+        if is_first or not await _refresh(address, profile, cipher, None, watch):
             raise
-    return await _open(address, profile, Cipher(address.ciphering, counters))
+    return await _open(address, profile, Cipher(address.ciphering, counters), None, watch)
 
 
 async def _open(
     address: MeterAddress,
     profile: Profile,
     cipher: Cipher | None,
-    answered: Callable[[], None] | None = None,
+    answered: Callable[[], None] | None,
+    watch: Watch,
 ) -> tuple[Session, Associated]:
     station = parse_url(address.url)
     ciphering = address.ciphering
@@ -212,7 +218,7 @@ async def _open(
         dedicated=ciphering is not None and ciphering.dedicated,
         conformance=conformance,
     )
-    session = await Session.open(station.endpoint, connection)
+    session = await Session.open(station.endpoint, connection, watch)
     try:
         event = await session.ask(connection.associate())
         if answered is not None:
@@ -230,7 +236,8 @@ async def _refresh(
     address: MeterAddress,
     profile: Profile,
     cipher: Cipher,
-    answered: Callable[[], None] | None = None,
+    answered: Callable[[], None] | None,
+    watch: Watch,
 ) -> bool:
     """Raise our counter above what the meter shows to everybody; True when that was needed.
 
@@ -241,7 +248,7 @@ async def _refresh(
     public = replace(address, auth="none", secret=b"", ciphering=None)
     session: Session | None = None
     try:
-        session, _ = await _open(public, profile, None, answered)
+        session, _ = await _open(public, profile, None, answered, watch)
         attribute = Attribute(cosem.DATA, profile.invocation_counter, 2)
         event = await session.ask(session.connection.get(attribute))
         await session.release()

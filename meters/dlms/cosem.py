@@ -194,12 +194,13 @@ def parse_disconnect(output: Value, state: Value) -> DisconnectState:
 
 @dataclass(frozen=True, slots=True)
 class ObjectEntry:
-    """One object that an association shows, and its readable attributes."""
+    """One object that an association shows, and its readable and writable attributes."""
 
     class_id: int
     version: int
     obis: bytes
     readable: tuple[int, ...]
+    writable: tuple[int, ...] = ()
 
 
 MAX_OBJECTS = 4096
@@ -225,11 +226,13 @@ def _object(element: Value) -> ObjectEntry:
     fits = _integers((class_id, version)) and isinstance(obis, bytes) and len(obis) == 6
     if not fits or not isinstance(rights, tuple) or not rights or not isinstance(rights[0], list):
         raise DlmsError("an entry of the object list is malformed")
-    readable = []
+    readable, writable = [], []
     for access in rights[0]:
         if not isinstance(access, tuple) or len(access) < 2 or not _integers(access[:2]):
             raise DlmsError("the rights of an object are malformed")
         # The low bit is reading in every version: read only, read and write, authenticated.
         if access[1] & 1 or access[1] in (4, 6):
             readable.append(access[0])
-    return ObjectEntry(class_id, version, obis, tuple(readable))
+        if access[1] & 2 or access[1] == 5:
+            writable.append(access[0])
+    return ObjectEntry(class_id, version, obis, tuple(readable), tuple(writable))

@@ -16,8 +16,9 @@ from meters.dlms.events import AccessRefused, ValueReceived
 from meters.dlms.exchange import MAX_RESPONSE
 from meters.dlms.initiate import Conformance
 from meters.dlms.profile import Profile
-from meters.dlms.questions import Answer, Questions, StaticAnswers
+from meters.dlms.questions import Questions
 from meters.dlms.session import Session
+from meters.dlms.static_answers import Answer, StaticAnswers
 from meters.dlms.xdlms import Attribute
 from meters.reading import MISSING, MeterAddress, MeterRead, RegisterRow
 
@@ -25,12 +26,12 @@ CLOCK_LIMIT_S = 60
 # A captured value takes fewer bytes than this, so that an answer stays below the limit.
 _VALUE_BYTES = 32
 SERIAL_MAX = 64
-_DEVICE_NAME = Attribute(cosem.DATA, obis.DEVICE_NAME, 2)
+DEVICE_NAME = Attribute(cosem.DATA, obis.DEVICE_NAME, 2)
 
 # Each question has its own invoke id, so that a late answer to one is never taken
 # for the answer to the next, and the same question always gives the same bytes.
-_ID_NAME, _ID_SCALER, _ID_REGISTER, _ID_VOLTAGE_SCALER, _ID_VOLTAGE = 1, 2, 6, 10, 11
-_ID_CLOCK, _ID_COLUMNS, _ID_PERIOD, _ID_ROWS = 12, 13, 14, (15, 0)
+ID_NAME, ID_SCALER, _ID_REGISTER, _ID_VOLTAGE_SCALER, _ID_VOLTAGE = 1, 2, 6, 10, 11
+ID_CLOCK, ID_COLUMNS, ID_PERIOD, ID_ROWS = 12, 13, 14, (15, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class _Register:
 
 
 class Poll:
-    """One reading over a session; `findings` fills while it runs."""
+    """One reading over a session; `findings` and `clock_offset_s` fill while it runs."""
 
     def __init__(
         self,
@@ -65,16 +66,14 @@ class Poll:
         self._questions = Questions(session, address.meter, cache)
         self._scalers: dict[Attribute, int] = {}
         self.findings: list[Finding] = []
+        self.clock_offset_s: int | None = None
 
     async def read(self, conformance: int) -> MeterRead:
         """Ask everything and return the reading; errors as of ``read_meter``.
 
         The session has just associated; `conformance` is what that gave.
         """
-        name = await self._questions.dynamic(_DEVICE_NAME, _ID_NAME)
-        device_name = name.value if isinstance(name, ValueReceived) else None
-        if isinstance(device_name, bytes) and device_name:
-            self._questions.know(device_name)
+        serial = await self._name()
         await self._ask_at_once(conformance)
         clock = await self._clock()
         values = [await self._energy(register) for register in self._registers()]
@@ -91,8 +90,9 @@ class Poll:
             rows,
             voltage_v,
             self._questions.digest(),
-            serial=_printable(device_name),
+            serial=serial,
             invocation_counter=self._session.connection.peer_counter,
+            clock_offset_s=drift_s,
         )
 
     async def _ask_at_once(self, conformance: int) -> None:
@@ -105,24 +105,37 @@ class Poll:
         unchanging = [register.scaler_unit for register in registers]
         if self._address.since_s is not None and conformance & Conformance.SELECTIVE_ACCESS:
             unchanging += self._of_profile()
+        await self._questions.unchanging_at_once(unchanging, ID_SCALER)
         changing = [self._profile.clock, *(register.value for register in registers)]
-        await self._questions.at_once(unchanging, changing, (_ID_SCALER, _ID_REGISTER))
+        await self._questions.at_once(changing, _ID_REGISTER)
+
+    async def _name(self) -> str:
+        return self._known_as(await self._questions.dynamic(DEVICE_NAME, ID_NAME))
+
+    def _known_as(self, name: Answer) -> str:
+        """Take the device's name, by which what it answered before still holds."""
+        device_name = name.value if isinstance(name, ValueReceived) else None
+        if isinstance(device_name, bytes) and device_name:
+            self._questions.know(device_name)
+        return printable(device_name)
 
     def _registers(self) -> list[_Register]:
         units = (cosem.UNIT_WH, cosem.UNIT_WH, cosem.UNIT_VARH, cosem.UNIT_VARH)
         return [
-            _Register(attribute, unit, _ID_REGISTER + place, _ID_SCALER + place)
+            _Register(attribute, unit, _ID_REGISTER + place, ID_SCALER + place)
             for place, (attribute, unit) in enumerate(
                 zip(self._profile.registers, units, strict=True)
             )
         ]
 
     async def _clock(self) -> civil_time.Instant:
-        event = await self._questions.dynamic(self._profile.clock, _ID_CLOCK)
+        return self._judged_clock(await self._questions.dynamic(self._profile.clock, ID_CLOCK))
+
+    def _judged_clock(self, event: Answer) -> civil_time.Instant:
         if isinstance(event, AccessRefused):
             raise AccessError(f"refused its clock: {event.reason}")
         clock = civil_time.decode_date_time(event.value, self._profile.zone)
-        drift_s = clock.at_s - self._at_s
+        self.clock_offset_s = drift_s = clock.at_s - self._at_s
         if abs(drift_s) > CLOCK_LIMIT_S:
             self._find("clock", f"clock is {drift_s:+d} s off, limit is {CLOCK_LIMIT_S} s")
         elif not clock.valid:
@@ -184,34 +197,12 @@ class Poll:
     async def _rows(
         self, since_s: int, until_s: int, clock: civil_time.Instant
     ) -> tuple[RegisterRow, ...]:
-        profile = self._profile
-        columns_of, period_of = self._of_profile()
-        buffer = Attribute(cosem.PROFILE_GENERIC, profile.load_profile, 2)
-        columns = profile_generic.parse_capture_objects(
-            _value(await self._questions.unchanging(columns_of, _ID_COLUMNS))
-        )
-        period_s = _value(await self._questions.unchanging(period_of, _ID_PERIOD))
-        if type(period_s) is not int or not 1 <= period_s <= interval.DAY_S:
-            raise DlmsError(f"the capture period is {period_s!r}, must be 1 to 86400 s")
+        columns, period_s = await self._columns()
         part_s = period_s * (MAX_RESPONSE // (_VALUE_BYTES * len(columns)))
         rows: list[RegisterRow] = []
         for turn, from_s in enumerate(range(since_s, until_s + 1, part_s)):
             to_s = min(until_s, from_s + part_s - 1)
-            times = [
-                civil_time.encode_date_time(instant_s, clock.deviation_minutes, profile.zone)
-                for instant_s in (from_s, to_s)
-            ]
-            wanted = selection.encode_range(times[0], times[1], profile.clock.obis)
-            answer = await self._questions.dynamic(buffer, _ID_ROWS[turn % 2], wanted)
-            rows += profile_generic.parse_rows(
-                _value(answer),
-                columns,
-                profile.registers,
-                self._scalers,
-                clock=profile.clock,
-                period_s=period_s,
-                zone=profile.zone,
-            )
+            rows += await self._part((from_s, to_s), turn, clock, columns, period_s)
         return self._distinct(row for row in rows if since_s <= row.at_s <= until_s)
 
     def _of_profile(self) -> tuple[Attribute, Attribute]:
@@ -219,6 +210,43 @@ class Poll:
         load_profile = self._profile.load_profile
         columns, period = (Attribute(cosem.PROFILE_GENERIC, load_profile, n) for n in (3, 4))
         return columns, period
+
+    async def _columns(self) -> tuple[tuple[Attribute, ...], int]:
+        """Return the columns of the load profile and its capture period in seconds."""
+        columns_of, period_of = self._of_profile()
+        columns = profile_generic.parse_capture_objects(
+            value_of(await self._questions.unchanging(columns_of, ID_COLUMNS))
+        )
+        period_s = value_of(await self._questions.unchanging(period_of, ID_PERIOD))
+        if type(period_s) is not int or not 1 <= period_s <= interval.DAY_S:
+            raise DlmsError(f"the capture period is {period_s!r}, must be 1 to 86400 s")
+        return columns, period_s
+
+    async def _part(
+        self,
+        span: tuple[int, int],
+        turn: int,
+        clock: civil_time.Instant,
+        columns: tuple[Attribute, ...],
+        period_s: int,
+    ) -> list[RegisterRow]:
+        """Return the rows captured within `span`, in one answer; `turn` counts the parts."""
+        profile = self._profile
+        first, last = (
+            civil_time.encode_date_time(at_s, clock.deviation_minutes, profile.zone)
+            for at_s in span
+        )
+        wanted = selection.encode_range(first, last, profile.clock.obis)
+        buffer = Attribute(cosem.PROFILE_GENERIC, profile.load_profile, 2)
+        return profile_generic.parse_rows(
+            value_of(await self._questions.dynamic(buffer, ID_ROWS[turn % 2], wanted)),
+            columns,
+            profile.registers,
+            self._scalers,
+            clock=profile.clock,
+            period_s=period_s,
+            zone=profile.zone,
+        )
 
     def _distinct(self, rows: Iterable[RegisterRow]) -> tuple[RegisterRow, ...]:
         """Sort rows; the same row twice is one, two different ones for an instant are none."""
@@ -247,13 +275,14 @@ class Poll:
         )
 
 
-def _value(event: Answer) -> Value:
+def value_of(event: Answer) -> Value:
+    """Return what came; AccessError where it was refused."""
     if isinstance(event, AccessRefused):
         raise AccessError(f"refused: {event.reason}")
     return event.value
 
 
-def _printable(name: object) -> str:
+def printable(name: object) -> str:
     """Return a logical device name as text, what cannot be printed in hexadecimal."""
     if not isinstance(name, bytes) or not name:
         return ""

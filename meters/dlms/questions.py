@@ -12,36 +12,8 @@ from collections.abc import Sequence
 from meters.dlms.errors import DlmsError, SecurityError, SilentError
 from meters.dlms.events import AccessRefused, ValueReceived, ValuesReceived
 from meters.dlms.session import Session
+from meters.dlms.static_answers import Answer, Known, StaticAnswers
 from meters.dlms.xdlms import Attribute
-
-Answer = ValueReceived | AccessRefused
-
-
-class StaticAnswers:
-    """What meters answered to questions whose answer does not change.
-
-    Units, scalers and the columns of the load profile need not be asked again
-    while the meter says the same logical device name; another name, or a meter
-    that has none, forgets them. Whoever changes a meter's configuration calls
-    :meth:`forget`.
-    """
-
-    def __init__(self) -> None:
-        self._of: dict[str, tuple[bytes, dict[Attribute, tuple[Answer, bytes]]]] = {}
-        self.one_by_one: set[str] = set()
-        """Meters that refused a list, or answered one wrongly."""
-
-    def of(self, meter: str, device_name: bytes) -> dict[Attribute, tuple[Answer, bytes]]:
-        """Return the answers of `meter`, to be added to."""
-        known = self._of.get(meter)
-        if known is None or known[0] != device_name:
-            known = self._of[meter] = device_name, {}
-        return known[1]
-
-    def forget(self, meter: str) -> None:
-        """Ask everything again at the next reading."""
-        self._of.pop(meter, None)
-        self.one_by_one.discard(meter)
 
 
 class Questions:
@@ -60,81 +32,52 @@ class Questions:
         self._session = session
         self._meter = meter
         self._cache = cache
-        self._static: dict[Attribute, tuple[Answer, bytes]] = {}
+        self._known: Known = {}
         self._ahead: dict[Attribute, Answer] = {}
         self._digest = hashlib.sha256()
-        self.keep()
+        self._keep()
 
     def digest(self) -> bytes:
         """Return SHA-256 over every answer so far, in order."""
         return self._digest.digest()
 
-    def keep(self) -> bytes:
-        """Take the last answer into the hash; return its bytes."""
-        raw = b"".join(self._session.connection.received)
-        self._digest.update(raw)
-        return raw
-
     def know(self, device_name: bytes) -> None:
         """Use what the device of this name answered before."""
-        self._static = self._cache.of(self._meter, device_name)
+        self._known = self._cache.of(self._meter, device_name)
+
+    def told(self, attribute: Attribute) -> bool:
+        """Return whether a list has told an attribute."""
+        return attribute in self._ahead
 
     async def dynamic(self, attribute: Attribute, invoke_id: int, wanted: bytes = b"") -> Answer:
-        """Ask for an attribute, or for a selection of it."""
+        """Return an attribute, or a selection of it, asked for unless a list told it."""
         if not wanted and attribute in self._ahead:
             return self._ahead[attribute]
         event = await self._get(attribute, invoke_id, wanted)
-        self.keep()
+        self._keep()
         return event
 
     async def unchanging(self, attribute: Attribute, invoke_id: int) -> Answer:
         """Return an attribute that does not change, asked for when it is not known."""
         if attribute in self._ahead:
             return self._ahead[attribute]
-        if known := self._static.get(attribute):
+        if known := self._known.get((attribute,)):
             self._digest.update(known[1])
-            return known[0]
+            return known[0][0]
         event = await self._get(attribute, invoke_id)
-        raw = self.keep()
+        raw = self._keep()
         if isinstance(event, ValueReceived):
-            self._static[attribute] = event, raw
+            self._known[attribute,] = (event,), raw
         return event
 
-    async def at_once(
-        self, unchanging: Sequence[Attribute], changing: Sequence[Attribute], ids: tuple[int, int]
-    ) -> None:
-        """Ask for both in a list each, so that none of them is asked again.
+    async def at_once(self, attributes: Sequence[Attribute], invoke_id: int) -> None:
+        """Ask for attributes in one list, so that none of them is asked again.
 
         A meter that refuses a list, or answers it wrongly, is asked one by one from then on;
         what it refused with is not in the hash, which is that of asking it so from the start.
-
-        Parameters
-        ----------
-        ids : (int, int)
-            The invoke ids of the two lists.
         """
         if self._meter in self._cache.one_by_one:
             return
-        known = [self._static[one] for one in unchanging if one in self._static]
-        if len(known) == len(unchanging):
-            for one, (answer, raw) in zip(unchanging, known, strict=True):
-                self._digest.update(raw)
-                self._ahead[one] = answer
-        elif raw := await self._list(unchanging, ids[0]):
-            self._learn(unchanging, raw)
-        else:
-            return
-        await self._list(changing, ids[1])
-
-    def _learn(self, unchanging: Sequence[Attribute], raw: bytes) -> None:
-        if all(isinstance(self._ahead[one], ValueReceived) for one in unchanging):
-            for one in unchanging:
-                # The bytes of the whole list stand with its first: the hash is that of asking.
-                self._static[one] = self._ahead[one], raw
-                raw = b""
-
-    async def _list(self, attributes: Sequence[Attribute], invoke_id: int) -> bytes:
-        """Ask a list; return the bytes of its answer, none when the meter refused it."""
         connection = self._session.connection
         wanted = [(attribute, b"") for attribute in attributes]
         try:
@@ -144,11 +87,29 @@ class Questions:
         except DlmsError:
             self._cache.one_by_one.add(self._meter)
             raise
-        if not isinstance(event, ValuesReceived):
+        if isinstance(event, ValuesReceived):
+            self._keep()
+            self._ahead.update(zip(attributes, event.values, strict=True))
+        else:
             self._cache.one_by_one.add(self._meter)
-            return b""
-        self._ahead.update(zip(attributes, event.values, strict=True))
-        return self.keep()
+
+    async def unchanging_at_once(self, attributes: Sequence[Attribute], invoke_id: int) -> None:
+        """Ask as :meth:`at_once` for what does not change, unless the same list is known."""
+        asked = tuple(attributes)
+        if known := self._known.get(asked):
+            self._digest.update(known[1])
+            self._ahead.update(zip(asked, known[0], strict=True))
+            return
+        await self.at_once(asked, invoke_id)
+        answers = tuple(self._ahead[one] for one in asked if one in self._ahead)
+        if len(answers) == len(asked) and all(isinstance(one, ValueReceived) for one in answers):
+            self._known[asked] = answers, b"".join(self._session.connection.received)
+
+    def _keep(self) -> bytes:
+        """Take the last answer into the hash; return its bytes."""
+        raw = b"".join(self._session.connection.received)
+        self._digest.update(raw)
+        return raw
 
     async def _get(self, attribute: Attribute, invoke_id: int, wanted: bytes = b"") -> Answer:
         connection = self._session.connection

@@ -3,31 +3,75 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from meters.dlms.connection import ClientConnection
 from meters.dlms.errors import DlmsError, SilentError
-from meters.dlms.events import Continues, Event
+from meters.dlms.events import AccessRefused, AssociationRefused, Continues, Event
+from meters.statistics import Statistics
 from meters.transport import Endpoint, attach
 
 _RELEASE_S = 0.5
 _CLOSE_S = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who watches a session.
+
+    Attributes
+    ----------
+    answer_s : float or None
+        Longest wait for one answer, the opening of the connection included; without it only
+        the caller's own limit ends a wait.
+    observers : tuple of Statistics
+        Count each question and how long its answer took.
+    """
+
+    answer_s: float | None = None
+    observers: tuple[Statistics, ...] = ()
+
+    def answered(self, event: Event, latency_s: float) -> None:
+        """Count an answer; a refusal is one too, of its own kind."""
+        is_refusal = isinstance(event, AccessRefused | AssociationRefused)
+        for one in self.observers:
+            if is_refusal:
+                one.failed("access")
+            else:
+                one.answered(latency_s)
+
+    def failed(self, kind: str) -> None:
+        """Count a question without a right answer."""
+        for one in self.observers:
+            one.failed(kind)
+
+
+UNWATCHED = Watch()
+
+
 class Session(asyncio.Protocol):
     """Carries the bytes of a :class:`ClientConnection`, one question at a time."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, watch: Watch = UNWATCHED) -> None:
         self.connection = connection
+        self._watch = watch
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[Event] | None = None
         self._lost = False
         self._heard = False
 
     @classmethod
-    async def open(cls, endpoint: Endpoint, connection: ClientConnection) -> Session:
-        """Return a session that is connected; OSError when it cannot be."""
-        session = cls(connection)
-        session._transport = await attach(endpoint, session)
+    async def open(
+        cls, endpoint: Endpoint, connection: ClientConnection, watch: Watch = UNWATCHED
+    ) -> Session:
+        """Return a session that is connected; OSError or TimeoutError when it cannot be."""
+        session = cls(connection, watch)
+        try:
+            async with asyncio.timeout(watch.answer_s):
+                session._transport = await attach(endpoint, session)
+        except BaseException:
+            watch.failed("silent")
+            raise
         return session
 
     async def close(self) -> None:
@@ -45,16 +89,32 @@ class Session(asyncio.Protocol):
         DlmsError
             When the answer is malformed; :class:`SilentError` when the peer left.
         """
-        event = await self._exchange(request)
+        event = await self._counted(request)
         while type(event) is Continues:
-            event = await self._exchange(self.connection.proceed())
+            event = await self._counted(self.connection.proceed())
+        return event
+
+    async def _counted(self, request: bytes) -> Event:
+        watch = self._watch
+        if watch is UNWATCHED:
+            return await self._exchange(request)
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        try:
+            async with asyncio.timeout(watch.answer_s):
+                event = await self._exchange(request)
+        except BaseException as error:
+            is_wrong = isinstance(error, DlmsError) and not isinstance(error, SilentError)
+            watch.failed("malformed" if is_wrong else "silent")
+            raise
+        watch.answered(event, loop.time() - began_s)
         return event
 
     async def release(self) -> None:
         """Close the association and the link; what the meter says to that changes nothing."""
         try:
             async with asyncio.timeout(_RELEASE_S):
-                await self.ask(self.connection.release())
+                await self._exchange(self.connection.release())
         except (DlmsError, TimeoutError, OSError):
             pass
         if self.connection.link.is_open and self._transport is not None:

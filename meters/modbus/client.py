@@ -34,8 +34,8 @@ from meters.modbus.framing import (
     write_request,
 )
 from meters.modbus.spans import MAX_READ, Group, Span, group_of, grouped, words_of
-from meters.modbus.statistics import Statistics
 from meters.modbus.wire import Wire
+from meters.statistics import Statistics
 from meters.transport import Endpoint, Serial, attach
 
 MAX_WRITE = 123

@@ -23,7 +23,7 @@ from meters.modbus.client import Client, FramingName
 from meters.modbus.errors import BusyError, ModbusError, RefusedError, SilentError
 from meters.modbus.framing import Request
 from meters.modbus.spans import Group
-from meters.modbus.statistics import Statistics
+from meters.statistics import Statistics
 from meters.transport import Endpoint
 
 __all__ = ["Gateways", "UnitAddress", "ask_units", "parse_url"]

@@ -15,9 +15,21 @@ from grid.console.permissions import ROLES
 from grid.errors import Finding, Severity
 from grid.ids import UsagePointId
 from grid.operation import record
-from grid.store import Store, Transaction, control, datasets, field, log, market, people, series
+from grid.store import (
+    Store,
+    Transaction,
+    control,
+    datasets,
+    field,
+    log,
+    market,
+    people,
+    reading,
+    series,
+)
 from meters.device import Setpoint
 from meters.reading import MeterRead, RegisterRow
+from meters.statistics import Record
 from trading.accounts import COMMUNITY, MARKET, SUPPLIER, Posting, PostingKind, party_account
 from trading.book import Order, Side
 from trading.ledger import checkpoint, entry, merkle, note
@@ -434,6 +446,21 @@ def _commit(tx: Transaction) -> None:
     record.checkpoint(tx, SITE, NOW)
 
 
+def _asking(tx: Transaction) -> None:
+    """Meters behind two gateways; M-3 has said nothing for three hours, M-2's clock is off."""
+    for hour in range(6):
+        asked = Record()
+        for n in range(1, N + 1):
+            for one in asked.observers(f"M-{n}", f"10.0.0.{n % 2 + 1}:4059"):
+                for turn in range(20):
+                    if n == 3 and hour < 3:
+                        one.failed("silent")
+                    else:
+                        one.answered(0.04 * n + (1.4 if turn == 19 else 0))
+        reading.add_statistics(tx, asked, cycle_s=NOW - 3600 * hour - 900)
+    reading.put_clocks(tx, [reading.ClockRow(f"M-{n}", NOW - 900, 7 * (n == 2)) for n in (1, 2, 4)])
+
+
 def fill(folder: Path) -> None:
     """Make a store with the village's facts."""
     store = Store.at(folder, create=True)
@@ -462,6 +489,7 @@ def fill(folder: Path) -> None:
         _market(tx)
         _ledger(tx)
         _commit(tx)
+        _asking(tx)
         for name in ("read", "validate", "forecast", "clear", "plan"):
             control.mark_done(tx, NOW, name)
         label = interval.label(NOW)

@@ -1,4 +1,4 @@
-"""``khazri meter``: read, simulate, listen, leaks, profiles, files, readings and orders."""
+"""``khazri meter``: its own verbs, and those of the files beside this one."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from grid.console.cli.meter_losses import declare_losses
 from grid.console.cli.meter_orders import declare_orders
 from grid.console.cli.meter_readings import declare_edit, declare_trace
 from grid.console.cli.meter_simulate import declare_simulate
+from grid.console.cli.meter_statistics import declare_statistics
 from grid.console.cli.options import (
     UsageError,
     answer,
@@ -85,6 +86,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     declare_edit(verbs)
     declare_orders(verbs)
     declare_exchange(verbs)
+    declare_statistics(verbs)
 
 
 @checked

@@ -101,7 +101,7 @@ class Field:
         """Bring every point up to date with the world."""
         for name, shown in self.state.meters.items():
             meter = self.meters[name]
-            meter.clock_s = self.state.clock_s
+            meter.clock_s = self.state.clock_s + shown.clock_offset_s
             meter.registers = registers_wh(shown)
             meter.voltage_v = shown.voltage_v
             meter.rows = shown.rows
@@ -120,6 +120,11 @@ class Field:
                 device.setpoint = _default(name, device_kind_of(device), device.rating_w)
             else:
                 device.setpoint = held.setpoint
+
+    def _take_clocks(self) -> None:
+        """Keep what clients set clocks to."""
+        for name, shown in self.state.meters.items():
+            shown.clock_offset_s = self.meters[name].clock_s - self.state.clock_s
 
     def accept(self, setpoint: Setpoint) -> None:
         """Hold a set-point that a client enabled; it is on disk shortly after."""
@@ -166,6 +171,7 @@ class Field:
                 to_s = command.get("to_s")
                 if type(to_s) is not int or to_s % self.world.site.interval_s:
                     raise BadInputError(f"to_s is {to_s!r}, must be the start of an interval")
+                self._take_clocks()
                 self.world.advance(self.state, to_s)
             case "fault":
                 fault = states.Fault(**command["fault"])

@@ -22,7 +22,8 @@ ROWS_KEPT = 3 * 96
 
 @dataclass(slots=True)
 class MeterState:
-    """Registers in mWh in channel order, and the captured load profile in Wh.
+    """Registers in mWh in channel order, the captured load profile in Wh, how far the clock is
+    ahead.
 
     Behind a meter that is not `connected` nothing is taken and nothing given.
     """
@@ -31,6 +32,7 @@ class MeterState:
     voltage_v: float = 230.0
     rows: list[RegisterRow] = field(default_factory=list)
     connected: bool = True
+    clock_offset_s: int = 0
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ class Fault:
 
     ``silent``: it answers nothing. ``jump``: its import register leaps by `wh`
     at `from_s`. ``rollover``: its import register stands `wh` below its end at
-    `from_s`.
+    `from_s`. ``clock``: its clock leaps by `shift_s` at `from_s`.
     """
 
     meter: str
@@ -62,9 +64,10 @@ class Fault:
     from_s: int
     to_s: int
     wh: int = 0
+    shift_s: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("silent", "jump", "rollover"):
+        if self.kind not in ("silent", "jump", "rollover", "clock"):
             raise BadInputError(f"fault of {self.meter}: {self.kind!r} is no kind of fault")
         if self.to_s < self.from_s:
             raise BadInputError(f"fault of {self.meter}: to_s is before from_s")
@@ -100,6 +103,7 @@ class FieldState:
                 "voltage_v": meter.voltage_v,
                 "rows": [[row.at_s, *row.values] for row in meter.rows],
                 "connected": meter.connected,
+                "clock_offset_s": meter.clock_offset_s,
             }
             for name, meter in self.meters.items()
         }

@@ -175,6 +175,9 @@ class World:
         if state.clock_s != fault.from_s or fault.kind == "silent":
             return
         shown = state.meters[fault.meter]
+        if fault.kind == "clock":
+            shown.clock_offset_s += fault.shift_s
+            return
         meter = next(meter for meter in self.site.meter if meter.id == fault.meter)
         if fault.kind == "jump":
             shown.registers_mwh[0] += fault.wh * MWH_PER_WH

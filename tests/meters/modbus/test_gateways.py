@@ -12,12 +12,12 @@ import pytest
 
 from meters.modbus import gateway as module
 from meters.modbus.gateway import Gateways, parse_url
-from meters.modbus.statistics import Statistics
 from meters.reader import read_meters
 from meters.reading import MeterAddress
 from meters.simulator.hostile import FAULTS
 from meters.simulator.modbus import ModbusServers
 from meters.simulator.points import MeterPoint
+from meters.statistics import Statistics
 from meters.transport import Tcp
 
 AT_S = 1_774_746_000

@@ -9,8 +9,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-LATENCY_LIMITS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+LATENCY_LIMITS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000)
 """Upper limits of the classes of the histogram; the last class has none."""
+
+COUNTS = ("requests", "successes", "timeouts", "refusals", "malformed", "skipped")
 
 
 @dataclass(slots=True)
@@ -34,6 +36,13 @@ class Statistics:
     malformed: int = 0
     skipped: int = 0
     latency_count: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_LIMITS_MS) + 1))
+
+    def add(self, other: Statistics) -> None:
+        """Count what another one counted too."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        pairs = zip(self.latency_count, other.latency_count, strict=True)
+        self.latency_count = [ours + theirs for ours, theirs in pairs]
 
     def answered(self, latency_s: float) -> None:
         """Count an answer that was right."""
@@ -68,3 +77,24 @@ class Statistics:
             if total and 100 * passed >= percent * total:
                 return limit_ms
         return None
+
+
+class Record:
+    """How asking went in one reading, of each meter and of each gateway.
+
+    Attributes
+    ----------
+    meters, gateways : dict of str to Statistics
+        A gateway is a host with its port, or a serial line.
+    """
+
+    def __init__(self) -> None:
+        self.meters: dict[str, Statistics] = {}
+        self.gateways: dict[str, Statistics] = {}
+
+    def observers(self, meter: str, gateway: str) -> tuple[Statistics, Statistics]:
+        """Return what counts a request to a meter behind a gateway."""
+        return (
+            self.meters.setdefault(meter, Statistics()),
+            self.gateways.setdefault(gateway, Statistics()),
+        )
