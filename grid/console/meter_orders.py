@@ -10,7 +10,7 @@ from flask_security import current_user
 
 from grid.console.web_view import form_text, only_fields, room
 from grid.errors import BadInputError, StoreError
-from grid.operation import meter_orders
+from grid.operation import medical_loads, meter_orders
 from grid.operation.meter_orders import Asked
 from grid.site import MeterRole, Protocol
 from grid.store import meter_orders as stored
@@ -31,9 +31,8 @@ class Orderable:
     sources: tuple[str, ...]
 
 
-def _orderable() -> list[Orderable]:
+def _orderable(medical: set[str]) -> list[Orderable]:
     site = room().site
-    medical = {point.id for point in site.usage_point if point.medical}
     return [
         Orderable(
             str(meter.id),
@@ -52,11 +51,12 @@ def orders() -> str:
     here = room()
     with here.store.read() as tx:
         found = stored.listed(tx, _SHOWN)
+        medical = medical_loads.medical(tx, here.site)
     return render_template(
         "meter_orders.html",
         waiting=[one for one in reversed(found) if one.open],
         ended=[one for one in found if not one.open],
-        meters=_orderable(),
+        meters=_orderable(medical),
         own=lambda order: meter_orders.same_person(order.asked_by, current_user.email),
         limit=here.site.orders,
         refused=session.pop("refused", None),

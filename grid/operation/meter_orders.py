@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity
-from grid.operation import meter_keys
+from grid.operation import medical_loads, meter_keys
 from grid.operation.record import record_action
 from grid.site import Meter, MeterRole, Protocol, Site
 from grid.store import Transaction, control, meter_orders
@@ -80,7 +80,7 @@ def ask(tx: Transaction, site: Site, wanted: Asked) -> MeterOrder:
                 "one order at a time"
             )
     _can(tx, meter, wanted.kind)
-    never = interlock(site, wanted.kind, wanted.meter)
+    never = interlock(tx, site, wanted.kind, wanted.meter)
     sources = island_sources(site, meter) if wanted.kind is OrderKind.DISCONNECT else []
     if sources and not wanted.island_source and not never:
         raise BadInputError(
@@ -127,7 +127,7 @@ def approve(
     now_s = clock(tx)
     if now_s >= order.expires_s:
         return expire(tx, site, order, now_s)
-    if never := interlock(site, order.kind, order.meter):
+    if never := interlock(tx, site, order.kind, order.meter):
         return _refused(tx, site, order, never, now_s)
     approved = meter_orders.move(
         tx,
@@ -184,7 +184,7 @@ def cancel(
     return gone
 
 
-def interlock(site: Site, kind: OrderKind, meter: str) -> str:
+def interlock(tx: Transaction, site: Site, kind: OrderKind, meter: str) -> str:
     """Return why a meter is never ordered to do this, naming it; nothing when it may be."""
     if kind is not OrderKind.DISCONNECT:
         return ""
@@ -193,9 +193,8 @@ def interlock(site: Site, kind: OrderKind, meter: str) -> str:
         return f"{meter}: no such meter in the site"
     if found.role is MeterRole.FEEDER_HEAD:
         return f"{meter} is at the feeder head: disconnecting it would take everybody's supply"
-    point = next(one for one in site.usage_point if one.id == found.usage_point)
-    if point.medical:
-        return f"{meter}: {point.id} has medical loads and is never disconnected"
+    if found.usage_point in medical_loads.medical(tx, site):
+        return f"{meter}: {found.usage_point} has medical loads and is never disconnected"
     return ""
 
 
@@ -241,7 +240,7 @@ def expire(tx: Transaction, site: Site, order: MeterOrder, at_s: int) -> MeterOr
 
 def refuse(tx: Transaction, site: Site, order: MeterOrder, at_s: int) -> MeterOrder | None:
     """End an order that an interlock holds back by now; ``None`` when none does."""
-    never = interlock(site, order.kind, order.meter)
+    never = interlock(tx, site, order.kind, order.meter)
     return _refused(tx, site, order, never, at_s) if never else None
 
 

@@ -131,6 +131,11 @@ def test_the_commands_ask_approve_list_and_take_back(
     assert told()["state"] == "refused"
     assert _run(site_folder, "reconnect", "M-4", "--reason", "must have it") == 0
     capsys.readouterr()
+    assert _run(site_folder, "medical", "UP-5", *operator) == 0
+    assert told() == {"usage_point": "UP-5", "medical": True}
+    assert _run(site_folder, "medical", "UP-5", "--no-longer", *operator) == 0
+    assert _run(site_folder, "medical", "UP-4", "--no-longer", *operator) == 1
+    assert "the site file says medical" in capsys.readouterr().err
     assert _run(site_folder, "orders") == 0
     assert [one["state"] for one in told()["orders"]] == ["asked", "refused", "cancelled"]
     assert main(["meter", "orders", "--dir", str(site_folder)]) == 0

@@ -18,6 +18,7 @@ from grid.errors import BadInputError, StoreError
 from grid.operation import (
     commission,
     cycle,
+    medical_loads,
     meter_keys,
     meter_order_execution,
     meter_orders,
@@ -286,6 +287,34 @@ def test_medical_load_is_never_disconnected_when_asked_approved_or_carried_out(
     back = street.ordered(at_asking, ON)
     street.cycle(1)
     assert street.order(back).state is OrderState.DONE
+
+
+def test_medical_load_told_since_the_site_was_made_holds_as_that_of_its_file(
+    street: Street,
+) -> None:
+    meter, other = _plain(street, 2)
+    point = next(str(m.usage_point) for m in street.room.site.meter if m.id == meter)
+    number = street.ordered(meter)
+
+    def mark(*, is_medical: bool) -> None:
+        with street.room.store.write() as tx:
+            medical_loads.mark(tx, street.room.site, point, is_medical=is_medical, by=ANNA)
+
+    mark(is_medical=True)
+    with pytest.raises(BadInputError, match="has medical loads already"):
+        mark(is_medical=True)
+    street.ordered(other)
+    street.cycle()
+    assert street.order(number).state is OrderState.REFUSED
+    assert (street.points[meter].connected, street.points[other].connected) == (True, False)
+    assert street.ask(meter).state is OrderState.REFUSED
+    with street.room.store.read() as tx:
+        assert "medical" not in json.dumps([dict(row) for row in control.actions(tx)])
+    mark(is_medical=False)
+    assert street.ask(meter).state is OrderState.ASKED
+    _with(street, meter, medical=True)
+    with pytest.raises(BadInputError, match="the site file says medical"):
+        mark(is_medical=False)
 
 
 def test_the_feeder_head_never_and_what_feeds_the_island_only_when_it_was_said(

@@ -41,6 +41,13 @@ def declare_orders(verbs: Any) -> None:
     directory(lists)
     as_json(lists)
     lists.set_defaults(run=run_list)
+    marks = verbs.add_parser("medical", help="tell that a usage point has medical loads")
+    marks.add_argument("usage_point", metavar="USAGE_POINT")
+    marks.add_argument("--no-longer", action="store_true", help="it has them no longer")
+    by_user(marks, required=True)
+    directory(marks)
+    as_json(marks)
+    marks.set_defaults(run=run_medical)
     for verb, text in (
         ("approve", "agree to an order that another person asked for"),
         ("cancel", "take back an order before it goes to the meter"),
@@ -114,6 +121,27 @@ def run_decide(options: argparse.Namespace) -> int:
         store.close()
     answer(options, _facts(order), _line(order))
     return 0 if order.state in (OrderState.APPROVED, OrderState.CANCELLED) else 1
+
+
+def run_medical(options: argparse.Namespace) -> int:
+    """Keep that a usage point has medical loads: it is never disconnected then."""
+    from grid import site_file
+    from grid.operation import commission
+    from grid.operation.medical_loads import mark
+
+    site = site_file.read(options.dir / site_file.SITE_FILE)
+    store = commission.open_store(options.dir)
+    is_medical = not options.no_longer
+    try:
+        with store.write() as tx:
+            user = user_of(tx, options.by, "meter_orders.ask")
+            mark(tx, site, options.usage_point, is_medical=is_medical, by=user)
+    finally:
+        store.close()
+    says = "has medical loads and is never disconnected" if is_medical else "has no medical loads"
+    facts = {"usage_point": options.usage_point, "medical": is_medical}
+    answer(options, facts, f"{options.usage_point} {says}")
+    return 0
 
 
 def _facts(order: MeterOrder) -> dict[str, Any]:
