@@ -24,7 +24,10 @@ REFUSED_SHOWN: Final = 1000
 REFUSED_MOST: Final = 100_000
 """Refused lines after which a file is not of the format at all."""
 _CHUNK: Final = 1 << 16
-_ZIP_FAILURES: Final = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_ZIP_FAILURES: Final = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
+    UnicodeDecodeError,
+)
 
 
 @dataclass(slots=True)
@@ -188,7 +191,8 @@ def open_source(path: Path | str) -> Iterator[Source]:
 def _member(path: Path, file: IO[bytes]) -> Iterator[tuple[zipfile.ZipInfo, IO[bytes]]]:
     try:
         archive = zipfile.ZipFile(file)
-        members = [info for info in archive.infolist() if not info.is_dir()]
+        # Not by is_dir, which fails on a member without a name.
+        members = [info for info in archive.infolist() if not info.filename.endswith("/")]
         if len(members) != MEMBERS:
             raise BadInputError(f"{path.name}: the archive must hold one file, not {len(members)}")
         stream = archive.open(members[0])

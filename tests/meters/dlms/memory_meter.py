@@ -131,6 +131,9 @@ async def opened(
         max_pdu=max_pdu,
         conformance=conformance,
     )
+    if link == "hdlc":
+        # A lost turn is an error here, not a pause after which the client asks again.
+        connection.link.retry_s = 60.0  # type: ignore[misc]
     session = await Session.open(station.endpoint, connection)
     try:
         async with asyncio.timeout(20):

@@ -178,13 +178,15 @@ def longest(element: bytes) -> tuple[bytes, int]:
     return b"\x01\x83" + (times * each).to_bytes(3, "big") + element * times, times * each
 
 
-def quickest_s(octets: bytes) -> tuple[float, object]:
+def quickest_s(
+    octets: bytes, decode: Callable[[bytes], object] = data.decode
+) -> tuple[float, object]:
     """Return the CPU time of a decoding: the best of four, which no neighbour has slowed."""
     spent = []
     for _ in range(4):
         began = time.process_time()
         try:
-            decoded = data.decode(octets)
+            decoded = decode(octets)
         except DlmsError as error:
             decoded = error
         spent.append(time.process_time() - began)
@@ -238,10 +240,9 @@ def test_values_of_a_list_share_what_they_may_build() -> None:
         (xdlms.decode_request, xdlms.encode_get_list(1, [(clock, b"\1" + one)] * 64)),
         (writing.decode_set_request, set_list.encode_set_list(1, [(clock, one)] * 64)),
     ):
-        began = time.process_time()
-        with pytest.raises(DlmsError, match="compact arrays hold more than 32768 values"):
-            decode(octets)
-        assert time.process_time() - began < DECODE_S
+        spent_s, refused = quickest_s(octets, decode)
+        assert str(refused) == "compact arrays hold more than 32768 values"
+        assert spent_s < DECODE_S
 
 
 def test_a_short_answer_builds_no_more_than_its_bytes_allow() -> None:

@@ -312,6 +312,35 @@ def test_an_archive_is_read_as_the_file_in_it(tmp_path: Path) -> None:
         blocks(packed)
 
 
+def test_an_archive_whose_file_has_no_name_is_read(tmp_path: Path) -> None:
+    packed = tmp_path / "a.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("x"), b"time,in\n")
+    content = bytearray(packed.read_bytes())
+    # A name that begins with a null byte is cut there, to nothing.
+    for mark in (b"PK\x03\x04", b"PK\x01\x02"):
+        at = content.index(mark) + (30 if mark.endswith(b"\x04") else 46)
+        assert content[at : at + 1] == b"x"
+        content[at] = 0
+    packed.write_bytes(content)
+    with zipfile.ZipFile(packed) as archive:
+        assert archive.namelist() == [""]
+    _, refused = blocks(packed)
+    assert "a.zip line 1: " in refused.findings[0].message
+
+
+def test_an_archive_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    packed = tmp_path / "a.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("x"), b"time,in\n")
+    content = bytearray(packed.read_bytes())
+    content[7] |= 8  # the name beside the content is in UTF-8,
+    content[30] = 0xFF  # which it is not
+    packed.write_bytes(content)
+    with pytest.raises(BadInputError, match="the archive is broken"):
+        blocks(packed)
+
+
 def test_an_archive_that_swells_is_refused_without_filling_the_memory(tmp_path: Path) -> None:
     packed = tmp_path / "bomb.zip"
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
