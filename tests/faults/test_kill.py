@@ -89,8 +89,8 @@ def test_kills_in_every_stage_leave_the_ledger_of_an_undisturbed_run(tmp_path: P
         assert _run(undisturbed, INTERVALS + 1, None)
         kills: Counter[str] = Counter()
         for number in range(KILLS):
-            # Every second stage: nine kills visit all of them and take two cycles.
-            stage = STAGES[(number * 2 + 1) % len(STAGES)]
+            # Every third stage: ten kills visit all of them and take three cycles.
+            stage = STAGES[(number * 3 + 1) % len(STAGES)]
             delay_s = DELAYS_S[number % len(DELAYS_S)]
             done = _run(killed, _left(killed), stage, delay_s)
             assert not done, f"the run ended before stage {stage} began"
