@@ -51,6 +51,8 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "readings.day": frozenset({"metering", "operator"}),
     "readings.edit": frozenset({"metering"}),
     "readings.take_back": frozenset({"metering"}),
+    "lost_energy.cases": frozenset({"metering", "operator"}),
+    "lost_energy.close": frozenset({"metering"}),
     "meter_orders.orders": frozenset({"metering", "operator"}),
     "meter_orders.ask": frozenset({"metering", "operator"}),
     "meter_orders.approve": frozenset({"metering", "operator"}),

@@ -13,6 +13,7 @@ from grid.console import (
     administrator,
     auditor,
     auth,
+    lost_energy,
     meter_orders,
     operator,
     prosumer,
@@ -95,7 +96,7 @@ def create_app(
     CSRFProtect(app)
     web_language.init(app)
     auth.init(app, store)
-    for module in (operator, readings, meter_orders, prosumer, auditor, administrator):
+    for module in (operator, readings, lost_energy, meter_orders, prosumer, auditor, administrator):
         app.register_blueprint(module.pages)
     _register(app, site, store)
     return app
