@@ -2,7 +2,8 @@
 
 The bytes of one usage point, day and quantity begin with one byte per register, its
 :class:`Kind`; then follow the values of each register in turn. All zero takes no more
-than that byte, and a constant takes one value. Numbers are little-endian.
+than that byte, a constant takes one value, and what the register before it has, nothing.
+Numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Kind(IntEnum):
     ONE_INT64 = 8
     FLOAT32 = 9
     ONE_FLOAT32 = 10
+    SAME = 11
 
 
 _TYPE: Final = {
@@ -58,7 +60,7 @@ NONE: Final = bytes([Kind.ONE_INT8]) + np.int8(MISSING).tobytes()
 
 
 def _size(kind: int, slots: int) -> int:
-    if kind == Kind.ZERO:
+    if kind in (Kind.ZERO, Kind.SAME):
         return 0
     return _TYPE[Kind(kind)].itemsize * (1 if kind in _ALONE else slots)
 
@@ -89,6 +91,20 @@ class Quantity:
                 seen[id(values)] = _kinds(values)
         self._kinds = np.stack([seen[id(values)][0] for values in registers])
         self._low = [seen[id(values)][1] for values in registers]
+        for number in range(len(registers) - 1, 0, -1):
+            self._mark_same(number)
+
+    def _mark_same(self, number: int) -> None:
+        """Mark the rows in which a register varies as the one before it does."""
+        values, before = self._registers[number], self._registers[number - 1]
+        kinds = self._kinds[number]
+        varies = (kinds == Kind.INT8) | (kinds == Kind.INT16)
+        if values is not before:
+            # Marks are the same for all registers as a rule; energies hardly ever.
+            if values.dtype != np.int16:
+                return
+            varies &= (values == before).all(axis=1)
+        kinds[varies] = Kind.SAME
 
     @property
     def shape(self) -> npt.NDArray[np.uint64]:
@@ -164,7 +180,8 @@ def unpack(
         packed = np.frombuffer(b"".join(alike), np.uint8).reshape(len(alike), -1)
         where = as_slice(np.asarray(rows)[numbers])
         ends = _ends(head, packed.shape[1])
-        for place, number in registers:
+        for place, asked in registers:
+            number = _meant(head, asked)
             kind = Kind(head[number])
             if kind is Kind.ZERO:
                 into[where, place] = 0
@@ -177,10 +194,15 @@ def parts(content: bytes, held: int) -> list[bytes]:
     """Return kind and values of each register of a packed day: equal where the values are."""
     head = content[:held]
     ends = _ends(head, len(content))
-    return [
-        bytes([kind]) + content[at:end]
-        for kind, at, end in zip(head, ends[:-1], ends[1:], strict=True)
-    ]
+    meant = [_meant(head, number) for number in range(held)]
+    return [head[at : at + 1] + content[ends[at] : ends[at + 1]] for at in meant]
+
+
+def _meant(head: bytes, number: int) -> int:
+    """Return the register whose values are those of register `number`."""
+    while head[number] == Kind.SAME:
+        number -= 1
+    return number
 
 
 def _ends(head: bytes, length: int) -> list[int]:

@@ -76,6 +76,20 @@ def test_marks_beyond_half_their_range_and_numbers_that_are_none_come_back() -> 
     assert contents[2][0] == Kind.ONE_FLOAT32
 
 
+def test_marks_that_all_registers_have_are_kept_once() -> None:
+    marks = np.tile(np.arange(96, dtype=np.int16) % 7, (2, 1))
+    other = marks.copy()
+    other[1] += 300
+    for given in ([marks] * 4, [marks, marks.copy(), marks.copy(), other]):
+        quantity = Quantity(given)
+        contents = [quantity.cut(np.array([row])).content for row in range(2)]
+        found = np.zeros((2, 4, 96), np.uint16)
+        unpack(contents, range(2), found, held=4, registers=[(n, n) for n in range(4)])
+        assert (found == np.stack(given, axis=1)).all()
+        assert len(contents[0]) == 4 + 96
+        assert len(set(parts(contents[0], 4))) == 1
+
+
 class Remembered:
     """What a store must hold, kept in the plainest way: arrays from START on."""
 

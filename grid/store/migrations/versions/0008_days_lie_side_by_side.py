@@ -13,7 +13,9 @@ branch_labels = None
 depends_on = None
 
 ELECTRICITY = ("import_wh", "export_wh", "import_varh", "export_varh")
-# What the bytes of a kind are, and whether one value stands for all; 0 has none.
+# What the bytes of a kind are: of an even one, one value stands for all. Kind 0 is all zero,
+# and 11 what the register before it has.
+SAME = 11
 KINDS = {1: "i1", 3: "<i2", 5: "<i4", 7: "<i8", 9: "<f4"}
 Row = dict[str, Any]
 WIDE = {"energy": "<i8", "quality": "<u2", "rule": "<u2", "sd": "<f4"}
@@ -150,14 +152,18 @@ def _joined(rows: list[Row]) -> Iterator[Row]:
 
 def _packed(rows: dict[str, Row], held: tuple[str, ...], name: str) -> bytes | None:
     slots = len(next(iter(rows.values()))["energy"]) // 8
-    head, body = b"", b""
+    head, body, before = b"", b"", (0, b"")
     for register in held:
         content = rows[register][name] if register in rows else None
         values = np.full(slots, -1 if name == "energy" and register not in rows else 0, WIDE[name])
         if content is not None:
             values = np.frombuffer(content, WIDE[name])
-        kind, packed = _narrow(values)
-        head, body = head + bytes([kind]), body + packed
+        narrow = _narrow(values)
+        if narrow == before and narrow[0] in (1, 3):
+            narrow = (SAME, b"")
+        else:
+            before = narrow
+        head, body = head + bytes(narrow[:1]), body + narrow[1]
     return None if name in ("rule", "sd") and not any(head) else head + body
 
 
@@ -194,7 +200,9 @@ def _wide(content: bytes | None, held: int, slots: int, kind: str) -> np.ndarray
     at = held
     content = content or bytes(held)
     for number, packed in enumerate(content[:held]):
-        if packed:
+        if packed == SAME:
+            values[number] = values[number - 1]
+        elif packed:
             alone = packed % 2 == 0
             narrow = np.dtype(KINDS[packed - alone])
             end = at + narrow.itemsize * (1 if alone else slots)
