@@ -150,3 +150,32 @@ def test_a_user_is_added_to_a_site(site: Path, capsys: pytest.CaptureFixture[str
     words = ["user", "add", "leyla@khazri.example", "--role", "operator", "--dir", str(site)]
     assert cli.main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["email"] == "leyla@khazri.example"
+
+
+def test_a_polite_end_in_the_midst_of_a_reading_ends_its_tasks_without_a_word() -> None:
+    script = """
+import asyncio, os, signal
+from grid.console.cli import main
+
+main(["meter", "profiles", "--json"])
+
+async def ask(ends):
+    for _ in range(50):
+        await asyncio.sleep(0)
+    if ends:
+        os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(30)
+
+async def read():
+    async with asyncio.TaskGroup() as group:
+        for place in range(3):
+            group.create_task(ask(place == 1))
+
+try:
+    asyncio.run(read())
+except KeyboardInterrupt:
+    print("ended")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "ended"
+    assert done.stderr == ""

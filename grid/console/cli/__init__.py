@@ -49,6 +49,11 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see '{self.prog} --help'\n")
 
 
+def _as_ctrl_c(number: int, frame: object) -> None:
+    """End as on Ctrl-C, which a running event loop turns into the end of its tasks."""
+    signal.raise_signal(signal.SIGINT)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 failed, 2 wrong usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -64,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             module.declare(sub)
     options = parser.parse_args(arguments)
     # A polite end unwinds as Ctrl-C does, so that no field or console is left behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
     try:
         with private() if chosen in _PRIVATE else nullcontext():
             return int(options.run(options))
