@@ -34,7 +34,7 @@ def add(
     password = secrets.token_urlsafe(12)
     hashed = hash_password(password)
     with store.write() as tx:
-        at_s = int(control.get_meta(tx, "clock_s") or 0)
+        at_s = control.clock_s(tx)
         people.create(
             tx,
             email=email,

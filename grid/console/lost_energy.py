@@ -11,9 +11,8 @@ from flask_security import current_user
 from grid.console.web_view import form_text, only_fields, room
 from grid.errors import BadInputError, StoreError
 from grid.interval import DAY_S
-from grid.operation import meter_orders
-from grid.operation.record import record_action
-from grid.store import loss_cases
+from grid.operation import loss_cases
+from grid.store import loss_cases as stored
 
 pages = Blueprint("lost_energy", __name__, url_prefix="/losses")
 
@@ -75,7 +74,7 @@ def cases() -> str:
     """Show the cases, the open ones with all that is known of them."""
     here = room()
     with here.store.read() as tx:
-        found = loss_cases.cases(tx)
+        found = stored.cases(tx)
     return render_template(
         "lost_energy.html",
         waiting=[(one, _pictured(one)) for one in found if one["closed_s"] is None],
@@ -93,32 +92,17 @@ def close(number: int) -> Any:
     """Close a case, with what was found where somebody looked."""
     only_fields("reason", "comment")
     reason = form_text("reason", 64)
-    if reason not in loss_cases.REASONS:
+    if reason not in stored.REASONS:
         abort(400)
+    comment = form_text("comment", COMMENT_MAX)
     here = room()
     with here.store.write() as tx:
-        case = loss_cases.case(tx, number)
-        if case is None:
+        if stored.case(tx, number) is None:
             abort(404)
         try:
-            comment = form_text("comment", COMMENT_MAX).strip()
-            if not comment:
-                raise BadInputError(f"case {number}: say what was found")
-            now_s = meter_orders.clock(tx)
-            loss_cases.close_case(
-                tx,
-                number,
-                user=current_user.email,
-                at_s=now_s,
-                reason=reason,
-                comment=comment,
+            loss_cases.close(
+                tx, here.site, number, by=current_user.email, reason=reason, comment=comment
             )
         except (BadInputError, StoreError) as error:
             session["refused"] = str(error)
-        else:
-            # Whom a case names is nobody's business but of those who work here.
-            record_action(
-                tx, here.site, at_s=now_s, user=current_user.email, kind="loss_case.close",
-                subject=f"case {number}", detail={"case": number, "reason": reason},
-            )  # fmt: skip
     return redirect(url_for("lost_energy.cases"))

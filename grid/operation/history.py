@@ -124,7 +124,7 @@ def import_history(store: Store, site: Site, path: Path) -> int:
     count = int(taken["import_wh"].size)
     detail = {"intervals": count, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     with store.write() as tx:
-        at_s = int(control.get_meta(tx, "clock_s") or 0)
+        at_s = control.clock_s(tx)
         series.put_intervals(tx, taken, time_zone=site.time_zone, cycle_s=at_s)
         record_action(
             tx, site, at_s=at_s, user="command line", kind="history.import", subject="history",

@@ -150,7 +150,7 @@ def _bounds(store: Store) -> tuple[int, int]:
     """Return from when to before when readings may be: three years of history, until now."""
     with store.read() as tx:
         first_s = int(control.get_meta(tx, "first_cycle_s") or 0)
-        clock_s = int(control.get_meta(tx, "clock_s") or 0)
+        clock_s = control.clock_s(tx)
     return first_s - DAYS_MAX * interval.DAY_S, max(first_s, clock_s)
 
 
@@ -191,7 +191,7 @@ def _take(
     with opened as tx:
         outcome.known = imports.get_file(tx, outcome.sha256) is not None
         first_s = int(control.get_meta(tx, "first_cycle_s") or 0)
-        clock_s = int(control.get_meta(tx, "clock_s") or 0)
+        clock_s = control.clock_s(tx)
         limits = most_wh(site)
         resettle: set[int] = set()
         for batch in _batches(spill, points):

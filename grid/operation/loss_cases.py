@@ -27,8 +27,9 @@ from grid.operation.loss_watch import (
     without,
 )
 from grid.operation.losses import site_record
+from grid.operation.record import record_action
 from grid.operation.room import Room
-from grid.site import MeterRole
+from grid.site import MeterRole, Site
 from grid.site_file import parse
 from grid.store import Store, Transaction, control, loss_cases, series
 from meters.losses import Case
@@ -220,6 +221,28 @@ def _unknown(room: Room, end_s: int, error: Exception) -> Finding:
     label = interval.label(end_s)
     message = f"{room.head} {label} lost energy could not be looked for: {error}"
     return Finding("losses.unknown", str(room.head), label, Severity.WARNING, message)
+
+
+def close(tx: Transaction, site: Site, number: int, *, by: str, reason: str, comment: str) -> None:
+    """Close a case with what was found where somebody looked; the ledger has it without a name.
+
+    Raises
+    ------
+    BadInputError
+        When nothing is said of what was found.
+    StoreError
+        When there is no such case, it was closed before, or the reason is none of the known.
+    """
+    said = comment.strip()
+    if not said:
+        raise BadInputError(f"case {number}: say what was found")
+    at_s = control.clock_s(tx)
+    loss_cases.close_case(tx, number, user=by, at_s=at_s, reason=reason, comment=said)
+    detail = {"case": number, "reason": reason}
+    record_action(
+        tx, site, at_s=at_s, user=by, kind="loss_case.close", subject=f"case {number}",
+        detail=detail,
+    )  # fmt: skip
 
 
 class _NoField(FieldLink):

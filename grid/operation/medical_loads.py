@@ -44,6 +44,6 @@ def mark(tx: Transaction, site: Site, usage_point: str, *, is_medical: bool, by:
     told ^= {usage_point}
     control.put_meta(tx, _TOLD, json.dumps(sorted(told)))
     record_action(
-        tx, site, at_s=int(control.get_meta(tx, "clock_s") or 0), user=by,
+        tx, site, at_s=control.clock_s(tx), user=by,
         kind="usage_point.change", subject=usage_point, detail={},
     )  # fmt: skip

@@ -47,7 +47,7 @@ def record_exchange(tx: Transaction, site: Site, told: MeterExchange) -> int:
     meter = next((one for one in site.meter if one.id == told.meter), None)
     if meter is None:
         raise BadInputError(f"{told.meter[:64]}: no such meter in the site")
-    clock_s = int(control.get_meta(tx, "clock_s") or 0)
+    clock_s = control.clock_s(tx)
     first_s = int(control.get_meta(tx, "first_cycle_s") or 0)
     earliest_s = max(first_s, clock_s - LATE_DAYS * interval.DAY_S)
     if not earliest_s < told.at_s <= clock_s:

@@ -86,7 +86,7 @@ def ask(tx: Transaction, site: Site, wanted: Asked) -> MeterOrder:
         raise BadInputError(
             f"{wanted.meter}: {', '.join(sources)} behind it feeds the island; say so to ask for it"
         )
-    now_s = clock(tx)
+    now_s = control.clock_s(tx)
     number = meter_orders.put_order(
         tx,
         kind=wanted.kind,
@@ -124,7 +124,7 @@ def approve(
     order = meter_orders.get_order(tx, number)
     if why := cannot_approve(order, by):
         raise BadInputError(f"order {number}: {why}")
-    now_s = clock(tx)
+    now_s = control.clock_s(tx)
     if now_s >= order.expires_s:
         return expire(tx, site, order, now_s)
     if never := interlock(tx, site, order.kind, order.meter):
@@ -170,7 +170,7 @@ def cancel(
     order = meter_orders.get_order(tx, number)
     if order.state not in (OrderState.ASKED, OrderState.APPROVED):
         raise BadInputError(f"order {number}: it is {order.state} and cannot be taken back")
-    now_s = clock(tx)
+    now_s = control.clock_s(tx)
     gone = meter_orders.move(
         tx,
         number,
@@ -203,11 +203,6 @@ def island_sources(site: Site, meter: Meter) -> list[str]:
     point = meter.usage_point
     forming = [str(one.id) for one in site.battery if one.forming and one.usage_point == point]
     return forming + [str(one.id) for one in site.genset if one.usage_point == point]
-
-
-def clock(tx: Transaction) -> int:
-    """Return the site's time, seconds UTC."""
-    return int(control.get_meta(tx, "clock_s") or 0)
 
 
 def end(
@@ -276,5 +271,11 @@ def _record(
     # Why an interlock held is the business of who works here, not of the ledger.
     detail = {"kind": str(order.kind), "order": order.id, "state": str(order.state), **more}
     record_action(
-        tx, site, at_s=clock(tx), user=user.strip(), kind=kind, subject=order.meter, detail=detail
+        tx,
+        site,
+        at_s=control.clock_s(tx),
+        user=user.strip(),
+        kind=kind,
+        subject=order.meter,
+        detail=detail,
     )

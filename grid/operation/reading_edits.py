@@ -183,7 +183,7 @@ def _check(tx: Transaction, site: Site, wanted: Edit) -> int:
             f"{where}: {count} intervals, must begin on a quarter-hour and be at most "
             f"{EDIT_MAX_DAYS * 96}"
         )
-    clock_s = int(control.get_meta(tx, "clock_s") or 0)
+    clock_s = control.clock_s(tx)
     if end_s > clock_s:
         raise BadInputError(f"{where}: ends {interval.label(end_s)}, after the site's clock")
     kw = {str(point.id): point.connection_kw for point in site.usage_point}
@@ -215,5 +215,5 @@ def _record(tx: Transaction, site: Site, wanted: Edit, kind: str, number: int, u
         "register": wanted.channel,
         "sum": int(np.sum(wanted.values_wh)),
     }
-    clock_s = int(control.get_meta(tx, "clock_s") or 0)
+    clock_s = control.clock_s(tx)
     record_action(tx, site, at_s=clock_s, user=user, kind=kind, subject=wanted.meter, detail=detail)

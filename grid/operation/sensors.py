@@ -73,7 +73,7 @@ class SiteClock:
         if now - self._looked >= _LOOK_S:
             self._looked = now
             with contextlib.suppress(StoreError), self._store.read() as tx:
-                base_s = int(control.get_meta(tx, "clock_s") or 0) - self._interval_s
+                base_s = control.clock_s(tx) - self._interval_s
                 if base_s != self._base_s:
                     self._base_s, self._moved = base_s, now
         self._now_s = max(self._now_s, self._base_s + int(now - self._moved))

@@ -24,6 +24,11 @@ def get_meta(tx: Transaction, name: str) -> str | None:
     return tx.execute(select(meta.c.value).where(meta.c.name == name)).scalar_one_or_none()
 
 
+def clock_s(tx: Transaction) -> int:
+    """Return the site's time, seconds UTC: the cycle that runs next; 0 before the first."""
+    return int(get_meta(tx, "clock_s") or 0)
+
+
 def put_meta(tx: Transaction, name: str, value: str) -> None:
     """Keep a setting with the store."""
     put(tx, meta, [{"name": name, "value": value}])

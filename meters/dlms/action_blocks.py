@@ -6,17 +6,15 @@ the invoke id of an ACTION-response-normal: the result and what the method retur
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 
 from meters.dlms import datablock
 from meters.dlms.datablock import ACTION_REQUEST, ACTION_RESPONSE
 from meters.dlms.errors import DlmsError
-from meters.dlms.xdlms import INVOKE
+from meters.dlms.xdlms import DESCRIPTOR, INVOKE
 
 NEXT, FIRST, FOLLOWING = 2, 4, 6
 RESPONSE_BLOCK, RESPONSE_NEXT = 2, 4
-_WHAT = struct.Struct(">H6sb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def encode_block(block: ActionBlock) -> bytes:
     kind = FOLLOWING if block.method is None else FIRST
     octets = bytes((ACTION_REQUEST, kind, INVOKE | block.invoke_id))
     if block.method is not None:
-        octets += _WHAT.pack(block.method.class_id, block.method.obis, block.method.index)
+        octets += DESCRIPTOR.pack(block.method.class_id, block.method.obis, block.method.index)
     return octets + datablock.encode(block.number, block.last, block.data)
 
 
@@ -89,10 +87,10 @@ def decode_request(apdu: bytes) -> ActionBlock | ActionNext:
         return ActionBlock(invoke_id, None, *datablock.take(apdu, 3))
     if kind != FIRST:
         raise DlmsError(f"an ACTION-request of kind {kind} is not known")
-    if len(apdu) < 3 + _WHAT.size:
+    if len(apdu) < 3 + DESCRIPTOR.size:
         raise DlmsError("an ACTION-request is cut short")
-    method = Method(*_WHAT.unpack_from(apdu, 3))
-    return ActionBlock(invoke_id, method, *datablock.take(apdu, 3 + _WHAT.size))
+    method = Method(*DESCRIPTOR.unpack_from(apdu, 3))
+    return ActionBlock(invoke_id, method, *datablock.take(apdu, 3 + DESCRIPTOR.size))
 
 
 def encode_response_next(invoke_id: int, number: int) -> bytes:

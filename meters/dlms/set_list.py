@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,13 +9,11 @@ from meters.dlms import data as axdr
 from meters.dlms import datablock
 from meters.dlms.datablock import SET_REQUEST, SET_RESPONSE
 from meters.dlms.errors import DlmsError
-from meters.dlms.xdlms import INVOKE, MAX_REFERENCES, Attribute, take_attribute
+from meters.dlms.xdlms import DESCRIPTOR, INVOKE, MAX_REFERENCES, Attribute, take_attribute
 
 WITH_LIST, WITH_LIST_AND_BLOCK = 4, 5
 DESCRIPTOR_BYTES = 10
 """What one attribute takes in a request, without a selection."""
-
-_WHAT = struct.Struct(">H6sb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ class SetListResponse:
 
 def encode_descriptors(attributes: Sequence[Attribute]) -> bytes:
     """Return how many attributes there are and which, each without a selection."""
-    what = [_WHAT.pack(one.class_id, one.obis, one.index) + b"\0" for one in attributes]
+    what = [DESCRIPTOR.pack(one.class_id, one.obis, one.index) + b"\0" for one in attributes]
     return bytes((len(what),)) + b"".join(what)
 
 

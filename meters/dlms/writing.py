@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 
 from meters.dlms import action_blocks, datablock, set_list
@@ -12,11 +11,9 @@ from meters.dlms.datablock import ACTION_REQUEST, ACTION_RESPONSE, SET_REQUEST, 
 from meters.dlms.errors import DlmsError
 from meters.dlms.refusals import Refusal, refusal
 from meters.dlms.set_list import SetList, SetListBlock, SetListResponse
-from meters.dlms.xdlms import INVOKE, Attribute, take_attribute
+from meters.dlms.xdlms import DESCRIPTOR, INVOKE, Attribute, take_attribute
 
 __all__ = ["ACTION_REQUEST", "ACTION_RESPONSE", "SET_REQUEST", "SET_RESPONSE", "Method"]
-
-_HEAD = struct.Struct(">H6sb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,9 @@ class ActionResponse:
 def encode_set(invoke_id: int, attribute: Attribute, value: bytes) -> bytes:
     """Return a SET-request-normal of an encoded value."""
     head = bytes((SET_REQUEST, 1, INVOKE | invoke_id))
-    return head + _HEAD.pack(attribute.class_id, attribute.obis, attribute.index) + b"\0" + value
+    return (
+        head + DESCRIPTOR.pack(attribute.class_id, attribute.obis, attribute.index) + b"\0" + value
+    )
 
 
 def encode_set_block(block: SetBlock) -> bytes:
@@ -86,7 +85,7 @@ def encode_set_block(block: SetBlock) -> bytes:
     octets = bytes((SET_REQUEST, kind, INVOKE | block.invoke_id))
     if block.attribute is not None:
         what = block.attribute
-        octets += _HEAD.pack(what.class_id, what.obis, what.index) + b"\0"
+        octets += DESCRIPTOR.pack(what.class_id, what.obis, what.index) + b"\0"
     return octets + datablock.encode(block.number, block.last, block.data)
 
 
@@ -157,7 +156,7 @@ def decode_set_response(apdu: bytes) -> SetResponse | SetNext | SetListResponse 
 def encode_action(invoke_id: int, method: Method, parameter: bytes = b"") -> bytes:
     """Return an ACTION-request-normal with an encoded parameter, or with none."""
     head = bytes((ACTION_REQUEST, 1, INVOKE | invoke_id))
-    what = _HEAD.pack(method.class_id, method.obis, method.index)
+    what = DESCRIPTOR.pack(method.class_id, method.obis, method.index)
     return head + what + (b"\x01" + parameter if parameter else b"\0")
 
 
@@ -175,7 +174,7 @@ def decode_action_request(apdu: bytes) -> ActionRequest | ActionBlock | ActionNe
         return action_blocks.decode_request(apdu)
     if len(apdu) < 13:
         raise DlmsError("an ACTION-request is cut short")
-    method = Method(*_HEAD.unpack_from(apdu, 3))
+    method = Method(*DESCRIPTOR.unpack_from(apdu, 3))
     if apdu[12] == 0 and len(apdu) == 13:
         return ActionRequest(apdu[2] & 0x0F, method, b"")
     if apdu[12] == 0:

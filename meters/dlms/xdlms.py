@@ -15,7 +15,9 @@ GET_REQUEST, GET_RESPONSE = 0xC0, 0xC4
 INVOKE = 0xC0
 """Invoke-id-and-priority of a confirmed request of high priority with invoke id 0."""
 
-_ATTRIBUTE = struct.Struct(">H6sb")
+DESCRIPTOR = struct.Struct(">H6sb")
+"""Class, logical name and index of an attribute or a method."""
+
 _BLOCK = struct.Struct(">BIB")
 
 ACCESS_RESULTS = {
@@ -113,7 +115,7 @@ def _cut(what: str) -> DlmsError:
 def encode_get(invoke_id: int, attribute: Attribute, selection: bytes = b"") -> bytes:
     """Return a GET-request-normal; `selection` is an encoded selector with parameters."""
     head = bytes((GET_REQUEST, 1, INVOKE | invoke_id))
-    what = _ATTRIBUTE.pack(attribute.class_id, attribute.obis, attribute.index)
+    what = DESCRIPTOR.pack(attribute.class_id, attribute.obis, attribute.index)
     return head + what + (b"\x01" + selection if selection else b"\x00")
 
 
@@ -126,16 +128,16 @@ def encode_get_list(invoke_id: int, wanted: Sequence[tuple[Attribute, bytes]]) -
     """Return a GET-request-with-list of attributes with their encoded selections."""
     octets = bytes((GET_REQUEST, 3, INVOKE | invoke_id, len(wanted)))
     for attribute, selection in wanted:
-        octets += _ATTRIBUTE.pack(attribute.class_id, attribute.obis, attribute.index)
+        octets += DESCRIPTOR.pack(attribute.class_id, attribute.obis, attribute.index)
         octets += b"\x01" + selection if selection else b"\x00"
     return octets
 
 
 def take_attribute(apdu: bytes, at: int) -> tuple[Attribute, int]:
     """Return the attribute at position `at` and the position after it."""
-    if at + _ATTRIBUTE.size > len(apdu):
+    if at + DESCRIPTOR.size > len(apdu):
         raise _cut("request")
-    return Attribute(*_ATTRIBUTE.unpack_from(apdu, at)), at + _ATTRIBUTE.size
+    return Attribute(*DESCRIPTOR.unpack_from(apdu, at)), at + DESCRIPTOR.size
 
 
 def decode_request(apdu: bytes) -> GetRequest | GetNext | GetList:

@@ -23,6 +23,8 @@ from math import ceil
 from random import Random
 from urllib.parse import urlsplit
 
+from meters.simulator.connections import close_all
+
 HOST = "127.0.0.1"
 TICK_S = 0.02
 """Frames arrive at multiples of this, so that a leaping clock leaps less often."""
@@ -88,13 +90,7 @@ class BadNetwork:
 
     async def stop(self) -> None:
         """Close every port and connection."""
-        for server in self._servers:
-            server.close()
-        for transport in list(self._open):
-            transport.abort()
-        for server in self._servers:
-            await server.wait_closed()
-        self._servers.clear()
+        await close_all(self._servers, self._open)
 
 
 class _Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 
 class ServedConnection(asyncio.Protocol):
@@ -22,3 +23,16 @@ class ServedConnection(asyncio.Protocol):
         """Forget the connection."""
         if self._transport is not None:
             self._open.discard(self._transport)
+
+
+async def close_all(
+    servers: list[asyncio.Server], open_connections: Iterable[asyncio.Transport]
+) -> None:
+    """Close every port and connection, and forget the ports."""
+    for server in servers:
+        server.close()
+    for transport in list(open_connections):
+        transport.abort()
+    for server in servers:
+        await server.wait_closed()
+    servers.clear()

@@ -21,7 +21,7 @@ from meters.dlms.server import Answered, ReleaseRequested, Request, ServerConnec
 from meters.dlms.set_list import SetList
 from meters.dlms.wrapper import WrapperServerLink, frame
 from meters.reading import Ciphering
-from meters.simulator.connections import ServedConnection
+from meters.simulator.connections import ServedConnection, close_all
 from meters.simulator.dlms_objects import PUBLIC_CLIENT, DlmsMeter
 from meters.simulator.points import MeterPoint
 
@@ -307,13 +307,7 @@ class DlmsServers:
 
     async def stop(self) -> None:
         """Close every port and connection."""
-        for server in self._servers:
-            server.close()
-        for transport in list(self._open):
-            transport.abort()
-        for server in self._servers:
-            await server.wait_closed()
-        self._servers.clear()
+        await close_all(self._servers, self._open)
 
     def _accept(
         self, meter: ServedMeter, kind: type[DlmsConnection]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from meters.modbus.profile import load_profile
-from meters.simulator.connections import ServedConnection
+from meters.simulator.connections import ServedConnection, close_all
 from meters.simulator.metering import ProfileUnit
 from meters.simulator.points import DevicePoint, MeterPoint
 from meters.simulator.rtu import RtuConnection, SerialLine
@@ -121,13 +121,7 @@ class ModbusServers:
 
     async def stop(self) -> None:
         """Close every port and connection."""
-        for server in self._servers:
-            server.close()
-        for transport in list(self._open):
-            transport.abort()
-        for server in self._servers:
-            await server.wait_closed()
-        self._servers.clear()
+        await close_all(self._servers, self._open)
         for line in self._lines:
             line.close()
         self._lines.clear()

@@ -215,7 +215,7 @@ def run_leaks(options: argparse.Namespace) -> int:
     site = site_file.read(options.dir / site_file.SITE_FILE)
     store = commission.open_store(options.dir)
     with store.write() as tx:
-        at_s = options.at or int(control.get_meta(tx, "clock_s") or 0)
+        at_s = options.at or control.clock_s(tx)
         found = leaks.find(tx, site, at_s, days=options.days)
         control.put_findings(tx, at_s, found)
     store.close()

@@ -84,7 +84,7 @@ def run_exchange(options: argparse.Namespace) -> int:
                 digits=options.digits or (was.digits if was else meter.register_digits),
                 multiplier=options.multiplier or (was.multiplier if was else meter.multiplier),
                 recorded_by=user_of(tx, options.by, "readings.edit"),
-                recorded_s=int(control.get_meta(tx, "clock_s") or 0),
+                recorded_s=control.clock_s(tx),
             )
             number = record_exchange(tx, site, told)
     finally:

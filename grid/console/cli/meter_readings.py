@@ -115,7 +115,7 @@ def run_edit(options: argparse.Namespace) -> int:
     user = "command line"
     try:
         with store.write() as tx:
-            clock_s = int(control.get_meta(tx, "clock_s") or 0)
+            clock_s = control.clock_s(tx)
             if options.take_back is not None:
                 number = options.take_back
                 take_back(tx, site, number, user, clock_s)

@@ -35,7 +35,7 @@ def run_statistics(options: argparse.Namespace) -> int:
     store = commission.open_store(options.dir)
     try:
         with store.read() as tx:
-            now_s = options.at or int(control.get_meta(tx, "clock_s") or 0)
+            now_s = options.at or control.clock_s(tx)
             meters = meters_of(tx, site, now_s, options.hours * _HOUR_S)
             gateways = gateways_of(tx, now_s, options.hours * _HOUR_S)
     finally:
