@@ -150,10 +150,6 @@ class Rounds:
         """Whether nothing is left to be asked."""
         return not self._meters
 
-    def attempts(self, meter: str) -> int:
-        """Return how often a meter that has a gap was asked."""
-        return self._meters[meter].asked
-
     def due(self, now_s: float) -> list[Question]:
         """Return whom to ask now; each is being asked until :meth:`told`."""
         while self._later and self._later[0][0] <= now_s:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, case, delete, func, insert, select, update
+from sqlalchemy import RowMapping, and_, case, delete, insert, select, update
 
 from grid.errors import Finding, StoreError
 from grid.store.engine import Transaction
@@ -78,11 +78,6 @@ def done(tx: Transaction, cycle_s: int) -> set[str]:
 def mark_done(tx: Transaction, cycle_s: int, name: str) -> None:
     """Record that a stage of a cycle commits with this transaction."""
     tx.execute(insert(stage).values(cycle_s=cycle_s, stage=name))
-
-
-def last_cycle(tx: Transaction, name: str) -> int | None:
-    """Return the newest cycle whose stage `name` has committed."""
-    return tx.execute(select(func.max(stage.c.cycle_s)).where(stage.c.stage == name)).scalar()
 
 
 def put_plan(tx: Transaction, cycle_s: int, facts: Mapping[str, Any], detail: object) -> None:
