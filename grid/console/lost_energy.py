@@ -17,7 +17,7 @@ from grid.store import loss_cases as stored
 pages = Blueprint("lost_energy", __name__, url_prefix="/losses")
 
 COMMENT_MAX = 500
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 800.0, 150.0, 46.0, 18.0, 126.0
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 800.0, 170.0, 46.0, 38.0, 146.0
 
 
 @dataclass(frozen=True, slots=True)
