@@ -7,7 +7,7 @@ Messages have no latency, port or path: the same field gives the same bytes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,7 @@ async def read_meters(
     patience: Patience | None = None,
     unchanging: StaticAnswers | None = None,
     record: Record | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> tuple[list[MeterRead], list[Finding]]:
     """Return what the meters answered, and a finding for each that did not.
 
@@ -67,6 +68,8 @@ async def read_meters(
     record : Record, optional
         Counts how asking went; not of Modbus meters where `gateways` is given, which count
         for themselves.
+    clock : callable, optional
+        The time that meters' clocks are compared with, s UTC; without it `at_s`.
 
     Returns
     -------
@@ -94,7 +97,9 @@ async def read_meters(
     }
     parts = await asyncio.gather(
         _read_modbus(modbus, at_s, timeout_s, gateways, record),
-        _read_dlms(dlms, at_s, timeout_s, counters, patience or Patience(), unchanging, record),
+        _read_dlms(
+            dlms, at_s, timeout_s, counters, patience or Patience(), unchanging, record, clock
+        ),
     )
     for part in parts:
         answers.update(part)
@@ -154,6 +159,7 @@ async def _read_dlms(
     patience: Patience,
     unchanging: StaticAnswers | None,
     record: Record | None,
+    clock: Callable[[], float] | None,
 ) -> dict[str, Answer | PeerError | BadInputError]:
     if not addresses:
         return {}
@@ -181,6 +187,7 @@ async def _read_dlms(
                     counters=counters,
                     answered=answered,
                     watch=watch(address),
+                    clock=clock,
                 )
             except (PeerError, BadInputError) as error:
                 answers[address.meter] = error

@@ -140,12 +140,15 @@ def _buses(draft: Draft, model: NetworkModel) -> None:
 
 
 def _field(draft: Draft) -> None:
-    """Refuse a field that cannot be: real devices, or a world SimBench has no series for."""
-    kinds = [field.kind for _, field in draft.rows("field")]
-    if "real" in kinds:
-        message = "kind is 'real', must be 'simulated': real devices are not supported yet"
-        draft.refuse("field", 0, "kind", f"[field]: {message}")
-    if "simulated" not in kinds:
+    """Refuse real devices without an address, and a world that SimBench has no series for."""
+    is_simulated = "simulated" in [field.kind for _, field in draft.rows("field")]
+    wrong = "is for real devices, and [field] is simulated" if is_simulated else "is missing"
+    for table in ("meter", *_DEVICES):
+        for number, one in draft.rows(table):
+            if bool(one.url) == is_simulated:
+                key = "url" if is_simulated else "id"
+                draft.refuse(table, number, key, f"{table} {one.id}: url {wrong}")
+    if not is_simulated:
         return
     from networks.demo import WIND_PROFILES, demo_site_facts
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from grid.errors import BadInputError, StoreError
+from grid import interval
+from grid.errors import BadInputError, Finding, Severity, StoreError
 from grid.operation import (
     forecasting,
     loss_cases,
@@ -19,14 +21,22 @@ from grid.operation import (
     record,
     settling,
 )
-from grid.operation.field.link import FieldLink
+from grid.operation.field.link import FieldLink, Link
+from grid.operation.field.real import Clock, RealField
 from grid.operation.room import Room
+from grid.site import Site
 from grid.site_file import parse
 from grid.store import Store, control
 
 Stage = Callable[[Room, int], None]
 
 LOCK_FILE = "control-room.lock"
+
+BEHIND_S = 5
+"""Real meters are read so long after an interval's end: their clocks may be behind by some."""
+
+LATE_S = 60
+"""Registers that are read later than this after an interval's end are not those of its end."""
 
 
 def checkpoint(room: Room, at_s: int) -> None:
@@ -52,17 +62,14 @@ STAGES: dict[str, Stage] = {
 }
 
 
-def open_room(directory: Path, *, store_url: str = "") -> Room:
-    """Return the control room of a commissioned site folder whose field answers.
+def facts(directory: Path, store: Store) -> tuple[Site, int]:
+    """Return the site that a store was made for, and its first cycle, seconds UTC.
 
     Raises
     ------
     StoreError
         When the folder was never commissioned.
-    PeerError
-        When no field runs.
     """
-    store = Store(store_url) if store_url else Store.at(directory)
     with store.read() as tx:
         text = control.get_meta(tx, "site_toml")
         first = control.get_meta(tx, "first_cycle_s")
@@ -70,7 +77,33 @@ def open_room(directory: Path, *, store_url: str = "") -> Room:
         raise StoreError(
             f"{directory}: no site here; 'khazri run {directory / 'SITE.toml'}' makes one"
         )
-    return Room(directory, parse(text), store, FieldLink(directory), int(first))
+    return parse(text), int(first)
+
+
+def field_of(directory: Path, site: Site, clock: Clock) -> Link:
+    """Return the way to the devices of a site: real ones, or the field that runs in its folder.
+
+    Raises
+    ------
+    PeerError
+        When the field is simulated and none runs.
+    """
+    return RealField(site, clock) if site.field.kind == "real" else FieldLink(directory)
+
+
+def open_room(directory: Path, *, store_url: str = "", clock: Clock = time.time) -> Room:
+    """Return the control room of a commissioned site folder whose field answers.
+
+    Raises
+    ------
+    StoreError
+        When the folder was never commissioned.
+    PeerError
+        When the field is simulated and none runs.
+    """
+    store = Store(store_url) if store_url else Store.at(directory)
+    site, first_s = facts(directory, store)
+    return Room(directory, site, store, field_of(directory, site, clock), first_s)
 
 
 @contextmanager
@@ -100,6 +133,33 @@ def clock(room: Room) -> int:
     """Return the cycle that is to run next, seconds UTC."""
     with room.store.read() as tx:
         return int(control.get_meta(tx, "clock_s") or room.first_cycle_s)
+
+
+def due(room: Room, now_s: float) -> int:
+    """Return the cycle that is to run next at real devices, seconds UTC; give up those missed.
+
+    A cycle that has read its meters may be finished until the next one is due; one that has not
+    is missed as soon as it is too late for that. What meters and counters kept of the intervals
+    in between is read by the cycles after it.
+    """
+    at_s, step_s = clock(room), room.site.interval_s
+    with room.store.read() as tx:
+        until_s = step_s if "read" in control.done(tx, at_s) else LATE_S
+    if now_s < at_s + until_s:
+        return at_s
+    next_s = int(now_s - LATE_S) // step_s * step_s + step_s
+    first, last = interval.label(at_s), interval.label(next_s - step_s)
+    which = f"cycle {first} was" if first == last else f"cycles {first} to {last} were"
+    message = (
+        f"{which} missed: nothing was planned, sent or traded then; what was used meanwhile is "
+        "read from what meters kept, or estimated"
+    )
+    finding = Finding("cycle.missed", "cycle", first, Severity.ALARM, message)
+    with room.store.write() as tx:
+        control.put_findings(tx, at_s, [finding])
+        control.put_meta(tx, "clock_s", str(next_s))
+    room.log(at_s, "missed", next=interval.label(next_s))
+    return next_s
 
 
 def run(room: Room, at_s: int) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import shutil
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,12 @@ from grid import interval
 from grid.errors import BadInputError, VerificationError
 from grid.operation import audit, commission, cycle, history
 from grid.operation.demo_site import TIME_ZONE, demo_site
-from grid.operation.field import link
 from grid.operation.field.serve import KEYS_FILE
+from grid.operation.opening import opened
 from grid.operation.room import Room
 from grid.operation.summary import summarise
 from grid.site_file import SITE_FILE, parse
-from grid.store import Store, control, log
+from grid.store import Store, log
 
 Progress = Callable[[str], None]
 
@@ -64,53 +63,6 @@ def _refuse_others(directory: Path, text: str) -> None:
     path = directory / SITE_FILE
     if SITE_FILE in found and path.read_bytes() != text.encode():
         raise BadInputError(f"{path} is not the demo's: 'khazri run {path}' runs it")
-
-
-@contextmanager
-def opened(directory: Path, *, store_url: str = "") -> Iterator[Room]:
-    """Yield the control room of a demo folder with its field running; stop both after."""
-    store = commission.open_store(directory, store_url)
-    with store.read() as tx:
-        first_s = int(control.get_meta(tx, "first_cycle_s") or 0)
-    store.close()
-    with cycle.sole(directory), _field(directory, first_s) as revive:
-        room = cycle.open_room(directory, store_url=store_url)
-
-        def again() -> None:
-            revive()
-            room.link = link.FieldLink(directory)
-
-        room.revive_field = again
-        try:
-            room.solver.start()
-            yield room
-        finally:
-            room.solver.close()
-            room.store.close()
-
-
-@contextmanager
-def _field(directory: Path, first_s: int) -> Iterator[Callable[[], None]]:
-    """Run a field process; yield what starts another one when it has died."""
-    running = [link.start(directory, start_s=first_s)]
-
-    def revive() -> None:
-        if running[-1].poll() is not None:
-            running.append(link.start(directory, start_s=first_s))
-
-    try:
-        yield revive
-    finally:
-        _stop(running[-1])
-
-
-def _stop(field: subprocess.Popen[bytes]) -> None:
-    field.terminate()
-    try:
-        field.wait(10)
-    except subprocess.TimeoutExpired:
-        field.kill()
-        field.wait()
 
 
 def play(room: Room, count: int, progress: Progress) -> None:

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from grid import interval
 from grid.errors import BadInputError, Finding, PeerError, Severity, SolverError
 from grid.operation import leaks
-from grid.operation.field.link import FieldLink
 from grid.operation.loss_watch import (
     Episode,
     Learned,
@@ -245,15 +244,20 @@ def close(tx: Transaction, site: Site, number: int, *, by: str, reason: str, com
     )  # fmt: skip
 
 
-class _NoField(FieldLink):
+class _NoField:
     """The field of a site that is only looked at."""
 
     def __init__(self) -> None:
-        self.meters, self.devices, self.pid = {}, {}, 0
+        self.meters: dict[str, str] = {}
+        self.devices: dict[str, str] = {}
 
-    def ask(self, **command: Any) -> dict[str, Any]:
-        """Refuse: nothing is asked of it."""
-        raise PeerError(f"no field is asked for {command.get('do')}: the site is only looked at")
+    def advance(self, to_s: int) -> int:
+        """Refuse: no cycle of it is run."""
+        raise PeerError(f"no cycle of {interval.label(to_s)}: the site is only looked at")
+
+    def now_s(self) -> float:
+        """Refuse: no meter of it is asked."""
+        raise PeerError("no meter is asked: the site is only looked at")
 
 
 def looked_at(directory: Path, store: Store) -> Room:

@@ -102,7 +102,7 @@ def _job(room: Room, tx: Transaction, order: MeterOrder, *, only_look: bool) -> 
 def _address(room: Room, tx: Transaction, meter: Meter) -> MeterAddress:
     return MeterAddress(
         meter=meter.id,
-        url=meter.url or room.link.meters[meter.id],
+        url=room.link.meters[meter.id],
         profile=meter.profile,
         auth=meter.auth,
         secret=meter_keys.password(tx, meter.id) if meter.auth == "lls" else b"",

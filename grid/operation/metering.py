@@ -18,7 +18,7 @@ from grid.operation import (
     meter_order_execution,
     reading_rounds,
 )
-from grid.operation.commission import AVAILABLE
+from grid.operation.commission import AVAILABLE, simulated
 from grid.operation.day_judgement import judge_days, limits_wh
 from grid.operation.devices import cannot_follow, plausible
 from grid.operation.network_states import network_states
@@ -48,7 +48,7 @@ def read(room: Room, at_s: int) -> None:
     with room.store.read() as tx:
         addresses = _addresses(room, tx, at_s)
         last = field.last_reads(tx, at_s)
-    # A meter that was silent before is asked again, but nobody waits long for it.
+    # A meter that was silent before is asked again, but at a simulated field nobody waits long.
     before_s = at_s - room.site.interval_s
     late = [one for one in addresses if last.get(one.meter, before_s) < before_s]
     prompt = [one for one in addresses if one not in late]
@@ -61,13 +61,15 @@ def read(room: Room, at_s: int) -> None:
         patience=room.patience,
         unchanging=room.static_answers,
         record=record,
+        clock=room.link.now_s,
     )
 
     async def both() -> tuple[list[Finding], list[MeterRead], list[DeviceState]]:
         timeout_s = room.site.operation.read_timeout_s
+        late_s = min(timeout_s, _LATE_TIMEOUT_S) if simulated(room.site) else timeout_s
         (reads, silent), (tried, mute), (states, deaf) = await asyncio.gather(
             ask(prompt, at_s=at_s, timeout_s=timeout_s),
-            ask(late, at_s=at_s, timeout_s=min(timeout_s, _LATE_TIMEOUT_S)),
+            ask(late, at_s=at_s, timeout_s=late_s),
             read_devices(devices, at_s=at_s, timeout_s=timeout_s),
         )
         return [*silent, *mute, *deaf], [*reads, *tried], list(states)
@@ -94,17 +96,19 @@ def _addresses(room: Room, tx: Transaction, at_s: int) -> list[MeterAddress]:
     addresses = []
     for meter in room.site.meter:
         known_s = last.get(meter.id, at_s)
-        has_gap = meter.protocol is Protocol.DLMS and known_s < at_s - room.site.interval_s
+        # What a real meter captured at the end of an interval, not what it counts a moment later.
+        first_s = known_s + room.site.interval_s if known_s < at_s else at_s
+        has_rows = meter.protocol is Protocol.DLMS and (first_s < at_s or not simulated(room.site))
         addresses.append(
             MeterAddress(
                 meter=meter.id,
-                url=meter.url or room.link.meters[meter.id],
+                url=room.link.meters[meter.id],
                 profile=meter.profile,
                 auth=meter.auth,
                 secret=passwords[meter.id] if meter.auth == "lls" else b"",
                 ciphering=keys.get(meter.id),
-                since_s=known_s + room.site.interval_s if has_gap else None,
-                until_s=at_s if has_gap else None,
+                since_s=first_s if has_rows else None,
+                until_s=at_s if has_rows else None,
             )
         )
     return addresses

@@ -153,7 +153,7 @@ async def _ask(
         until_s=at_s + told.round_s,
         took=took,
         limits=Limits(told.answer_timeout_s, told.session_timeout_s),
-        meter_clock=_meter_clock(room, at_s, clock),
+        meter_clock=room.link.now_s,
         cache=room.static_answers,
         counters=room.counters,
         record=beside.record,
@@ -174,11 +174,6 @@ def _clock(at_s: int) -> Callable[[], float]:
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     return lambda: at_s + loop.time() - began_s
-
-
-def _meter_clock(room: Room, at_s: int, clock: Callable[[], float]) -> Callable[[], float]:
-    """Return what meters' clocks are compared with: a simulated field's time stands still."""
-    return (lambda: float(at_s)) if room.site.field.kind == "simulated" else clock
 
 
 def _look_after_clocks(
@@ -214,18 +209,18 @@ def _look_after_clocks(
             beside.findings.append(clocks.told(meter, at_s, offset_s, verdict, limits))
     if not to_set:
         return
-    for done in asyncio.run(_set(room, at_s, to_set)):
+    for done in asyncio.run(_set(room, to_set)):
         beside.findings.append(clocks.outcome(done, at_s, limits))
         now_s = done.after_s if done.after_s is not None else offsets[done.meter]
         beside.clocks.append(reading.ClockRow(done.meter, at_s, now_s, done.shift_s))
 
 
-async def _set(room: Room, at_s: int, addresses: Sequence[MeterAddress]) -> list[ClockSet]:
+async def _set(room: Room, addresses: Sequence[MeterAddress]) -> list[ClockSet]:
     from meters.dlms.clock_setting import set_clocks
 
     return await set_clocks(
         addresses,
-        clock=_meter_clock(room, at_s, _clock(at_s)),
+        clock=room.link.now_s,
         timeout_s=room.site.reading.session_timeout_s,
         counters=room.counters,
     )

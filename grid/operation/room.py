@@ -14,7 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from grid import interval
-from grid.operation.field.link import FieldLink
+from grid.operation.field.link import Link
 from grid.operation.solver import Solver
 from grid.site import MeterRole, Shedding, Site
 from grid.store import Store
@@ -45,7 +45,7 @@ class Room:
     directory: Path
     site: Site
     store: Store
-    link: FieldLink
+    link: Link
     first_cycle_s: int
     memory: dict[str, Any] = field(default_factory=dict)
     revive_field: Callable[[], None] = lambda: None

@@ -48,6 +48,7 @@ async def read_meter(
     counters: CounterStore | None = None,
     answered: Callable[[], None] | None = None,
     watch: Watch = UNWATCHED,
+    clock: Callable[[], float] | None = None,
 ) -> tuple[MeterRead, list[Finding]]:
     """Return the registers of a meter, and its load profile when it is asked for.
 
@@ -68,11 +69,14 @@ async def read_meter(
         Called as soon as the meter has answered anything.
     watch : Watch, optional
         Counts the questions, and limits the wait for each answer.
+    clock : callable, optional
+        The time that the meter's clock is compared with, s UTC; without it `at_s`.
 
     Returns
     -------
     MeterRead, list of Finding
-        Codes: ``meter.clock``, ``meter.register``, ``meter.profile``,
+        A row that the load profile gives for `at_s` takes the place of the registers, which
+        were read a moment later. Codes: ``meter.clock``, ``meter.register``, ``meter.profile``,
         ``meter.duplicate``. The hash covers the answers the reading rests on.
         The rows of a meter whose clock is off by more than
         :data:`CLOCK_LIMIT_S` are not used.
@@ -88,7 +92,7 @@ async def read_meter(
     kept = cache if cache is not None else StaticAnswers()
     until = asyncio.get_running_loop().time() + timeout_s
     takes_lists = address.meter not in kept.one_by_one
-    reading = partial(_read, address, profile, at_s, until, kept, counters, answered, watch)
+    reading = partial(_read, address, profile, at_s, until, kept, counters, answered, watch, clock)
     try:
         try:
             return await reading()
@@ -112,12 +116,13 @@ async def _read(
     counters: CounterStore | None,
     answered: Callable[[], None] | None,
     watch: Watch,
+    clock: Callable[[], float] | None,
 ) -> tuple[MeterRead, list[Finding]]:
     session: Session | None = None
     try:
         async with asyncio.timeout_at(until):
             session, agreed = await associate(address, profile, counters, answered, watch)
-            poll = Poll(session, address, profile, at_s, cache)
+            poll = Poll(session, address, profile, at_s, cache, clock)
             result = await poll.read(agreed.conformance)
         await session.release()
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -58,11 +58,13 @@ class Poll:
         profile: Profile,
         at_s: int,
         cache: StaticAnswers,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._session = session
         self._address = address
         self._profile = profile
         self._at_s = at_s
+        self._now = clock
         self._questions = Questions(session, address.meter, cache)
         self._scalers: dict[Attribute, int] = {}
         self.findings: list[Finding] = []
@@ -81,9 +83,10 @@ class Poll:
             raise AccessError("gave no energy register")
         voltage_v = await self._voltage()
         rows = await self._load_profile(clock, conformance)
-        drift_s = clock.at_s - self._at_s
+        drift_s = self._offset_s()
         now_s = self._at_s if abs(drift_s) <= CLOCK_LIMIT_S else clock.at_s
         now = RegisterRow(now_s, (values[0], values[1], values[2], values[3]))
+        now = next((_whole(row, now) for row in rows if row.at_s == now_s), now)
         return MeterRead(
             self._address.meter,
             now,
@@ -135,12 +138,18 @@ class Poll:
         if isinstance(event, AccessRefused):
             raise AccessError(f"refused its clock: {event.reason}")
         clock = civil_time.decode_date_time(event.value, self._profile.zone)
-        self.clock_offset_s = drift_s = clock.at_s - self._at_s
+        ours_s = self._at_s if self._now is None else round(self._now())
+        self.clock_offset_s = drift_s = clock.at_s - ours_s
         if abs(drift_s) > CLOCK_LIMIT_S:
             self._find("clock", f"clock is {drift_s:+d} s off, limit is {CLOCK_LIMIT_S} s")
         elif not clock.valid:
             self._find("clock", "clock says that its time is not valid")
         return clock
+
+    def _offset_s(self) -> int:
+        """Return how far the clock was ahead when it was read."""
+        assert self.clock_offset_s is not None
+        return self.clock_offset_s
 
     async def _energy(self, register: _Register) -> int:
         name = obis.label(register.value.obis)
@@ -181,7 +190,7 @@ class Poll:
         since_s, until_s = self._address.since_s, self._address.until_s
         if since_s is None or until_s is None or until_s < since_s:
             return ()
-        if abs(clock.at_s - self._at_s) > CLOCK_LIMIT_S:
+        if abs(self._offset_s()) > CLOCK_LIMIT_S:
             self._find("profile", "load profile is not used: the clock is off")
             return ()
         try:
@@ -288,3 +297,10 @@ def printable(name: object) -> str:
         return ""
     text = name[:SERIAL_MAX].decode("ascii", "replace").rstrip("\0 ")
     return text if text.isascii() and text.isprintable() else name[: SERIAL_MAX // 2].hex()
+
+
+def _whole(row: RegisterRow, read: RegisterRow) -> RegisterRow:
+    """Return a captured row with what was read in place of what it does not have."""
+    pairs = zip(row.values, read.values, strict=True)
+    a, b, c, d = (was if captured == MISSING else captured for captured, was in pairs)
+    return RegisterRow(row.at_s, (a, b, c, d))

@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 from grid.console.first_users import add
-from grid.operation import commission, cycle, demo
+from grid.operation import commission, cycle, demo, opening
 from grid.operation.demo_site import DEFAULT_DAY
 from grid.operation.room import Room
 
@@ -50,7 +50,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Accounts]:
     demo.prepare(folder, day=DEFAULT_DAY, seed=1)
     store = commission.open_store(folder)
     accounts: Accounts = {}
-    with demo.opened(folder) as room:
+    with opening.opened(folder) as room:
         for number, (who, (role, party)) in enumerate(PEOPLE.items()):
             email = f"{role}-{number}@khazri.example"
             accounts[who] = (email, add(store, room.site, email, [role], party))

@@ -59,13 +59,13 @@ def test_a_new_site_folder_is_private_and_the_mask_is_as_before(tmp_path: Path) 
 
 
 def test_what_the_control_room_and_the_field_write_is_private(tmp_path: Path) -> None:
-    from grid.operation import demo
+    from grid.operation import demo, opening
     from grid.operation.demo_site import DEFAULT_DAY
 
     folder = tmp_path / "site"
     with cli.private():
         demo.prepare(folder, day=DEFAULT_DAY, seed=1)
-        with demo.opened(folder):
+        with opening.opened(folder):
             modes = {path.name: _mode(path) for path in folder.iterdir()}
     assert {"khazri.sqlite3", "history.csv", "field-state.json", "field.log"} <= set(modes)
     assert modes == dict.fromkeys(modes, 0o600)

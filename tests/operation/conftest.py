@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from grid.operation import demo
+from grid.operation import demo, opening
 from grid.operation.demo_site import DEFAULT_DAY
 from grid.operation.room import Room
 
@@ -25,7 +25,7 @@ Played = Callable[..., AbstractContextManager[Room]]
 @contextmanager
 def _played(directory: Path, count: int, *, store_url: str = "", seed: int = 1) -> Iterator[Room]:
     demo.prepare(directory, day=DEFAULT_DAY, seed=seed, store_url=store_url)
-    with demo.opened(directory, store_url=store_url) as room:
+    with opening.opened(directory, store_url=store_url) as room:
         demo.play(room, count, lambda text: None)
         yield room
 

@@ -20,7 +20,11 @@ NOT_HERE = [
     ('profile = "sdm630"', 'profile = "sdm631"', "meter profile 'sdm631' does not exist"),
     ('profile = "sdm630"', 'profile = "cosem"', "meter profile cosem"),
     ('"uniform_price"', '"pay_as_bid"', "mechanism 'pay_as_bid' is not known"),
-    ('kind = "simulated"', 'kind = "real"     ', "real devices are not supported yet"),
+    (
+        'profile = "sdm630"',
+        'profile = "sdm630"\nurl = "modbus://h:1/1"',
+        "url is for real devices, and [field] is simulated",
+    ),
     ('profile = "WP4"', 'profile = "WP5"', "must be one of WP4, WP7"),
     (
         'profile = "sdm630"',

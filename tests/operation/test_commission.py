@@ -14,7 +14,7 @@ import pytest
 from grid import interval
 from grid.console import cli
 from grid.errors import BadInputError
-from grid.operation import commission, cycle, demo, history
+from grid.operation import commission, cycle, demo, history, opening
 from grid.operation.demo_site import DEFAULT_DAY, demo_site
 from grid.operation.field import link
 from grid.store import NoStoreError, Store, control, series
@@ -39,7 +39,7 @@ def test_what_init_writes_passes_the_check_and_runs(
     assert cli.main(["check", str(path)]) == 0
     assert commission.ensure(path, now_s=NOW_S)
     assert not commission.ensure(path, now_s=NOW_S + 5_000)
-    with demo.opened(directory) as room:
+    with opening.opened(directory) as room:
         assert room.first_cycle_s == interval.parse("2026-07-01T08:15Z")
         demo.play(room, 2, lambda text: None)
         assert cycle.clock(room) == room.first_cycle_s + 1800

@@ -9,7 +9,7 @@ import pytest
 
 from grid import interval
 from grid.errors import BadInputError
-from grid.operation import commission, cycle, demo, meter_keys
+from grid.operation import commission, cycle, meter_keys, opening
 from grid.operation.demo_site import DEFAULT_DAY, TIME_ZONE, demo_site
 from grid.site import Site
 from grid.site_file import parse
@@ -29,7 +29,7 @@ def test_a_site_with_ciphered_meters_reads_them_and_resumes_its_counters(tmp_pat
     directory = tmp_path / "site"
     commission.commission(directory, TEXT, at_s=START_S, seed=1)
     for count in (2, 1):
-        with demo.opened(directory) as room:
+        with opening.opened(directory) as room:
             first = cycle.clock(room)
             for at_s in range(first, first + 900 * count, 900):
                 cycle.run(room, at_s)

@@ -279,11 +279,11 @@ def test_the_same_seed_gives_the_same_ledger_whatever_the_hash_seed(tmp_path: Pa
     for hash_seed in ("1", "2"):
         directory = tmp_path / hash_seed
         script = (
-            "import sys; from pathlib import Path; from grid.operation import demo;"
+            "import sys; from pathlib import Path; from grid.operation import demo, opening;"
             "from grid.operation.demo_site import DEFAULT_DAY\n"
             "if __name__ == '__main__':\n"
             "    d = Path(sys.argv[1]); demo.prepare(d, day=DEFAULT_DAY, seed=1)\n"
-            "    with demo.opened(d) as room: demo.play(room, 2, print)\n"
+            "    with opening.opened(d) as room: demo.play(room, 2, print)\n"
             "    print(demo.ledger_facts(demo.commission.open_store(d))['ledger_root'])\n"
         )
         path = tmp_path / "play.py"

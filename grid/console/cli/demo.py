@@ -29,7 +29,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Play the demo."""
-    from grid.operation import demo
+    from grid.operation import demo, opening
     from grid.operation.demo_site import DEFAULT_DAY
 
     played = options.day or DEFAULT_DAY
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     logging.basicConfig(
         filename=options.dir / "khazri.log", level=logging.INFO, format="%(asctime)s %(message)s"
     )
-    with demo.opened(options.dir) as room:
+    with opening.opened(options.dir) as room:
         return live(
             room,
             port=options.port,

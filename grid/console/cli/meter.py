@@ -155,7 +155,13 @@ def run_read(options: argparse.Namespace) -> int:
     now_s = int(time.time())
     counters = FileCounterStore(options.counters or user_state_path("khazri") / "counters")
     reads, findings = asyncio.run(
-        read_meters([address], at_s=now_s, timeout_s=options.timeout, counters=counters)
+        read_meters(
+            [address],
+            at_s=now_s,
+            timeout_s=options.timeout,
+            counters=counters,
+            clock=time.time,
+        )
     )
     if not reads:
         raise PeerError("; ".join(finding.message for finding in findings))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from grid.errors import BadInputError, Finding, GridError, Severity
@@ -15,6 +16,9 @@ from grid.operation.room import Room
 from grid.site_file import SITE_FILE
 
 _RETRY_S, _RETRY_MOST_S = 1.0, 60.0
+_LOOK_S = 1.0
+
+Progress = Callable[[str], None]
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -27,14 +31,14 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run until interrupted."""
-    from grid.operation import commission, demo
+    from grid.operation import commission, opening
 
     def progress(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
     if commission.ensure(options.site, now_s=int(time.time())):
         progress(f"{options.site}: a new site; its secrets were drawn and its ledger begun")
-    with demo.opened(options.site.parent) as room:
+    with opening.opened(options.site.parent) as room:
         return live(room, port=options.port, pace_s=options.pace, progress=progress)
 
 
@@ -54,10 +58,8 @@ def _console(room: Room, port: int) -> subprocess.Popen[bytes]:
     )
 
 
-def _sensors(room: Room) -> subprocess.Popen[bytes] | None:
-    """Listen to the site's sensors, when it has any, in a process that ends with this one."""
-    if not room.site.sensor:
-        return None
+def _sensors(room: Room) -> subprocess.Popen[bytes]:
+    """Listen to the site's sensors, in a process that ends with this one."""
     site = str(room.directory / SITE_FILE)
     return subprocess.Popen(
         [sys.executable, "-m", "grid.console.cli", "meter", "listen", site, "--until-eof"],
@@ -75,19 +77,63 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _behind(room: Room, behind: int) -> str:
+class _Driven:
+    """Time of a simulated field: an interval each `pace_s`, the first `behind` without pause."""
+
+    def __init__(self, room: Room, pace_s: float, behind: int, progress: Progress) -> None:
+        self._room, self._pace_s, self._behind, self._progress = room, pace_s, behind, progress
+        self._began = time.monotonic() - pace_s
+        if behind <= 0:
+            self._say_live()
+
+    def wait_s(self) -> float:
+        """Return how long until the next cycle, which begins then."""
+        left_s = self._began + self._pace_s - time.monotonic()
+        wait_s = 0.0 if self._behind > 0 else max(0.0, left_s)
+        self._began = time.monotonic() + wait_s
+        return wait_s
+
+    def ran(self) -> None:
+        """Count a cycle that went well."""
+        self._behind -= 1
+        if self._behind == 0:
+            self._say_live()
+        elif self._behind > 0 and self._behind % 8 == 0:
+            self._progress(f"{_settled(self._room)}; {self._behind} intervals to go")
+
+    def _say_live(self) -> None:
+        self._progress(f"live: an interval every {self._pace_s:g} s; Ctrl-C stops")
+
+
+class _Real:
+    """Time of real devices: a cycle as soon as an interval is over."""
+
+    def __init__(self, room: Room, progress: Progress) -> None:
+        self._room, self._progress = room, progress
+        progress("live: a cycle after each interval; Ctrl-C stops")
+
+    def wait_s(self) -> float:
+        """Return how long until the next cycle."""
+        from grid.operation import cycle
+
+        now_s = self._room.link.now_s()
+        return max(0.0, cycle.due(self._room, now_s) + cycle.BEHIND_S - now_s)
+
+    def ran(self) -> None:
+        """Tell of a cycle that went well."""
+        self._progress(_settled(self._room))
+
+
+def _settled(room: Room) -> str:
     from grid import interval
     from grid.operation import cycle
 
-    now = interval.local_time(cycle.clock(room), room.site.time_zone)
-    return f"{now} settled, planned and sent; {behind} intervals to go"
+    return (
+        f"{interval.local_time(cycle.clock(room), room.site.time_zone)} settled, planned and sent"
+    )
 
 
-def _live(pace_s: float) -> str:
-    return f"live: an interval every {pace_s:g} s; Ctrl-C stops"
-
-
-def _failed(room: Room, error: GridError, pause_s: float, progress: Callable[[str], None]) -> None:
+def _failed(room: Room, error: GridError, pause_s: float, progress: Progress) -> None:
     """Say that a cycle failed where people look, and bring the field back when it has died."""
     from grid import interval
     from grid.operation import cycle
@@ -106,50 +152,70 @@ def _failed(room: Room, error: GridError, pause_s: float, progress: Callable[[st
         progress(f"and: {second}")
 
 
-def live(
-    room: Room, *, port: int, pace_s: float, progress: Callable[[str], None], at_once: int = 0
-) -> int:
-    """Serve the console and run a cycle each `pace_s`, the site's first `at_once` without pause."""
+class _Beside:
+    """The processes beside the control room, each started again when it ends."""
+
+    def __init__(self, room: Room, port: int, progress: Progress) -> None:
+        self._progress = progress
+        self._starts: dict[str, Callable[[], subprocess.Popen[bytes]]] = {
+            "the console": partial(_console, room, port)
+        }
+        if room.site.sensor:
+            self._starts["what listens to the sensors"] = partial(_sensors, room)
+        self._running = {name: start() for name, start in self._starts.items()}
+
+    def rest(self, wait_s: float) -> None:
+        """Wait, and look after them."""
+        until = time.monotonic() + wait_s
+        while True:
+            for name, process in self._running.items():
+                if process.poll() is not None:
+                    self._progress(f"{name} ended; it is started again")
+                    self._running[name] = self._starts[name]()
+            if (left_s := until - time.monotonic()) <= 0:
+                return
+            time.sleep(min(left_s, _LOOK_S))
+
+    def end(self) -> None:
+        """Stop them, the console last."""
+        for process in reversed(self._running.values()):
+            _end(process)
+
+
+def live(room: Room, *, port: int, pace_s: float, progress: Progress, at_once: int = 0) -> int:
+    """Serve the console and run cycles until interrupted.
+
+    Parameters
+    ----------
+    pace_s : float
+        Seconds from one cycle to the next at a simulated field, after the site's first
+        `at_once`. Real devices have their own time.
+    """
     from grid.console.first_users import first_users
-    from grid.operation import cycle
+    from grid.operation import commission, cycle
 
     _require_free(port)
     credentials = first_users(room.store, room.site)
-    console = _console(room, port)
-    sensors = _sensors(room)
+    beside = _Beside(room, port, progress)
     try:
         progress(f"console: http://127.0.0.1:{port}/")
         for line in credentials:
             progress(f"  {line}")
         behind = (room.first_cycle_s - cycle.clock(room)) // room.site.interval_s + at_once
-        if behind <= 0:
-            progress(_live(pace_s))
-        wait_s = _RETRY_S
+        is_driven = commission.simulated(room.site)
+        turn = _Driven(room, pace_s, behind, progress) if is_driven else _Real(room, progress)
+        retry_s = _RETRY_S
         while True:
-            began = time.monotonic()
+            beside.rest(turn.wait_s())
             try:
                 cycle.run(room, cycle.clock(room))
-                wait_s = _RETRY_S
-                behind -= 1
-                pause_s = 0.0 if behind > 0 else max(0.0, pace_s - (time.monotonic() - began))
-                if behind > 0 and behind % 8 == 0:
-                    progress(_behind(room, behind))
-                elif behind == 0:
-                    progress(_live(pace_s))
+                turn.ran()
+                retry_s = _RETRY_S
             except GridError as error:
-                pause_s, wait_s = wait_s, min(2 * wait_s, _RETRY_MOST_S)
-                _failed(room, error, pause_s, progress)
-            if console.poll() is not None:
-                progress("the console ended; it is started again")
-                console = _console(room, port)
-            if sensors is not None and sensors.poll() is not None:
-                progress("what listens to the sensors ended; it is started again")
-                sensors = _sensors(room)
-            time.sleep(pause_s)
+                _failed(room, error, retry_s, progress)
+                beside.rest(retry_s)
+                retry_s = min(2 * retry_s, _RETRY_MOST_S)
     except KeyboardInterrupt:
         return 0
     finally:
-        if sensors is not None:
-            _end(sensors)
-        console.terminate()
-        console.wait(10)
+        beside.end()

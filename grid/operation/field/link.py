@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from grid.errors import PeerError
 from grid.operation.field.serve import FIELD_FILE
@@ -18,8 +18,35 @@ _START_S = 120.0
 _ADVANCE_S = 300.0
 
 
+class Link(Protocol):
+    """Where the devices of a site answer, and their time.
+
+    Attributes
+    ----------
+    meters, devices : dict of str to str
+        URL by meter and by device.
+    """
+
+    meters: dict[str, str]
+    devices: dict[str, str]
+
+    def advance(self, to_s: int) -> int:
+        """Let it be `to_s`, seconds UTC; return what time it is there.
+
+        Raises
+        ------
+        PeerError
+            When it cannot be.
+        """
+        ...
+
+    def now_s(self) -> float:
+        """Return the time that meters' clocks are compared with, seconds UTC."""
+        ...
+
+
 class FieldLink:
-    """Talks to the field process of a site folder.
+    """Talks to the field process of a site folder, where time passes when it is told to.
 
     Raises
     ------
@@ -35,6 +62,7 @@ class FieldLink:
         self.devices: dict[str, str] = facts["devices"]
         self.pid: int = facts["pid"]
         self._port: int = facts["control_port"]
+        self._clock_s = 0
 
     def ask(self, **command: Any) -> dict[str, Any]:
         """Send one command and return its answer.
@@ -57,11 +85,12 @@ class FieldLink:
 
     def advance(self, to_s: int) -> int:
         """Let the field's time pass up to `to_s`; return its clock."""
-        return int(self.ask(do="advance", to_s=to_s)["clock_s"])
+        self._clock_s = int(self.ask(do="advance", to_s=to_s)["clock_s"])
+        return self._clock_s
 
-    def clock(self) -> int:
-        """Return the field's clock, seconds UTC."""
-        return int(self.ask(do="clock")["clock_s"])
+    def now_s(self) -> float:
+        """Return the field's time as it was last told: it stands still until then."""
+        return float(self._clock_s)
 
 
 def _announcement(directory: Path) -> dict[str, Any] | None:

@@ -1,0 +1,76 @@
+"""Opening the control room of a site folder: alone, with its field, its solver and its store."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from grid.operation import commission, cycle
+from grid.operation.field import link
+from grid.operation.field.real import Clock
+from grid.operation.room import Room
+
+
+@contextmanager
+def opened(directory: Path, *, store_url: str = "", clock: Clock = time.time) -> Iterator[Room]:
+    """Yield the control room of a site folder; its simulated field runs as long.
+
+    Parameters
+    ----------
+    clock : callable
+        Gives the time at real devices, seconds UTC.
+
+    Raises
+    ------
+    BadInputError
+        When another process runs the site.
+    StoreError
+        When the folder was never commissioned.
+    PeerError
+        When the simulated field does not start.
+    """
+    with cycle.sole(directory), closing(commission.open_store(directory, store_url)) as store:
+        site, first_s = cycle.facts(directory, store)
+        with _field(directory, first_s, is_simulated=commission.simulated(site)) as revive:
+            room = Room(directory, site, store, cycle.field_of(directory, site, clock), first_s)
+
+            def again() -> None:
+                revive()
+                room.link = cycle.field_of(directory, site, clock)
+
+            room.revive_field = again
+            try:
+                room.solver.start()
+                yield room
+            finally:
+                room.solver.close()
+
+
+@contextmanager
+def _field(directory: Path, first_s: int, *, is_simulated: bool) -> Iterator[Callable[[], None]]:
+    """Run a field process where the field is simulated; yield what starts a dead one again."""
+    if not is_simulated:
+        yield lambda: None
+        return
+    running = [link.start(directory, start_s=first_s)]
+
+    def revive() -> None:
+        if running[-1].poll() is not None:
+            running.append(link.start(directory, start_s=first_s))
+
+    try:
+        yield revive
+    finally:
+        _stop(running[-1])
+
+
+def _stop(field: subprocess.Popen[bytes]) -> None:
+    field.terminate()
+    try:
+        field.wait(10)
+    except subprocess.TimeoutExpired:
+        field.kill()
+        field.wait()
