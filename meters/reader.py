@@ -69,7 +69,8 @@ async def read_meters(
         Counts how asking went; not of Modbus meters where `gateways` is given, which count
         for themselves.
     clock : callable, optional
-        The time that meters' clocks are compared with, s UTC; without it `at_s`.
+        The time that meters' clocks are compared with, s UTC; see
+        :func:`meters.dlms.client.read_meter`.
 
     Returns
     -------

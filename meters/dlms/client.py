@@ -70,13 +70,14 @@ async def read_meter(
     watch : Watch, optional
         Counts the questions, and limits the wait for each answer.
     clock : callable, optional
-        The time that the meter's clock is compared with, s UTC; without it `at_s`.
+        The time that the meter's clock is compared with, s UTC. Without it time stands still
+        at `at_s`; with it a row that was captured at `at_s` takes the place of the registers,
+        which are read a moment later.
 
     Returns
     -------
     MeterRead, list of Finding
-        A row that the load profile gives for `at_s` takes the place of the registers, which
-        were read a moment later. Codes: ``meter.clock``, ``meter.register``, ``meter.profile``,
+        Codes: ``meter.clock``, ``meter.register``, ``meter.profile``,
         ``meter.duplicate``. The hash covers the answers the reading rests on.
         The rows of a meter whose clock is off by more than
         :data:`CLOCK_LIMIT_S` are not used.

@@ -86,7 +86,8 @@ class Poll:
         drift_s = self._offset_s()
         now_s = self._at_s if abs(drift_s) <= CLOCK_LIMIT_S else clock.at_s
         now = RegisterRow(now_s, (values[0], values[1], values[2], values[3]))
-        now = next((_whole(row, now) for row in rows if row.at_s == now_s), now)
+        if self._now is not None:
+            now = next((_whole(row, now) for row in rows if row.at_s == now_s), now)
         return MeterRead(
             self._address.meter,
             now,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,7 +141,9 @@ def test_cycles_that_nobody_ran_are_told_of_and_their_energy_is_found(
     moved = registers[:, -1] - registers[:, 0]
     assert np.array_equal(got["import_wh"].values.sum(axis=1), moved)
     assert moved.sum() > 0
-    told = {meter.id: row for meter, row in zip(room.site.meter, got["quality"].values)}
+    told = {
+        meter.id: row for meter, row in zip(room.site.meter, got["quality"].values, strict=True)
+    }
     for meter in room.site.meter:
         is_dlms = meter.protocol is Protocol.DLMS
         # Its load profile has every interval; a Modbus meter tells the sum of those missed.

@@ -47,12 +47,15 @@ async def field(
 
 
 def read_one(
-    meter: MeterPoint, secrets: dict[str, bytes] | None = None, **changes: Any
+    meter: MeterPoint,
+    secrets: dict[str, bytes] | None = None,
+    clock: Callable[[], float] | None = None,
+    **changes: Any,
 ) -> tuple[MeterRead, list[Finding]]:
     async def run() -> tuple[MeterRead, list[Finding]]:
         async with field(meter, secrets=secrets) as addresses:
             address = replace(addresses[meter.meter], **changes)
-            return await read_meter(address, at_s=T, timeout_s=5.0)
+            return await read_meter(address, at_s=T, timeout_s=5.0, clock=clock)
 
     return asyncio.run(run())
 
@@ -160,6 +163,20 @@ def test_clock_within_a_minute_counts_as_the_time_of_reading() -> None:
     meter.clock_s = T - 60
     read, findings = read_one(meter)
     assert (read.now.at_s, findings) == (T, [])
+
+
+def test_a_captured_row_takes_the_place_of_what_was_counted_a_moment_later() -> None:
+    meter = point()
+    meter.clock_s = T + 9
+    meter.registers = [5_000_057, 400_000, 30_001, 2_000]
+    meter.rows[-1] = RegisterRow(T, (5_000_050, 400_000, MISSING, 2_000))
+    read, findings = read_one(meter, since_s=T, until_s=T, clock=lambda: T + 7.2)
+    assert read.now == RegisterRow(T, (5_000_050, 400_000, 30_001, 2_000))
+    assert (read.clock_offset_s, findings) == (2, [])
+    # A meter whose clock is behind has not captured it yet.
+    del meter.rows[-1]
+    read, _ = read_one(meter, since_s=T, until_s=T, clock=lambda: T + 7.2)
+    assert read.now == RegisterRow(T, (5_000_057, 400_000, 30_001, 2_000))
 
 
 def test_clock_that_is_off_is_found_and_its_load_profile_not_used() -> None:
