@@ -38,6 +38,9 @@ class BalanceBaseline:
         Gain errors of the usage points' meters and of the head's, the share by
         which modelled losses fall short, the standing Wh of an interval.
     covariance : float64 (usage_point + 3, usage_point + 3)
+        As far as noise is new in each interval.
+    drift_covariance : float64 (usage_point + 3, usage_point + 3)
+        What the wandering of every meter's gain adds to it.
     prior_sd : float64 (usage_point + 3,)
     interval_variance_wh2 : float
         Of the residual of an interval, from one to the next.
@@ -51,6 +54,7 @@ class BalanceBaseline:
 
     coefficient: Floats
     covariance: Floats
+    drift_covariance: Floats
     prior_sd: Floats
     interval_variance_wh2: float
     day_variance_wh2: float
@@ -104,8 +108,8 @@ def learn_balance(
         Accuracy class of the meters; a gain error is drawn with half of it as
         its standard deviation.
     drift_percent : float
-        By how much the head's gain is taken to wander from day to day at least, even if the
-        trusted weeks saw less.
+        By how much each meter's gain wanders from day to day, as a standard deviation, with a
+        memory of some days; the head's at least, even if the trusted weeks saw less.
 
     Raises
     ------
@@ -133,10 +137,37 @@ def learn_balance(
         # A median is not moved by the few intervals that hold something else.
         scale = np.sqrt(weight * variance)
         variance = max(float(np.median(np.abs(rest * scale)) / 0.6745) ** 2, _ROUNDING_WH2)
-    baseline = BalanceBaseline(coefficient, covariance, prior, variance, 0.0, spread)
+    influence = np.zeros(columns.T.shape)
+    influence[:, known] = covariance @ weighted.T
+    drift = (drift_percent / 100.0) ** 2 * _drift_covariance(record, influence)
+    baseline = BalanceBaseline(coefficient, covariance, drift, prior, variance, 0.0, spread)
     least = (drift_percent / 100.0 * float(np.mean(np.abs(record.head_wh()[known])))) ** 2
-    shared = max(_shared_by_days(balance(baseline, record)), least)
-    return BalanceBaseline(coefficient, covariance, prior, variance, shared, spread)
+    return replace(
+        baseline, day_variance_wh2=max(_shared_by_days(balance(baseline, record)), least)
+    )
+
+
+def _drift_covariance(record: FeederRecord, influence: Floats) -> Floats:
+    """Return the covariance of coefficients by gains that wander with unit deviation.
+
+    What a wandering gain adds to the residual lasts for days: intervals are no independent
+    witnesses of it, and least squares takes it for a gain error of whichever meter it resembles.
+
+    Parameters
+    ----------
+    influence : float64 (coefficient, interval)
+        Of each interval's residual on the coefficients.
+    """
+    per_day, days = record.per_day, record.days
+    whole = slice(0, days * per_day)
+    apart = np.abs(np.subtract.outer(np.arange(days), np.arange(days)))
+    root = np.linalg.cholesky(np.exp(-apart / _DAY_MEMORY))
+    total = np.zeros((len(influence), len(influence)))
+    for carried in (*record.net_wh(), record.head_wh()):
+        moved = influence[:, whole] * np.where(record.complete, carried, 0.0)[whole]
+        by_day = moved.reshape(len(influence), days, per_day).sum(axis=2) @ root
+        total += by_day @ by_day.T
+    return total
 
 
 def _shared_by_days(learned: Balance) -> float:
@@ -166,7 +197,7 @@ def balance(baseline: BalanceBaseline, record: FeederRecord) -> Balance:
     edges = by_day(np.asarray(baseline.spread_wh2 @ record.estimated, dtype=np.float64))
     edges = edges[:, [0, -1]].sum(axis=1)
     own = baseline.interval_variance_wh2 * share + edges * per_day * share**2 / 4.0
-    covariance = level @ baseline.covariance @ level.T
+    covariance = level @ (baseline.covariance + baseline.drift_covariance) @ level.T
     apart = np.abs(np.subtract.outer(np.arange(days), np.arange(days)))
     covariance += np.diag(own) + baseline.day_variance_wh2 * np.exp(-apart / _DAY_MEMORY)
     total = by_day(np.where(known, unmetered, 0.0)).sum(axis=1)
@@ -252,10 +283,10 @@ def gain_errors(baseline: BalanceBaseline) -> tuple[Floats, Floats]:
     variance = np.diag(baseline.covariance)[:points]
     information = 1.0 / variance - baseline.prior_sd[:points] ** -2.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        free = np.where(
-            information > 0.0, baseline.coefficient[:points] / variance / information, 0.0
-        )
-        return free, np.where(information > 0.0, information**-0.5, np.inf)
+        factor = np.where(information > 0.0, 1.0 / variance / information, 0.0)
+        noise = np.where(information > 0.0, 1.0 / information, np.inf)
+    drift = factor**2 * np.diag(baseline.drift_covariance)[:points]
+    return factor * baseline.coefficient[:points], np.sqrt(noise + drift)
 
 
 def loosened(baseline: BalanceBaseline, row: int) -> BalanceBaseline:
@@ -266,6 +297,12 @@ def loosened(baseline: BalanceBaseline, row: int) -> BalanceBaseline:
     change = prior[row] ** -2.0 - baseline.prior_sd[row] ** -2.0
     column = baseline.covariance[:, row]
     factor = change / (1.0 + change * column[row])
-    covariance = baseline.covariance - factor * np.outer(column, column)
-    coefficient = baseline.coefficient - factor * baseline.coefficient[row] * column
-    return replace(baseline, prior_sd=prior, covariance=covariance, coefficient=coefficient)
+    moves = np.eye(len(prior))
+    moves[:, row] -= factor * column
+    return replace(
+        baseline,
+        prior_sd=prior,
+        covariance=moves @ baseline.covariance,
+        drift_covariance=moves @ baseline.drift_covariance @ moves.T,
+        coefficient=moves @ baseline.coefficient,
+    )
