@@ -1,4 +1,4 @@
-"""Money and energy as exact integers, and the checks every number passes.
+"""Money, energy and ratios as exact numbers, and the checks every number passes.
 
 Money is an ``int`` of nano-currency (1 ₼ = 1,000,000,000). Settled energy is
 an ``int`` of Wh. A price is an ``int`` of nano-currency per Wh, so that
@@ -8,7 +8,9 @@ Wh × price is money without a rounding; people see it per kWh.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,9 @@ NANO = 1_000_000_000
 WH_PER_KWH = 1_000
 INT64_MAX = 2**63 - 1
 
+RATIO_MOST = 1_000_000
+
+_RATIO = re.compile(r"([0-9]{1,7})/([0-9]{1,7})", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{1,9})?", re.ASCII)
 
 
@@ -93,3 +98,47 @@ def require_finite(
         position = f" at {list(where)}" if where else ""
         raise BadInputError(f"{name}{position} is {value}: must be finite within [{low}, {high}]")
     return array
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Of an instrument transformer: primary over secondary, as on its plate.
+
+    Raises
+    ------
+    BadInputError
+        When a part is not within 1 to :data:`RATIO_MOST`.
+    """
+
+    primary: int = 1
+    secondary: int = 1
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.primary <= RATIO_MOST and 1 <= self.secondary <= RATIO_MOST):
+            raise BadInputError(f"ratio {self}: both parts must be within 1 to {RATIO_MOST}")
+
+    @classmethod
+    def parse(cls, text: str) -> Ratio:
+        """Return the ratio of a text such as ``200/5``.
+
+        Raises
+        ------
+        BadInputError
+            When it is none.
+        """
+        found = _RATIO.fullmatch(text)
+        if found is None:
+            raise BadInputError(f'{text[:32]!r} must be a ratio in quotes, such as "200/5"')
+        return cls(int(found[1]), int(found[2]))
+
+    @property
+    def value(self) -> Fraction:
+        """The exact factor."""
+        return Fraction(self.primary, self.secondary)
+
+    def __str__(self) -> str:
+        return f"{self.primary}/{self.secondary}"
+
+
+UNITY = Ratio()
+"""Of a meter without instrument transformers."""

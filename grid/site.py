@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
+from fractions import Fraction
 
 from grid.ids import AssetId, MeterId, PartyId, TariffId, UsagePointId
+from grid.quantities import UNITY, Ratio
 from grid.site_devices import Asset, Battery, Genset, Plant, Shedding, Solar, Wind
 from grid.site_facts import Amount, Fault, Price, UsageKind, outside, refuse
+from grid.site_metering import ONE, Metering, Ratio, Summation
 from grid.site_reading import AS_EVER, Reading
 from grid.site_sensors import Mqtt, PayloadForm, Sensor
 from grid.site_settings import (
@@ -115,9 +119,10 @@ class Meter:
 
     `url` is as :mod:`meters.transport` takes it; empty at a simulated field, which tells
     its addresses in ``field.json``. `auth` is ``none``, ``lls`` or ``hls-gmac``; passwords
-    and keys are in the store, never here. `register_digits` and `multiplier` (primary Wh for
-    each Wh that it shows: its transformers' ratios and its own) are of the first device that
-    stood here; those after it are told with their exchange.
+    and keys are in the store, never here. What stands below `url` is of the first device that
+    stood here; what changes after it is told with its date. `current` and `voltage` are the
+    ratios of the instrument transformers before it, `multiplier` its own: primary Wh are what
+    it shows times all three. `verified_until` is when its verification expires.
     """
 
     id: MeterId
@@ -129,13 +134,24 @@ class Meter:
     url: str = ""
     register_digits: int = 9
     multiplier: int = 1
+    current: Ratio = UNITY
+    voltage: Ratio = UNITY
+    verified_until: date | None = None
+
+    @property
+    def factor(self) -> Fraction:
+        """Primary Wh for each Wh that the first device shows."""
+        return self.current.value * self.voltage.value * self.multiplier
 
     def __post_init__(self) -> None:
         name = f"meter {self.id}"
         faults = outside(self, name, register_digits=(4, 15), multiplier=(1, 10**6))
-        if not faults and 10**self.register_digits * self.multiplier > 10**18:
-            message = f"{name}: {self.register_digits} digits times {self.multiplier}"
+        if not faults and 10**self.register_digits * self.factor > 10**18:
+            message = f"{name}: {self.register_digits} digits times {self.factor}"
             faults.append(("multiplier", f"{message} is beyond 10^18 Wh"))
+        if max(self.factor.as_integer_ratio()) > 10**9:
+            message = f"{name}: the factor {self.factor} of its transformers has a part beyond 10^9"
+            faults.append(("current", message))
         if (self.role is MeterRole.FEEDER_HEAD) != (self.usage_point is None):
             message = "a connection meter has a usage_point, a feeder head has none"
             faults.append(("usage_point", f"meter {self.id}: {message}"))

@@ -9,16 +9,18 @@ import types
 import typing
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from grid import ids, interval
 from grid.errors import BadInputError
-from grid.quantities import INT64_MAX, NANO, WH_PER_KWH, parse_money, parse_price
+from grid.quantities import INT64_MAX, NANO, WH_PER_KWH, Ratio, parse_money, parse_price
 from grid.site import Amount, Outage, Price, Site
 from grid.site_facts import FactError
 from grid.site_lines import Lines
+from grid.site_metering import Ratio, parse_ratio
 from grid.site_references import check_references
 
 _ID_TYPES = (
@@ -65,6 +67,8 @@ class _Binder:
     def scalar(self, kind: Any, value: object) -> object:
         if kind is Price or kind is Amount:
             return _money(kind, value)
+        if kind is Ratio:
+            return Ratio.parse(str(value))
         if kind in _ID_TYPES:
             if not isinstance(value, str):
                 raise BadInputError(f"{value!r} must be text")

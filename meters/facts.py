@@ -1,127 +1,36 @@
-"""Metering facts: how a usage point is metered, from when until when.
+"""Metering facts: how a place is metered, from when until when, and who has it.
 
-A meter behind transformers counts secondary energy; what the network carried is that times
-the ratios of its current and voltage transformers and its own multiplier, as they were at
-the time. Ratios are exact fractions. A register is converted as a whole, counted from where
-it stood when the facts began, and the primary energy of an interval is the difference of
-two converted registers: so intervals add up to what the register says, to the Wh.
+What the site file says of a meter holds until a dated change says otherwise; a change says
+only what it changes, so that one that is told late corrects all that follows it.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
 from fractions import Fraction
-from typing import Final
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Final
 
 from grid.errors import BadInputError, Finding, Severity
 from grid.interval import label
+from grid.site_metering import Metering, Summation, parse_ratio
 
-Ints = npt.NDArray[np.int64]
 Registers = tuple[int, int, int, int]
 
-FOREVER_S: Final = 2**62
-RATIO_MOST: Final = 1_000_000
-
-
-class Summation(StrEnum):
-    """How a three-phase meter adds up its phases.
-
-    Attributes
-    ----------
-    VECTORIAL
-        With their signs: one register counts the sum, of the other none.
-    ARITHMETIC
-        Import of the phases that import, export of those that export.
-    FERRARIS
-        With their signs, as three systems turn one disc; a backstop keeps it from
-        turning back, so that there is no export.
-    """
-
-    VECTORIAL = "vectorial"
-    ARITHMETIC = "arithmetic"
-    FERRARIS = "ferraris"
-
-
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """Of a transformer, or another multiplier: primary over secondary, as on its plate.
-
-    Raises
-    ------
-    BadInputError
-        When a part is not within 1 to :data:`RATIO_MOST`.
-    """
-
-    primary: int = 1
-    secondary: int = 1
-
-    def __post_init__(self) -> None:
-        """Check the parts."""
-        if not (1 <= self.primary <= RATIO_MOST and 1 <= self.secondary <= RATIO_MOST):
-            shown = f"{self.primary}/{self.secondary}"
-            raise BadInputError(f"ratio {shown}: both parts must be within 1 to {RATIO_MOST}")
-
-    @property
-    def value(self) -> Fraction:
-        """The exact factor."""
-        return Fraction(self.primary, self.secondary)
+NAMES: Final = ("current", "voltage", "multiplier", "phases", "summation", "verified_until")
+"""What a change may say."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seal:
     """A seal on a meter: its number never leaves the store."""
 
-    number: str
-    placed_s: int
-    removed_s: int = FOREVER_S
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """One meter at one usage point, as long as nothing about it changes.
-
-    Attributes
-    ----------
-    usage_point, meter : str
-    from_s, until_s : int
-        From the first, before the second.
-    current, voltage, multiplier : Ratio
-        Of the current and voltage transformers, and of the meter itself.
-    phases : int
-        1 or 3.
-    summation : Summation
-    first, last : tuple of int, or None
-        The registers when it began and ended, as :data:`meters.reading.CHANNELS`; given
-        wherever a meter is exchanged, or ratios change within an interval.
-    verified_until_s : int
-        When the verification expires.
-    seals : tuple of Seal
-    """
-
-    usage_point: str
     meter: str
-    from_s: int
-    until_s: int = FOREVER_S
-    current: Ratio = Ratio()
-    voltage: Ratio = Ratio()
-    multiplier: Ratio = Ratio()
-    phases: int = 3
-    summation: Summation = Summation.VECTORIAL
-    first: Registers | None = None
-    last: Registers | None = None
-    verified_until_s: int = FOREVER_S
-    seals: tuple[Seal, ...] = ()
-
-    @property
-    def factor(self) -> Fraction:
-        """Primary over secondary energy."""
-        return self.current.value * self.voltage.value * self.multiplier.value
+    number: str = field(repr=False)
+    placed_s: int
+    removed_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,127 +44,166 @@ class MoveIn:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """One meter replaced by another, with what both showed."""
+class Change:
+    """What is otherwise from an instant on.
 
-    usage_point: str
+    Attributes
+    ----------
+    at_s : int
+    values : mapping of str to object
+        Of :class:`~grid.site_metering.Metering`, by name.
+    serial : str
+        Of the device that came; empty where the same one stays.
+    last, first : tuple of int, or None
+        What the old and the new one showed then, or the one that stayed.
+    """
+
     at_s: int
-    removed: str
-    last: Registers | None
-    installed: str
-    first: Registers | None
+    values: Mapping[str, Any]
+    serial: str = ""
+    last: Registers | None = None
+    first: Registers | None = None
 
 
-def shown(at_s: int) -> str:
-    """Return the label of an instant that may be the end of all time."""
-    return "its end" if at_s >= FOREVER_S else label(at_s)
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One device at a meter's place, as long as nothing about it changes.
+
+    Attributes
+    ----------
+    meter, serial : str
+    from_s, until_s : int or None
+        From the first, before the second; None where it has no end on that side.
+    metering : Metering
+    first, last : tuple of int, or None
+        Its own registers when it began and ended, as :data:`meters.reading.CHANNELS`; None
+        where nobody wrote them down.
+    """
+
+    meter: str
+    serial: str
+    from_s: int | None
+    until_s: int | None
+    metering: Metering
+    first: Registers | None = None
+    last: Registers | None = None
+
+    @property
+    def factor(self) -> Fraction:
+        """Primary over secondary energy."""
+        return self.metering.factor
+
+    def counts_as(self, other: Installation) -> bool:
+        """Return whether the registers of both go on from each other, worth the same."""
+        return (
+            self.serial == other.serial
+            and self.factor == other.factor
+            and self.metering.register_digits == other.metering.register_digits
+            and (self.metering.summation is Summation.FERRARIS)
+            == (other.metering.summation is Summation.FERRARIS)
+        )
+
+    def there(self, at_s: int) -> bool:
+        """Return whether it was there at an instant."""
+        begun = self.from_s is None or self.from_s <= at_s
+        return begun and (self.until_s is None or at_s < self.until_s)
 
 
-def in_order(installations: Iterable[Installation]) -> tuple[Installation, ...]:
-    """Return the installations of one usage point by time, each beginning where one ends.
+def parse_change(name: str, text: str) -> object:
+    """Return the value of a fact that is written as in the site file.
 
     Raises
     ------
     BadInputError
-        When there is none, they are of two usage points, one ends before it begins, two
-        overlap, nothing is known between two, or a meter was exchanged without reads.
+        When there is no fact of that name, or the value cannot be.
     """
-    ordered = tuple(sorted(installations, key=lambda one: (one.from_s, one.until_s)))
-    if not ordered:
-        raise BadInputError("no installation is known of the usage point")
-    for one in ordered:
-        if one.usage_point != ordered[0].usage_point:
-            raise BadInputError(f"installations of {ordered[0].usage_point} and {one.usage_point}")
-        if one.until_s <= one.from_s:
-            raise BadInputError(
-                f"{one.usage_point} {one.meter}: ends {shown(one.until_s)}, must be after its "
-                f"beginning, {label(one.from_s)}"
-            )
-        if one.phases not in (1, 3):
-            raise BadInputError(
-                f"{one.usage_point} {one.meter}: {one.phases} phases, must be 1 or 3"
-            )
-    for before, after in itertools.pairwise(ordered):
-        told = f"{before.usage_point}: {before.meter} ends {shown(before.until_s)}, {after.meter}"
-        if after.from_s < before.until_s:
-            raise BadInputError(f"{told} begins {label(after.from_s)}: they overlap")
-        if after.from_s > before.until_s:
-            raise BadInputError(f"{told} begins {label(after.from_s)}: nothing is known between")
-        if before.meter != after.meter and (before.last is None or after.first is None):
-            raise BadInputError(
-                f"{before.usage_point} {label(after.from_s)}: {before.meter} was exchanged for "
-                f"{after.meter}, and the registers of both must be read then"
-            )
-    return ordered
+    try:
+        if name in ("current", "voltage", "multiplier"):
+            return parse_ratio(text)
+        if name == "phases" and text in ("1", "3"):
+            return int(text)
+        if name == "summation" and text in list(Summation):
+            return Summation(text)
+        if name == "verified_until":
+            return date.fromisoformat(text)
+    except (ValueError, BadInputError) as error:
+        raise BadInputError(f"{name}: {error}") from error
+    must = {"phases": "1 or 3", "summation": ", ".join(Summation)}.get(name)
+    if must is None:
+        raise BadInputError(f"{name[:40]!r} is no fact of a meter: it has {', '.join(NAMES)}")
+    raise BadInputError(f"{name}: {text[:40]!r} must be {must}")
 
 
-def exchanges(installations: Iterable[Installation]) -> list[Exchange]:
-    """Return the meter exchanges of one usage point, oldest first.
+def installations(
+    meter: str, serial: str, metering: Metering, changes: Iterable[Change]
+) -> tuple[Installation, ...]:
+    """Return how a meter's place was metered, oldest first and without gaps.
+
+    Parameters
+    ----------
+    serial : str
+        Of the first device, empty where unknown.
+    metering : Metering
+        How it was at first.
+    changes : iterable of Change
+        Of those at the same instant a later one holds.
 
     Raises
     ------
     BadInputError
-        See :func:`in_order`.
+        When values cannot be together.
     """
-    ordered = in_order(installations)
-    return [
-        Exchange(one.usage_point, two.from_s, one.meter, one.last, two.meter, two.first)
-        for one, two in itertools.pairwise(ordered)
-        if one.meter != two.meter
-    ]
-
-
-def party_of(starts_s: Ints, move_ins: Iterable[MoveIn]) -> list[str]:
-    """Return who has the usage point in each interval; ``""`` before the first move-in.
-
-    Raises
-    ------
-    BadInputError
-        When two parties move in at once, or within an interval: the registers of the
-        move-in then belong to an edge.
-    """
-    ordered = sorted(move_ins, key=lambda one: one.at_s)
-    for one, two in itertools.pairwise(ordered):
-        if one.at_s == two.at_s:
-            raise BadInputError(
-                f"{one.usage_point} {label(one.at_s)}: {one.party} and {two.party} move in at once"
+    found = [Installation(meter, serial, None, None, metering)]
+    ordered = sorted(changes, key=lambda one: one.at_s)
+    for at_s, together in itertools.groupby(ordered, key=lambda one: one.at_s):
+        now = replace(found[-1], from_s=at_s, first=None)
+        last: Registers | None = None
+        for one in together:
+            now = replace(
+                now,
+                serial=one.serial or now.serial,
+                metering=replace(now.metering, **one.values),
+                first=one.first or now.first,
             )
-    inside = [
-        one
-        for one in ordered
-        if starts_s[0] < one.at_s <= starts_s[-1] and one.at_s not in set(starts_s.tolist())
-    ]
-    if inside:
-        told = f"{inside[0].usage_point} {label(inside[0].at_s)}: {inside[0].party}"
-        raise BadInputError(f"{told} moves in within an interval, must be at the start of one")
-    index = np.searchsorted(np.array([one.at_s for one in ordered], np.int64), starts_s, "right")
-    names = ["", *(one.party for one in ordered)]
-    return [names[at] for at in index.tolist()]
+            last = one.last or last
+        if faults := now.metering.faults(f"{meter} {label(at_s)}"):
+            raise BadInputError("\n".join(message for _, message in faults))
+        found[-1] = replace(found[-1], until_s=at_s, last=last)
+        found.append(now)
+    return tuple(found)
 
 
-def expiring(installations: Iterable[Installation], *, now_s: int, before_s: int) -> list[Finding]:
-    """Return what expires before an instant of what is installed now, the most urgent first.
+def party_at(move_ins: Iterable[MoveIn], at_s: int, before: str) -> str:
+    """Return who has a usage point at an instant; `before` is who had it at first."""
+    past = [one for one in move_ins if one.at_s <= at_s]
+    return max(past, key=lambda one: one.at_s).party if past else before
 
-    A verification that has expired is an alarm, a meter without a seal a warning.
+
+def expiring(
+    installed: Iterable[Installation],
+    seals: Sequence[Seal],
+    *,
+    now: date,
+    before: date,
+) -> list[Finding]:
+    """Return what expires before a day of what is installed now, and who has lost its seals.
+
+    A verification that has expired is an alarm; that it will, and a meter whose every seal was
+    removed, a warning. The most urgent comes first.
     """
-    found: list[tuple[int, Finding]] = []
-    for one in installations:
-        if not one.from_s <= now_s < one.until_s:
-            continue
-        if one.verified_until_s < before_s:
-            past = one.verified_until_s <= now_s
-            verb = "expired" if past else "expires"
-            message = (
-                f"{one.usage_point} {one.meter}: verification {verb} {label(one.verified_until_s)}"
-            )
-            severity = Severity.ALARM if past else Severity.WARNING
-            found.append((one.verified_until_s, _finding("verification", one, severity, message)))
-        if one.seals and not any(seal.placed_s <= now_s < seal.removed_s for seal in one.seals):
-            when = max(seal.removed_s for seal in one.seals)
-            message = f"{one.usage_point} {one.meter}: without a seal since {shown(when)}"
-            found.append((when, _finding("seal", one, Severity.WARNING, message)))
+    found: list[tuple[date, Finding]] = []
+    for one in installed:
+        until = one.metering.verified_until
+        if until is not None and until < before:
+            past = until < now
+            verb, severity = ("expired", Severity.ALARM) if past else ("expires", Severity.WARNING)
+            message = f"{one.meter}: verification {verb} after {until}"
+            code = "facts.expired" if past else "facts.expiring"
+            found.append((until, Finding(code, one.meter, f"{until}", severity, message)))
+        mine = [seal for seal in seals if seal.meter == one.meter]
+        if mine and all(seal.removed_s is not None for seal in mine):
+            since = label(max(seal.removed_s or 0 for seal in mine))
+            message = f"{one.meter}: without a seal since {since}"
+            finding = Finding("facts.seal", one.meter, since, Severity.WARNING, message)
+            found.append((now, finding))
     return [finding for _, finding in sorted(found, key=lambda pair: (pair[0], pair[1].subject))]
-
-
-def _finding(code: str, one: Installation, severity: Severity, message: str) -> Finding:
-    return Finding(f"facts.{code}", one.meter, "", severity, message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from grid.errors import BadInputError
 from grid.operation.record import record_action
 from grid.site import Site
 from grid.store import Transaction, control
-from grid.store.meter_exchanges import MeterExchange, exchanges, put_exchange
+from grid.store.meter_exchanges import MeterExchange, Registers, exchanges, put_exchange
 from meters.reading import CHANNELS, MISSING
 from meters.vee.facts import Tenure
 
@@ -32,6 +33,7 @@ SERIALS = "meter.serials"
 _AGAIN = "validate_from_s"
 _SERIAL_MAX = 64
 _REGISTER_MOST = 10**18
+_PARTS_MOST = 10**9
 
 
 def record_exchange(tx: Transaction, site: Site, told: MeterExchange) -> int:
@@ -61,6 +63,8 @@ def record_exchange(tx: Transaction, site: Site, told: MeterExchange) -> int:
     digits = before[-1].digits if before else meter.register_digits
     _check_registers(where, "last", told.last, digits)
     _check_registers(where, "first", told.first, told.digits)
+    if max(told.factor.as_integer_ratio()) > _PARTS_MOST:
+        raise BadInputError(f"{where}: factor {told.factor} has a part beyond {_PARTS_MOST}")
     _tenure(told, None)
     number = put_exchange(tx, told)
     again = control.get_meta(tx, _AGAIN)
@@ -98,7 +102,7 @@ def tenures(tx: Transaction, site: Site, known: Mapping[str, str]) -> tuple[Tenu
     found: list[Tenure] = []
     for meter in site.meter:
         told = by_meter.get(meter.id, [])
-        if not told and meter.id not in known and meter.multiplier == 1:
+        if not told and meter.id not in known and meter.factor == 1:
             continue
         until = told[0] if told else None
         found.append(
@@ -108,8 +112,8 @@ def tenures(tx: Transaction, site: Site, known: Mapping[str, str]) -> tuple[Tenu
                 None,
                 until.at_s if until else None,
                 meter.register_digits,
-                meter.multiplier,
-                last=_primary(until.last, meter.multiplier) if until else None,
+                meter.factor,
+                last=_primary(until.last, meter.factor) if until else None,
             )
         )
         for number, one in enumerate(told):
@@ -126,35 +130,39 @@ def devices(found: Iterable[Tenure]) -> dict[str, list[tuple[int | None, int | N
 
 
 def converted(registers: xr.Dataset, found: Iterable[Tenure]) -> xr.Dataset:
-    """Return registers in primary Wh: each times the multiplier of the device that told it.
+    """Return registers in primary Wh: each times the factor of the device that told it.
+
+    A whole register is converted and rounded down, never an interval: so intervals add up to
+    the register difference times the factor, to the Wh.
 
     Parameters
     ----------
     registers : Dataset, dims (meter, boundary)
         :data:`meters.reading.CHANNELS` int64 as the devices showed them.
     """
-    scaled = [one for one in found if one.multiplier != 1]
+    scaled = [one for one in found if one.factor != 1]
     if not scaled:
         return registers
     at_s = registers["boundary"].values.astype("datetime64[s]").astype(np.int64)
     row = {str(meter): number for number, meter in enumerate(registers["meter"].values)}
-    factor = np.ones((len(row), at_s.size), np.int64)
+    values = {name: registers[name].values.copy() for name in CHANNELS}
     for one in scaled:
         there = np.ones(at_s.size, np.bool_)
         if one.from_s is not None:
             there &= at_s >= one.from_s
         if one.until_s is not None:
             there &= at_s < one.until_s
-        factor[row[one.meter], there] = one.multiplier
-    return registers.assign(
-        {name: (("meter", "boundary"), _times(registers[name].values, factor)) for name in CHANNELS}
-    )
+        for shown in values.values():
+            shown[row[one.meter], there] = _times(shown[row[one.meter], there], one.factor)
+    return registers.assign({name: (("meter", "boundary"), values[name]) for name in CHANNELS})
 
 
-def _times(values: npt.NDArray[np.int64], factor: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return values times their factors; what is not known or beyond any register is MISSING."""
-    fits = (values >= 0) & (values <= _REGISTER_MOST // factor)
-    return np.where(fits, values, 0) * factor + np.where(fits, 0, MISSING)
+def _times(values: npt.NDArray[np.int64], factor: Fraction | int) -> npt.NDArray[np.int64]:
+    """Return values times a factor; what is not known or beyond any register is MISSING."""
+    over, under = Fraction(factor).as_integer_ratio()
+    fits = (values >= 0) & (values <= _REGISTER_MOST // over * under)
+    whole, rest = np.divmod(np.where(fits, values, 0), under)
+    return np.where(fits, whole * over + rest * over // under, MISSING)
 
 
 def _tenure(one: MeterExchange, following: MeterExchange | None) -> Tenure:
@@ -164,14 +172,14 @@ def _tenure(one: MeterExchange, following: MeterExchange | None) -> Tenure:
         one.at_s,
         following.at_s if following else None,
         one.digits,
-        one.multiplier,
-        first=_primary(one.first, one.multiplier),
-        last=_primary(following.last, one.multiplier) if following else None,
+        one.factor,
+        first=_primary(one.first, one.factor),
+        last=_primary(following.last, one.factor) if following else None,
     )
 
 
-def _primary(registers: tuple[int, int, int, int], multiplier: int) -> tuple[int, int, int, int]:
-    a, b, c, d = (MISSING if value < 0 else value * multiplier for value in registers)
+def _primary(registers: Registers, factor: Fraction | int) -> Registers:
+    a, b, c, d = (MISSING if value < 0 else int(value * factor) for value in registers)
     return a, b, c, d
 
 

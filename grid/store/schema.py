@@ -171,7 +171,33 @@ meter_exchange = Table(
     _fact("multiplier", Integer),
     _fact("recorded_by", String(255)),
     _fact("recorded_s"),
+    _fact("current", Key),
+    _fact("voltage", Key),
+    _fact("verified_until_s", nullable=True),
     UniqueConstraint("meter", "at_s"),
+)
+
+meter_seal = Table(
+    "meter_seal",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    _fact("meter", Key),
+    _fact("number", Key),
+    _fact("placed_s"),
+    _fact("placed_by", String(255)),
+    _fact("removed_s", nullable=True),
+    _fact("removed_by", String(255), nullable=True),
+)
+
+move_in = Table(
+    "move_in",
+    metadata,
+    _key("usage_point"),
+    _key("at_s", Whole),
+    _fact("party", Key),
+    _fact("registers", Text),
+    _fact("recorded_by", String(255)),
+    _fact("recorded_s"),
 )
 
 import_file = Table(

@@ -200,7 +200,7 @@ def _by_device(
         registers_of(stay, known[row], window.at_s, channel)
         for row, stay in zip(rows.tolist(), spans, strict=True)
     ]
-    wrap_wh = np.array([stay.wrap_wh for stay in spans], dtype=np.int64)
+    wrap_wh = np.array([stay.tenure.wrap_wh for stay in spans], dtype=np.int64)
     apart = _shown(window, channel, rows, np.stack(registers), reference, wrap_wh, spans)
     shape = (placed.size, window.count)
     shown = Examined(

@@ -38,7 +38,7 @@ class Stay:
     @property
     def wrap_wh(self) -> int:
         """The energy at which its register goes round."""
-        return int(10**self.tenure.digits * self.tenure.multiplier)
+        return self.tenure.wrap_wh
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def places(tenures: Sequence[Tenure], meters: Sequence[str], at_s: Ints) -> Plac
             row = place.get(tenure.meter, -1)
             from_s, until_s = tenure.from_s, tenure.until_s
             if from_s is None and until_s is None and row >= 0:
-                serial[row], wrap_wh[row] = tenure.serial, 10**tenure.digits * tenure.multiplier
+                serial[row], wrap_wh[row] = tenure.serial, tenure.wrap_wh
                 continue
             begins = from_s is not None and from_s > low
             ends = until_s is not None and until_s < high
@@ -90,7 +90,7 @@ def places(tenures: Sequence[Tenure], meters: Sequence[str], at_s: Ints) -> Plac
                 changed.setdefault(row, []).append(_stay(tenure, at_s))
             if not ends:
                 serial[row] = tenure.serial
-                wrap_wh[row] = 10**tenure.digits * tenure.multiplier
+                wrap_wh[row] = tenure.wrap_wh
         for devices in changed.values():
             devices.sort(key=lambda stay: (stay.first, stay.last))
     return Places(np.array(wrap_wh, dtype=np.int64), np.array(serial, dtype=np.str_), changed)

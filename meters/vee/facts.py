@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -39,15 +40,16 @@ class MeterEvent:
 
 @dataclass(frozen=True, slots=True)
 class Tenure:
-    """A device at a meter's place during ``[from_s, until_s)``.
+    """A device at a meter's place during ``[from_s, until_s)``, worth the same throughout.
 
     Attributes
     ----------
     meter, serial : str
     from_s, until_s : int or None
         None where it has no end on that side.
-    digits, multiplier : int
-        The register goes round at ``10**digits * multiplier`` Wh.
+    digits : int
+    factor : Fraction
+        Primary Wh for each that it shows; the register goes round at ``10**digits * factor``.
     first, last : tuple of int or None
         Registers when it was installed and removed, in the order of
         :data:`~meters.reading.CHANNELS`; None where nobody wrote them down.
@@ -58,23 +60,33 @@ class Tenure:
     from_s: int | None
     until_s: int | None
     digits: int
-    multiplier: int = 1
+    factor: Fraction | int = 1
     first: Registers | None = None
     last: Registers | None = None
 
+    @property
+    def wrap_wh(self) -> int:
+        """The energy at which its register goes round, whole Wh."""
+        return int(10**self.digits * self.factor)
+
     def __post_init__(self) -> None:
-        if not 1 <= self.digits <= 18 or not 1 <= self.multiplier <= 10**6:
+        if not 1 <= self.digits <= 18 or self.factor <= 0:
             raise BadInputError(
-                f"meter {self.meter} {self.serial}: {self.digits} digits and multiplier "
-                f"{self.multiplier} must be within 1 to 18 and 1 to 1000000"
+                f"meter {self.meter} {self.serial}: {self.digits} digits must be within 1 to 18 "
+                f"and its factor {self.factor} above 0"
             )
-        if 10**self.digits * self.multiplier > 10**18:
+        if 10**self.digits * self.factor > 10**18:
             raise BadInputError(f"meter {self.meter} {self.serial}: register beyond 10**18 Wh")
         if self.from_s is not None and self.until_s is not None and self.until_s <= self.from_s:
             raise BadInputError(
                 f"meter {self.meter} {self.serial}: ends {label(self.until_s)}, "
                 f"must be after {label(self.from_s)}"
             )
+
+    @property
+    def wrap_wh(self) -> int:
+        """The primary Wh at which its register goes round."""
+        return int(10**self.digits * self.factor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,11 +212,15 @@ def _exchanges(there: Places, meters: list[str], at_s: Ints) -> list[Finding]:
     rule = RULES["exchange"]
     findings = []
     for row, devices in there.changed.items():
+        before: str | None = None
         for stay in devices:
-            from_s = stay.tenure.from_s
+            from_s, stays = stay.tenure.from_s, stay.tenure.serial == before
+            before = stay.tenure.serial
             if from_s is not None and from_s > at_s[0]:
                 at = label(from_s)
                 message = f"{meters[row]} {at} was exchanged: {stay.tenure.serial} counts from here"
+                if stays:
+                    message = f"{meters[row]} {at} counts times {stay.tenure.factor} from here"
                 findings.append(Finding(rule.finding, meters[row], at, rule.severity, message))
     return findings
 
