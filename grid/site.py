@@ -17,7 +17,6 @@ from grid.ids import AssetId, MeterId, PartyId, TariffId, UsagePointId
 from grid.quantities import UNITY, Ratio
 from grid.site_devices import Asset, Battery, Genset, Plant, Shedding, Solar, Wind
 from grid.site_facts import Amount, Fault, Price, UsageKind, outside, refuse
-from grid.site_metering import ONE, Metering, Ratio, Summation
 from grid.site_reading import AS_EVER, Reading
 from grid.site_sensors import Mqtt, PayloadForm, Sensor
 from grid.site_settings import (

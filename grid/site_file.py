@@ -9,7 +9,6 @@ import types
 import typing
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from grid.quantities import INT64_MAX, NANO, WH_PER_KWH, Ratio, parse_money, par
 from grid.site import Amount, Outage, Price, Site
 from grid.site_facts import FactError
 from grid.site_lines import Lines
-from grid.site_metering import Ratio, parse_ratio
 from grid.site_references import check_references
 
 _ID_TYPES = (

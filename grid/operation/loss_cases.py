@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from grid import interval
 from grid.errors import BadInputError, Finding, PeerError, Severity, SolverError
-from grid.operation import leaks
+from grid.operation import leaks, metering_facts
 from grid.operation.loss_watch import (
     Episode,
     Learned,
@@ -74,6 +74,7 @@ def look_daily(room: Room, at_s: int) -> None:
         is_new = newest >= first and (told is None or newest > dt.date.fromisoformat(told))
         if is_new:
             findings += leaks.find(tx, room.site, end_s)
+            findings += metering_facts.expiring(tx, room.site, at_s)
             try:
                 found = look(room, tx, room.first_cycle_s, end_s)
             except (BadInputError, SolverError) as error:

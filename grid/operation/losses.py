@@ -15,7 +15,8 @@ import xarray as xr
 
 from grid.errors import BadInputError
 from grid.operation.room import Room
-from grid.store import Transaction, field, series
+from grid.operation.validation_facts import phase_voltages
+from grid.store import Transaction, series
 from meters.losses.record import FeederRecord
 from meters.reading import CHANNELS, MISSING
 from meters.vee import Quality
@@ -51,7 +52,7 @@ def site_record(room: Room, tx: Transaction, start_s: int, end_s: int) -> Feeder
         str(one.usage_point): str(one.id) for one in reversed(room.site.meter) if one.usage_point
     }
     metered = [meter.get(point, "") for point in room.points]
-    voltage = field.voltages(tx, metered, start_s, count, step_s)
+    voltage = phase_voltages(room, tx, metered, start_s, count)
     points = known.isel(usage_point=slice(None, -1))
     return feeder_record(
         room.model,

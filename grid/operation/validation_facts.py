@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ import xarray as xr
 from grid import interval
 from grid.errors import BadInputError, SolverError
 from grid.operation import meter_exchanges
+from grid.operation.metering_facts import standings
 from grid.operation.room import Room
 from grid.site import Site, Threshold, UsageKind
 from grid.store import Transaction, control, field, reading, series
@@ -170,7 +172,7 @@ def day_facts(room: Room, tx: Transaction, day: date, intervals: xr.Dataset) -> 
         # What stands behind a plant, a battery or a genset may rest for weeks.
         zero_days=np.where(_has_device(room), MISSING, past.zero_days),
         estimated_days=past.estimated_days,
-        voltage_v=field.voltages(tx, meters, low, (high - low) // step_s, step_s),
+        voltage_v=phase_voltages(room, tx, meters, low, (high - low) // step_s),
         nominal_v=np.full(len(meters), PHASE_VOLTAGE_V),
         feeder=_feeder(
             room,
@@ -181,6 +183,28 @@ def day_facts(room: Room, tx: Transaction, day: date, intervals: xr.Dataset) -> 
         events=_clocks_set(tx, low, high),
         siblings=room.site.vee.siblings,
     )
+
+
+def phase_voltages(
+    room: Room, tx: Transaction, meters: Sequence[str], start_s: int, count: int
+) -> npt.NDArray[np.float64]:
+    """Return the phase voltage at each meter at the end of each interval, V.
+
+    (meter, interval); NaN where it was not read, and where a voltage transformer stood before
+    the meter: what is nominal on its other side is not in the site file.
+    """
+    step_s = room.site.interval_s
+    shown = field.voltages(tx, meters, start_s, count, step_s)
+    ends_s = start_s + step_s * np.arange(1, count + 1)
+    row = {meter: number for number, meter in enumerate(meters)}
+    held = [one for one in standings(tx, room.site) if one.meter in row]
+    for one, following in zip_longest(held, held[1:]):
+        if one.voltage.value != 1:
+            there = ends_s > (one.from_s or 0)
+            if following is not None and following.meter == one.meter and following.from_s:
+                there &= ends_s <= following.from_s
+            shown[row[one.meter], there] = np.nan
+    return shown
 
 
 def head_row(site: Site) -> int:

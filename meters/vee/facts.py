@@ -83,11 +83,6 @@ class Tenure:
                 f"must be after {label(self.from_s)}"
             )
 
-    @property
-    def wrap_wh(self) -> int:
-        """The primary Wh at which its register goes round."""
-        return int(10**self.digits * self.factor)
-
 
 @dataclass(frozen=True, slots=True)
 class FeederHead:

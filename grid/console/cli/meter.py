@@ -13,6 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from grid.console.cli.meter_exchange import declare_exchange
+from grid.console.cli.meter_facts import declare_facts
 from grid.console.cli.meter_files import declare_export, declare_import
 from grid.console.cli.meter_losses import declare_losses
 from grid.console.cli.meter_orders import declare_orders
@@ -86,6 +87,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     declare_edit(verbs)
     declare_orders(verbs)
     declare_exchange(verbs)
+    declare_facts(verbs)
     declare_statistics(verbs)
 
 

@@ -6,12 +6,15 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from grid.console.cli.options import answer, as_json, checked, directory, instant, whole
+from grid.console.cli.options import answer, as_json, checked, day, directory, instant, whole
 from grid.console.cli.users import by_user, user_of
 from grid.errors import BadInputError
 from grid.interval import label
+from grid.quantities import Ratio
 
 if TYPE_CHECKING:
+    from grid.operation.metering_facts import Standing
+    from grid.site import Site
     from grid.store.meter_exchanges import MeterExchange
 
 _DIGITS = 15
@@ -23,19 +26,31 @@ def declare_exchange(verbs: Any) -> None:
     tells = verbs.add_parser("exchange", help="tell that a meter was exchanged, with both readings")
     tells.add_argument("meter", metavar="NAME")
     tells.add_argument("--old-serial", required=True)
-    tells.add_argument("--new-serial", required=True)
+    tells.add_argument(
+        "--new-serial", help="left out where only the transformers before the meter changed"
+    )
     tells.add_argument("--at", type=instant, required=True, help="when, such as 2026-05-27T10:40Z")
     tells.add_argument(
-        "--last-reading", type=_registers, required=True, metavar="WH", help=_READINGS
+        "--last-reading", type=registers, required=True, metavar="WH", help=_READINGS
     )
     tells.add_argument(
-        "--first-reading", type=_registers, required=True, metavar="WH", help="of the new, alike"
+        "--first-reading", type=registers, required=True, metavar="WH", help="of the new, alike"
     )
     tells.add_argument(
         "--digits", type=whole(4, _DIGITS), help="of the new one's register; else as the old one's"
     )
     tells.add_argument(
-        "--multiplier", type=whole(1, 10**6), help="primary Wh a Wh of the new one; else as before"
+        "--multiplier", type=whole(1, 10**6), help="of the new one itself; else as before"
+    )
+    for name, plate in (("current", "200/5"), ("voltage", "10000/100")):
+        tells.add_argument(
+            f"--{name}",
+            type=checked(Ratio.parse),
+            metavar=plate,
+            help=f"ratio of the {name} transformers before it; else as before",
+        )
+    tells.add_argument(
+        "--verified-until", type=day, metavar="DATE", help="last day of the new one's verification"
     )
     by_user(tells)
     directory(tells)
@@ -48,7 +63,7 @@ def declare_exchange(verbs: Any) -> None:
 
 
 @checked
-def _registers(text: str) -> tuple[int, int, int, int]:
+def registers(text: str) -> tuple[int, int, int, int]:
     parts = [part.strip() for part in text.split(",")]
     whole_numbers = all(part.isdecimal() and len(part) <= _DIGITS for part in parts)
     if len(parts) not in (1, 2, 4) or not whole_numbers:
@@ -62,8 +77,9 @@ def run_exchange(options: argparse.Namespace) -> int:
     from grid import site_file
     from grid.operation import commission
     from grid.operation.meter_exchanges import record_exchange
+    from grid.operation.metering_facts import in_force
     from grid.store import control
-    from grid.store.meter_exchanges import MeterExchange, exchanges
+    from grid.store.meter_exchanges import MeterExchange
 
     site = site_file.read(options.dir / site_file.SITE_FILE)
     meter = next((one for one in site.meter if one.id == options.meter), None)
@@ -72,17 +88,19 @@ def run_exchange(options: argparse.Namespace) -> int:
     store = commission.open_store(options.dir)
     try:
         with store.write() as tx:
-            before = [one for one in exchanges(tx, meter.id) if one.at_s < options.at]
-            was = before[-1] if before else None
+            was = in_force(tx, site, options.at - 1)[meter.id]
             told = MeterExchange(
                 meter=str(meter.id),
                 at_s=options.at,
                 old_serial=options.old_serial,
-                new_serial=options.new_serial,
+                new_serial=options.new_serial or options.old_serial,
                 last=options.last_reading,
                 first=options.first_reading,
-                digits=options.digits or (was.digits if was else meter.register_digits),
-                multiplier=options.multiplier or (was.multiplier if was else meter.multiplier),
+                digits=options.digits or was.digits,
+                multiplier=options.multiplier or was.multiplier,
+                current=options.current or was.current,
+                voltage=options.voltage or was.voltage,
+                verified_until_s=_verified_until_s(site, options, was),
                 recorded_by=user_of(tx, options.by, "readings.edit"),
                 recorded_s=control.clock_s(tx),
             )
@@ -92,6 +110,15 @@ def run_exchange(options: argparse.Namespace) -> int:
     text = f"exchange {number}: {_line(told)}; the next cycle validates what came since again"
     answer(options, {"exchange": number, **_facts(told)}, text)
     return 0
+
+
+def _verified_until_s(site: Site, options: argparse.Namespace, was: Standing) -> int | None:
+    """Return when the verification ends: another device's is its own."""
+    from grid.operation.metering_facts import day_end_s
+
+    if options.verified_until is not None:
+        return day_end_s(site, options.verified_until)
+    return None if options.new_serial else was.verified_until_s
 
 
 def run_exchanges(options: argparse.Namespace) -> int:
@@ -111,9 +138,10 @@ def run_exchanges(options: argparse.Namespace) -> int:
 
 
 def _facts(one: MeterExchange) -> dict[str, Any]:
-    facts = asdict(one)
-    for name in ("at", "recorded"):
-        facts[name] = label(facts.pop(f"{name}_s"))
+    facts = asdict(one) | {"current": str(one.current), "voltage": str(one.voltage)}
+    for name in ("at", "recorded", "verified_until"):
+        at_s = facts.pop(f"{name}_s")
+        facts[name] = None if at_s is None else label(at_s)
     return facts
 
 
@@ -123,6 +151,6 @@ def _line(one: MeterExchange) -> str:
 
     return (
         f"{one.meter} {label(one.at_s)}: {one.old_serial} ({shown(one.last)} Wh) gave way to "
-        f"{one.new_serial} ({shown(one.first)} Wh, {one.digits} digits, times {one.multiplier}), "
+        f"{one.new_serial} ({shown(one.first)} Wh, {one.digits} digits, times {one.factor}), "
         f"told by {one.recorded_by}"
     )

@@ -99,11 +99,12 @@ class Field:
 
     def show(self) -> None:
         """Bring every point up to date with the world."""
-        for name, shown in self.state.meters.items():
-            meter = self.meters[name]
+        for facts in self.world.site.meter:
+            name = str(facts.id)
+            shown, meter = self.state.meters[name], self.meters[name]
             meter.clock_s = self.state.clock_s + shown.clock_offset_s
-            meter.registers = registers_wh(shown)
-            meter.voltage_v = shown.voltage_v
+            meter.registers = registers_wh(shown, facts)
+            meter.voltage_v = shown.voltage_v / float(facts.voltage.value)
             meter.rows = shown.rows
             meter.silent = silent(self.state, name)
             meter.connected = shown.connected

@@ -182,7 +182,8 @@ class World:
         if fault.kind == "jump":
             shown.registers_mwh[0] += fault.wh * MWH_PER_WH
         else:
-            shown.registers_mwh[0] = (10**meter.register_digits - fault.wh) * MWH_PER_WH
+            round_wh = int(10**meter.register_digits * meter.factor)
+            shown.registers_mwh[0] = (round_wh - fault.wh) * MWH_PER_WH
         del shown.rows[-1:]
         _capture(shown, meter, state.clock_s)
 
@@ -193,9 +194,9 @@ class World:
         device.lapses_s = state.clock_s + setpoint.revert_s
 
 
-def registers_wh(shown: MeterState) -> list[int]:
-    """Return what a meter displays: whole Wh and varh, cut off."""
-    return [value // MWH_PER_WH for value in shown.registers_mwh]
+def registers_wh(shown: MeterState, meter: Meter) -> list[int]:
+    """Return what a meter displays: whole Wh and varh behind its transformers, cut off."""
+    return [int(value / (MWH_PER_WH * meter.factor)) for value in shown.registers_mwh]
 
 
 def silent(state: FieldState, meter: str) -> bool:
@@ -219,6 +220,6 @@ def _capture(shown: MeterState, meter: Meter, at_s: int) -> None:
     """Add a row to the load profile of a meter that keeps one."""
     if meter.protocol is not Protocol.DLMS:
         return
-    imported, exported, imported_varh, exported_varh = registers_wh(shown)
+    imported, exported, imported_varh, exported_varh = registers_wh(shown, meter)
     shown.rows.append(RegisterRow(at_s, (imported, exported, imported_varh, exported_varh)))
     del shown.rows[:-ROWS_KEPT]
