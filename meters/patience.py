@@ -20,7 +20,7 @@ SLOW = 256
 SUSPECTED = 128
 """Meters that were silent last time and are asked at the same time, beside the others."""
 
-PROMPT_S = 0.1
+PROMPT_S = 0.05
 """How long a meter may take to let us in before its slot goes to another, in seconds.
 
 Short, for it costs a slow meter nothing: it is waited for as long as any other.

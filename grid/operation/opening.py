@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -44,6 +45,8 @@ def opened(directory: Path, *, store_url: str = "", clock: Clock = time.time) ->
             room.revive_field = again
             try:
                 room.solver.start()
+                # What is loaded stays: a collection over it would hold up a round of readings.
+                gc.freeze()
                 yield room
             finally:
                 room.solver.close()

@@ -5,6 +5,7 @@ more dead meters than slots.
 """
 
 import asyncio
+import gc
 import random
 import resource
 import time
@@ -144,7 +145,9 @@ async def live(answered_s):
         addresses = await field.start(modbus, dlms)
         usual = [one for one in addresses if one.meter in field.healthy]
         await timed(usual, answered_s, field.healthy)  # imports, profiles
-        (reads, findings), usual_s, _ = await timed(usual, answered_s, field.healthy)
+        gc.freeze()  # as the control room does when it opens
+        quiet = [await timed(usual, answered_s, field.healthy) for _ in range(3)]
+        (reads, findings), usual_s, _ = sorted(quiet, key=lambda one: one[1])[1]
         assert (len(reads), findings) == (len(usual), [])
         before = {point.meter: tuple(point.registers) for point in field.points}
 
