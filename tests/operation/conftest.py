@@ -25,6 +25,7 @@ from grid.operation import (
     meter_keys,
     meter_order_execution,
     meter_orders,
+    metering,
     opening,
 )
 from grid.operation.demo_site import DEFAULT_DAY, TIME_ZONE, demo_site
@@ -182,6 +183,17 @@ class Street:
         points = tuple(replace(p, **facts) if p.id == point else p for p in site.usage_point)
         self.room.site = replace(site, usage_point=points)
 
+    def read(self, meter: str, number: int) -> None:
+        """Run the reading of one meter, as the cycle does."""
+        site = self.room.site
+        nothing = dict.fromkeys(("battery", "solar", "wind", "genset", "shedding"), ())
+        only = replace(site, meter=tuple(m for m in site.meter if m.id == meter), **nothing)
+        at_s = STREET_S + 900 * number
+        with self.room.store.write() as tx:
+            control.put_meta(tx, "clock_s", str(at_s))
+            tx.exec_driver_sql("DELETE FROM stage")
+        metering.read(replace(self.room, site=only), at_s)
+
     def die(self, *, acted: bool) -> None:
         """Run a cycle that ends when its visits are over, or before any of them."""
         real = meter_order_execution.visit
@@ -217,7 +229,7 @@ def _street(
         return asyncio.run_coroutine_threadsafe(job, loop).result(30)
 
     urls = run(servers.start(list(points.values()), setups=setups, connections=connections))
-    link = SimpleNamespace(meters=urls, devices={})
+    link = SimpleNamespace(meters=urls, devices={}, now_s=lambda: float(STREET_S))
     try:
         yield Street(Room(folder, site, store, link, STREET_S), points, servers)
     finally:
