@@ -68,13 +68,15 @@ def parse_civil(text: str, time_zone: str) -> int:
     Raises
     ------
     BadInputError
-        When it is none, or comes never or twice because clocks are changed.
+        When it is none, is before 1970, or comes never or twice because clocks are changed.
     """
     try:
         told = datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=zone(time_zone))
         first, second = (told.replace(fold=n).timestamp() for n in (0, 1))
     except (ValueError, OverflowError) as error:
         raise BadInputError(f"{text!r} is not a civil time: write YYYY-MM-DDTHH:MM") from error
+    if first < 0:
+        raise BadInputError(f"{text} is before 1970")
     if first != second:
         count = "twice" if first < second else "never"
         raise BadInputError(f"{text} comes {count} in {time_zone}: clocks are changed then")

@@ -85,6 +85,7 @@ def test_serials_are_shown_only_to_those_who_see_readings_and_recorded_by_clerks
         ("old_serial", "SN-OTHER", "SN-OLD was there, not SN-OTHER"),
         ("at", "2026-05-27T19:00", "not after the site"),
         ("at", "noon", "is not a civil time"),
+        ("at", "0001-01-01T00:00", "is before 1970"),
         ("last_import_wh", "1.5", "must be a whole number from 0 to"),
         ("last_import_wh", "", "must be a whole number from 0 to"),
         ("digits", "99", "must be a whole number from 4 to 15"),
