@@ -62,6 +62,27 @@ def parse_date(text: str) -> date:
         raise BadInputError(f"{text!r} is not a date: write YYYY-MM-DD") from error
 
 
+def parse_civil(text: str, time_zone: str) -> int:
+    """Return the instant of a civil time such as ``2026-05-27T14:40``.
+
+    Raises
+    ------
+    BadInputError
+        When it is none, is before 1970, or comes never or twice because clocks are changed.
+    """
+    try:
+        told = datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=zone(time_zone))
+        first, second = (told.replace(fold=n).timestamp() for n in (0, 1))
+    except (ValueError, OverflowError) as error:
+        raise BadInputError(f"{text!r} is not a civil time: write YYYY-MM-DDTHH:MM") from error
+    if first < 0:
+        raise BadInputError(f"{text} is before 1970")
+    if first != second:
+        count = "twice" if first < second else "never"
+        raise BadInputError(f"{text} comes {count} in {time_zone}: clocks are changed then")
+    return int(first)
+
+
 def floor(at_s: int, interval_s: int) -> int:
     """Return the start of the interval that holds `at_s`."""
     return at_s - at_s % interval_s

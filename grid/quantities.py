@@ -128,7 +128,7 @@ class Ratio:
         """
         found = _RATIO.fullmatch(text)
         if found is None:
-            raise BadInputError(f'{text[:32]!r} must be a ratio in quotes, such as "200/5"')
+            raise BadInputError(f'{text[:32]!r} must be a ratio as text, such as "200/5"')
         return cls(int(found[1]), int(found[2]))
 
     @property

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, session, url_for
 from flask_security import current_user
 
-from grid.console.web_view import form_text, only_fields, room
+from grid.console.web_view import clock, form_text, only_fields, room
 from grid.errors import BadInputError, StoreError
-from grid.operation import medical_loads, meter_orders
+from grid.operation import given_up_orders, medical_loads, meter_orders
 from grid.operation.meter_orders import Asked
 from grid.site import MeterRole, Protocol
 from grid.store import meter_orders as stored
@@ -52,12 +53,14 @@ def orders() -> str:
     with here.store.read() as tx:
         found = stored.listed(tx, _SHOWN)
         medical = medical_loads.medical(tx, here.site)
+        now_s = clock(tx) or 0
     return render_template(
         "meter_orders.html",
         waiting=[one for one in reversed(found) if one.open],
         ended=[one for one in found if not one.open],
         meters=_orderable(medical),
         own=lambda order: meter_orders.same_person(order.asked_by, current_user.email),
+        kept=lambda order: given_up_orders.cannot_give_up(order, current_user.email, now_s),
         limit=here.site.orders,
         refused=session.pop("refused", None),
     )
@@ -98,8 +101,15 @@ def cancel(number: int) -> Any:
     return _decide(number, meter_orders.cancel)
 
 
-def _decide(number: int, decide: Any) -> Any:
-    only_fields()
+@pages.post("/<int:number>/give-up")
+def give_up(number: int) -> Any:
+    """End an order whose meter does not answer any more."""
+    reason = form_text("reason", meter_orders.REASON_MAX)
+    return _decide(number, partial(given_up_orders.give_up, reason=reason), "reason")
+
+
+def _decide(number: int, decide: Any, *fields: str) -> Any:
+    only_fields(*fields)
     here = room()
     with here.store.write() as tx:
         try:

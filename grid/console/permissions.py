@@ -57,6 +57,9 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "meter_orders.ask": frozenset({"metering", "operator"}),
     "meter_orders.approve": frozenset({"metering", "operator"}),
     "meter_orders.cancel": frozenset({"metering", "operator"}),
+    "meter_orders.give_up": frozenset({"metering", "operator"}),
+    "meter_exchanges.exchanges": frozenset({"metering", "operator", "administrator"}),
+    "meter_exchanges.record": frozenset({"metering"}),
     "administrator.meters": frozenset({"administrator", "metering"}),
     "administrator.system": frozenset({"administrator"}),
 }

@@ -14,6 +14,7 @@ from grid.console import (
     auditor,
     auth,
     lost_energy,
+    meter_exchanges,
     meter_orders,
     operator,
     prosumer,
@@ -96,7 +97,10 @@ def create_app(
     CSRFProtect(app)
     web_language.init(app)
     auth.init(app, store)
-    for module in (operator, readings, lost_energy, meter_orders, prosumer, auditor, administrator):
+    for module in (
+        operator, readings, lost_energy, meter_orders, meter_exchanges, prosumer, auditor,
+        administrator,
+    ):  # fmt: skip
         app.register_blueprint(module.pages)
     _register(app, site, store)
     return app

@@ -19,7 +19,7 @@ from grid import interval
 from grid.errors import BadInputError
 from grid.operation.record import record_action
 from grid.site import Site
-from grid.store import Transaction, control
+from grid.store import Transaction, control, field
 from grid.store.meter_exchanges import MeterExchange, Registers, exchanges, put_exchange
 from meters.reading import CHANNELS, MISSING
 from meters.vee.facts import Tenure
@@ -119,6 +119,22 @@ def tenures(tx: Transaction, site: Site, known: Mapping[str, str]) -> tuple[Tenu
         for number, one in enumerate(told):
             found.append(_tenure(one, told[number + 1] if number + 1 < len(told) else None))
     return tuple(found)
+
+
+def untold(tx: Transaction, site: Site) -> dict[str, tuple[str, str]]:
+    """Return which device is recorded and which one answers, where another one answers.
+
+    By meter, of the readings of the last day.
+    """
+    clock_s = control.clock_s(tx)
+    known: dict[str, str] = json.loads(control.get_meta(tx, SERIALS) or "{}")
+    there = {one.meter: one.serial for one in tenures(tx, site, known) if one.until_s is None}
+    answers = field.serials(tx, clock_s - interval.DAY_S, clock_s)
+    return {
+        meter: (there[meter], serial)
+        for meter, serial in sorted(answers.items())
+        if there.get(meter, serial) not in ("", serial)
+    }
 
 
 def devices(found: Iterable[Tenure]) -> dict[str, list[tuple[int | None, int | None, str]]]:

@@ -38,6 +38,7 @@ from meters.simulator.dlms import MeterSetup
 PASSWORD_SECRET = "dlms/"
 KEYS_SECRET = "dlms-keys/"
 PENDING_SECRET = "dlms-keys-pending/"
+CANDIDATE_SECRET = "dlms-keys-candidate/"
 MASTER_SECRET = "dlms-master/"
 KEYS_TOML = "meter-keys.toml"
 _PASSWORD_BYTES = 64
@@ -119,6 +120,32 @@ def keep_pending(tx: Transaction, meter: str) -> None:
 def drop_pending(tx: Transaction, meter: str) -> None:
     """Forget the pending keys of a meter: it is known not to have them."""
     control.drop_secret(tx, f"{PENDING_SECRET}{meter}")
+
+
+def set_aside(tx: Transaction, meter: str) -> None:
+    """Let the pending keys of a meter be those that it may have, until it answers under one.
+
+    Raises
+    ------
+    StoreError
+        When none are pending.
+    """
+    fresh = control.get_secret(tx, f"{PENDING_SECRET}{meter}")
+    control.replace_secret(tx, f"{CANDIDATE_SECRET}{meter}", fresh)
+    drop_pending(tx, meter)
+
+
+def candidates(tx: Transaction) -> dict[str, Ciphering]:
+    """Return the keys that meters may have in place of those in use."""
+    found = control.secrets(tx, CANDIDATE_SECRET)
+    return {meter: _decoded(content) for meter, content in found.items()}
+
+
+def settle_candidate(tx: Transaction, meter: str, *, is_kept: bool) -> None:
+    """Put the candidate in place of the keys in use, or forget it: the meter answered."""
+    if is_kept:
+        put_keys(tx, meter, _decoded(control.get_secret(tx, f"{CANDIDATE_SECRET}{meter}")))
+    control.drop_secret(tx, f"{CANDIDATE_SECRET}{meter}")
 
 
 def made_up(site: Site, root: bytes) -> dict[str, bytes]:

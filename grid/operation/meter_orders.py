@@ -52,13 +52,22 @@ class Asked:
     through: str = "console"
 
     def __post_init__(self) -> None:
-        text = self.reason.strip()
-        if not 0 < len(text) <= REASON_MAX or not text.isprintable():
-            raise BadInputError(
-                f"order for {self.meter}: needs a reason of 1 to {REASON_MAX} printable characters"
-            )
+        check_reason(f"order for {self.meter}", self.reason)
         if not self.by.strip():
             raise BadInputError(f"order for {self.meter}: needs to know who asks")
+
+
+def check_reason(where: str, reason: str) -> None:
+    """Refuse a reason that says nothing, or cannot be shown.
+
+    Raises
+    ------
+    BadInputError
+        When it has not 1 to :data:`REASON_MAX` printable characters.
+    """
+    text = reason.strip()
+    if not 0 < len(text) <= REASON_MAX or not text.isprintable():
+        raise BadInputError(f"{where}: needs a reason of 1 to {REASON_MAX} printable characters")
 
 
 def ask(tx: Transaction, site: Site, wanted: Asked) -> MeterOrder:
@@ -98,7 +107,7 @@ def ask(tx: Transaction, site: Site, wanted: Asked) -> MeterOrder:
         expires_s=now_s + round(3600 * site.orders.expiry_hours),
     )
     order = meter_orders.get_order(tx, number)
-    _record(
+    record_step(
         tx, site, order, "meter_order.ask", wanted.by, reason=order.reason, through=wanted.through
     )
     return _refused(tx, site, order, never, now_s) if never else order
@@ -137,7 +146,7 @@ def approve(
         approved_by=by.strip(),
         approved_s=now_s,
     )
-    _record(tx, site, approved, "meter_order.approve", by, through=through)
+    record_step(tx, site, approved, "meter_order.approve", by, through=through)
     return approved
 
 
@@ -180,7 +189,7 @@ def cancel(
         outcome=f"taken back by {by.strip()}",
     )
     meter_keys.drop_pending(tx, gone.meter)
-    _record(tx, site, gone, "meter_order.cancel", by, through=through)
+    record_step(tx, site, gone, "meter_order.cancel", by, through=through)
     return gone
 
 
@@ -210,7 +219,7 @@ def end(
 ) -> tuple[MeterOrder, list[Finding]]:
     """End an order as the control room saw it; return it and what is to be told of it."""
     ended = meter_orders.move(tx, order.id, order.state, state, ended_s=at_s, outcome=outcome)
-    _record(tx, site, ended, "meter_order.end", CONTROL_ROOM)
+    record_step(tx, site, ended, "meter_order.end", CONTROL_ROOM)
     if state is OrderState.DONE:
         return ended, []
     severity = Severity.WARNING if state is OrderState.EXPIRED else Severity.ALARM
@@ -263,11 +272,16 @@ def _can(tx: Transaction, meter: Meter, kind: OrderKind) -> None:
             raise BadInputError(f"{meter.id}: has auth {meter.auth!r} and no key to replace")
         if meter_keys.master_key(tx, meter.id) is None:
             raise BadInputError(f"{meter.id}: no master key of it is stored to wrap a new key with")
+        if meter.id in meter_keys.candidates(tx):
+            raise BadInputError(
+                f"{meter.id}: may have the key of an order that was given up; it must be read first"
+            )
 
 
-def _record(
+def record_step(
     tx: Transaction, site: Site, order: MeterOrder, kind: str, user: str, **more: str
 ) -> None:
+    """Write a step of an order to the ledger, in this transaction."""
     # Why an interlock held is the business of who works here, not of the ledger.
     detail = {"kind": str(order.kind), "order": order.id, "state": str(order.state), **more}
     record_action(

@@ -13,6 +13,7 @@ import xarray as xr
 from grid import interval
 from grid.errors import Finding
 from grid.operation import (
+    given_up_orders,
     meter_exchanges,
     meter_keys,
     meter_order_execution,
@@ -48,6 +49,7 @@ def read(room: Room, at_s: int) -> None:
     with room.store.read() as tx:
         addresses = _addresses(room, tx, at_s)
         last = field.last_reads(tx, at_s)
+        candidates = meter_keys.candidates(tx)
     # A meter that was silent before is asked again, but at a simulated field nobody waits long.
     before_s = at_s - room.site.interval_s
     late = [one for one in addresses if last.get(one.meter, before_s) < before_s]
@@ -75,11 +77,24 @@ def read(room: Room, at_s: int) -> None:
         return [*silent, *mute, *deaf], [*reads, *tried], list(states)
 
     findings, reads, states = asyncio.run(both())
+    known = {one.meter for one in reads}
+    again = given_up_orders.under_candidates(addresses, candidates, known, findings)
+    replaced: set[str] = set()
+    if again:
+        timeout_s = room.site.operation.read_timeout_s
+        found, _ = asyncio.run(ask(again, at_s=at_s, timeout_s=timeout_s))
+        replaced = {one.meter for one in found}
+        reads += found
+        findings = given_up_orders.without_refusals(findings, replaced)
+        addresses = given_up_orders.with_keys(
+            addresses, [one for one in again if one.meter in replaced]
+        )
     beside = reading_rounds.after_reading(room, at_s, addresses, reads, record)
     findings += beside.findings
     with room.store.write() as tx:
         field.put_reads(tx, reads, cycle_s=at_s)
         beside.keep(tx, at_s)
+        findings += given_up_orders.settle_keys(tx, known, replaced, at_s)
         states, doubted = plausible(room, tx, states, at_s)
         findings += doubted
         field.put_device_states(tx, states, at_s=at_s)

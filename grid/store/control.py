@@ -177,6 +177,18 @@ def acknowledge(tx: Transaction, number: int, user: str, at_s: int, comment: str
         raise StoreError(f"finding {number} does not exist or was acknowledged before")
 
 
+def acknowledge_all(
+    tx: Transaction, code: str, subject: str, user: str, at_s: int, comment: str
+) -> None:
+    """Record who is done with all findings of a code about a subject that are open, and why."""
+    tx.execute(
+        update(finding)
+        .where(finding.c.code == code, finding.c.subject == subject)
+        .where(finding.c.acknowledged_s.is_(None))
+        .values(acknowledged_by=user, acknowledged_s=at_s, comment=comment)
+    )
+
+
 def put_action(
     tx: Transaction,
     *,

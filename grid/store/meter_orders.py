@@ -31,6 +31,8 @@ class OrderState(StrEnum):
         Committed before anything goes to the meter: from here on it may have acted.
     REFUSED
         By an interlock, whoever asked or approved.
+    GIVEN_UP
+        It may have acted, and nobody waits for its answer any more.
     """
 
     ASKED = "asked"
@@ -41,6 +43,7 @@ class OrderState(StrEnum):
     REFUSED = "refused"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    GIVEN_UP = "given-up"
 
 
 OPEN = (OrderState.ASKED, OrderState.APPROVED, OrderState.EXECUTING)

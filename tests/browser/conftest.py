@@ -69,7 +69,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def accounts() -> dict[str, tuple[str, str]]:
     """E-mail address and password of each who may sign in."""
-    roles = ("operator", "prosumer", "auditor", "administrator")
+    roles = ("operator", "metering", "prosumer", "auditor", "administrator")
     return {role: (f"{role}@example.org", village.PASSWORD) for role in roles}
 
 

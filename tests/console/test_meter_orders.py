@@ -88,6 +88,44 @@ def test_the_page_and_its_states_are_in_each_language(
         assert word in client.get(PAGE).text
 
 
+def _unknown(store: Store, number: int, since_s: int) -> None:
+    """Let an approved order be at its meter since then, without an answer."""
+    with store.write() as tx:
+        stored.move(
+            tx, number, OrderState.APPROVED, OrderState.EXECUTING, executing_s=since_s,
+            outcome="what the meter did is not known yet: gave no complete answer",
+        )  # fmt: skip
+
+
+def test_an_order_without_an_answer_is_given_up_by_the_second_person(
+    sign_in: Callable[..., FlaskClient], store: Store, site_folder: Path
+) -> None:
+    asks, agrees = sign_in("metering"), sign_in("operator")
+    _ask(asks)
+    agrees.post(f"{PAGE}/1/approve", data=_form(agrees))
+    with store.read() as tx:
+        now_s = control.clock_s(tx)
+    _unknown(store, 1, now_s - 3600)
+    assert "After an hour without an answer a second person" in asks.get(PAGE).text
+    assert f"{PAGE}/1/give-up" not in asks.get(PAGE).text
+    assert f"{PAGE}/1/give-up" in agrees.get(PAGE).text
+    give = f"{PAGE}/1/give-up"
+    agrees.post(give, data=_form(agrees, reason=" "))
+    assert "needs a reason" in agrees.get(PAGE).text
+    assert agrees.post(give, data=_form(agrees, reason="dead")).status_code == 302
+    assert "given up by operator@example.org: dead" in asks.get(PAGE).text
+    _ask(asks)
+    agrees.post(f"{PAGE}/2/approve", data=_form(agrees))
+    _unknown(store, 2, now_s - 3599)
+    words = ("give-up", "2", "--reason", "dead", "--by", "operator@example.org")
+    assert _run(site_folder, *words) == 1
+    with store.write() as tx:
+        control.put_meta(tx, "clock_s", str(now_s + 1))
+    assert _run(site_folder, *words) == 0
+    with store.read() as tx:
+        assert stored.get_order(tx, 2).state is OrderState.GIVEN_UP
+
+
 def _run(folder: Path, *words: str) -> int:
     return main(["meter", *words, "--dir", str(folder), "--json"])
 

@@ -164,9 +164,9 @@ def test_the_command_changes_transformers_and_keeps_what_is_not_said(
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ('current = "200"', "must be a ratio in quotes"),
+        ('current = "200"', "must be a ratio as text"),
         ('current = "200/0"', "must be within 1 to 1000000"),
-        ("current = 40", "must be a ratio in quotes"),
+        ("current = 40", "must be a ratio as text"),
         ('verified_until = "soon"', "'soon' must be date"),
         ('current = "999983/7"\nvoltage = "999979/11"', "a part beyond 10\\^9"),
     ],

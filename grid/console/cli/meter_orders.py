@@ -1,4 +1,4 @@
-"""``khazri meter disconnect|reconnect|replace-key|orders|approve|cancel``: two people a meter."""
+"""``khazri meter disconnect|reconnect|replace-key|orders|approve|cancel|give-up``."""
 
 from __future__ import annotations
 
@@ -51,10 +51,13 @@ def declare_orders(verbs: Any) -> None:
     for verb, text in (
         ("approve", "agree to an order that another person asked for"),
         ("cancel", "take back an order before it goes to the meter"),
+        ("give-up", "end an order whose meter does not answer any more"),
     ):
         decides = verbs.add_parser(verb, help=text)
         decides.add_argument("number", type=whole(1, _NUMBER_MAX), metavar="ID")
-        by_user(decides, required=verb == "approve")
+        by_user(decides, required=verb != "cancel")
+        if verb == "give-up":
+            decides.add_argument("--reason", required=True, help="goes with the order for good")
         directory(decides)
         as_json(decides)
         decides.set_defaults(run=run_decide)
@@ -103,24 +106,27 @@ def run_list(options: argparse.Namespace) -> int:
 
 
 def run_decide(options: argparse.Namespace) -> int:
-    """Approve an order, or take it back."""
+    """Approve an order, take it back, or give it up."""
     from grid import site_file
     from grid.operation import commission
+    from grid.operation.given_up_orders import give_up
     from grid.operation.meter_orders import approve, cancel
     from grid.store.meter_orders import OrderState
 
-    approves = options.verb == "approve"
     site = site_file.read(options.dir / site_file.SITE_FILE)
     store = commission.open_store(options.dir)
     try:
         with store.write() as tx:
-            decide = approve if approves else cancel
-            user = user_of(tx, options.by, f"meter_orders.{options.verb}")
-            order = decide(tx, site, options.number, user, COMMAND_LINE)
+            user = user_of(tx, options.by, f"meter_orders.{options.verb.replace('-', '_')}")
+            if options.verb == "give-up":
+                order = give_up(tx, site, options.number, user, options.reason, COMMAND_LINE)
+            else:
+                decide = approve if options.verb == "approve" else cancel
+                order = decide(tx, site, options.number, user, COMMAND_LINE)
     finally:
         store.close()
     answer(options, _facts(order), _line(order))
-    return 0 if order.state in (OrderState.APPROVED, OrderState.CANCELLED) else 1
+    return 1 if order.state in (OrderState.REFUSED, OrderState.EXPIRED) else 0
 
 
 def run_medical(options: argparse.Namespace) -> int:

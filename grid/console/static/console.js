@@ -19,6 +19,13 @@ document.addEventListener("htmx:afterRequest", (event) => {
   const main = document.getElementById("main");
   if (main) main.classList.toggle("stale", request.status === 0 || request.status >= 500);
 });
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("nav details[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && document.querySelector("nav details[open]");
+  if (menu) { menu.open = false; menu.querySelector("summary").focus(); }
+});
 document.addEventListener("change", (event) => {
   if (event.target.matches("select[data-submit], input[data-submit]")) event.target.form.submit();
 });
