@@ -12,7 +12,6 @@ from functools import lru_cache
 from meters.dlms.primitives import FIXED, Tag, Value
 
 _FORMATS = {int(tag): form.format.lstrip(">") for tag, form in FIXED.items()}
-_FORMATS[int(Tag.NULL)] = "0s"
 _NULL, _OCTETS = int(Tag.NULL), int(Tag.OCTET_STRING)
 _SHORT = 0x80
 
@@ -33,19 +32,18 @@ def take_alike(data: bytes, at: int, count: int) -> tuple[list[Value], int]:
     if shape is None:
         return [], at
     form, marks, nulls = _row(shape)
-    whole = min(count, (len(data) - at) // form.size)
-    rows: list[Value] = []
-    for row in form.iter_unpack(memoryview(data)[at : at + whole * form.size]):
-        if row[::2] != marks:
-            break
-        values = row[1::2]
-        if nulls:
-            cells = list(values)
-            for place in nulls:
-                cells[place] = None
-            values = tuple(cells)
-        rows.append(values)
-    return rows, at + len(rows) * form.size
+    size = form.size
+    whole = min(count, (len(data) - at) // size)
+    until = at + whole * size
+    # Position by position over all rows, which is far fewer steps than row by row.
+    for place, mark in marks:
+        column = data[at + place : until : size]
+        same = len(column) - len(column.lstrip(mark))
+        until = min(until, at + same * size)
+    rows: list[Value] = list(form.iter_unpack(memoryview(data)[at:until]))
+    for place in nulls:
+        rows = [(*row[:place], None, *row[place:]) for row in rows]
+    return rows, until
 
 
 def _shape(data: bytes, at: int) -> bytes | None:
@@ -74,21 +72,23 @@ def _shape(data: bytes, at: int) -> bytes | None:
 
 
 @lru_cache(maxsize=256)
-def _row(shape: bytes) -> tuple[struct.Struct, tuple[bytes, ...], tuple[int, ...]]:
-    """Return the format of a row, marks and contents in turn, the marks, and which are null."""
-    form = ">"
-    marks: list[bytes] = []
+def _row(shape: bytes) -> tuple[struct.Struct, tuple[tuple[int, bytes], ...], tuple[int, ...]]:
+    """Return the format of a row's contents, its marks with their places, and which are null."""
+    form, place = ">2x", 2
+    marks = [(0, shape[:1]), (1, shape[1:2])]
     nulls: list[int] = []
-    mark = shape[:2]
-    at = 2
+    column, at = 0, 2
     while at < len(shape):
         tag = shape[at]
-        mark += shape[at : at + (2 if tag == _OCTETS else 1)]
-        at += 2 if tag == _OCTETS else 1
+        mark = shape[at : at + (2 if tag == _OCTETS else 1)]
+        at += len(mark)
+        marks += [(place + n, mark[n : n + 1]) for n in range(len(mark))]
         if tag == _NULL:
-            nulls.append(len(marks))
-        content = f"{mark[-1]}s" if tag == _OCTETS else _FORMATS[tag]
-        form += f"{len(mark)}s{content}"
-        marks.append(mark)
-        mark = b""
+            nulls.append(column)
+            content = ""
+        else:
+            content = f"{mark[-1]}s" if tag == _OCTETS else _FORMATS[tag]
+        form += f"{len(mark)}x{content}"
+        place += len(mark) + struct.calcsize(f">{content}")
+        column += 1
     return struct.Struct(form), tuple(marks), tuple(nulls)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import pairwise
+from operator import lt
 
 from grid import interval
 from grid.errors import Finding, Severity
@@ -261,7 +261,8 @@ class Poll:
     def _distinct(self, rows: Iterable[RegisterRow]) -> tuple[RegisterRow, ...]:
         """Sort rows; the same row twice is one, two different ones for an instant are none."""
         rows = tuple(rows)
-        if all(before.at_s < after.at_s for before, after in pairwise(rows)):
+        times = [row.at_s for row in rows]
+        if all(map(lt, times, times[1:])):
             return rows
         by_time: dict[int, set[RegisterRow]] = {}
         for row in rows:

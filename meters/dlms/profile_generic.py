@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import lru_cache
 
 from grid.quantities import INT64_MAX
 from meters.dlms.civil_time import decode_date_time
@@ -68,12 +69,14 @@ def parse_rows(
         raise DlmsError("the load profile has no clock column")
     if not isinstance(value, list):
         raise DlmsError("the load profile is no array")
-    if any(not isinstance(row, tuple) or len(row) != len(columns) for row in value):
-        raise DlmsError(f"a load-profile row has not {len(columns)} columns")
     if not value:
         return []
+    if set(map(type, value)) != {tuple} or set(map(len, value)) != {len(columns)}:
+        raise DlmsError(f"a load-profile row has not {len(columns)} columns")
     captured = list(zip(*value, strict=True))
-    times = _times(captured[columns.index(clock)], period_s, zone)
+    cells = captured[columns.index(clock)]
+    known = set(map(type, cells)) <= {bytes, type(None)}
+    times = (_known_times if known else _times)(cells, period_s, zone)
     energies = [
         _energies(captured[columns.index(register)], scalers[register])
         if register in columns and register in scalers
@@ -85,7 +88,7 @@ def parse_rows(
     ]
 
 
-def _times(cells: Sequence[Value], period_s: int, zone: tzinfo | None) -> list[int]:
+def _times(cells: tuple[Value, ...], period_s: int, zone: tzinfo | None) -> tuple[int, ...]:
     times: list[int] = []
     for cell in cells:
         if cell is not None:
@@ -94,7 +97,11 @@ def _times(cells: Sequence[Value], period_s: int, zone: tzinfo | None) -> list[i
             times.append(times[-1] + period_s)
         else:
             raise DlmsError("a load-profile row has no time, and no row or period before it")
-    return times
+    return tuple(times)
+
+
+# A fleet's meters capture at the same instants and say the same day, each of them.
+_known_times = lru_cache(maxsize=256)(_times)
 
 
 def _energies(cells: Sequence[Value], power: int) -> Sequence[int]:
