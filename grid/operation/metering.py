@@ -18,12 +18,12 @@ from grid.operation import (
     meter_keys,
     meter_order_execution,
     reading_rounds,
+    resettlement,
 )
 from grid.operation.commission import AVAILABLE, simulated
 from grid.operation.day_judgement import judge_days, limits_wh
 from grid.operation.devices import cannot_follow, plausible
 from grid.operation.network_states import network_states
-from grid.operation.resettlement import mark_changed
 from grid.operation.room import Room
 from grid.operation.validation_facts import devices_there, thresholds, window_facts
 from grid.site import Protocol
@@ -147,9 +147,10 @@ def validate_intervals(room: Room, at_s: int) -> None:
             head_since = _head_known(room, tx, start_s, at_s) - head_before
             late |= head_since - {at_s - room.site.interval_s}
             late |= {when for _, when in changed}
-            mark_changed(tx, late)
+            resettlement.mark_changed(tx, late)
             findings += judge_days(room, tx, at_s, {when for _, when in changed})
-            findings += network_states(room, tx, at_s, start_s, late)
+            # What people set and files told since the last cycle moved the network, too.
+            findings += network_states(room, tx, at_s, start_s, resettlement.changed(tx))
         control.put_findings(tx, at_s, findings)
         control.mark_done(tx, at_s, "validate")
     room.log(at_s, "validate", intervals=count, findings=len(findings))

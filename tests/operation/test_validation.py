@@ -24,7 +24,7 @@ from grid.operation.check import check
 from grid.operation.demo_site import DEFAULT_DAY, TIME_ZONE, demo_site
 from grid.operation.room import Room
 from grid.site_file import SiteFileError, parse
-from grid.store import Store, control, edits, field, series
+from grid.store import Store, control, datasets, edits, field, series
 from meters.reading import CHANNELS, MeterRead, RegisterRow
 from meters.vee import Quality
 from meters.vee.editing import Edit
@@ -129,6 +129,26 @@ def test_an_edit_holds_through_later_cycles_and_is_settled_signed_and_taken_back
     assert _day(room, 6) == before
     with room.store.write() as tx, pytest.raises(StoreError, match="withdrawn before"):
         reading_edits.take_back(tx, room.site, number, "op@example.org", START_S + 5400)
+
+
+def test_the_networks_state_follows_what_a_person_set(room: Room) -> None:
+    def state(n: int) -> float:
+        with room.store.read() as tx:
+            return float(
+                datasets.require_dataset(tx, "network", START_S + 900 * n)["head_import_kw"]
+            )
+
+    _read(room, 7)
+    _validate(room, 6)
+    before = [state(n) for n in range(6)]
+    with room.store.write() as tx:
+        resettlement.take_changed(tx)
+    _set(room, 2, 1100)
+    _validate(room, 6)
+    after = [state(n) for n in range(6)]
+    # 1,000 Wh more in a quarter-hour are 4 kW, and some losses.
+    assert after[2] - before[2] == pytest.approx(4.0, abs=0.4)
+    assert [one for n, one in enumerate(after) if n != 2] == before[:2] + before[3:]
 
 
 def test_an_edit_until_better_gives_way_to_the_meter_and_a_firm_one_does_not(room: Room) -> None:
