@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from grid.site_file import SITE_FILE
 
 _RETRY_S, _RETRY_MOST_S = 1.0, 60.0
 _LOOK_S = 1.0
+_ANSWERS_S = 30.0
 
 Progress = Callable[[str], None]
 
@@ -56,6 +58,15 @@ def _console(room: Room, port: int) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "grid.console", str(room.directory), str(port)],
         stdin=subprocess.DEVNULL,
     )
+
+
+def _wait_for(port: int) -> None:
+    """Wait until the console answers, for a while: people go where they are told to at once."""
+    until = time.monotonic() + _ANSWERS_S
+    while time.monotonic() < until:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
 
 
 def _sensors(room: Room) -> subprocess.Popen[bytes]:
@@ -198,6 +209,7 @@ def live(room: Room, *, port: int, pace_s: float, progress: Progress, at_once: i
     credentials = first_users(room.store, room.site)
     beside = _Beside(room, port, progress)
     try:
+        _wait_for(port)
         progress(f"console: http://127.0.0.1:{port}/")
         for line in credentials:
             progress(f"  {line}")
