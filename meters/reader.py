@@ -28,8 +28,8 @@ Answer = tuple[MeterRead, list[Finding]]
 MODBUS_SCHEMES = ("modbus:", "modbus-rtu:", "modbus+serial:")
 DLMS_SCHEMES = ("dlms:", "hdlc:", "hdlc+serial:")
 
-ALARMS = ("meter.security", "meter.replay")
-"""Failures that somebody may have made on purpose."""
+ALARMS = ("meter.security", "meter.replay", "meter.counter")
+"""Failures that somebody may have made on purpose, or that a person must mend."""
 
 
 async def read_meters(
@@ -76,8 +76,8 @@ async def read_meters(
     -------
     list of MeterRead, list of Finding
         Sorted by meter. Codes: ``meter.silent``, ``meter.malformed``,
-        ``meter.access`` (no reading), ``meter.security`` and ``meter.replay``
-        (no reading, and an alarm), ``meter.address`` (not asked),
+        ``meter.access`` (no reading), ``meter.security``, ``meter.replay`` and
+        ``meter.counter`` (no reading, and an alarm), ``meter.address`` (not asked),
         ``meter.register`` (one value missing), and those of
         :func:`meters.dlms.client.read_meter`.
 

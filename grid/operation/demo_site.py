@@ -62,7 +62,7 @@ voltage_max_pu = 1.05            # binds at noon, when the sun feeds the far end
 loading_max_percent = 100.0
 
 [field]
-kind = "simulated"               # every device answers on loopback; addresses in field.json
+kind = "simulated"               # on loopback, addresses in field.json; "real": each at its url
 seed = {seed}
 profile_offset_days = {offset}
 

@@ -7,6 +7,7 @@
         ├── AccessError          the meter answered, and refused
         ├── SecurityError        what came is not protected as was agreed
         │   └── ReplayError      what came was sent before
+        ├── CounterError         our own invocation counter cannot be kept
         └── SilentError          the meter did not answer
     LocalProtocolError           we asked the codec for what is not allowed: our own bug
 
@@ -48,6 +49,12 @@ class ReplayError(SecurityError):
     """An invocation counter did not rise: the bytes may be old ones, sent again."""
 
     code: ClassVar[str] = "meter.replay"
+
+
+class CounterError(DlmsError):
+    """Our invocation counter is used up, damaged or cannot be written: nothing more is sent."""
+
+    code: ClassVar[str] = "meter.counter"
 
 
 class SilentError(DlmsError):

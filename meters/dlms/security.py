@@ -15,9 +15,16 @@ from cryptography.hazmat.primitives.ciphers import Cipher as _Primitive
 from cryptography.hazmat.primitives.ciphers import algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from grid.errors import StoreError
 from meters.dlms import data as axdr
 from meters.dlms.counters import LIMIT, CounterStore, name_of
-from meters.dlms.errors import DlmsError, LocalProtocolError, ReplayError, SecurityError
+from meters.dlms.errors import (
+    CounterError,
+    DlmsError,
+    LocalProtocolError,
+    ReplayError,
+    SecurityError,
+)
 from meters.reading import KEY_BYTES, TITLE_BYTES, Ciphering
 
 AUTHENTICATED, ENCRYPTED = 0x10, 0x20
@@ -116,6 +123,13 @@ class Cipher:
         """The lowest counter that the peer may use next with the global key."""
         return self._floor["global"]
 
+    def _reserve(self, name: str, at_least: int, count: int) -> int:
+        """Return the first of `count` counters; one meter's trouble is not that of the others."""
+        try:
+            return self._counters.reserve(name, at_least, count)
+        except StoreError as error:
+            raise CounterError(str(error)) from error
+
     def meet(self, title: bytes) -> None:
         """Take the peer's system title, and what its counter had come to.
 
@@ -129,20 +143,20 @@ class Cipher:
         if title == self._own.title:
             raise SecurityError("the peer has our own system title")
         self._peer = title
-        self._floor["global"] = self._counters.reserve(self._received_name(), 0, 0)
+        self._floor["global"] = self._reserve(self._received_name(), 0, 0)
 
     def remember(self) -> None:
         """Keep how far the peer's counter came, so that old answers stay refused later."""
         if self._peer:
-            self._counters.reserve(self._received_name(), min(self._floor["global"], LIMIT), 0)
+            self._reserve(self._received_name(), min(self._floor["global"], LIMIT), 0)
 
     def raise_to(self, counter: int) -> None:
         """Let this side's counter not be below `counter`; it is never lowered."""
-        self._counters.reserve(self._name, counter, 0)
+        self._reserve(self._name, counter, 0)
 
     def next_counter(self) -> int:
         """Return the lowest counter that this side may use next."""
-        return self._counters.reserve(self._name, 0, 0)
+        return self._reserve(self._name, 0, 0)
 
     def make_dedicated(self) -> bytes:
         """Return a new key for this association, to be sent in the InitiateRequest."""
@@ -160,7 +174,7 @@ class Cipher:
         """Return an APDU in its protected form."""
         key = self._dedicated if self._uses_dedicated and self._dedicated else self._global
         services = _GLO if key is self._global else _DED
-        counter = self._counters.reserve(self._name, 0, 1).to_bytes(4, "big")
+        counter = self._reserve(self._name, 0, 1).to_bytes(4, "big")
         sealed = key.seal(
             self._control, self._own.title + counter, apdu, self._own.authentication_key
         )
@@ -235,7 +249,7 @@ class Cipher:
         """Return the proof (GMAC) over the peer's challenge."""
         if not self._peer:
             raise LocalProtocolError("a proof needs the peer's challenge")
-        counter = self._counters.reserve(self._name, 0, 1).to_bytes(4, "big")
+        counter = self._reserve(self._name, 0, 1).to_bytes(4, "big")
         return self._gmac(self._own.title, counter, challenge)
 
     def check_proof(self, challenge: bytes, proof: axdr.Value) -> None:

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from grid.errors import BadInputError, Severity
+from grid.errors import BadInputError, Severity, StoreError
 from meters.bench_poll import AT_S, DAY, SECRET, ciphering, points
-from meters.dlms.counters import MemoryCounterStore
+from meters.dlms.counters import MemoryCounterStore, name_of
 from meters.reader import read_meters
 from meters.reading import MeterAddress
 from meters.simulator.dlms import DlmsServers, MeterSetup
@@ -27,13 +27,30 @@ OUTCOMES = {
 }
 
 
-async def read_beside(fault):
+class FullDisk(MemoryCounterStore):
+    """Keeps counters until one key's name comes for the nth time, and none of it from then on."""
+
+    def __init__(self, key, nth):
+        super().__init__()
+        self.name, self.left = name_of(key.encryption_key, key.title), nth
+
+    def reserve(self, name, at_least, count):
+        if name == self.name:
+            self.left -= 1
+            if self.left <= 0:
+                raise StoreError(f"invocation counter {name} cannot be kept: no space left")
+        return super().reserve(name, at_least, count)
+
+
+async def read_beside(fault, counters=None):
     bad, good = (point.meter for point in points(2))
     setups = {
         meter: MeterSetup(SECRET, ciphering(number, 1)) for number, meter in enumerate((bad, good))
     }
     servers = DlmsServers()
-    urls = await servers.start(points(2), setups=setups, connections={bad: DLMS_FAULTS[fault]})
+    urls = await servers.start(
+        points(2), setups=setups, connections={bad: DLMS_FAULTS[fault]} if fault else None
+    )
     addresses = [
         MeterAddress(
             meter,
@@ -49,7 +66,7 @@ async def read_beside(fault):
     began = time.perf_counter()
     try:
         told = await read_meters(
-            addresses, at_s=AT_S, timeout_s=TIMEOUT_S, counters=MemoryCounterStore()
+            addresses, at_s=AT_S, timeout_s=TIMEOUT_S, counters=counters or MemoryCounterStore()
         )
         return bad, good, told, time.perf_counter() - began
     finally:
@@ -63,6 +80,17 @@ def test_a_wrong_meter_is_a_finding_and_its_neighbour_is_read(fault):
     assert list(reads[0].now.values) == points(2)[1].registers
     assert [(one.subject, one.code, one.severity) for one in findings] == [(bad, *OUTCOMES[fault])]
     assert spent_s < TIMEOUT_S + 1.0
+
+
+@pytest.mark.parametrize("nth", [1, 2, 4, 8, 14])
+def test_a_counter_that_cannot_be_kept_is_an_alarm_and_the_neighbour_is_read(nth):
+    """Nothing is sent under it, from its first use to the blocks of a load profile."""
+    counters = FullDisk(ciphering(0, 0), nth)
+    bad, good, (reads, findings), _ = asyncio.run(read_beside(None, counters))
+    assert [read.meter for read in reads] == [good]
+    (told,) = findings
+    assert (told.subject, told.code, told.severity) == (bad, "meter.counter", Severity.ALARM)
+    assert told.message.endswith("cannot be kept: no space left")
 
 
 def test_faults_are_allotted_to_the_meters_that_can_have_them():
