@@ -6,8 +6,8 @@
     └── DlmsError                the meter sent what the standard does not allow
         ├── AccessError          the meter answered, and refused
         ├── SecurityError        what came is not protected as was agreed
-        │   └── ReplayError      what came was sent before
-        ├── CounterError         our own invocation counter cannot be kept
+        │   ├── ReplayError      what came was sent before
+        │   └── CounterError     our own invocation counter cannot be kept
         └── SilentError          the meter did not answer
     LocalProtocolError           we asked the codec for what is not allowed: our own bug
 
@@ -51,7 +51,7 @@ class ReplayError(SecurityError):
     code: ClassVar[str] = "meter.replay"
 
 
-class CounterError(DlmsError):
+class CounterError(SecurityError):
     """Our invocation counter is used up, damaged or cannot be written: nothing more is sent."""
 
     code: ClassVar[str] = "meter.counter"
