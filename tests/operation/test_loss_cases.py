@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from grid import interval
 from grid.console import cli
+from grid.console.cli.users import COMMAND_LINE
 from grid.errors import PeerError, StoreError
 from grid.operation import demo
 from grid.operation.demo_site import DEFAULT_DAY, TIME_ZONE
@@ -159,19 +160,30 @@ def test_a_day_is_not_looked_at_before_its_estimates_are_due(room: Room) -> None
         )
 
 
-def test_a_closed_case_stays_closed_and_its_days_are_not_told_again(room: Room) -> None:
+def test_a_closed_case_stays_closed_and_its_days_are_not_told_again(
+    room: Room, capsys: pytest.CaptureFixture[str]
+) -> None:
     look_daily(room, _end(LEARN_DAYS + 2) + DUE_S)
     (case,) = _cases(room)
     with room.store.write() as tx:
         act = {"user": "o@example.org", "at_s": _end(LEARN_DAYS + 2) + 3600, "comment": "seal"}
+        control.put_meta(tx, "clock_s", str(act["at_s"]))
         with pytest.raises(StoreError, match="must be one of confirmed, not_confirmed"):
             loss_cases.close_case(tx, case["id"], reason="because", **act)
-        loss_cases.close_case(tx, case["id"], reason="confirmed", **act)
-        with pytest.raises(StoreError, match="was closed before"):
-            loss_cases.close_case(tx, case["id"], reason="confirmed", **act)
+    closes = ["meter", "losses", "--dir", str(room.directory), "--close", str(case["id"])]
+    assert cli.main([*closes, "--reason", "confirmed"]) == 1
+    assert "say what was found" in capsys.readouterr().err
+    assert cli.main(closes) == 2
+    assert "--close needs --reason confirmed or not_confirmed" in capsys.readouterr().err
+    found = [*closes, "--reason", "confirmed", "--comment", "a bridge before the seal"]
+    assert cli.main(found) == 0
+    assert cli.main(found) == 1
+    assert "was closed before" in capsys.readouterr().err
+    with room.store.read() as tx:
+        assert control.actions(tx)[0]["kind"] == "loss_case.close"
     look_daily(room, _end(DAYS) + DUE_S)
     (after,) = _cases(room)
-    assert (after["reason"], after["closed_by"]) == ("confirmed", "o@example.org")
+    assert (after["reason"], after["closed_by"]) == ("confirmed", COMMAND_LINE)
     assert after["last_s"] == case["last_s"]
     with room.store.read() as tx:
         assert look(room, tx, START_S, _end(DAYS)).outlook == Waiting(0, 1)

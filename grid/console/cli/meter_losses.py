@@ -8,12 +8,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from grid.console.cli.options import UsageError, answer, as_json, directory, instant, seed, whole
+from grid.console.cli.users import by_user, user_of
 from grid.interval import label
 
 if TYPE_CHECKING:
     from grid.operation.loss_cases import Look
     from grid.operation.loss_watch import Outlook
     from meters.losses import Case
+
+_REASONS = ("confirmed", "not_confirmed")
 
 
 def declare_losses(verbs: Any) -> None:
@@ -35,6 +38,15 @@ def declare_losses(verbs: Any) -> None:
         help="clean feeders of the study, six weeks each",
     )
     losses.add_argument("--seed", type=seed, default=1, help="of the study")
+    losses.add_argument(
+        "--close",
+        type=whole(1, 2**63 - 1),
+        metavar="CASE",
+        help="close a case that was looked into",
+    )
+    losses.add_argument("--reason", choices=_REASONS, help="whether what it told was found")
+    losses.add_argument("--comment", default="", help="what was found where somebody looked")
+    by_user(losses)
     as_json(losses)
     losses.set_defaults(run=run_losses)
 
@@ -43,6 +55,8 @@ def run_losses(options: argparse.Namespace) -> int:
     """Print the cases of a site, or the figures of a study."""
     if options.study:
         return _study(options)
+    if options.close is not None:
+        return _close(options)
     from grid.operation import commission, cycle, loss_cases
 
     store = commission.open_store(options.dir)
@@ -58,6 +72,27 @@ def run_losses(options: argparse.Namespace) -> int:
     finally:
         store.close()
     answer(options, _facts(found), _text(found))
+    return 0
+
+
+def _close(options: argparse.Namespace) -> int:
+    from grid import site_file
+    from grid.operation import commission, loss_cases
+
+    if options.reason is None:
+        raise UsageError(f"--close needs --reason {' or '.join(_REASONS)}")
+    site = site_file.read(options.dir / site_file.SITE_FILE)
+    store = commission.open_store(options.dir)
+    try:
+        with store.write() as tx:
+            by = user_of(tx, options.by, "lost_energy.close")
+            loss_cases.close(
+                tx, site, options.close, by=by, reason=options.reason, comment=options.comment
+            )
+    finally:
+        store.close()
+    facts = {"case": options.close, "reason": options.reason, "closed_by": by}
+    answer(options, facts, f"case {options.close} closed by {by}: {options.reason}")
     return 0
 
 

@@ -96,6 +96,33 @@ def test_gain_errors_come_out_of_the_balance_with_their_deviation():
     assert sd.max() < 0.003
 
 
+def test_a_wandering_gain_is_in_the_deviation_of_the_errors_that_are_learned():
+    """Without it a meter that resembles the wandering ones would be called outside its class."""
+    apart, blind = [], []
+    for seed in range(12):
+        rng = np.random.default_rng([seed, 5])
+        wander = 0.003 * _memory(rng.normal(size=(HOUSES, 28)), 3.0)
+        record = street(28, seed, metered=lambda load, w=wander: load * (1 + np.repeat(w, DAY, 1)))
+        for drift_percent, into in ((0.3, apart), (0.0, blind)):
+            found, sd = gain_errors(
+                learn_balance(record, class_percent=1.0, drift_percent=drift_percent)
+            )
+            # What is left of a wander over the weeks is an error that there is.
+            into.append((found - wander.mean(axis=1)) / sd)
+    assert np.std(apart) < 1.3
+    assert np.abs(apart).max() < 4.0
+    assert np.std(blind) > 1.5 * np.std(apart)
+
+
+def _memory(pushes, days):
+    keep = np.exp(-1.0 / days)
+    level, values = pushes[:, 0], [pushes[:, 0]]
+    for push in pushes.T[1:]:
+        level = keep * level + np.sqrt(1.0 - keep**2) * push
+        values.append(level)
+    return np.array(values).T
+
+
 def test_a_loosened_meter_is_what_learning_it_without_a_class_gives():
     record = street(28, 4, gain=0.01)
     learned = learn_balance(record, class_percent=1.0, drift_percent=0.0)
