@@ -67,13 +67,14 @@ def _field(directory: Path, first_s: int, *, is_simulated: bool) -> Iterator[Cal
     try:
         yield revive
     finally:
-        _stop(running[-1])
+        end(running[-1])
 
 
-def _stop(field: subprocess.Popen[bytes]) -> None:
-    field.terminate()
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Let a process end, and make it when it does not."""
+    process.terminate()
     try:
-        field.wait(10)
+        process.wait(10)
     except subprocess.TimeoutExpired:
-        field.kill()
-        field.wait()
+        process.kill()
+        process.wait()

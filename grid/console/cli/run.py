@@ -79,15 +79,6 @@ def _sensors(room: Room) -> subprocess.Popen[bytes]:
     )
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
 class _Driven:
     """Time of a simulated field: an interval each `pace_s`, the first `behind` without pause."""
 
@@ -189,8 +180,10 @@ class _Beside:
 
     def end(self) -> None:
         """Stop them, the console last."""
+        from grid.operation.opening import end
+
         for process in reversed(self._running.values()):
-            _end(process)
+            end(process)
 
 
 def live(room: Room, *, port: int, pace_s: float, progress: Progress, at_once: int = 0) -> int:
