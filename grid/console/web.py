@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,8 @@ def _register(app: Flask, site: Site, store: Store) -> None:
         quality=quality_text,
     )
 
+    is_driven = site.field.kind == "simulated"
+
     @app.context_processor
     def shared() -> dict[str, Any]:
         roles = auth.roles()
@@ -125,6 +128,8 @@ def _register(app: Flask, site: Site, store: Store) -> None:
         return {
             "site": site,
             "clock_s": now_s,
+            # Between two cycles of real devices time goes on.
+            "shown_s": now_s if now_s is None or is_driven else int(time.time()),
             "language": web_language.selected(),
             "languages": web_language.LANGUAGES,
             "may": lambda endpoint: current_user.is_authenticated and allowed(endpoint, roles),
