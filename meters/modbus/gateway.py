@@ -14,11 +14,11 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from meters.modbus.address import UnitAddress, parse_url
 from meters.modbus.ahead import MOST, Answered, Pace
+from meters.modbus.circuit import Circuit, Gateway
 from meters.modbus.client import Client, FramingName
 from meters.modbus.errors import BusyError, ModbusError, RefusedError, SilentError
 from meters.modbus.framing import Request
@@ -40,64 +40,10 @@ RETRY_S = 0.5
 QUEUE = 512
 """Units that may wait for one gateway; what is more is not asked."""
 
-BACK_OFF_S, LONGEST_BACK_OFF_S = 60.0, 3600.0
-
 T = TypeVar("T")
 Ask = Callable[[Client, int, str], Awaitable[T]]
 Plan = Callable[[str], tuple[int, Sequence[Group]]]
 """The function and the groups that are read of a subject."""
-
-
-@dataclass(slots=True)
-class _Circuit:
-    """Whether a peer that failed is asked again: not before `until_s`."""
-
-    failures: int = 0
-    until_s: float = 0.0
-
-    def failed(self, now_s: float, draw: random.Random) -> None:
-        """Count a failure; from the second in a row on, wait up to twice as long each time."""
-        self.failures += 1
-        if self.failures > 1:
-            longest_s = min(BACK_OFF_S * 2.0 ** min(self.failures - 2, 16), LONGEST_BACK_OFF_S)
-            self.until_s = now_s + draw.uniform(0, longest_s)
-
-
-@dataclass(slots=True)
-class _Gateway:
-    """What is known of one gateway between polls."""
-
-    client: Client
-    statistics: Statistics = field(default_factory=Statistics)
-    circuit: _Circuit = field(default_factory=_Circuit)
-    unit_circuit: dict[int, _Circuit] = field(default_factory=dict)
-    waiting: int = 0
-    contenders: int = 0
-    turn: asyncio.Lock | None = None
-    loop: asyncio.AbstractEventLoop | None = None
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether it, or the only unit behind it, gave no right answer last time."""
-        return bool(self.circuit.failures or self.unit_circuit)
-
-    def due(self, unit: int, now_s: float) -> bool:
-        """Return whether no back-off keeps `unit` from being asked."""
-        circuit = self.unit_circuit.get(unit)
-        return self.circuit.until_s <= now_s and (circuit is None or circuit.until_s <= now_s)
-
-    def suspected(self, unit: int) -> bool:
-        """Return whether `unit` failed when it was last asked."""
-        circuit = self.unit_circuit.get(unit)
-        return circuit is not None and circuit.failures > 0
-
-    def lock(self) -> asyncio.Lock:
-        """Return what gives one unit at a time the connection, in the running loop."""
-        loop = asyncio.get_running_loop()
-        if self.turn is None or self.loop is not loop:
-            self.turn, self.loop, self.waiting = asyncio.Lock(), loop, 0
-            self.contenders = 0
-        return self.turn
 
 
 class Gateways:
@@ -129,7 +75,7 @@ class Gateways:
         self._draw = draw
         self._clock = clock
         self._keep_open = keep_open
-        self._gateways: dict[tuple[FramingName, Endpoint], _Gateway] = {}
+        self._gateways: dict[tuple[FramingName, Endpoint], Gateway] = {}
         self.by_subject: dict[str, Statistics] = {}
 
     @property
@@ -175,7 +121,7 @@ class Gateways:
         answers: dict[str, T | ModbusError] = {}
         slots = asyncio.Semaphore(CONNECTIONS)
 
-        async def ask_gateway(gateway: _Gateway, queue: Sequence[tuple[int, str]]) -> None:
+        async def ask_gateway(gateway: Gateway, queue: Sequence[tuple[int, str]]) -> None:
             async with slots:
                 poll = _Poll(self, gateway, ask, plan, timeout_s, answers)
                 await poll.run(queue, urgent)
@@ -187,14 +133,14 @@ class Gateways:
                 group.create_task(ask_gateway(gateway, queue))
         return answers
 
-    def _gateway(self, framing: FramingName, endpoint: Endpoint) -> _Gateway:
+    def _gateway(self, framing: FramingName, endpoint: Endpoint) -> Gateway:
         key = framing, endpoint
         if key not in self._gateways:
             client = Client(endpoint, framing, request_s=ANSWER_S)
-            self._gateways[key] = _Gateway(client)
+            self._gateways[key] = Gateway(client)
         return self._gateways[key]
 
-    def _failed(self, circuit: _Circuit) -> None:
+    def _failed(self, circuit: Circuit) -> None:
         circuit.failed(self._clock(), self._draw)
 
 
@@ -204,7 +150,7 @@ class _Poll(Generic[T]):
     def __init__(
         self,
         gateways: Gateways,
-        gateway: _Gateway,
+        gateway: Gateway,
         ask: Ask[T],
         plan: Plan | None,
         timeout_s: float,
@@ -323,11 +269,11 @@ class _Poll(Generic[T]):
             self._gateways._failed(gateway.circuit)
             return
         if queue:
-            gateway.circuit = _Circuit()
+            gateway.circuit = Circuit()
         for unit, subject in queue:
             answer = self._answers[subject]
             if isinstance(answer, ModbusError) and not isinstance(answer, RefusedError):
-                self._gateways._failed(gateway.unit_circuit.setdefault(unit, _Circuit()))
+                self._gateways._failed(gateway.unit_circuit.setdefault(unit, Circuit()))
             else:
                 gateway.unit_circuit.pop(unit, None)
 

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from meters.modbus import circuit
 from meters.modbus import gateway as module
 from meters.modbus.gateway import Gateways, parse_url
 from meters.reader import read_meters
@@ -78,7 +79,7 @@ def short_waits(monkeypatch):
 
 def test_a_dead_unit_is_asked_again_only_when_its_back_off_ends():
     served = points(3)
-    steps = [at(0, "m001"), at(10, "m001"), at(10.001), at(10 + module.LONGEST_BACK_OFF_S)]
+    steps = [at(0, "m001"), at(10, "m001"), at(10.001), at(10 + circuit.LONGEST_BACK_OFF_S)]
     answered, gateways = over_polls(served, steps)
     assert answered == [["m000", "m002"]] * 3 + [["m000", "m001", "m002"]]
     dead, healthy = gateways.by_subject["m001"], gateways.by_subject["m000"]
@@ -95,16 +96,16 @@ def test_one_silent_poll_is_no_reason_to_wait():
 
 def test_back_offs_are_drawn_from_the_seed_and_grow():
     def drawn(seed):
-        circuit, draw, waits = module._Circuit(), random.Random(seed), []
+        one, draw, waits = circuit.Circuit(), random.Random(seed), []
         for _ in range(12):
-            circuit.failed(0.0, draw)
-            waits.append(circuit.until_s)
+            one.failed(0.0, draw)
+            waits.append(one.until_s)
         return waits
 
     assert drawn(5) == drawn(5)
     assert drawn(5) != drawn(6)
     for number, wait_s in enumerate(drawn(5)[1:]):
-        assert 0 <= wait_s <= min(module.BACK_OFF_S * 2**number, module.LONGEST_BACK_OFF_S)
+        assert 0 <= wait_s <= min(circuit.BACK_OFF_S * 2**number, circuit.LONGEST_BACK_OFF_S)
     assert drawn(5)[0] == 0
 
 
