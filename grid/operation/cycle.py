@@ -140,15 +140,25 @@ def due(room: Room, now_s: float) -> int:
 
     A cycle that has read its meters may be finished until the next one is due; one that has not
     is missed as soon as it is too late for that. What meters and counters kept of the intervals
-    in between is read by the cycles after it.
+    in between is read by the cycles after it. A clock that is behind the cycles that were run is an
+    alarm.
     """
     at_s, step_s = clock(room), room.site.interval_s
     with room.store.read() as tx:
         until_s = step_s if "read" in control.done(tx, at_s) else LATE_S
+    first = interval.label(at_s)
+    if now_s < at_s - step_s:
+        message = (
+            f"it is {interval.label(int(now_s))}, and the next cycle is that of {first}: was the "
+            "clock set back? Nothing is run until then"
+        )
+        with room.store.write() as tx:
+            finding = Finding("cycle.clock", "cycle", first, Severity.ALARM, message)
+            control.put_findings(tx, at_s, [finding])
     if now_s < at_s + until_s:
         return at_s
     next_s = int(now_s - LATE_S) // step_s * step_s + step_s
-    first, last = interval.label(at_s), interval.label(next_s - step_s)
+    last = interval.label(next_s - step_s)
     which = f"cycle {first} was" if first == last else f"cycles {first} to {last} were"
     message = (
         f"{which} missed: nothing was planned, sent or traded then; what was used meanwhile is "

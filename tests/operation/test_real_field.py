@@ -113,6 +113,20 @@ def test_a_cycle_is_not_run_before_its_interval_is_over(run: tuple[World, Room])
     assert _missed(room, first_s) == []
 
 
+def test_a_clock_that_was_set_back_is_told_of_once_and_nothing_is_run(
+    run: tuple[World, Room],
+) -> None:
+    _, room = run
+    at_s = cycle.clock(room)
+    for back_s in (3600, 3570):
+        assert cycle.due(room, at_s - back_s) == at_s
+    with room.store.read() as tx:
+        rows = control.findings(tx, since_s=at_s, limit=1000)
+    (said,) = [row["message"] for row in rows if row["code"] == "cycle.clock"]
+    assert "was the clock set back?" in said
+    assert cycle.due(room, at_s - STEP_S) == at_s
+
+
 def test_cycles_that_nobody_ran_are_told_of_and_their_energy_is_found(
     run: tuple[World, Room],
 ) -> None:

@@ -17,7 +17,7 @@ from grid.operation.room import Room
 from grid.site_file import SITE_FILE
 
 _RETRY_S, _RETRY_MOST_S = 1.0, 60.0
-_LOOK_S = 1.0
+_LOOK_S, _CLOCK_S = 1.0, 30.0
 _ANSWERS_S = 30.0
 
 Progress = Callable[[str], None]
@@ -89,11 +89,12 @@ class _Driven:
             self._say_live()
 
     def wait_s(self) -> float:
-        """Return how long until the next cycle, which begins then."""
-        left_s = self._began + self._pace_s - time.monotonic()
-        wait_s = 0.0 if self._behind > 0 else max(0.0, left_s)
-        self._began = time.monotonic() + wait_s
-        return wait_s
+        """Return how long until the next cycle; it begins when that is nothing."""
+        now = time.monotonic()
+        left_s = 0.0 if self._behind > 0 else self._began + self._pace_s - now
+        if left_s <= 0.0:
+            self._began = now
+        return max(0.0, left_s)
 
     def ran(self) -> None:
         """Count a cycle that went well."""
@@ -211,7 +212,10 @@ def live(room: Room, *, port: int, pace_s: float, progress: Progress, at_once: i
         turn = _Driven(room, pace_s, behind, progress) if is_driven else _Real(room, progress)
         retry_s = _RETRY_S
         while True:
-            beside.rest(turn.wait_s())
+            beside.rest(0.0)
+            while (left_s := turn.wait_s()) > 0.0:
+                # No longer at once: the clock may be set meanwhile.
+                beside.rest(min(left_s, _CLOCK_S))
             try:
                 cycle.run(room, cycle.clock(room))
                 turn.ran()
