@@ -224,7 +224,7 @@ class Plan:
     binding_cuts: tuple[tuple[int, str], ...] = field(default=())
 
 
-class InfeasiblePlan(SolverError):  # noqa: N818
+class InfeasiblePlan(SolverError):  # noqa: N818 - a verdict on a plan
     """No schedule keeps every limit; `reasons` name which, when and by how much."""
 
     def __init__(self, reasons: tuple[Reason, ...]) -> None:

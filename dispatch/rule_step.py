@@ -42,7 +42,7 @@ def give_way(
     """
 
     def of(assets: tuple[object, ...]) -> Floats:
-        return np.array([cut.coefficient.get(getattr(a, "id"), 0.0) for a in assets])  # noqa: B009
+        return np.array([cut.coefficient.get(getattr(a, "id"), 0.0) for a in assets])  # noqa: B009 - only some assets have one
 
     plants, stores = of((*plan_input.solar, *plan_input.wind)), of(plan_input.battery)
     groups = of(plan_input.shedding)

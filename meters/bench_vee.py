@@ -199,7 +199,7 @@ def _plant(values: dict[str, Ints], count: int, meters: list[str]) -> list[Tenur
             values[name][place, 49:] -= values[name][place, 48]
         at_s, none = _FIRST_S + 48 * 900, (0, 0, 0, 0)
         old, new = meters[place], f"{meters[place]}-new"
-        devices.append(Tenure(old, old, None, at_s, DIGITS, last=last))  # type: ignore[arg-type]
+        devices.append(Tenure(old, old, None, at_s, DIGITS, last=last))  # type: ignore[arg-type]  # four registers
         devices.append(Tenure(old, new, at_s, None, DIGITS, first=none))
     return devices
 

@@ -99,7 +99,7 @@ def iterate(op: Operator, power: Complex, slack_voltage: float) -> tuple[Complex
     converged = np.zeros(columns, dtype=np.bool_)
     iterations = 0
     with np.errstate(all="ignore"):
-        for iterations in range(1, MAX_ITERATIONS + 1):  # noqa: B007
+        for iterations in range(1, MAX_ITERATIONS + 1):  # noqa: B007 - told after the loop
             updated = op.solve(conjugate / voltage.conj())
             updated += idle[:, None]
             voltage -= updated

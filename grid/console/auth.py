@@ -98,7 +98,7 @@ def _gate() -> Response | None:
             return Response(status=401, headers={"HX-Redirect": url_for("security.login")})
         after = request.full_path.rstrip("?")
         plain = not urlsplit(after).netloc and endpoint not in SIGNED_IN
-        return redirect(url_for("security.login", next=after if plain else None))  # type: ignore[return-value]
+        return redirect(url_for("security.login", next=after if plain else None))  # type: ignore[return-value]  # werkzeug and flask name it apart
     if not allowed(endpoint, roles()):
         abort(403)
     return None

@@ -47,10 +47,10 @@ def init(app: Flask, release: Callable[[], None]) -> None:
     release : callable
         Gives the connection back that loading a user took.
     """
-    manager = app.login_manager  # type: ignore[attr-defined]
+    manager = app.login_manager  # type: ignore[attr-defined]  # flask-login puts it there
     load = manager._user_callback
 
-    @manager.user_loader  # type: ignore[untyped-decorator]
+    @manager.user_loader  # type: ignore[untyped-decorator]  # no types
     def within_its_time(token: str) -> Any:
         if request.endpoint == "static":
             return None  # a style is everybody's, and is there when the store is not

@@ -30,7 +30,7 @@ def catalogue(language: str) -> NullTranslations:
     return Translations(compiled)
 
 
-class _Catalogues(Domain):  # type: ignore[misc]
+class _Catalogues(Domain):  # type: ignore[misc]  # flask-babel has no types
     """Compiles the catalogues in memory, so that no stale file is ever served."""
 
     def get_translations(self) -> NullTranslations:
@@ -56,7 +56,7 @@ def init(app: Flask) -> None:
     catalogues = _Catalogues()
     Babel(app, locale_selector=selected)
     app.jinja_env.add_extension("jinja2.ext.i18n")
-    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]  # of its i18n extension
         catalogues.gettext, catalogues.ngettext, newstyle=True
     )
 

@@ -258,7 +258,7 @@ def _first_of_lines(bad: np.ndarray, line: np.ndarray) -> list[int]:
     """Return the first place of each line that has a bad one."""
     places = np.flatnonzero(bad)
     _, first = np.unique(line[places], return_index=True)
-    return places[np.sort(first)].tolist()  # type: ignore[no-any-return]
+    return places[np.sort(first)].tolist()  # type: ignore[no-any-return]  # tolist of ints
 
 
 def _compare(tx: Transaction, site: Site, batch: xr.Dataset, outcome: Outcome) -> set[int]:

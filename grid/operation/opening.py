@@ -49,6 +49,7 @@ def opened(directory: Path, *, store_url: str = "", clock: Clock = time.time) ->
                 gc.freeze()
                 yield room
             finally:
+                gc.unfreeze()
                 room.solver.close()
 
 

@@ -28,7 +28,7 @@ def encode(content: xr.Dataset) -> bytes:
             values = values.astype(_TIME).astype(np.int64)
         elif kind == "O":
             values = values.astype(np.str_)
-        layout["variables"][str(name)] = {  # type: ignore[index]
+        layout["variables"][str(name)] = {  # type: ignore[index]  # a dict of dicts
             "dims": list(variable.dims),
             "attrs": dict(variable.attrs),
             "coord": name in content.coords,
@@ -37,7 +37,7 @@ def encode(content: xr.Dataset) -> bytes:
         arrays[f"v:{name}"] = values
     buffer = io.BytesIO()
     layout_bytes = np.frombuffer(json.dumps(layout).encode(), np.uint8)
-    np.savez_compressed(buffer, layout=layout_bytes, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(buffer, layout=layout_bytes, **arrays)  # type: ignore[arg-type]  # arrays by name
     return buffer.getvalue()
 
 

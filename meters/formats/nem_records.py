@@ -147,7 +147,7 @@ def instant(field: bytes, name: str) -> int:
             raise ValueError
         padded = found.ljust(14, b"0")
         parts = [int(padded[:4]), *(int(padded[at : at + 2]) for at in range(4, 14, 2))]
-        moment = datetime(*parts, tzinfo=UTC)  # type: ignore[misc,arg-type]
+        moment = datetime(*parts, tzinfo=UTC)  # type: ignore[misc,arg-type]  # as many as matched
         if not 1980 <= moment.year <= 2199:
             raise ValueError
     except ValueError as error:

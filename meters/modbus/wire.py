@@ -45,7 +45,7 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the connection."""
-        self._transport = transport  # type: ignore[assignment]
+        self._transport = transport  # type: ignore[assignment]  # of TCP or a serial line
         self.opened.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:

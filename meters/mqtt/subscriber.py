@@ -187,7 +187,7 @@ def _client(broker: Broker, queue_type: type[asyncio.Queue[aiomqtt.Message]]) ->
     from paho.mqtt.packettypes import PacketTypes
     from paho.mqtt.properties import Properties
 
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types
     properties.MaximumPacketSize = MAX_PACKET
     properties.ReceiveMaximum = 256
     return aiomqtt.Client(
