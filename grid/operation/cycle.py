@@ -15,6 +15,7 @@ from grid.operation import (
     forecasting,
     loss_cases,
     market,
+    meter_exchanges,
     meter_order_execution,
     metering,
     planning,
@@ -168,6 +169,7 @@ def due(room: Room, now_s: float) -> int:
     with room.store.write() as tx:
         control.put_findings(tx, at_s, [finding])
         control.put_meta(tx, "clock_s", str(next_s))
+        meter_exchanges.validate_from(tx, at_s - step_s)
     room.log(at_s, "missed", next=interval.label(next_s))
     return next_s
 

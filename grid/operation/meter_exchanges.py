@@ -67,9 +67,7 @@ def record_exchange(tx: Transaction, site: Site, told: MeterExchange) -> int:
         raise BadInputError(f"{where}: factor {told.factor} has a part beyond {_PARTS_MOST}")
     _tenure(told, None)
     number = put_exchange(tx, told)
-    again = control.get_meta(tx, _AGAIN)
-    from_s = told.at_s - told.at_s % site.interval_s - interval.DAY_S
-    control.put_meta(tx, _AGAIN, str(min(from_s, int(again)) if again else from_s))
+    validate_from(tx, told.at_s - told.at_s % site.interval_s - interval.DAY_S)
     # Serial numbers stay in the store: the ledger holds none, not even sealed.
     detail = {"at": interval.label(told.at_s), "exchange": number}
     record_action(
@@ -79,8 +77,14 @@ def record_exchange(tx: Transaction, site: Site, told: MeterExchange) -> int:
     return number
 
 
+def validate_from(tx: Transaction, from_s: int) -> None:
+    """Let the next validation begin at `from_s`, seconds UTC, or before."""
+    again = control.get_meta(tx, _AGAIN)
+    control.put_meta(tx, _AGAIN, str(min(from_s, int(again)) if again else from_s))
+
+
 def take_again(tx: Transaction, start_s: int) -> int:
-    """Return from where to validate: `start_s`, or earlier, once, when an exchange was told."""
+    """Return from where to validate: `start_s`, or earlier, once, when more became known."""
     again = control.get_meta(tx, _AGAIN)
     if not again:
         return start_s

@@ -94,6 +94,10 @@ def read(room: Room, at_s: int) -> None:
     with room.store.write() as tx:
         field.put_reads(tx, reads, cycle_s=at_s)
         beside.keep(tx, at_s)
+        profiles = [row.at_s for one in reads for row in one.load_profile]
+        profiles += [row.at_s for one in beside.profiles for row in one.rows]
+        if profiles and min(profiles) < at_s - WINDOW * room.site.interval_s:
+            meter_exchanges.validate_from(tx, min(profiles) - room.site.interval_s)
         findings += given_up_orders.settle_keys(tx, known, replaced, at_s)
         states, doubted = plausible(room, tx, states, at_s)
         findings += doubted

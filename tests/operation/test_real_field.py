@@ -11,7 +11,7 @@ import pytest
 
 from grid import interval
 from grid.errors import BadInputError, PeerError
-from grid.operation import commission, cycle, demo, meter_keys, opening
+from grid.operation import commission, cycle, demo, meter_keys, metering, opening
 from grid.operation.check import check
 from grid.operation.demo_site import DEFAULT_DAY, TIME_ZONE
 from grid.operation.field import link
@@ -165,6 +165,29 @@ def test_cycles_that_nobody_ran_are_told_of_and_their_energy_is_found(
         assert set(told[meter.id].tolist()) <= {int(known), int(Quality.VALID)}, meter.id
         assert int(known) in told[meter.id].tolist()
     assert settled == set(range(before_s, next_s, STEP_S))
+
+
+def test_after_two_days_without_a_control_room_no_energy_is_missing(
+    run: tuple[World, Room],
+) -> None:
+    """Longer than the day that every cycle looks back."""
+    world, room = run
+    at_s = cycle.clock(room)
+    before_s, next_s = at_s - STEP_S, at_s + 2 * interval.DAY_S
+    world.pass_to(next_s + cycle.BEHIND_S)
+    assert cycle.due(room, world.now_s) == next_s
+    metering.read(room, next_s)
+    metering.validate_intervals(room, next_s)
+    meters = [meter.id for meter in room.site.meter]
+    count = (next_s - before_s) // STEP_S
+    with room.store.read() as tx:
+        registers = field.boundaries(tx, meters, before_s, count, STEP_S)["import_wh"].values
+        got = series.get_intervals(
+            tx, room.site.measured, before_s, next_s, time_zone=room.site.time_zone
+        )
+    assert not (got["quality"].values == Quality.MISSING).any()
+    moved = registers[:, -1] - registers[:, 0]
+    assert np.array_equal(got["import_wh"].values.sum(axis=1), moved)
 
 
 def test_a_real_device_without_an_address_is_named(run: tuple[World, Room]) -> None:
