@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -48,7 +49,7 @@ def test_the_menu_is_one_line_and_unfolds(enter: Enter, who: str, language: str)
         if who == "operator":
             page.locator("nav summary").click()
             links = page.locator("nav .menu a")
-            assert links.count() == 4
-            assert links.last.is_visible()
+            expect(links).to_have_count(4)
+            expect(links.last).to_be_visible()
             page.keyboard.press("Escape")
             assert not links.last.is_visible()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from playwright.sync_api import expect
 
 from grid.console.first_users import add
 from grid.operation import commission, cycle, demo, opening
@@ -84,24 +85,24 @@ def accounts(played: tuple[Path, Accounts]) -> Accounts:
 
 def test_the_operator_sees_what_is_estimated_and_what_waits(enter: Enter) -> None:
     page = enter("operator")
-    assert page.get_by_text("new plan · optimal").is_visible()
+    expect(page.get_by_text("new plan · optimal")).to_be_visible()
     readings = page.locator("section", has=page.get_by_role("heading", name="Feeder"))
     assert "00:15–00:30" in readings.get_by_role("heading", name="Feeder").inner_text()
     text = re.sub(r"\s+", " ", readings.inner_text())
     assert "≈ estimated 2 of 96 readings: UP-001 (estimated from like days), UP-002" in text
     assert "▲ waiting 00:30–01:00: no reading yet from UP-001, UP-002" in text
     balance = page.locator("section", has=page.get_by_role("heading", name="Power balance"))
-    assert balance.get_by_text("≈ estimated").is_visible()
+    expect(balance.get_by_text("≈ estimated")).to_be_visible()
     silent = page.locator(".alarms tr", has_text="meter.silent")
-    assert silent.get_by_text("M-001").first.is_visible()
+    expect(silent.get_by_text("M-001").first).to_be_visible()
 
 
 def test_the_operator_sees_the_estimates_on_the_feeder(enter: Enter) -> None:
     page = enter("operator")
     page.get_by_role("link", name="Network").click()
     drawn = page.locator("svg[role=img]")
-    assert drawn.locator("g.bus").count() == 97
-    assert drawn.locator("g.bus.estimated circle.ring").count() == 2
+    expect(drawn.locator("g.bus")).to_have_count(97)
+    expect(drawn.locator("g.bus.estimated circle.ring")).to_have_count(2)
     boxes = [
         drawn.locator(one).first.bounding_box()
         for one in ("g.source rect", "g.branch circle", "g.bus.has circle")
@@ -110,18 +111,18 @@ def test_the_operator_sees_the_estimates_on_the_feeder(enter: Enter) -> None:
     assert boxes[0]["x"] < boxes[1]["x"] < boxes[2]["x"], "grid, transformer, feeder"
     flagged = page.locator("tr", has_text="UP-001").get_by_text("≈ estimated")
     flagged.scroll_into_view_if_needed()
-    assert flagged.is_visible()
+    expect(flagged).to_be_visible()
 
 
 def test_the_operator_sees_plan_and_metered_values_with_their_flags(enter: Enter) -> None:
     page = enter("operator")
     page.get_by_role("link", name="Dispatch").click()
     page.wait_for_selector(".uplot canvas")
-    assert page.locator(".uplot").count() == 6
-    assert page.locator("td", has_text="confirmed").count() == 23
+    expect(page.locator(".uplot")).to_have_count(6)
+    expect(page.locator("td", has_text="confirmed")).to_have_count(23)
     legends = page.locator("li.flagged", has_text="contains estimated readings")
-    assert legends.count() == 2
-    assert legends.first.is_visible()
+    expect(legends).to_have_count(2)
+    expect(legends.first).to_be_visible()
     page.get_by_text("As a table").first.click()
     marked = page.locator(".charts details[open] tbody th", has_text="≈")
     marked.first.wait_for()
@@ -132,32 +133,32 @@ def test_the_operator_sees_plan_and_metered_values_with_their_flags(enter: Enter
 def test_the_owner_sees_when_and_why_it_is_estimated(enter: Enter, point: str) -> None:
     page = enter(f"owner of {point}", width=390)
     notice = page.locator(".notice.flagged")
-    assert notice.get_by_text("2 quarter-hours are estimated.").is_visible()
-    assert notice.get_by_text("00:00–00:30 estimated from like days").is_visible()
+    expect(notice.get_by_text("2 quarter-hours are estimated.")).to_be_visible()
+    expect(notice.get_by_text("00:00–00:30 estimated from like days")).to_be_visible()
     marks = page.locator("svg.day rect.flag")
-    assert marks.count() == 2
-    assert marks.first.is_visible()
-    assert page.locator("svg.day rect.gap").count() == 2
+    expect(marks).to_have_count(2)
+    expect(marks.first).to_be_visible()
+    expect(page.locator("svg.day rect.gap")).to_have_count(2)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("link", name="Statement").click()
-    assert page.get_by_text("2 quarter-hours of this month are estimated").is_visible()
+    expect(page.get_by_text("2 quarter-hours of this month are estimated")).to_be_visible()
 
 
 def test_who_was_read_sees_no_flag(enter: Enter) -> None:
     page = enter("owner of UP-003")
-    assert page.locator("svg.day rect.import").first.is_visible()
-    assert page.locator(".notice, svg.day rect.flag, svg.day rect.gap").count() == 0
+    expect(page.locator("svg.day rect.import").first).to_be_visible()
+    expect(page.locator(".notice, svg.day rect.flag, svg.day rect.gap")).to_have_count(0)
 
 
 def test_an_owner_follows_an_order_to_the_signed_root(enter: Enter) -> None:
     page = enter("owner of UP-001")
     page.get_by_role("link", name="Trades").click()
     rows = page.locator("table.orders tbody tr")
-    assert rows.count() == CYCLES
+    expect(rows).to_have_count(CYCLES)
     rows.last.get_by_role("link").click()
-    assert page.get_by_text("holds the commitment to exactly this order").is_visible()
+    expect(page.get_by_text("holds the commitment to exactly this order")).to_be_visible()
     page.get_by_role("link", name="Prove that this entry").click()
-    assert page.get_by_text("equals the signed root").is_visible()
+    expect(page.get_by_text("equals the signed root")).to_be_visible()
     with page.expect_download() as started:
         page.get_by_role("link", name="Save the proof as a file").click()
     assert Path(started.value.path()).read_text().startswith("c2sp.org/tlog-proof@v1\n")
@@ -170,4 +171,4 @@ def test_the_auditor_verifies_the_whole_ledger_with_one_click(enter: Enter) -> N
     good.wait_for()
     size = page.locator(".figure").inner_text().split()[0]
     assert good.inner_text() == f"The ledger verifies: {size} entries."
-    assert page.locator(".steps li", has_text="✓").count() == 7
+    expect(page.locator(".steps li", has_text="✓")).to_have_count(7)
