@@ -13,12 +13,12 @@ import xarray as xr
 from grid.benchmark import Error, Progress, Row, Timing, alternate, faster
 from grid.errors import SolverError
 from grid.interval import starts
-from networks.demo import load_year
+from networks.flow.judge import judge
+from networks.flow.year import chunks, year, year_inputs
 from networks.injection import INPUTS
 from networks.model import Float, NetworkModel
-from networks.source import load
-from networks.verify import judge
-from networks.year import chunks, year, year_inputs
+from networks.sources.demo import load_year
+from networks.sources.source import load
 
 if TYPE_CHECKING:
     from networks.bench_batch import Batch

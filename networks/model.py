@@ -75,7 +75,7 @@ class NetworkModel:
     Attributes
     ----------
     source : str
-        Where it came from, as given to :func:`networks.source.load`.
+        Where it came from, as given to :func:`networks.sources.source.load`.
     base_dir : Path or None
         Folder that a ``file:`` source is relative to.
     source_voltage_pu : float
@@ -194,7 +194,7 @@ class NetworkModel:
         Its loads and plants are the source network's; taps act and the source
         voltage is set.
         """
-        from networks.source import read_net
+        from networks.sources.source import read_net
 
         net = read_net(self.source, base_dir=self.base_dir)
         net.ext_grid["vm_pu"] = self.source_voltage_pu

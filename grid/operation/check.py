@@ -115,7 +115,7 @@ def _url(draft: Draft, table: str, number: int, fact: Meter | Asset, protocol: P
 
 
 def _network(draft: Draft, base_dir: Path) -> NetworkModel | None:
-    from networks.source import load
+    from networks.sources.source import load
 
     for _, network in draft.rows("network"):
         try:
@@ -150,7 +150,7 @@ def _field(draft: Draft) -> None:
                 draft.refuse(table, number, key, f"{table} {one.id}: url {wrong}")
     if not is_simulated:
         return
-    from networks.demo import WIND_PROFILES, demo_site_facts
+    from networks.sources.demo import WIND_PROFILES, demo_site_facts
 
     for number, wind in draft.rows("wind"):
         if wind.profile not in WIND_PROFILES:

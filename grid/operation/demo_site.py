@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import date
 
 from grid import interval
-from networks.demo import DemoFacts, demo_site_facts
+from networks.sources.demo import DemoFacts, demo_site_facts
 
 SOURCE = "simbench:1-LV-rural2--2-sw"
 TIME_ZONE = "Asia/Baku"

@@ -20,9 +20,9 @@ from grid import interval
 from grid.operation.room import Room
 from grid.quantities import require_finite
 from grid.site import Shedding, Solar, Wind
-from networks.cuts import Cut, broken
-from networks.cuts import cuts as network_cuts
-from networks.flow import flow
+from networks.flow.solve import flow
+from networks.limits.cuts import Cut, broken
+from networks.limits.cuts import cuts as network_cuts
 
 Floats = npt.NDArray[np.float64]
 

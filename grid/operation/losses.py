@@ -20,9 +20,9 @@ from grid.store import Transaction, series
 from meters.losses.record import FeederRecord
 from meters.reading import CHANNELS, MISSING
 from meters.vee import Quality
-from networks.flow import flow
+from networks.flow.sensitivity import voltage_sensitivity
+from networks.flow.solve import flow
 from networks.model import NetworkModel
-from networks.sensitivity import voltage_sensitivity
 
 Floats = npt.NDArray[np.float64]
 

@@ -20,10 +20,10 @@ from grid import interval
 from grid.operation.losses import PHASE_VOLTAGE_V, feeder_record
 from meters.losses.record import FeederRecord
 from meters.reading import CHANNELS
-from networks.demo import demo_site_facts, load_year
-from networks.flow import flow
+from networks.flow.solve import flow
 from networks.model import NetworkModel
-from networks.source import load
+from networks.sources.demo import demo_site_facts, load_year
+from networks.sources.source import load
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

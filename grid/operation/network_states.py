@@ -19,7 +19,7 @@ def network_states(
     room: Room, tx: Transaction, at_s: int, start_s: int, changed: set[int]
 ) -> list[Finding]:
     """Store the state of each complete interval that has none yet or whose readings changed."""
-    from networks.findings import findings as network_findings
+    from networks.limits.findings import findings as network_findings
 
     stored = set(datasets.instants(tx, "network", start_s, at_s)) - changed
     wanted = [s for s in range(start_s, at_s, room.site.interval_s) if s not in stored]

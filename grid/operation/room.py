@@ -53,7 +53,7 @@ class Room:
     @cached_property
     def model(self) -> NetworkModel:
         """The feeder, loaded once."""
-        from networks.source import load
+        from networks.sources.source import load
 
         network = self.site.network
         return load(
@@ -139,7 +139,7 @@ class Room:
             Dims (usage_point, interval), the four registers, usage points in
             the order of the site.
         """
-        from networks.flow import flow
+        from networks.flow.solve import flow
 
         starts = series["interval"].values
         kilo = 3.6 / self.site.interval_s

@@ -10,7 +10,7 @@ import xarray as xr
 
 from grid.console.operator_diagram import Diagram, diagram
 from grid.site import Site
-from networks.source import load
+from networks.sources.source import load
 
 
 def _layout(lines: list[tuple[int, int]], trafos: list[tuple[int, int]], count: int) -> xr.Dataset:

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from dispatch.forecast import predict, train
-from networks.demo import load_year
+from networks.sources.demo import load_year
 
 DAY = 96
 MID_MAY = 134

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from grid.interval import starts
-from networks.flow import flow
-from networks.source import load
+from networks.flow.solve import flow
+from networks.sources.source import load
 
 RURAL = "simbench:1-LV-rural1--0-sw"
 START_S = 1_463_313_600

@@ -20,7 +20,7 @@ from grid.operation.room import Room
 from grid.store import Transaction, control, datasets, log, market, series
 from grid.store.schema import metadata
 from meters.vee import Quality
-from networks.verify import compare
+from networks.flow.judge import compare
 from trading import verify
 from trading.accounts import balances, party_account
 from trading.settlement import settle

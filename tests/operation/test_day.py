@@ -25,7 +25,7 @@ from grid.operation.room import Room
 from grid.site_file import parse
 from grid.store import Store, Transaction, control, datasets, log, market, series
 from meters.vee import Quality
-from networks.verify import compare
+from networks.flow.judge import compare
 from trading import verify
 from trading.ledger import tiles
 

@@ -203,9 +203,9 @@ def _default(asset: str, kind: DeviceKind, rating: int) -> Setpoint:
 
 def open_world(site: Site) -> World:
     """Return the simulated world of a site; the heavy imports happen here."""
-    from networks.demo import load_year
-    from networks.source import load
-    from networks.verify import judge_flow
+    from networks.flow.judge import judge_flow
+    from networks.sources.demo import load_year
+    from networks.sources.source import load
 
     network = site.network
     model = load(network.source, source_voltage_pu=network.source_voltage_pu)

@@ -42,11 +42,11 @@ class World:
     ----------
     site : Site
     year : xarray.Dataset
-        As :func:`networks.demo.load_year` returns it.
+        As :func:`networks.sources.demo.load_year` returns it.
     bus : ndarray of int, shape (bus,)
         Buses of the network model in its order.
     judge : callable
-        Takes what :func:`networks.verify.judge_flow` takes after the model.
+        Takes what :func:`networks.flow.judge.judge_flow` takes after the model.
     """
 
     def __init__(

@@ -34,7 +34,7 @@ class Year:
     Parameters
     ----------
     year : xarray.Dataset
-        As :func:`networks.demo.load_year` returns it: a leap year of quarter-hours.
+        As :func:`networks.sources.demo.load_year` returns it: a leap year of quarter-hours.
     """
 
     def __init__(self, site: Site, year: xr.Dataset) -> None:

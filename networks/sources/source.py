@@ -5,7 +5,7 @@
 ``pandapower:NAME``
     A function of ``pandapower.networks`` that needs no argument.
 ``file:PATH``
-    Our tables-only network file (:mod:`networks.tables`). pandapower's own JSON
+    Our tables-only network file (:mod:`networks.sources.tables`). pandapower's own JSON
     can run code when it is read, so it is never read.
 """
 
@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from grid.errors import BadInputError
-from networks import cache
 from networks.model import Branches, NetworkModel
+from networks.sources import cache
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _CODE = re.compile(r"1-[A-Za-z0-9.]+-[A-Za-z0-9.]*-[A-Za-z0-9.]*-[012]-(no_)?sw", re.ASCII)
@@ -110,8 +110,8 @@ def read_net(source: str, *, base_dir: Path | None = None) -> Any:
             return _simbench_net(name)
         if kind == "pandapower":
             return _pandapower_net(name)
-        from networks.exchange import to_net
-        from networks.tables import read_tables
+        from networks.sources.exchange import to_net
+        from networks.sources.tables import read_tables
 
         return to_net(read_tables(_file_path(name, base_dir)))
 
@@ -120,7 +120,7 @@ def _content_key(source: str, base_dir: Path | None) -> str:
     kind, name = split(source)
     if kind != "file":
         return source
-    from networks.tables import read_bytes
+    from networks.sources.tables import read_bytes
 
     return "file:" + hashlib.sha256(read_bytes(_file_path(name, base_dir))).hexdigest()
 
@@ -193,7 +193,7 @@ def load(source: str, *, source_voltage_pu: float, base_dir: Path | None = None)
     path = cache.cache_path("network", _content_key(source, base_dir))
     model = _restore(path, source, source_voltage_pu, base_dir)
     if model is None:
-        from networks.compile import compile_net
+        from networks.sources.compile import compile_net
 
         model = compile_net(
             read_net(source, base_dir=base_dir),

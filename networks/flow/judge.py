@@ -13,7 +13,7 @@ import xarray as xr
 
 from grid.errors import BadInputError, SolverError
 from grid.interval import label
-from networks.flow import FORMING_VOLTAGE_PU
+from networks.flow.solve import FORMING_VOLTAGE_PU
 from networks.injection import INPUTS, check_inputs
 from networks.model import Complex, Float, NetworkModel
 
@@ -134,13 +134,13 @@ def judge_flow(
 ) -> xr.Dataset:
     """Solve every interval by pandapower alone.
 
-    Takes what :func:`networks.flow.flow` takes, and returns of its columns
+    Takes what :func:`networks.flow.solve.flow` takes, and returns of its columns
     `vm_pu`, `losses_kw`, the four `head_*` and the four `forming_*`.
 
     Raises
     ------
     BadInputError
-        See :func:`networks.flow.flow`.
+        See :func:`networks.flow.solve.flow`.
     SolverError
         Naming the first interval in which ``runpp`` does not converge.
     """

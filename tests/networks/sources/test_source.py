@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from grid.errors import BadInputError
-from networks import cache
-from networks.source import load
-from networks.tables import write_tables
-from networks.year import nominal_flow
+from networks.flow.year import nominal_flow
+from networks.sources import cache
+from networks.sources.source import load
+from networks.sources.tables import write_tables
 
 
 def test_case33bw_has_the_published_losses_and_lowest_voltage():
@@ -77,7 +77,7 @@ def test_a_network_with_a_voltage_controlled_generator_names_it():
 
 def test_the_second_load_is_equal_and_imports_no_pandapower(rural):
     code = (
-        "import sys; from networks.source import load; "
+        "import sys; from networks.sources.source import load; "
         f"m = load({rural.source!r}, source_voltage_pu=1.015); "
         "print(m.topology_hash.hex(), 'pandapower' in sys.modules or 'simbench' in sys.modules)"
     )

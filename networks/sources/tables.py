@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from grid.errors import BadInputError
-from networks.columns import COLUMNS, Column
+from networks.sources.columns import COLUMNS, Column
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]

@@ -1,6 +1,6 @@
 """Linear cuts: how broken limits answer to power injected at chosen buses.
 
-The slopes are those of :mod:`networks.sensitivity`.
+The slopes are those of :mod:`networks.flow.sensitivity`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import xarray as xr
 
 from grid.errors import BadInputError
 from grid.site import Network
-from networks.findings import TOLERANCE
-from networks.flow import loading_scale
+from networks.flow.operator import Operator, operator
+from networks.flow.sensitivity import connected, node_voltage, sensitivity
+from networks.flow.solve import loading_scale
 from networks.injection import INPUTS, node_power
+from networks.limits.findings import TOLERANCE
 from networks.model import Complex, Float, NetworkModel
-from networks.operator import Operator, operator
-from networks.sensitivity import connected, node_voltage, sensitivity
 
 WATCH_PU = 0.005
 """How near to its limit a watched voltage is cut: nearer costs rounds, further costs rows."""
@@ -83,7 +83,7 @@ def cuts(
     Parameters
     ----------
     dataset : xarray.Dataset
-        From :func:`networks.flow.flow`.
+        From :func:`networks.flow.solve.flow`.
     network : grid.site.Network
         The limits.
     controllable_bus : sequence of int

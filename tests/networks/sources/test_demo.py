@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from grid.errors import BadInputError
-from networks.demo import demo_site_facts, load_year
-from networks.source import load
-from networks.verify import compare
-from networks.year import chunks, year, year_inputs
+from networks.flow.judge import compare
+from networks.flow.year import chunks, year, year_inputs
+from networks.sources.demo import demo_site_facts, load_year
+from networks.sources.source import load
 
 SOURCE = "simbench:1-LV-rural2--2-sw"
 

@@ -14,9 +14,9 @@ import xarray as xr
 
 from grid.errors import BadInputError, SolverError
 from grid.interval import label
+from networks.flow.operator import Operator, iterate, operator
 from networks.injection import INPUTS, check_inputs, node_power, pair_kw
 from networks.model import Bool, Branches, Complex, Float, NetworkModel
-from networks.operator import Operator, iterate, operator
 
 FORMING_VOLTAGE_PU = 1.0
 CHUNK = 2_000
@@ -128,7 +128,7 @@ def _solve(
     voltage, iterations, converged = iterate(op, power, voltage_pu)
     if converged.all():
         return voltage, iterations
-    from networks.verify import newton_raphson
+    from networks.flow.judge import newton_raphson
 
     for column in np.flatnonzero(~converged):
         step = int(steps[column])

@@ -15,9 +15,9 @@ import numpy as np
 import xarray as xr
 
 from grid.errors import BadInputError
-from networks import cache
 from networks.model import Float
-from networks.source import read_net, split
+from networks.sources import cache
+from networks.sources.source import read_net, split
 
 STEPS = 35_136
 INTERVAL_S = 900

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from networks.columns import COLUMNS, Column
-from networks.tables import Row, Tables, check_tables
+from networks.sources.columns import COLUMNS, Column
+from networks.sources.tables import Row, Tables, check_tables
 
 
 def to_net(tables: Tables) -> Any:
@@ -54,9 +54,9 @@ def from_net(net: Any) -> Tables:
     Raises
     ------
     BadInputError
-        See :func:`networks.compile.check_net`.
+        See :func:`networks.sources.compile.check_net`.
     """
-    from networks.compile import check_net
+    from networks.sources.compile import check_net
 
     check_net(net)
     made: dict[str, list[Row]] = {}

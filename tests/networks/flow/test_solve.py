@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from grid.errors import BadInputError, SolverError
-from networks.flow import flow
+from networks.flow.judge import TOLERANCE_MVA, compare, judge, judge_flow, verify
+from networks.flow.operator import MAX_ITERATIONS
+from networks.flow.solve import flow
 from networks.injection import INPUTS
-from networks.operator import MAX_ITERATIONS
-from networks.source import load
-from networks.tables import write_tables
-from networks.verify import TOLERANCE_MVA, compare, judge, judge_flow, verify
+from networks.sources.source import load
+from networks.sources.tables import write_tables
 
 
 def _triangle(open_switch):

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from grid.errors import BadInputError, SolverError
-from networks.layout import tree_layout
 from networks.model import Branches, Complex, Float, Int, NetworkModel
+from networks.sources.layout import tree_layout
 
 _UNSUPPORTED = (
     "gen", "dcline", "ward", "xward", "trafo3w", "impedance", "motor", "asymmetric_load",

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import xarray as xr
 
 from grid.errors import BadInputError, SolverError
+from networks.flow.operator import Operator, operator
 from networks.injection import INPUTS, node_power
 from networks.model import Complex, Float, NetworkModel
-from networks.operator import Operator, operator
 
 _ACCURACY = 1e-9
 _MAX_ITERATIONS = 60
@@ -51,7 +51,7 @@ def voltage_sensitivity(
     Parameters
     ----------
     dataset : xarray.Dataset
-        From :func:`networks.flow.flow`.
+        From :func:`networks.flow.solve.flow`.
     buses : sequence of int
         The chosen buses, at least one, none cut off.
     step : int

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from networks.flow import CHUNK, flow
+from networks.flow.solve import CHUNK, flow
 from networks.injection import INPUTS
 from networks.model import Float, NetworkModel
 
@@ -29,7 +29,7 @@ def nominal_flow(model: NetworkModel) -> xr.Dataset:
 
 
 def year_inputs(model: NetworkModel, series: xr.Dataset) -> xr.Dataset:
-    """Return power flow inputs (interval, bus) from :func:`networks.demo.load_year`.
+    """Return power flow inputs (interval, bus) from :func:`networks.sources.demo.load_year`.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def chunks(
     Parameters
     ----------
     inputs : xarray.Dataset
-        The four inputs of :func:`networks.flow.flow` by name.
+        The four inputs of :func:`networks.flow.solve.flow` by name.
     size : int
         Intervals at a time; memory follows it, not the length of the series.
     """

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grid.errors import BadInputError
-from networks.exchange import from_net
-from networks.source import load
-from networks.tables import check_tables, read_tables, write_tables
+from networks.sources.exchange import from_net
+from networks.sources.source import load
+from networks.sources.tables import check_tables, read_tables, write_tables
 
 
 def _two_bus(**line):
@@ -123,7 +123,7 @@ def test_a_line_without_impedance_names_itself(tmp_path):
     ],
 )
 def test_a_bad_element_of_a_pandapower_net_names_itself(rural_net, table, column, value, reason):
-    from networks.compile import compile_net
+    from networks.sources.compile import compile_net
 
     net = rural_net()
     net[table].loc[net[table].index[3], column] = value

@@ -4,9 +4,9 @@ from scipy.optimize import linprog
 
 from grid.errors import BadInputError
 from grid.site import Network
-from networks.cuts import cuts
-from networks.findings import findings
-from networks.sensitivity import node_voltage, voltage_sensitivity
+from networks.flow.sensitivity import node_voltage, voltage_sensitivity
+from networks.limits.cuts import cuts
+from networks.limits.findings import findings
 
 
 def _network(**limits):

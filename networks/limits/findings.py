@@ -25,7 +25,7 @@ def findings(dataset: xr.Dataset, model: NetworkModel, network: Network) -> list
     Parameters
     ----------
     dataset : xarray.Dataset
-        From :func:`networks.flow.flow`.
+        From :func:`networks.flow.solve.flow`.
     network : grid.site.Network
         The limits.
     """

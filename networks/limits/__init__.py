@@ -1,0 +1,1 @@
+"""What a power flow means for the limits: findings, cuts and certificates."""
