@@ -21,6 +21,7 @@ GROUPS = {
     "run": "run the control room and the console of a site",
     "cycle": "run operating cycles",
     "meter": "read, simulate and import meters",
+    "network": "flow, estimate, faults and outages of a network",
     "ledger": "export, verify and prove the ledger",
     "user": "add users and give roles",
     "bench": "measure the crafts side by side with others on the same work",
