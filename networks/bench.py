@@ -95,7 +95,7 @@ def _batch(model: NetworkModel, inputs: xr.Dataset) -> Batch | None:
 def _some_steps(model: NetworkModel) -> xr.Dataset:
     """Return inputs of :data:`QUICK_STEPS` steps: the rated loads, each times a drawn share."""
     share = np.random.default_rng(1).random((QUICK_STEPS, len(model.bus)))
-    rated = {name: getattr(model, f"nominal_{name}") for name in INPUTS}
+    rated = {name: getattr(model.equipment, f"nominal_{name}") for name in INPUTS}
     return xr.Dataset(
         {name: (("interval", "bus"), share * values) for name, values in rated.items()},
         {"interval": starts(0, QUICK_STEPS, 900), "bus": model.bus},
@@ -121,9 +121,9 @@ class _Runpp:
         self.vm_pu: Float = np.full((len(sample), len(model.bus)), np.nan)
 
     def __call__(self, turn: int) -> None:
-        court, slack = judge(self._model), self._model.slack_bus
+        court = judge(self._model)
         for number, step in enumerate(self._steps):
-            net = court.run(step, slack, self._model.source_voltage_pu, numba=self._numba)
+            net = court.run(step, numba=self._numba)
             if net is None:
                 raise SolverError(f"network {self._model.source}: runpp does not converge")
             self.vm_pu[number] = net.res_bus["vm_pu"]

@@ -40,7 +40,11 @@ class Batch:
         )
         branch["id"] = count + np.arange(len(branch))
         source = initialize_array("input", "source", 1)
-        source["id"], source["node"], source["status"] = count + len(branch), model.slack_node, 1
+        source["id"], source["node"], source["status"] = (
+            count + len(branch),
+            int(model.held_node[0]),
+            1,
+        )
         source["u_ref"], source["sk"] = model.source_voltage_pu, _STIFF_VA
         load = initialize_array("input", "sym_load", len(loaded))
         load["id"] = count + len(branch) + 1 + np.arange(len(loaded))
@@ -56,14 +60,19 @@ class Batch:
         self._u_pu: Float = np.empty((0, count))
 
     def __call__(self, turn: int) -> None:
-        result = self._grid.calculate_power_flow(
+        from power_grid_model import ComponentType
+
+        result: Any = self._grid.calculate_power_flow(
             update_data=self._update,
             calculation_method="iterative_current",
             error_tolerance=_TOLERANCE_PU,
             threading=0,
-            output_component_types={"node": ["u_pu"], "generic_branch": ["loading"]},
+            output_component_types={
+                ComponentType.node: ["u_pu"],
+                ComponentType.generic_branch: ["loading"],
+            },
         )
-        self._u_pu = result["node"]["u_pu"]
+        self._u_pu = result[ComponentType.node]["u_pu"]
 
     @property
     def vm_pu(self) -> Float:

@@ -1,131 +1,111 @@
-"""The compiled network: what a power flow needs, as frozen arrays.
+"""A network as it is switched and fed: what a power flow needs, as frozen arrays.
 
-Voltages and admittances are per unit. A *bus* is a bus of the source network
-and is named by its index there; a *node* is an electrical point after closed
-switches have fused buses. Several buses may share a node, and a node behind an
-open line switch has no bus.
+A *node* is an electrical point after closed switches have fused buses. Several buses may share
+a node; a bus that no source reaches has none.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from grid.errors import BadInputError
+from networks.equipment import Bool, Branches, Complex, Equipment, Float, Int, Switching
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-Float = npt.NDArray[np.float64]
-Complex = npt.NDArray[np.complex128]
-Int = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
+__all__ = ["Bool", "Branches", "Complex", "Float", "Int", "NetworkModel"]
 
-
-@dataclass(frozen=True, eq=False)
-class Branches:
-    """Lines or transformers, one row each; the from side of a transformer is its HV side.
-
-    Attributes
-    ----------
-    index : int64 (branch,)
-        Index in the source network.
-    name : tuple of str
-    from_bus, to_bus : int64 (branch,)
-        Bus indices of the source network.
-    from_node, to_node : int64 (branch,)
-        Nodes, -1 where the branch carries no current (out of service or dead).
-    yff, yft, ytf, ytt : complex128 (branch,)
-        Two-port admittances per unit: ``i_from = yff v_from + yft v_to``.
-    rated_from_ka, rated_to_ka : float64 (branch,)
-        Current at 100 % loading, seen from either side.
-    r_pu, x_pu : float64 (branch,)
-        Series impedance on the model's base.
-    """
-
-    index: Int
-    name: tuple[str, ...]
-    from_bus: Int
-    to_bus: Int
-    from_node: Int
-    to_node: Int
-    yff: Complex
-    yft: Complex
-    ytf: Complex
-    ytt: Complex
-    rated_from_ka: Float
-    rated_to_ka: Float
-    r_pu: Float
-    x_pu: Float
-
-    def __len__(self) -> int:
-        return len(self.index)
+FORMING_VOLTAGE_PU = 1.0
+"""What a source that forms an island holds at its bus."""
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkModel:
-    """A feeder with one source, ready for batched power flow.
+    """A network ready for batched power flow.
 
     Attributes
     ----------
-    source : str
-        Where it came from, as given to :func:`networks.sources.source.load`.
-    base_dir : Path or None
-        Folder that a ``file:`` source is relative to.
-    source_voltage_pu : float
-        Voltage held at the feeder head.
-    base_mva : float
-    bus : int64 (bus,)
-        Bus indices of the source network; every series follows this order.
-    bus_name : tuple of str
-    vn_kv : float64 (bus,)
-    x, y : float64 (bus,)
-        Longitude and latitude when `geographic`, else a laid-out tree in [0, 1].
-    geographic : bool
+    equipment : Equipment
+    switching : Switching
+    held_bus : int64 (source,)
+        Buses at which a source holds the voltage: the external grids, or what forms an island.
+    held_node : int64 (source,)
+    held_pu : complex128 (source,)
+        The voltages held.
+    forming : bool
+        Whether the public network is away and the only source is one that forms an island.
     node : int64 (bus,)
-        Node of each bus, -1 where the bus is cut off from the feeder head.
+        Node of each bus, -1 where no source reaches it.
     node_kv : float64 (node,)
         Base voltage of each node.
     ybus : scipy.sparse.csr_array, complex128 (node, node)
-    slack_bus, slack_node : int
-        The feeder head (external grid).
     lv_bus : int
         Low-voltage busbar of the transformer at the feeder head, or `slack_bus`.
     line, trafo : Branches
-    nominal_absorbed_kw, nominal_injected_kw : float64 (bus,)
-        What the source network's own loads and plants are rated for.
-    nominal_absorbed_kvar, nominal_injected_kvar : float64 (bus,)
+        Connected.
     """
 
-    source: str
-    base_dir: Path | None
-    source_voltage_pu: float
-    base_mva: float
-    bus: Int
-    bus_name: tuple[str, ...]
-    vn_kv: Float
-    x: Float
-    y: Float
-    geographic: bool
+    equipment: Equipment
+    switching: Switching
+    held_bus: Int
+    held_node: Int
+    held_pu: Complex
+    forming: bool
     node: Int
     node_kv: Float
     ybus: sp.csr_array[np.complex128]
-    slack_bus: int
-    slack_node: int
     lv_bus: int
     line: Branches
     trafo: Branches
-    nominal_absorbed_kw: Float
-    nominal_injected_kw: Float
-    nominal_absorbed_kvar: Float
-    nominal_injected_kvar: Float
-    _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def source(self) -> str:
+        """Where the network came from."""
+        return self.equipment.source
+
+    @property
+    def base_dir(self) -> Path | None:
+        """Folder that a ``file:`` source is relative to."""
+        return self.equipment.base_dir
+
+    @property
+    def base_mva(self) -> float:
+        """Base power."""
+        return self.equipment.base_mva
+
+    @property
+    def bus(self) -> Int:
+        """Bus indices of the source network, (bus,)."""
+        return self.equipment.bus
+
+    @property
+    def bus_name(self) -> tuple[str, ...]:
+        """Names of the buses."""
+        return self.equipment.bus_name
+
+    @property
+    def vn_kv(self) -> Float:
+        """Nominal voltage of each bus, (bus,)."""
+        return self.equipment.vn_kv
+
+    @property
+    def slack_bus(self) -> int:
+        """The first source: the feeder head, or what forms the island."""
+        return int(self.held_bus[0])
+
+    @property
+    def source_voltage_pu(self) -> float:
+        """Voltage held at `slack_bus`."""
+        return float(abs(self.held_pu[0]))
 
     @cached_property
     def positions(self) -> dict[int, int]:
@@ -154,14 +134,48 @@ class NetworkModel:
         name = self.bus_name[position]
         return f"bus {self.bus[position]} {name!r}" if name else f"bus {self.bus[position]}"
 
+    def switched(
+        self,
+        *,
+        opened: Iterable[int] = (),
+        closed: Iterable[int] = (),
+        out: Iterable[tuple[str, int]] = (),
+        back: Iterable[tuple[str, int]] = (),
+        taps: Mapping[int, int] | None = None,
+    ) -> NetworkModel:
+        """Return the network switched otherwise; see :func:`networks.topology.switched`."""
+        from networks import topology
+
+        return topology.switched(
+            self, opened=opened, closed=closed, out=out, back=back, taps=taps or {}
+        )
+
+    def islanded(self, bus: int) -> NetworkModel:
+        """Return the network without its external grids, `bus` held at 1 pu; kept.
+
+        Raises
+        ------
+        BadInputError
+            When a forming source at `bus` is cut off from the feeder, or `bus` is unknown.
+        """
+        known: NetworkModel | None = self.kept.get(f"island {bus}")
+        if known is None:
+            from networks import topology
+
+            if self.node[self.position(bus)] < 0:
+                name = self.bus_label(self.position(bus))
+                raise BadInputError(f"{name}: a forming source here is cut off from the feeder")
+            known = self.kept[f"island {bus}"] = topology.island(self, bus)
+        return known
+
     @cached_property
     def topology_hash(self) -> bytes:
-        """SHA-256 over buses, branches, admittances, ratings and source voltage.
+        """SHA-256 over buses, branches, admittances, ratings and held voltages.
 
         Admittances enter with 9 significant digits, so that the last bits of a
         numerical library do not change the hash.
         """
-        digest = hashlib.sha256(b"khazri network 1\0")
+        digest = hashlib.sha256(b"khazri network 2\0")
 
         def text(*items: object) -> None:
             digest.update(("\x1f".join(map(str, items)) + "\x1e").encode())
@@ -169,7 +183,9 @@ class NetworkModel:
         def numbers(values: Float) -> None:
             text(*(f"{value:.9g}" for value in values + 0.0))
 
-        text(f"{self.source_voltage_pu:.9g}", f"{self.base_mva:.9g}", self.slack_bus)
+        text(f"{self.base_mva:.9g}", *self.held_bus.tolist())
+        numbers(self.held_pu.real)
+        numbers(self.held_pu.imag)
         text(*self.bus.tolist())
         text(*self.bus_name)
         text(*self.node.tolist())
@@ -184,18 +200,16 @@ class NetworkModel:
             text(*table.index.tolist())
             text(*table.name)
             text(*table.from_bus.tolist(), *table.to_bus.tolist())
+            text(*table.from_node.tolist(), *table.to_node.tolist())
             numbers(table.rated_from_ka)
             numbers(table.rated_to_ka)
         return digest.digest()
 
     def pandapower_net(self) -> Any:
-        """Return a fresh pandapower net of the same source: the judge's own model.
+        """Return a fresh pandapower net of the same source, switched and fed as this is.
 
-        Its loads and plants are the source network's; taps act and the source
-        voltage is set.
+        It is the judge's own model. Its loads and plants are the source network's; taps act.
         """
-        from networks.sources.source import read_net
+        from networks.sources.compile import switched_net
 
-        net = read_net(self.source, base_dir=self.base_dir)
-        net.ext_grid["vm_pu"] = self.source_voltage_pu
-        return net
+        return switched_net(self)

@@ -24,6 +24,7 @@ from networks.flow.solve import flow
 from networks.model import NetworkModel
 from networks.sources.demo import demo_site_facts, load_year
 from networks.sources.source import load
+from networks.topology import connect
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -158,19 +159,11 @@ def _cables(model: NetworkModel, draw: np.random.Generator, percent: float) -> N
     """Return the model with each line's impedance off by a drawn share."""
     if not percent:
         return model
-    lines = model.line
+    lines = model.equipment.line
     factor = 1.0 / np.clip(1.0 + draw.normal(0.0, percent / 100.0, len(lines)), 0.5, 2.0)
-    on = np.flatnonzero(lines.from_node >= 0)
-    ybus = model.ybus.tolil(copy=True)
-    changed = {}
-    for name in ("yff", "yft", "ytf", "ytt"):
-        values = getattr(lines, name)
-        changed[name] = values * factor
-        rows = lines.from_node if name[1] == "f" else lines.to_node
-        columns = lines.from_node if name[2] == "f" else lines.to_node
-        for k in on.tolist():
-            ybus[rows[k], columns[k]] += changed[name][k] - values[k]
-    return replace(model, ybus=ybus.tocsr(), line=replace(lines, **changed))
+    names = ("yff", "yft", "ytf", "ytt")
+    changed = replace(lines, **{name: getattr(lines, name) * factor for name in names})
+    return connect(replace(model.equipment, line=changed), model.switching, held_pu=model.held_pu)
 
 
 def shown(

@@ -45,8 +45,8 @@ def layout(room: Room) -> xr.Dataset:
     """Return where buses stand and what joins them, for drawing."""
     model = room.model
     columns: dict[str, tuple[str, object]] = {
-        "x": ("bus", model.x),
-        "y": ("bus", model.y),
+        "x": ("bus", model.equipment.x),
+        "y": ("bus", model.equipment.y),
         "bus_name": ("bus", np.array(model.bus_name)),
     }
     for kind, branches in (("line", model.line), ("trafo", model.trafo)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import xarray as xr
 
 from grid.errors import BadInputError, SolverError
 from grid.interval import label
-from networks.flow.solve import FORMING_VOLTAGE_PU
+from networks.flow.solve import regimes
 from networks.injection import INPUTS, check_inputs
 from networks.model import Complex, Float, NetworkModel
 
@@ -21,7 +20,7 @@ TOLERANCE_MVA = 1e-10
 
 
 class Judge:
-    """A pandapower net of its own for each bus that may hold the voltage.
+    """A pandapower net of a network, switched and fed as it is.
 
     pandapower's ``recycle`` would save a third of the time, but it starts from
     the last solution, so that a result would depend on what was judged before.
@@ -29,48 +28,30 @@ class Judge:
     """
 
     def __init__(self, model: NetworkModel) -> None:
-        self.model = model
-        self._source: Any = None
-        self._nets: dict[int, Any] = {}
-
-    def _net(self, slack_bus: int) -> Any:
-        if slack_bus in self._nets:
-            return self._nets[slack_bus]
         import pandapower as pp
 
-        if self._source is None:
-            self._source = self.model.pandapower_net()
-            self._source.pop("profiles", None)
-        net = deepcopy(self._source)
+        self.model = model
+        self._net = model.pandapower_net()
         for table in ("load", "sgen", "storage"):
-            net[table] = net[table].drop(index=net[table].index)
-        pp.create_loads(net, self.model.bus, p_mw=0.0, q_mvar=0.0)
-        net.ext_grid["va_degree"] = 0.0
-        if slack_bus != self.model.slack_bus:
-            net.ext_grid["in_service"] = False
-            pp.create_ext_grid(net, slack_bus)
-        self._nets[slack_bus] = net
-        return net
+            self._net[table] = self._net[table].drop(index=self._net[table].index)
+        pp.create_loads(self._net, model.bus, p_mw=0.0, q_mvar=0.0)
 
-    def run(
-        self, inputs: Sequence[Float], slack_bus: int, voltage_pu: float, **options: Any
-    ) -> Any:
+    def run(self, inputs: Sequence[Float], **options: Any) -> Any:
         """Return the solved net of one interval, or None when ``runpp`` does not converge.
 
         Parameters
         ----------
         inputs : four float64 (bus,)
             In the order of :data:`networks.injection.INPUTS`.
-        slack_bus : int
-            Bus that holds `voltage_pu`.
+        options
+            Further options of ``runpp``.
         """
         import pandapower as pp
 
-        net = self._net(slack_bus)
+        net = self._net
         absorbed_kw, injected_kw, absorbed_kvar, injected_kvar = inputs
         net.load["p_mw"] = (absorbed_kw - injected_kw) * 1e-3
         net.load["q_mvar"] = (absorbed_kvar - injected_kvar) * 1e-3
-        net.ext_grid.loc[net.ext_grid["in_service"], "vm_pu"] = voltage_pu
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -89,36 +70,23 @@ class Judge:
 
 def judge(model: NetworkModel) -> Judge:
     """Return the judge of `model`, kept on it."""
-    known: Judge | None = model._kept.get("judge")
+    known: Judge | None = model.kept.get("judge")
     if known is None:
-        known = model._kept["judge"] = Judge(model)
+        known = model.kept["judge"] = Judge(model)
     return known
 
 
-def newton_raphson(
-    model: NetworkModel, inputs: Sequence[Float], slack_bus: int, voltage_pu: float
-) -> Complex | None:
+def newton_raphson(model: NetworkModel, inputs: Sequence[Float]) -> Complex | None:
     """Return node voltages of one interval by ``runpp``, or None without a solution."""
-    net = judge(model).run(inputs, slack_bus, voltage_pu)
+    net = judge(model).run(inputs)
     if net is None:
         return None
-    internal = net._ppc["internal"]
-    solved = np.asarray(internal["V"], dtype=np.complex128)
-    if len(solved) != len(model.node_kv):
-        raise SolverError(f"network {model.source}: pandapower numbers its nodes differently")
-    lookup = np.asarray(net._pd2ppc_lookups["bus"])[model.bus]
-    voltage = solved.copy()
+    magnitude = net.res_bus["vm_pu"].to_numpy()
+    angle = np.radians(net.res_bus["va_degree"].to_numpy())
+    voltage = np.zeros(len(model.node_kv), dtype=np.complex128)
     alive = model.node >= 0
-    voltage[model.node[alive]] = solved[lookup[alive]]
+    voltage[model.node[alive]] = (magnitude * np.exp(1j * angle))[alive]
     return voltage
-
-
-def _regime(
-    model: NetworkModel, available: bool, forming_bus: int | None
-) -> tuple[int | None, float]:
-    if available:
-        return model.slack_bus, model.source_voltage_pu
-    return forming_bus, FORMING_VOLTAGE_PU
 
 
 def judge_flow(
@@ -154,26 +122,25 @@ def judge_flow(
         for name in ("head_import", "head_export", "forming_injected", "forming_absorbed"):
             columns[f"{name}_{unit}"] = np.zeros(len(starts))
     vm_pu = np.full((len(starts), len(model.bus)), np.nan)
-    court = judge(model)
-    for step in range(len(starts)):
-        bus, voltage_pu = _regime(model, bool(available[step]), forming_bus)
-        if bus is None:
+    for steps, part in regimes(model, available, forming_bus):
+        if part is None:
             continue
-        net = court.run([values[step] for values in inputs], bus, voltage_pu)
-        if net is None:
-            at = label(int(starts[step].astype(np.int64)))
-            raise SolverError(f"network {model.source} {at}: runpp does not converge")
-        vm_pu[step] = net.res_bus["vm_pu"].to_numpy()
-        branches = (net.res_line, net.res_trafo)
-        losses = sum(float(np.nansum(table["pl_mw"].to_numpy())) for table in branches)
-        columns["losses_kw"][step] = losses * 1e3
         names = ("head_import", "head_export")
-        if bus != model.slack_bus:
+        if part.forming:
             names = ("forming_injected", "forming_absorbed")
-        for unit, result in (("kw", "p_mw"), ("kvar", "q_mvar")):
-            given = float(np.nansum(net.res_ext_grid[result].to_numpy())) * 1e3
-            columns[f"{names[0]}_{unit}"][step] = max(given, 0.0)
-            columns[f"{names[1]}_{unit}"][step] = max(-given, 0.0)
+        for step in steps.tolist():
+            net = judge(part).run([values[step] for values in inputs])
+            if net is None:
+                at = label(int(starts[step].astype(np.int64)))
+                raise SolverError(f"network {model.source} {at}: runpp does not converge")
+            vm_pu[step] = net.res_bus["vm_pu"].to_numpy()
+            branches = (net.res_line, net.res_trafo)
+            losses = sum(float(np.nansum(table["pl_mw"].to_numpy())) for table in branches)
+            columns["losses_kw"][step] = losses * 1e3
+            for unit, result in (("kw", "p_mw"), ("kvar", "q_mvar")):
+                given = float(np.nansum(net.res_ext_grid[result].to_numpy())) * 1e3
+                columns[f"{names[0]}_{unit}"][step] = max(given, 0.0)
+                columns[f"{names[1]}_{unit}"][step] = max(-given, 0.0)
     return xr.Dataset(
         {name: ("interval", values) for name, values in columns.items()}
         | {"vm_pu": (("interval", "bus"), vm_pu)},

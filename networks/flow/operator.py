@@ -1,6 +1,6 @@
 """The compiled operator: one factorisation, current injection over a batch of steps.
 
-With the slack voltage held, Kirchhoff's law of the other nodes is
+With the voltages of the sources held, Kirchhoff's law of the other nodes is
 ``v = w + Z conj(s / v)``: `w` the voltages without injections and `Z` the
 inverse of their admittances. The iteration contracts wherever the network is
 far from voltage collapse (Bolognani and Zampieri, IEEE Trans. Power Syst.
@@ -11,80 +11,115 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from networks.model import Bool, Complex, Int, NetworkModel
 
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from networks.flow.factor import Factor
+
 TOLERANCE_PU = 1e-12
 MAX_ITERATIONS = 60
 _DENSE_NODES = 160
+_KERNEL_WORK = 400_000
+"""Nodes times intervals from which compiled code saves more than loading it costs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """The network seen from one slack node.
+    """A network seen from its sources.
 
     Attributes
     ----------
-    slack : int
-        Node whose voltage is held.
-    others : int64 (node - 1,)
+    held : int64 (source,)
+        Nodes whose voltage is held.
+    others : int64 (other,)
         The other nodes, in order.
+    admittance : scipy.sparse.csc_array, complex128 (other, other)
     solve : callable
-        Voltages from currents at the other nodes, complex (node - 1, column).
-    unit : complex128 (node - 1,)
-        Voltages without injections at 1 pu at the slack.
+        Voltages from currents at the other nodes, complex (other, column).
+    idle : complex128 (other,)
+        Voltages without injections.
+    held_pu : complex128 (source,)
     """
 
-    slack: int
+    held: Int
     others: Int
+    admittance: sp.csc_array[np.complex128]
     solve: Callable[[Complex], Complex]
-    unit: Complex
+    idle: Complex
+    held_pu: Complex
+
+    @cached_property
+    def factor(self) -> Factor:
+        """The factors for compiled code."""
+        from networks.flow.factor import factor
+
+        return factor(self.admittance)
 
 
-def operator(model: NetworkModel, slack: int) -> Operator:
-    """Return the operator of `model` with the voltage held at node `slack`; kept on the model."""
-    key = f"operator {slack}"
-    known: Operator | None = model._kept.get(key)
+def operator(model: NetworkModel) -> Operator:
+    """Return the operator of `model`; kept on the model."""
+    known: Operator | None = model.kept.get("operator")
     if known is not None:
         return known
     from scipy.sparse.linalg import splu
 
-    count = len(model.node_kv)
-    others = np.delete(np.arange(count, dtype=np.int64), slack)
+    others = np.delete(np.arange(len(model.node_kv), dtype=np.int64), model.held_node)
     rows = model.ybus[others]
-    factor = splu(rows[:, others].tocsc())
+    admittance = rows[:, others].tocsc()
+    towards = np.asarray(rows[:, model.held_node] @ model.held_pu, dtype=np.complex128)
+
     # Below a few hundred nodes one dense product beats a triangular solve per column.
-    if 0 < len(others) <= _DENSE_NODES:
+    if not len(others):
+
+        def solve(current: Complex) -> Complex:
+            return current
+
+    elif len(others) <= _DENSE_NODES:
         impedance = np.asarray(
-            factor.solve(np.eye(len(others), dtype=np.complex128)), dtype=np.complex128
+            splu(admittance).solve(np.eye(len(others), dtype=np.complex128)), dtype=np.complex128
         )
 
         def solve(current: Complex) -> Complex:
             return impedance @ current
     else:
+        factors = splu(admittance)
 
         def solve(current: Complex) -> Complex:
-            return np.asarray(factor.solve(np.asfortranarray(current)), dtype=np.complex128)
+            return np.asarray(factors.solve(np.asfortranarray(current)), dtype=np.complex128)
 
-    towards_slack = np.asarray(rows[:, [slack]].todense()).ravel()
-    unit = np.asarray(factor.solve(-towards_slack), dtype=np.complex128)
-    built = Operator(slack, others, solve, unit)
-    model._kept[key] = built
+    idle = solve(-towards)
+    built = Operator(model.held_node, others, admittance, solve, idle, model.held_pu)
+    model.kept["operator"] = built
     return built
 
 
-def iterate(op: Operator, power: Complex, slack_voltage: float) -> tuple[Complex, int, Bool]:
-    """Return node voltages of a batch of constant-power injections.
+@dataclass(frozen=True, eq=False)
+class VoltageDependent:
+    """What a load injects beside constant power, per unit at 1 pu; complex (node, interval)."""
+
+    constant_current: Complex
+    constant_impedance: Complex
+
+
+def iterate(
+    op: Operator, power: Complex, dependent: VoltageDependent | None = None
+) -> tuple[Complex, int, Bool]:
+    """Return node voltages of a batch of injections.
 
     Parameters
     ----------
     op : Operator
     power : complex128 (node, interval)
-        Into the network, per unit.
-    slack_voltage : float
-        Held at the slack, angle 0.
+        Constant power into the network, per unit.
+    dependent : VoltageDependent, optional
+        What beside it depends on voltage.
 
     Returns
     -------
@@ -92,23 +127,33 @@ def iterate(op: Operator, power: Complex, slack_voltage: float) -> tuple[Complex
     iterations : int
     converged : bool (interval,)
     """
-    columns = power.shape[1]
-    idle = op.unit * slack_voltage
+    full = np.empty(power.shape, dtype=np.complex128)
+    full[op.held] = op.held_pu[:, None]
+    if dependent is None and power.size >= _KERNEL_WORK and len(op.others):
+        from networks.flow.kernel import voltages
+
+        full[op.others], iterations, converged = voltages(op, power[op.others])
+        return full, iterations, converged
     conjugate = power[op.others].conj()
-    voltage = np.repeat(idle[:, None], columns, axis=1)
+    if dependent is not None:
+        current = dependent.constant_current[op.others].conj()
+        impedance = dependent.constant_impedance[op.others].conj()
+    columns = power.shape[1]
+    voltage = np.repeat(op.idle[:, None], columns, axis=1)
     converged = np.zeros(columns, dtype=np.bool_)
     iterations = 0
     with np.errstate(all="ignore"):
         for iterations in range(1, MAX_ITERATIONS + 1):  # noqa: B007 - told after the loop
-            updated = op.solve(conjugate / voltage.conj())
-            updated += idle[:, None]
+            given = conjugate / voltage.conj()
+            if dependent is not None:
+                given += current * (voltage / np.abs(voltage)) + impedance * voltage
+            updated = op.solve(given)
+            updated += op.idle[:, None]
             voltage -= updated
             change = np.max(np.abs(voltage), axis=0, initial=0.0)
             voltage = updated
             converged = change < TOLERANCE_PU
             if converged.all() or not np.isfinite(change).all():
                 break
-    full = np.empty(power.shape, dtype=np.complex128)
     full[op.others] = voltage
-    full[op.slack] = slack_voltage
     return full, iterations, converged

@@ -26,20 +26,12 @@ _MAX_ITERATIONS = 60
 def node_voltage(
     model: NetworkModel, dataset: xr.Dataset, steps: Sequence[int] | slice = slice(None)
 ) -> Complex:
-    """Return node voltages (node, interval) from the bus voltages of a power flow.
-
-    A node without a bus (behind an open line switch) carries no injection, so
-    its voltage follows from its neighbours'.
-    """
+    """Return node voltages (node, interval) from the bus voltages of a power flow."""
     magnitude = dataset["vm_pu"].to_numpy()[steps].T
     angle = np.radians(dataset["va_degree"].to_numpy()[steps].T)
     voltage = np.zeros((len(model.node_kv), magnitude.shape[1]), dtype=np.complex128)
     alive = model.node >= 0
     voltage[model.node[alive]] = (magnitude * np.exp(1j * angle))[alive]
-    hidden = np.setdiff1d(np.arange(len(model.node_kv)), model.node[alive])
-    if hidden.size:
-        own = np.asarray(model.ybus[hidden][:, hidden].todense(), dtype=np.complex128)
-        voltage[hidden] = -np.linalg.solve(own, model.currents(voltage)[hidden])
     return voltage
 
 
@@ -68,9 +60,10 @@ def voltage_sensitivity(
     alive = model.node >= 0
     if np.isnan(dataset["vm_pu"].to_numpy()[step, alive]).any():
         raise BadInputError(f"network {model.source}: buses are dead at step {step}")
-    grid = bool(dataset["grid_available"].to_numpy()[step])
-    slack = model.slack_bus if grid else int(dataset.attrs["forming_bus"])
-    op = operator(model, int(model.node[model.position(slack)]))
+    if not dataset["grid_available"].to_numpy()[step]:
+        model = model.islanded(int(dataset.attrs["forming_bus"]))
+        alive = model.node >= 0
+    op = operator(model)
     voltage = node_voltage(model, dataset, [step])
     power = node_power(model, *(dataset[name].to_numpy()[[step]] for name in INPUTS))
     change = sensitivity(model, op, voltage, power, model.node[chosen])[:, :, 0]

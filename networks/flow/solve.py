@@ -8,22 +8,31 @@ no-load losses remain; the voltage is held at 1 pu by the forming source.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from grid.errors import BadInputError, SolverError
 from grid.interval import label
-from networks.flow.operator import Operator, iterate, operator
+from networks.flow.operator import Operator, VoltageDependent, iterate, operator
 from networks.injection import INPUTS, check_inputs, node_power, pair_kw
 from networks.model import Bool, Branches, Complex, Float, NetworkModel
 
-FORMING_VOLTAGE_PU = 1.0
 CHUNK = 2_000
 
 Columns = dict[str, npt.NDArray[np.generic]]
 
-_UNITS = {"kw": "kW", "kvar": "kvar", "pu": "1", "degree": "degree", "percent": "%", "mva": "MVA"}
+UNITS = {
+    "kw": "kW",
+    "kwh": "kWh",
+    "kvar": "kvar",
+    "pu": "1",
+    "degree": "degree",
+    "percent": "%",
+    "mva": "MVA",
+}
 
 
 def flow(
@@ -36,6 +45,7 @@ def flow(
     starts: npt.NDArray[np.datetime64],
     grid_available: npt.ArrayLike,
     forming_bus: int | None,
+    voltage_share: Float | None = None,
 ) -> xr.Dataset:
     """Solve the AC power flow of every interval.
 
@@ -49,6 +59,9 @@ def flow(
     forming_bus : int or None
         Bus of the source that holds the voltage in an outage. Without one every
         bus is dead in an outage.
+    voltage_share : float64 (bus, 4), optional
+        Of what is absorbed: the share that goes with the square of the voltage and with the
+        voltage, of active and then of reactive power. Constant power when not given.
 
     Returns
     -------
@@ -78,64 +91,93 @@ def flow(
     if available.shape != starts.shape:
         raise BadInputError(f"grid_available has shape {available.shape}, must be {starts.shape}")
     inputs = check_inputs(model, absorbed_kw, injected_kw, absorbed_kvar, injected_kvar, starts)
-    power = node_power(model, *inputs)
     columns = _empty(model, len(starts))
     columns |= dict(zip(INPUTS, inputs, strict=True))
-    columns["unserved_kw"] = inputs[0][:, model.node < 0].sum(axis=1)
-    for steps, bus, voltage_pu in _regimes(model, available, forming_bus):
-        if bus is None:
+    for steps, part in regimes(model, available, forming_bus):
+        if part is None:
             columns["unserved_kw"][steps] = inputs[0][steps].sum(axis=1)
             continue
-        op = operator(model, int(model.node[model.position(bus)]))
         for first in range(0, len(steps), CHUNK):
-            part = steps[first : first + CHUNK]
-            whole = len(part) == len(starts)
-            injected = power if whole else power[:, part]
-            voltage, iterations = _solve(model, op, injected, voltage_pu, inputs, starts, part, bus)
-            columns["iterations"][part] = iterations
-            _write_state(model, columns, part, voltage)
-            _write_balance(model, columns, part, voltage, injected, op, bus == model.slack_bus)
+            some = steps[first : first + CHUNK]
+            chosen = tuple(values[some] for values in inputs)
+            columns["unserved_kw"][some] = chosen[0][:, part.node < 0].sum(axis=1)
+            power, dependent = _injected(part, chosen, voltage_share)
+            voltage, iterations = _solve(part, power, dependent, chosen, starts[some])
+            columns["iterations"][some] = iterations
+            _write_state(part, columns, some, voltage)
+            if dependent is not None:
+                power = _at_voltage(power, dependent, voltage)
+            _write_balance(part, columns, some, voltage, power, operator(part))
     columns["grid_available"] = available
     return _dataset(model, columns, starts, forming_bus)
 
 
-def _regimes(
+def regimes(
     model: NetworkModel, available: Bool, forming_bus: int | None
-) -> list[tuple[npt.NDArray[np.intp], int | None, float]]:
-    """Return (steps, bus that holds the voltage, its voltage) with and without the grid."""
-    regimes: list[tuple[npt.NDArray[np.intp], int | None, float]] = []
+) -> list[tuple[npt.NDArray[np.intp], NetworkModel | None]]:
+    """Return (steps, network) with the public network and without it; None where all is dead.
+
+    Raises
+    ------
+    BadInputError
+        When a forming source is needed and cut off.
+    """
+    found: list[tuple[npt.NDArray[np.intp], NetworkModel | None]] = []
     with_grid, without = np.flatnonzero(available), np.flatnonzero(~available)
     if len(with_grid):
-        regimes.append((with_grid, model.slack_bus, model.source_voltage_pu))
+        found.append((with_grid, model))
     if len(without):
-        if forming_bus is not None and model.node[model.position(forming_bus)] < 0:
-            name = model.bus_label(model.position(forming_bus))
-            raise BadInputError(f"{name}: a forming source here is cut off from the feeder")
-        regimes.append((without, forming_bus, FORMING_VOLTAGE_PU))
-    return regimes
+        found.append((without, None if forming_bus is None else model.islanded(forming_bus)))
+    return found
+
+
+def _injected(
+    model: NetworkModel, inputs: Sequence[Float], voltage_share: Float | None
+) -> tuple[Complex, VoltageDependent | None]:
+    """Return constant power into the nodes, and what beside it depends on voltage."""
+    if voltage_share is None or not voltage_share.any():
+        return node_power(model, *inputs), None
+    absorbed_kw, injected_kw, absorbed_kvar, injected_kvar = inputs
+    nothing = np.zeros_like(absorbed_kw)
+    z_p, i_p, z_q, i_q = voltage_share.T
+    power = node_power(
+        model,
+        absorbed_kw * (1 - z_p - i_p), injected_kw, absorbed_kvar * (1 - z_q - i_q), injected_kvar,
+    )  # fmt: skip
+    parts = (
+        node_power(model, absorbed_kw * p, nothing, absorbed_kvar * q, nothing)
+        for p, q in ((i_p, i_q), (z_p, z_q))
+    )
+    return power, VoltageDependent(*parts)
+
+
+def _at_voltage(power: Complex, dependent: VoltageDependent, voltage: Complex) -> Complex:
+    size = np.abs(voltage)
+    total: Complex = (
+        power + dependent.constant_current * size + dependent.constant_impedance * size**2
+    )
+    return total
 
 
 def _solve(
     model: NetworkModel,
-    op: Operator,
     power: Complex,
-    voltage_pu: float,
-    inputs: tuple[Float, Float, Float, Float],
+    dependent: VoltageDependent | None,
+    inputs: Sequence[Float],
     starts: npt.NDArray[np.datetime64],
-    steps: npt.NDArray[np.intp],
-    bus: int,
 ) -> tuple[Complex, int]:
-    voltage, iterations, converged = iterate(op, power, voltage_pu)
+    voltage, iterations, converged = iterate(operator(model), power, dependent)
     if converged.all():
         return voltage, iterations
     from networks.flow.judge import newton_raphson
 
     for column in np.flatnonzero(~converged):
-        step = int(steps[column])
-        solved = newton_raphson(model, tuple(values[step] for values in inputs), bus, voltage_pu)
+        solved = None
+        if dependent is None:
+            solved = newton_raphson(model, tuple(values[column] for values in inputs))
         if solved is None:
-            at = label(int(starts[step].astype(np.int64)))
-            load_kw = float(inputs[0][step].sum())
+            at = label(int(starts[column].astype(np.int64)))
+            load_kw = float(inputs[0][column].sum())
             raise SolverError(
                 f"network {model.source} {at}: no power flow solution at {load_kw:.1f} kW absorbed"
             )
@@ -213,16 +255,17 @@ def _write_balance(
     voltage: Complex,
     power: Complex,
     op: Operator,
-    at_head: bool,
 ) -> None:
     base_kw = model.base_mva * 1e3
     entering = voltage * model.currents(voltage).conj()
     mismatch = entering - power
-    source = mismatch[op.slack].copy()
-    mismatch[op.slack] = 0.0
+    source = mismatch[op.held].sum(axis=0)
+    mismatch[op.held] = 0.0
     columns["residual_mva"][steps] = np.abs(mismatch).max(axis=0) * model.base_mva
     columns["losses_kw"][steps] = entering.real.sum(axis=0) * base_kw
-    names = ("head_import", "head_export") if at_head else ("forming_injected", "forming_absorbed")
+    names = ("head_import", "head_export")
+    if model.forming:
+        names = ("forming_injected", "forming_absorbed")
     for unit, part in (("kw", source.real), ("kvar", source.imag)):
         for name, values in zip(names, pair_kw(model, part), strict=True):
             columns[f"{name}_{unit}"][steps] = values
@@ -240,7 +283,7 @@ def _dataset(
         if values.ndim == 2:
             table = name.partition("_")[0]
             dims = ("interval", table if table in ("line", "trafo") else "bus")
-        unit = _UNITS.get(name.rpartition("_")[2])
+        unit = UNITS.get(name.rpartition("_")[2])
         variables[name] = xr.Variable(dims, values, {"units": unit} if unit else None)
     coordinates = {
         "interval": xr.Variable(("interval",), starts),

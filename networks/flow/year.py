@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
-from networks.flow.solve import CHUNK, flow
-from networks.injection import INPUTS
-from networks.model import Float, NetworkModel
+from grid.errors import BadInputError
+from grid.interval import label
+from networks.flow.solve import CHUNK, UNITS, flow
+from networks.injection import INPUTS, pair_kw
+from networks.model import Float, Int, NetworkModel
 
-_KEPT = ("losses_kw", "head_import_kw", "head_export_kw", "residual_mva")
+if TYPE_CHECKING:
+    from networks.flow.summary import Summary
+
+Instants = npt.NDArray[np.datetime64]
 
 
 def nominal_flow(model: NetworkModel) -> xr.Dataset:
     """Return the flow of one interval at the source network's own rated loads and plants."""
     return flow(
         model,
-        model.nominal_absorbed_kw[None],
-        model.nominal_injected_kw[None],
-        model.nominal_absorbed_kvar[None],
-        model.nominal_injected_kvar[None],
+        model.equipment.nominal_absorbed_kw[None],
+        model.equipment.nominal_injected_kw[None],
+        model.equipment.nominal_absorbed_kvar[None],
+        model.equipment.nominal_injected_kvar[None],
         starts=np.zeros(1, dtype="datetime64[s]"),
         grid_available=np.ones(1, dtype=np.bool_),
         forming_bus=None,
+        voltage_share=model.equipment.voltage_share,
     )
 
 
@@ -80,8 +88,14 @@ def chunks(
         )
 
 
-def year(model: NetworkModel, inputs: xr.Dataset, *, size: int = CHUNK) -> xr.Dataset:
-    """Return what a planner looks at of a long series.
+def year(model: NetworkModel, inputs: xr.Dataset) -> xr.Dataset:
+    """Return what a planner looks at of a long series, with the grid there.
+
+    Parameters
+    ----------
+    inputs : xarray.Dataset
+        The four inputs of :func:`networks.flow.solve.flow` by name, (interval, bus); buses that
+        are not there have no load. A bus may be there twice.
 
     Returns
     -------
@@ -89,43 +103,104 @@ def year(model: NetworkModel, inputs: xr.Dataset, *, size: int = CHUNK) -> xr.Da
         (interval,): `losses_kw`, `head_import_kw`, `head_export_kw`,
         `residual_mva`, `vm_pu_lowest`, `vm_pu_highest`,
         `line_loading_percent_highest`, `trafo_loading_percent_highest`;
-        (bus,): `vm_pu_minimum`, `vm_pu_maximum`; (line,) and (trafo,): the
-        highest `loading_percent`.
+        (bus,): `vm_pu_minimum`, `vm_pu_maximum`, NaN where dead; (line,) and (trafo,): the
+        highest `loading_percent`, and `losses_kwh`.
+
+    Raises
+    ------
+    BadInputError
+        A value that is not finite or below 0, naming its bus and interval.
+    SolverError
+        Naming the first interval that has no solution.
     """
-    count = inputs.sizes["interval"]
-    across = {"line": "line_loading_percent", "trafo": "trafo_loading_percent"}
-    by_step: dict[str, Float] = {
-        name: np.zeros(count)
-        for name in (
-            *_KEPT,
-            "vm_pu_lowest",
-            "vm_pu_highest",
-            *(f"{n}_highest" for n in across.values()),
-        )
+    from networks.flow.summary import sum_up
+
+    positions = np.array([model.position(int(bus)) for bus in inputs["bus"].to_numpy()], np.int64)
+    columns = [inputs[name].to_numpy() for name in INPUTS]
+    starts = inputs["interval"].to_numpy().astype("datetime64[s]")
+    done = sum_up(model, columns, positions)
+    if done is None:
+        done = _refused(model, columns, positions, starts)
+    if not done.converged.all():
+        _by_hand(model, done, columns, positions, starts)
+    hours = float(np.diff(starts[:2]).astype(np.int64)[0]) / 3600.0 if len(starts) > 1 else 0.0
+    head = pair_kw(model, done.head_kw / (model.base_mva * 1e3))
+    by_step = {
+        "losses_kw": done.losses_kw,
+        "head_import_kw": head[0],
+        "head_export_kw": head[1],
+        "residual_mva": done.residual_mva,
+        "vm_pu_lowest": done.vm_pu_lowest,
+        "vm_pu_highest": done.vm_pu_highest,
+        "line_loading_percent_highest": done.line_percent,
+        "trafo_loading_percent_highest": done.trafo_percent,
     }
-    low, high = np.full(len(model.bus), np.inf), np.full(len(model.bus), -np.inf)
-    peak = {table: np.zeros(len(getattr(model, table))) for table in across}
-    for part, state in chunks(model, inputs, size=size):
-        for name in _KEPT:
-            by_step[name][part] = state[name]
-        vm_pu = state["vm_pu"].to_numpy()
-        by_step["vm_pu_lowest"][part] = np.nanmin(vm_pu, axis=1)
-        by_step["vm_pu_highest"][part] = np.nanmax(vm_pu, axis=1)
-        low, high = np.fmin(low, vm_pu.min(axis=0)), np.fmax(high, vm_pu.max(axis=0))
-        for table, name in across.items():
-            loading = state[name].to_numpy()
-            by_step[f"{name}_highest"][part] = loading.max(axis=1, initial=0.0)
-            peak[table] = np.maximum(peak[table], loading.max(axis=0, initial=0.0))
-    low[~np.isfinite(low)] = high[~np.isfinite(high)] = np.nan
-    return xr.Dataset(
-        {name: ("interval", values) for name, values in by_step.items()}
-        | {"vm_pu_minimum": ("bus", low), "vm_pu_maximum": ("bus", high)}
-        | {name: (table, peak[table]) for table, name in across.items()},
+    alive = model.node >= 0
+    across = {
+        "vm_pu_minimum": ("bus", np.where(alive, done.node_lowest[model.node], np.nan)),
+        "vm_pu_maximum": ("bus", np.where(alive, done.node_highest[model.node], np.nan)),
+        "line_loading_percent": ("line", done.line_highest),
+        "trafo_loading_percent": ("trafo", done.trafo_highest),
+        "line_losses_kwh": ("line", done.line_losses_kw * hours),
+        "trafo_losses_kwh": ("trafo", done.trafo_losses_kw * hours),
+    }
+    result = xr.Dataset(
+        {name: ("interval", values) for name, values in by_step.items()} | across,
         {
-            "interval": inputs["interval"],
+            "interval": starts,
             "bus": model.bus,
             "line": model.line.index,
             "trafo": model.trafo.index,
         },
         {"topology_hash": model.topology_hash.hex()},
     )
+    for name in result.data_vars:
+        unit = UNITS.get(next((w for w in reversed(str(name).split("_")) if w in UNITS), ""))
+        result[name].attrs["units"] = unit or "1"
+    return result
+
+
+def _refused(
+    model: NetworkModel, columns: list[Float], positions: Int, starts: Instants
+) -> NoReturn:
+    """Raise the error that names the first input which is no load."""
+    for name, values in zip(INPUTS, columns, strict=True):
+        for step, column in np.argwhere(~((values >= 0.0) & (values < np.inf))):
+            raise BadInputError(
+                f"{model.bus_label(int(positions[column]))} "
+                f"{label(int(starts[step].astype(np.int64)))}: {name} is {values[step, column]}, "
+                "must be finite and not below 0"
+            )
+    raise AssertionError("compiled code refused inputs that are loads")
+
+
+def _by_hand(
+    model: NetworkModel, done: Summary, columns: list[Float], positions: Int, starts: Instants
+) -> None:
+    """Add the intervals that compiled code could not solve, by Newton and Raphson's method."""
+    steps = np.flatnonzero(~done.converged)
+    inputs = [np.zeros((len(steps), len(model.bus))) for _ in columns]
+    for whole, values in zip(inputs, columns, strict=True):
+        np.add.at(whole.T, positions, values[steps].T)
+    available = np.ones(len(steps), dtype=np.bool_)
+    state = flow(model, *inputs, starts=starts[steps], grid_available=available, forming_bus=None)
+    done.losses_kw[steps] = state["losses_kw"]
+    done.head_kw[steps] = state["head_import_kw"] - state["head_export_kw"]
+    done.head_kvar[steps] = state["head_import_kvar"] - state["head_export_kvar"]
+    done.residual_mva[steps] = state["residual_mva"]
+    vm_pu = state["vm_pu"].to_numpy()
+    alive = model.node >= 0
+    done.vm_pu_lowest[steps] = np.nanmin(vm_pu, axis=1)
+    done.vm_pu_highest[steps] = np.nanmax(vm_pu, axis=1)
+    np.minimum.at(done.node_lowest, model.node[alive], vm_pu[:, alive].min(axis=0))
+    np.maximum.at(done.node_highest, model.node[alive], vm_pu[:, alive].max(axis=0))
+    tables = (
+        ("line", ("from", "to"), done.line_percent, done.line_highest, done.line_losses_kw),
+        ("trafo", ("hv", "lv"), done.trafo_percent, done.trafo_highest, done.trafo_losses_kw),
+    )
+    for table, ends, by_step, highest, losses in tables:
+        loading = state[f"{table}_loading_percent"].to_numpy()
+        by_step[steps] = loading.max(axis=1, initial=0.0)
+        np.maximum(highest, loading.max(axis=0, initial=0.0), out=highest)
+        for end in ends:
+            losses += state[f"{table}_p_{end}_kw"].to_numpy().sum(axis=0)

@@ -113,18 +113,18 @@ def cuts(
         steps = [step for step in sorted(broken) if bool(available[step]) == has_grid]
         if not steps:
             continue
-        bus = model.slack_bus if has_grid else int(dataset.attrs["forming_bus"])
-        op = operator(model, int(model.node[model.position(bus)]))
-        voltage = node_voltage(model, dataset, steps)
-        power = node_power(model, *(values[steps] for values in inputs))
-        change = sensitivity(model, op, voltage, power, model.node[chosen])
+        part = model if has_grid else model.islanded(int(dataset.attrs["forming_bus"]))
+        op = operator(part)
+        voltage = node_voltage(part, dataset, steps)
+        power = node_power(part, *(values[steps] for values in inputs))
+        change = sensitivity(part, op, voltage, power, part.node[chosen])
         for column, step in enumerate(steps):
             base = tuple(net_kw[step, chosen].tolist())
             for item in broken[step]:
-                slope = _slope(model, op, item, voltage[:, column], change[:, :, column])
+                slope = _slope(part, op, item, voltage[:, column], change[:, :, column])
                 if item.kind.startswith("head"):
                     # Power at the head's own node moves no voltage and offsets the flow directly.
-                    at_head = model.node[chosen] == op.slack
+                    at_head = np.isin(part.node[chosen], op.held)
                     slope[at_head] = -1.0 if item.kind == "head_import" else 1.0
                 made.append(_cut(model, step, item, slope, base, margin))
     return sorted(made, key=lambda cut: (cut.interval_index, cut.name))
@@ -216,8 +216,8 @@ def _slope(
         _, product, size, scale = max(sides, key=lambda side: side[0])
         loading: Float = product / max(size, 1e-12) * scale
         return loading
-    drawn = voltage[op.slack] * model.currents(change)[op.slack].conj()
-    head: Float = drawn.real * (model.base_mva * 1e3)
+    drawn = voltage[op.held, None] * model.currents(change)[op.held].conj()
+    head: Float = drawn.real.sum(axis=0) * (model.base_mva * 1e3)
     return head if item.kind == "head_import" else -head
 
 

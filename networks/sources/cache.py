@@ -15,7 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-FORMAT = 1
+FORMAT = 2
 _FACTS = "facts.json"
 _PACKAGES = ("khazri", "pandapower", "simbench", "numpy")
 

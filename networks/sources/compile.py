@@ -1,88 +1,32 @@
-"""From a pandapower net to a :class:`~networks.model.NetworkModel`.
+"""From a pandapower net to its :class:`~networks.equipment.Equipment`, and back.
 
-pandapower builds the admittances (taps, switches, shunts, line charging); the
-compiled model keeps them and nothing else of it.
+pandapower builds the admittances (every tap position, shunts, line charging); the
+equipment keeps them and nothing else of it.
 """
 
 from __future__ import annotations
 
 import json
 import warnings
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from grid.errors import BadInputError, SolverError
-from networks.model import Branches, Complex, Float, Int, NetworkModel
+from networks.equipment import (
+    SWITCH_KINDS,
+    Branches,
+    Complex,
+    Equipment,
+    Float,
+    Int,
+    Switches,
+    Switching,
+)
+from networks.model import NetworkModel
+from networks.sources.check import check_net
 from networks.sources.layout import tree_layout
-
-_UNSUPPORTED = (
-    "gen", "dcline", "ward", "xward", "trafo3w", "impedance", "motor", "asymmetric_load",
-    "asymmetric_sgen", "svc", "ssc", "tcsc", "vsc", "line_dc", "load_dc", "source_dc",
-)  # fmt: skip
-_ZIP = ("const_z_p_percent", "const_i_p_percent", "const_z_q_percent", "const_i_q_percent")
-_POSITIVE = {
-    "bus": ("vn_kv",),
-    "line": ("length_km", "max_i_ka", "df", "parallel"),
-    "trafo": ("sn_mva", "vn_hv_kv", "vn_lv_kv", "vk_percent", "df", "parallel"),
-}
-_FINITE = {
-    "line": ("r_ohm_per_km", "x_ohm_per_km", "c_nf_per_km"),
-    "trafo": ("vkr_percent", "pfe_kw", "i0_percent", "shift_degree"),
-    "load": ("p_mw", "q_mvar", "scaling"),
-    "sgen": ("p_mw", "q_mvar", "scaling"),
-    "storage": ("p_mw", "q_mvar", "scaling"),
-    "ext_grid": ("vm_pu",),
-}
-
-
-def _element(net: Any, table: str, position: int) -> str:
-    frame = net[table]
-    name = frame["name"].iloc[position] if "name" in frame else None
-    index = frame.index[position]
-    return f"{table} {index} {name!r}" if isinstance(name, str) and name else f"{table} {index}"
-
-
-def check_net(net: Any) -> None:
-    """Refuse a pandapower net that the engine could not solve truthfully.
-
-    Raises
-    ------
-    BadInputError
-        Naming the element: a value that is not finite or not positive, a line
-        without impedance, an element kind that the engine does not model, or a
-        network with other than one external grid.
-    """
-    for table in _UNSUPPORTED:
-        frame = net.get(table)
-        if frame is not None and len(frame) and bool(frame["in_service"].any()):
-            position = int(np.flatnonzero(frame["in_service"].to_numpy(dtype=bool))[0])
-            raise BadInputError(
-                f"{_element(net, table, position)}: a {table} is not supported by the power flow"
-            )
-    for table in (*_POSITIVE, *_FINITE):
-        frame = net[table]
-        for column in (*_POSITIVE.get(table, ()), *_FINITE.get(table, ())):
-            values = frame[column].to_numpy(dtype=np.float64)
-            low = 0.0 if column in _POSITIVE.get(table, ()) else -np.inf
-            bad = np.flatnonzero(~np.isfinite(values) | (values <= low))
-            if bad.size:
-                value = values[bad[0]]
-                need = "finite and above 0" if low == 0.0 else "finite"
-                raise BadInputError(
-                    f"{_element(net, table, int(bad[0]))}: {column} is {value}, must be {need}"
-                )
-    short = np.flatnonzero((net.line["r_ohm_per_km"] == 0) & (net.line["x_ohm_per_km"] == 0))
-    if short.size:
-        raise BadInputError(f"{_element(net, 'line', int(short[0]))}: has no impedance")
-    for column in _ZIP:
-        if column in net.load and bool((net.load[column].fillna(0) != 0).any()):
-            position = int(np.flatnonzero(net.load[column].fillna(0) != 0)[0])
-            raise BadInputError(f"{_element(net, 'load', position)}: depends on voltage ({column})")
-    heads = int(net.ext_grid["in_service"].sum())
-    if heads != 1:
-        raise BadInputError(f"the network has {heads} external grids in service, must be 1")
 
 
 def _by_bus(net: Any, tables: tuple[str, ...], column: str, bus: Int) -> tuple[Float, Float]:
@@ -98,52 +42,108 @@ def _by_bus(net: Any, tables: tuple[str, ...], column: str, bus: Int) -> tuple[F
     return absorbed, injected
 
 
-def _solve_unloaded(net: Any) -> None:
-    import pandapower as pp
+def _branch_table(net: Any) -> tuple[Any, Complex, float]:
+    """Return (two-ports by branch row, shunt admittance of each bus, base MVA) of a net.
 
+    All of it is taken as in service, whatever is switched.
+    """
+    from pandapower.auxiliary import _add_ppc_options
+    from pandapower.pd2ppc import _pd2ppc
+    from pandapower.pypower.makeYbus import branch_vectors
+
+    net["_options"] = {}
+    _add_ppc_options(
+        net,
+        calculate_voltage_angles=True,
+        trafo_model="t",
+        check_connectivity=False,
+        mode="pf",
+        switch_rx_ratio=2,
+        init_vm_pu="flat",
+        init_va_degree="flat",
+        enforce_q_lims=False,
+        enforce_p_lims=False,
+        recycle=None,
+        voltage_depend_loads=False,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ppc, _ = _pd2ppc(net)
+    ytt, yff, yft, ytf = branch_vectors(ppc["branch"], len(ppc["branch"]))
+    lookup = np.asarray(net["_pd2ppc_lookups"]["bus"])[net.bus.index]
+    base_mva = float(ppc["baseMVA"])
+    shunt = (ppc["bus"][lookup, 4] + 1j * ppc["bus"][lookup, 5]) / base_mva
+    return np.stack([yff, yft, ytf, ytt], axis=1), shunt.astype(np.complex128), base_mva
+
+
+def _whole(net: Any) -> Any:
+    """Return a copy of `net` with everything in service, nothing switched and no load."""
+    whole = deepcopy(net)
+    whole.switch = whole.switch.iloc[:0]
+    for table in ("bus", "line", "trafo"):
+        whole[table]["in_service"] = True
     for table in ("load", "sgen", "storage"):
-        net[table]["in_service"] = False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            pp.runpp(net, tolerance_mva=1e-8, calculate_voltage_angles=True)
-    except pp.LoadflowNotConverged as error:
-        raise SolverError("the network without loads has no power flow solution") from error
+        whole[table]["in_service"] = False
+    return whole
 
 
-def _branches(net: Any, table: str, rated: tuple[Float, Float]) -> Branches:
+def _branches(net: Any, table: str, two_port: Complex, rated: tuple[Float, Float]) -> Branches:
     frame = net[table]
-    internal = net._ppc["internal"]
-    first, last = net._pd2ppc_lookups["branch"].get(table, (0, 0))
-    alive = np.asarray(internal["branch_is"], dtype=bool)
-    row = np.where(alive, np.cumsum(alive) - 1, -1)[first:last]
-    on = row >= 0
-    ends = internal["branch"][:, :2].real.astype(np.int64)
-    yf, yt = internal["Yf"].tocsr(), internal["Yt"].tocsr()
-    nodes = np.full((2, len(frame)), -1, dtype=np.int64)
-    admittance: Complex = np.zeros((4, len(frame)), dtype=np.complex128)
-    f, t = ends[row[on], 0], ends[row[on], 1]
-    nodes[:, on] = f, t
-    for position, (matrix, column) in enumerate(((yf, f), (yf, t), (yt, f), (yt, t))):
-        admittance[position, on] = np.asarray(matrix[row[on], column]).ravel()
-    series = net._ppc["branch"][first:last, 2:4].real
-    ends_name = ("hv_bus", "lv_bus") if table == "trafo" else ("from_bus", "to_bus")
+    ends = ("hv_bus", "lv_bus") if table == "trafo" else ("from_bus", "to_bus")
+    nowhere = np.full(len(frame), -1, dtype=np.int64)
     return Branches(
         index=frame.index.to_numpy(dtype=np.int64),
         name=_names(frame),
-        from_bus=frame[ends_name[0]].to_numpy(dtype=np.int64),
-        to_bus=frame[ends_name[1]].to_numpy(dtype=np.int64),
-        from_node=nodes[0],
-        to_node=nodes[1],
-        yff=admittance[0],
-        yft=admittance[1],
-        ytf=admittance[2],
-        ytt=admittance[3],
+        from_bus=frame[ends[0]].to_numpy(dtype=np.int64),
+        to_bus=frame[ends[1]].to_numpy(dtype=np.int64),
+        from_node=nowhere,
+        to_node=nowhere,
+        yff=two_port[:, 0],
+        yft=two_port[:, 1],
+        ytf=two_port[:, 2],
+        ytt=two_port[:, 3],
         rated_from_ka=rated[0],
         rated_to_ka=rated[1],
-        r_pu=np.ascontiguousarray(series[:, 0]),
-        x_pu=np.ascontiguousarray(series[:, 1]),
     )
+
+
+def _tap_range(net: Any) -> tuple[Int, Int, Int]:
+    """Return (lowest, highest, present) tap position of each transformer.
+
+    A transformer without a tap changer that acts, or between two positions, has one position.
+    """
+    trafo = net.trafo
+    low, high, now = (
+        trafo[name].to_numpy(dtype=np.float64) if name in trafo else np.full(len(trafo), np.nan)
+        for name in ("tap_min", "tap_max", "tap_pos")
+    )
+    acts = trafo["tap_changer_type"].notna().to_numpy() if "tap_changer_type" in trafo else False
+    movable = acts & (low <= now) & (now <= high) & (now == np.round(now))
+    fixed = np.where(np.isfinite(now), np.round(now), 0.0)
+    low, high = np.where(movable, low, fixed), np.where(movable, high, fixed)
+    return low.astype(np.int64), high.astype(np.int64), fixed.astype(np.int64)
+
+
+def _tap_two_ports(whole: Any, low: Int, high: Int, now: Complex) -> Complex:
+    """Return two-ports (position, trafo, 4) from the lowest position on; NaN beyond the highest."""
+    steps = int((high - low).max(initial=0)) + 1
+    made = np.full((steps, len(low), 4), np.nan, dtype=np.complex128)
+    made[0] = now
+    if steps == 1:
+        return made
+    moved = high > low
+    for step in range(steps):
+        there = moved & (low + step <= high)
+        whole.trafo.loc[there, "tap_pos"] = (low + step)[there]
+        two_port, _, _ = _branch_table(whole)
+        first, last = whole["_pd2ppc_lookups"]["branch"]["trafo"]
+        made[step, there] = two_port[first:last][there]
+    return made
+
+
+def _rows(net: Any, table: str) -> slice:
+    first, last = net["_pd2ppc_lookups"]["branch"].get(table, (0, 0))
+    return slice(first, last)
 
 
 def _names(frame: Any) -> tuple[str, ...]:
@@ -179,64 +179,117 @@ def _coordinates(net: Any, bus: Int, root: int) -> tuple[Float, Float, bool]:
     return *tree_layout(len(bus), edges, where[root]), False
 
 
-def _lv_bus(trafo: Branches, slack_bus: int, node: Int, bus: Int) -> int:
+def _voltage_share(net: Any, bus: Int) -> Float:
+    """Return the constant-impedance and constant-current shares of each bus's load, (bus, 4)."""
     where = {int(index): position for position, index in enumerate(bus)}
-    for hv, lv in zip(trafo.from_bus.tolist(), trafo.to_bus.tolist(), strict=True):
-        if node[where[hv]] == node[where[slack_bus]]:
-            return int(lv)
-    return slack_bus
+    shares = np.zeros((len(bus), 4))
+    total = np.zeros((len(bus), 2))
+    for load in net.load[net.load["in_service"].astype(bool)].to_dict("records"):
+        row = where[int(load["bus"])]
+        for column, name in enumerate(("p_mw", "q_mvar")):
+            size = abs(float(load[name]) * float(load["scaling"]))
+            total[row, column] += size
+            for number, kind in enumerate(("z", "i")):
+                percent = float(load.get(f"const_{kind}_{name[0]}_percent") or 0.0)
+                shares[row, 2 * column + number] += size * np.nan_to_num(percent) / 100.0
+    for column in range(2):
+        some = total[:, column] > 0
+        shares[some, 2 * column : 2 * column + 2] /= total[some, column, None]
+    return shares
 
 
-def compile_net(
-    net: Any, *, source: str, source_voltage_pu: float, base_dir: Path | None
-) -> NetworkModel:
-    """Return the compiled model of `net`, which is changed on the way.
+def _switches(net: Any) -> tuple[Switches, Any]:
+    frame = net.switch
+    kind = [SWITCH_KINDS.index(et) for et in frame["et"]]
+    switches = Switches(
+        index=frame.index.to_numpy(dtype=np.int64),
+        name=_names(frame),
+        bus=frame["bus"].to_numpy(dtype=np.int64),
+        element=frame["element"].to_numpy(dtype=np.int64),
+        kind=np.array(kind, dtype=np.int64),
+    )
+    return switches, frame["closed"].to_numpy(dtype=bool)
+
+
+def _heads(net: Any) -> tuple[Int, Complex]:
+    frame = net.ext_grid[net.ext_grid["in_service"].astype(bool)]
+    degree = frame["va_degree"].fillna(0.0).to_numpy(dtype=np.float64)
+    held = frame["vm_pu"].to_numpy(dtype=np.float64) * np.exp(1j * np.radians(degree - degree[0]))
+    return frame["bus"].to_numpy(dtype=np.int64), held.astype(np.complex128)
+
+
+def compile_net(net: Any, *, source: str, base_dir: Path | None) -> Equipment:
+    """Return the equipment of `net`, and how `net` has it switched.
 
     Raises
     ------
     BadInputError
         See :func:`check_net`.
-    SolverError
-        When the unloaded network has no solution.
     """
-    import scipy.sparse as sp
-
     check_net(net)
     bus = net.bus.index.to_numpy(dtype=np.int64)
     active = _by_bus(net, ("load", "sgen", "storage"), "p_mw", bus)
     reactive = _by_bus(net, ("load", "sgen", "storage"), "q_mvar", bus)
-    net.ext_grid["vm_pu"] = source_voltage_pu
-    net.ext_grid["va_degree"] = 0.0
-    _solve_unloaded(net)
-    internal = net._ppc["internal"]
-    lookup = np.asarray(net._pd2ppc_lookups["bus"])
-    dead = net.res_bus["vm_pu"].isna().to_numpy()
-    node = np.where(dead, -1, lookup[bus]).astype(np.int64)
-    slack_bus = int(net.ext_grid.loc[net.ext_grid["in_service"], "bus"].iloc[0])
+    whole = _whole(net)
+    two_port, shunt, base_mva = _branch_table(whole)
     line_rating, trafo_rating = _ratings(net)
-    trafo = _branches(net, "trafo", trafo_rating)
-    x, y, geographic = _coordinates(net, bus, slack_bus)
-    return NetworkModel(
+    at_line, at_trafo = _rows(whole, "line"), _rows(whole, "trafo")
+    low, high, position = _tap_range(net)
+    switches, closed = _switches(net)
+    head_bus, head_pu = _heads(net)
+    x, y, geographic = _coordinates(net, bus, int(head_bus[0]))
+    return Equipment(
         source=source,
         base_dir=base_dir,
-        source_voltage_pu=source_voltage_pu,
-        base_mva=float(internal["baseMVA"]),
+        base_mva=base_mva,
         bus=bus,
         bus_name=_names(net.bus),
         vn_kv=net.bus["vn_kv"].to_numpy(dtype=np.float64),
+        bus_on=net.bus["in_service"].to_numpy(dtype=bool),
         x=x,
         y=y,
         geographic=geographic,
-        node=node,
-        node_kv=np.ascontiguousarray(internal["bus"][:, 9].real),
-        ybus=sp.csr_array(internal["Ybus"]),
-        slack_bus=slack_bus,
-        slack_node=int(lookup[slack_bus]),
-        lv_bus=_lv_bus(trafo, slack_bus, node, bus),
-        line=_branches(net, "line", line_rating),
-        trafo=trafo,
+        shunt=shunt,
+        line=_branches(net, "line", two_port[at_line], line_rating),
+        trafo=_branches(net, "trafo", two_port[at_trafo], trafo_rating),
+        switch=switches,
+        switching=Switching(
+            closed=closed,
+            line_on=net.line["in_service"].to_numpy(dtype=bool),
+            trafo_on=net.trafo["in_service"].to_numpy(dtype=bool),
+            tap_position=position,
+        ),
+        tap_lowest=low,
+        tap_highest=high,
+        tap_two_port=_tap_two_ports(whole, low, high, two_port[at_trafo]),
+        head_bus=head_bus,
+        head_pu=head_pu,
         nominal_absorbed_kw=active[0],
         nominal_injected_kw=active[1],
         nominal_absorbed_kvar=reactive[0],
         nominal_injected_kvar=reactive[1],
+        voltage_share=_voltage_share(net, bus),
     )
+
+
+def switched_net(model: NetworkModel) -> Any:
+    """Return a pandapower net of a model's source, switched, tapped and fed as the model is."""
+    import pandapower as pp
+
+    from networks.sources.source import read_net
+
+    equipment, switching = model.equipment, model.switching
+    base = equipment.kept.get("net")
+    if base is None:
+        base = read_net(model.source, base_dir=model.base_dir)
+        base.pop("profiles", None)
+        equipment.kept["net"] = base
+    net = deepcopy(base)
+    net.switch["closed"] = switching.closed
+    net.line["in_service"], net.trafo["in_service"] = switching.line_on, switching.trafo_on
+    moved = switching.tap_position != equipment.switching.tap_position
+    net.trafo.loc[moved, "tap_pos"] = switching.tap_position[moved]
+    net.ext_grid["in_service"] = False
+    for bus, held in zip(model.held_bus.tolist(), model.held_pu.tolist(), strict=True):
+        pp.create_ext_grid(net, bus, vm_pu=abs(held), va_degree=float(np.degrees(np.angle(held))))
+    return net

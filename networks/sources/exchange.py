@@ -54,9 +54,9 @@ def from_net(net: Any) -> Tables:
     Raises
     ------
     BadInputError
-        See :func:`networks.sources.compile.check_net`.
+        See :func:`networks.sources.check.check_net`.
     """
-    from networks.sources.compile import check_net
+    from networks.sources.check import check_net
 
     check_net(net)
     made: dict[str, list[Row]] = {}

@@ -22,17 +22,17 @@ from typing import Any
 import numpy as np
 
 from grid.errors import BadInputError
-from networks.model import Branches, NetworkModel
+from networks.equipment import Branches, Equipment, Switches, Switching
+from networks.model import NetworkModel
 from networks.sources import cache
+from networks.topology import connect
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _CODE = re.compile(r"1-[A-Za-z0-9.]+-[A-Za-z0-9.]*-[A-Za-z0-9.]*-[012]-(no_)?sw", re.ASCII)
-_BRANCH_ARRAYS = tuple(f.name for f in dataclasses.fields(Branches) if f.name != "name")
-_ARRAYS = (
-    "bus", "vn_kv", "x", "y", "node", "node_kv", "nominal_absorbed_kw", "nominal_injected_kw",
-    "nominal_absorbed_kvar", "nominal_injected_kvar",
-)  # fmt: skip
-_FACTS = ("base_mva", "bus_name", "geographic", "slack_bus", "slack_node", "lv_bus")
+_PARTS = {"line": Branches, "trafo": Branches, "switch": Switches, "switching": Switching}
+_TOLD = ("source", "base_dir", "kept")
+_TEXTS = ("bus_name",)
+_FACTS = ("base_mva", "geographic")
 
 
 def split(source: str) -> tuple[str, str]:
@@ -125,60 +125,76 @@ def _content_key(source: str, base_dir: Path | None) -> str:
     return "file:" + hashlib.sha256(read_bytes(_file_path(name, base_dir))).hexdigest()
 
 
-def _store(path: Path, model: NetworkModel) -> None:
-    coo = model.ybus.tocoo()
-    arrays = {name: getattr(model, name) for name in _ARRAYS}
-    arrays |= {"ybus_row": coo.row, "ybus_column": coo.col, "ybus_value": coo.data}
-    facts = {name: getattr(model, name) for name in _FACTS}
-    for table in ("line", "trafo"):
-        branches = getattr(model, table)
-        arrays |= {f"{table}_{name}": getattr(branches, name) for name in _BRANCH_ARRAYS}
-        facts[f"{table}_name"] = branches.name
+def _store(path: Path, equipment: Equipment) -> None:
+    arrays: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
+    for field in dataclasses.fields(Equipment):
+        value = getattr(equipment, field.name)
+        if field.name in _PARTS:
+            for part in dataclasses.fields(value):
+                kept = facts if part.name == "name" else arrays
+                kept[f"{field.name}.{part.name}"] = getattr(value, part.name)
+        elif field.name not in _TOLD:
+            (facts if field.name in _TEXTS + _FACTS else arrays)[field.name] = value
     cache.write(path, arrays, facts)
 
 
-def _restore(
-    path: Path, source: str, source_voltage_pu: float, base_dir: Path | None
-) -> NetworkModel | None:
-    import scipy.sparse as sp
-
+def _restore(path: Path, source: str, base_dir: Path | None) -> Equipment | None:
     stored = cache.read(path)
     if stored is None:
         return None
     arrays, facts = stored
+    known: dict[str, Any] = arrays | facts
     try:
-        tables = {
-            table: Branches(
-                name=tuple(facts[f"{table}_name"]),
-                **{name: arrays[f"{table}_{name}"] for name in _BRANCH_ARRAYS},
+        made: dict[str, Any] = {
+            name: part(
+                **{
+                    field.name: tuple(known[f"{name}.name"])
+                    if field.name == "name"
+                    else known[f"{name}.{field.name}"]
+                    for field in dataclasses.fields(part)
+                }
             )
-            for table in ("line", "trafo")
+            for name, part in _PARTS.items()
         }
-        size = len(arrays["node_kv"])
-        entries = (arrays["ybus_value"], (arrays["ybus_row"], arrays["ybus_column"]))
-        known: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
-        known |= {name: facts[name] for name in _FACTS}
-        known |= tables | {"bus_name": tuple(facts["bus_name"])}
-        return NetworkModel(
-            source=source,
-            base_dir=base_dir,
-            source_voltage_pu=source_voltage_pu,
-            ybus=sp.csr_array(sp.coo_array(entries, shape=(size, size))),
-            **known,
-        )
+        for field in dataclasses.fields(Equipment):
+            if field.name not in (*_PARTS, *_TOLD):
+                value = known[field.name]
+                made[field.name] = tuple(value) if field.name in _TEXTS else value
+        return Equipment(source=source, base_dir=base_dir, **made)
     except KeyError:
         return None
 
 
-def load(source: str, *, source_voltage_pu: float, base_dir: Path | None = None) -> NetworkModel:
-    """Return the compiled network of a source, from the cache when it is there.
+def equipment(source: str, *, base_dir: Path | None = None) -> Equipment:
+    """Return the compiled equipment of a source, from the cache when it is there.
+
+    Raises
+    ------
+    BadInputError
+        See :func:`load`.
+    """
+    path = cache.cache_path("network", _content_key(source, base_dir))
+    made = _restore(path, source, base_dir)
+    if made is None:
+        from networks.sources.compile import compile_net
+
+        made = compile_net(read_net(source, base_dir=base_dir), source=source, base_dir=base_dir)
+        _store(path, made)
+    return made
+
+
+def load(
+    source: str, *, source_voltage_pu: float | None = None, base_dir: Path | None = None
+) -> NetworkModel:
+    """Return the compiled network of a source, switched as the source has it.
 
     Parameters
     ----------
     source : str
         ``simbench:CODE``, ``pandapower:NAME`` or ``file:PATH``.
-    source_voltage_pu : float
-        Voltage held at the feeder head, 0.8 to 1.2 pu.
+    source_voltage_pu : float, optional
+        Voltage held at every external grid, 0.8 to 1.2 pu; the network's own when not given.
     base_dir : Path, optional
         Folder that a relative ``file:`` path starts from.
 
@@ -188,18 +204,9 @@ def load(source: str, *, source_voltage_pu: float, base_dir: Path | None = None)
         When the source is unknown, refused, or has an element that the power
         flow does not model; the message names the element.
     """
-    if not (np.isfinite(source_voltage_pu) and 0.8 <= source_voltage_pu <= 1.2):
-        raise BadInputError(f"source_voltage_pu is {source_voltage_pu}, must be within 0.8 to 1.2")
-    path = cache.cache_path("network", _content_key(source, base_dir))
-    model = _restore(path, source, source_voltage_pu, base_dir)
-    if model is None:
-        from networks.sources.compile import compile_net
-
-        model = compile_net(
-            read_net(source, base_dir=base_dir),
-            source=source,
-            source_voltage_pu=source_voltage_pu,
-            base_dir=base_dir,
-        )
-        _store(path, model)
-    return model
+    given = source_voltage_pu
+    if given is not None and not (np.isfinite(given) and 0.8 <= given <= 1.2):
+        raise BadInputError(f"source_voltage_pu is {given}, must be within 0.8 to 1.2")
+    made = equipment(source, base_dir=base_dir)
+    held = made.head_pu if given is None else made.head_pu / np.abs(made.head_pu) * given
+    return connect(made, held_pu=held)

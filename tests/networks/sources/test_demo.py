@@ -62,7 +62,7 @@ def test_a_second_read_of_the_year_is_quick(series):
 def test_a_voltage_limit_of_105_binds_at_a_sunny_noon(series):
     model = load(SOURCE, source_voltage_pu=1.015)
     may = series.isel(interval=slice(96 * 121, 96 * 152))
-    summary = year(model, year_inputs(model, may), size=500)
+    summary = year(model, year_inputs(model, may))
     binding = summary["vm_pu_highest"] > 1.05
     assert binding.any()
     hours = summary["interval"].dt.hour[binding]
@@ -78,7 +78,7 @@ def test_chunks_equal_the_whole_and_the_judge_agrees(series):
     pieces = [state for _, state in chunks(model, inputs, size=17)]
     joined = np.concatenate([state["vm_pu"].to_numpy() for state in pieces])
     assert np.abs(joined - whole["vm_pu"].to_numpy()).max() < 1e-12
-    summary = year(model, inputs, size=17)
+    summary = year(model, inputs)
     assert np.allclose(summary["vm_pu_maximum"], whole["vm_pu"].max("interval"), atol=1e-12)
 
 

@@ -39,8 +39,8 @@ def test_a_simbench_grid_survives_the_file(
     for name in ("vm_pu", "line_loading_percent", "trafo_loading_percent", "losses_kw"):
         assert np.abs(ours[name] - theirs[name]).max() < 1e-9
     assert again.bus_name == rural.bus_name
-    assert again.geographic
-    assert np.allclose(again.x, rural.x)
+    assert again.equipment.geographic
+    assert np.allclose(again.equipment.x, rural.equipment.x)
 
 
 @pytest.mark.parametrize("suffix", [".toml", ".json"])
@@ -128,15 +128,15 @@ def test_a_bad_element_of_a_pandapower_net_names_itself(rural_net, table, column
     net = rural_net()
     net[table].loc[net[table].index[3], column] = value
     with pytest.raises(BadInputError, match=reason):
-        compile_net(net, source="x", source_voltage_pu=1.0, base_dir=None)
+        compile_net(net, source="x", base_dir=None)
 
 
 def test_a_network_without_coordinates_is_laid_out_as_a_tree(tmp_path):
     path = tmp_path / "net.json"
     write_tables(_two_bus(), path)
     model = load(f"file:{path}", source_voltage_pu=1.0)
-    assert not model.geographic
-    assert model.y.tolist() == [0.0, 1.0]
+    assert not model.equipment.geographic
+    assert model.equipment.y.tolist() == [0.0, 1.0]
     assert model.lv_bus == model.slack_bus == 1
 
 
