@@ -23,7 +23,7 @@ from networks.sources.source import load
 if TYPE_CHECKING:
     from networks.bench_batch import Batch
 
-SOURCE = "simbench:1-LV-rural3--2-no_sw"
+SOURCE = "simbench:1-LV-rural3--1-sw"
 QUICK_SOURCE = "pandapower:create_kerber_landnetz_freileitung_1"
 QUICK_STEPS = 960
 ERROR_PU = 1e-8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -204,3 +205,51 @@ def verify(
             {name: (dims, np.asarray(v)) for name, v in zip(INPUTS, inputs, strict=True)}
         )
     return compare(model, dataset, steps=steps)["vm_pu"]
+
+
+def judge_year(
+    model: NetworkModel, inputs: xr.Dataset, result: xr.Dataset, steps: Sequence[int]
+) -> tuple[float, float]:
+    """Compare steps of a year with ``runpp``: of every bus, and of what the year says of each.
+
+    Parameters
+    ----------
+    inputs : xarray.Dataset
+        As :func:`networks.flow.year.year` took them, a bus at most once.
+    result : xarray.Dataset
+        What it gave.
+
+    Returns
+    -------
+    float
+        Largest difference in voltage, per unit; infinite where one side says dead and the other
+        does not.
+    float
+        Seconds that ``runpp`` took.
+    """
+    from networks.flow.year import chunks
+
+    chosen = inputs.isel(interval=list(steps)).reindex(bus=model.bus, fill_value=0.0)
+    court = judge(model)
+    theirs = np.empty((len(steps), len(model.bus)))
+    columns = [chosen[name].to_numpy() for name in INPUTS]
+    # pandapower compiles what it has not compiled before.
+    court.run([values[0] for values in columns], numba=True)
+    began = time.perf_counter_ns()
+    for number, step in enumerate(steps):
+        net = court.run([values[number] for values in columns], numba=True)
+        if net is None:
+            at = label(int(chosen["interval"][number].values.astype("datetime64[s]").astype(int)))
+            raise SolverError(f"network {model.source} {at}: runpp does not converge")
+        theirs[number] = net.res_bus["vm_pu"].to_numpy()
+    taken_s = (time.perf_counter_ns() - began) * 1e-9
+    ours = np.concatenate([state["vm_pu"].to_numpy() for _, state in chunks(model, chosen)])
+    some = result.isel(interval=list(steps))
+    gaps = (
+        ours - theirs,
+        some["vm_pu_lowest"].to_numpy() - np.nanmin(theirs, axis=1),
+        some["vm_pu_highest"].to_numpy() - np.nanmax(theirs, axis=1),
+    )
+    same_dead = bool((np.isnan(ours) == np.isnan(theirs)).all())
+    worst = max(float(np.nanmax(np.abs(gap))) for gap in gaps)
+    return worst if same_dead else float("inf"), taken_s

@@ -84,6 +84,8 @@ def _whole(net: Any) -> Any:
         whole[table]["in_service"] = True
     for table in ("load", "sgen", "storage"):
         whole[table]["in_service"] = False
+    # Admittances do not depend on what is held; sources at one bus may hold different voltages.
+    whole.ext_grid["vm_pu"], whole.ext_grid["va_degree"] = 1.0, 0.0
     return whole
 
 
