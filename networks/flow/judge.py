@@ -236,7 +236,7 @@ def judge_year(
     # pandapower compiles what it has not compiled before.
     court.run([values[0] for values in columns], numba=True)
     began = time.perf_counter_ns()
-    for number, step in enumerate(steps):
+    for number in range(len(steps)):
         net = court.run([values[number] for values in columns], numba=True)
         if net is None:
             at = label(int(chosen["interval"][number].values.astype("datetime64[s]").astype(int)))

@@ -121,8 +121,9 @@ def run_year(options: argparse.Namespace) -> int:
         facts |= told
         held = told["error_pu"] <= _ERROR_PU
         text += (
-            f"\nrunpp     {told['error_pu']:.1e} pu away at most in {options.verify} steps drawn by "
-            f"seed {options.seed} (limit {_ERROR_PU:g}); {told['times_runpp']:,.0f} times as fast"
+            f"\nrunpp     {told['error_pu']:.1e} pu away at most (limit {_ERROR_PU:g}) in "
+            f"{options.verify} steps drawn by seed {options.seed}; {told['times_runpp']:,.0f} "
+            "times as fast"
         )
     if options.out is not None:
         result.to_netcdf(options.out, engine="scipy")
