@@ -43,6 +43,8 @@ class Operator:
     admittance : scipy.sparse.csc_array, complex128 (other, other)
     solve : callable
         Voltages from currents at the other nodes, complex (other, column).
+    solve_transposed : callable
+        The same of the transposed admittances.
     idle : complex128 (other,)
         Voltages without injections.
     held_pu : complex128 (source,)
@@ -52,6 +54,7 @@ class Operator:
     others: Int
     admittance: sp.csc_array[np.complex128]
     solve: Callable[[Complex], Complex]
+    solve_transposed: Callable[[Complex], Complex]
     idle: Complex
     held_pu: Complex
 
@@ -68,36 +71,41 @@ def operator(model: NetworkModel) -> Operator:
     known: Operator | None = model.kept.get("operator")
     if known is not None:
         return known
-    from scipy.sparse.linalg import splu
-
     others = np.delete(np.arange(len(model.node_kv), dtype=np.int64), model.held_node)
     rows = model.ybus[others]
     admittance = rows[:, others].tocsc()
     towards = np.asarray(rows[:, model.held_node] @ model.held_pu, dtype=np.complex128)
 
-    # Below a few hundred nodes one dense product beats a triangular solve per column.
-    if not len(others):
-
-        def solve(current: Complex) -> Complex:
-            return current
-
-    elif len(others) <= _DENSE_NODES:
-        impedance = np.asarray(
-            splu(admittance).solve(np.eye(len(others), dtype=np.complex128)), dtype=np.complex128
-        )
-
-        def solve(current: Complex) -> Complex:
-            return impedance @ current
-    else:
-        factors = splu(admittance)
-
-        def solve(current: Complex) -> Complex:
-            return np.asarray(factors.solve(np.asfortranarray(current)), dtype=np.complex128)
-
+    solve, transposed = _solvers(admittance)
     idle = solve(-towards)
-    built = Operator(model.held_node, others, admittance, solve, idle, model.held_pu)
+    built = Operator(model.held_node, others, admittance, solve, transposed, idle, model.held_pu)
     model.kept["operator"] = built
     return built
+
+
+def _solvers(
+    admittance: sp.csc_array[np.complex128],
+) -> tuple[Callable[[Complex], Complex], Callable[[Complex], Complex]]:
+    """Return what solves for voltages, and what solves with the transposed admittances."""
+    from scipy.sparse.linalg import splu
+
+    count = admittance.shape[0]
+    if not count:
+        return np.array, np.array
+    factors = splu(admittance)
+    # Below a few hundred nodes one dense product beats a triangular solve per column.
+    if count <= _DENSE_NODES:
+        impedance = np.asarray(factors.solve(np.eye(count, dtype=np.complex128)), np.complex128)
+        turned = np.ascontiguousarray(impedance.T)
+        return lambda current: impedance @ current, lambda current: turned @ current
+
+    def solve(current: Complex) -> Complex:
+        return np.asarray(factors.solve(np.asfortranarray(current)), dtype=np.complex128)
+
+    def transposed(current: Complex) -> Complex:
+        return np.asarray(factors.solve(np.asfortranarray(current), "T"), dtype=np.complex128)
+
+    return solve, transposed
 
 
 @dataclass(frozen=True, eq=False)

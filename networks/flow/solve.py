@@ -91,7 +91,7 @@ def flow(
     if available.shape != starts.shape:
         raise BadInputError(f"grid_available has shape {available.shape}, must be {starts.shape}")
     inputs = check_inputs(model, absorbed_kw, injected_kw, absorbed_kvar, injected_kvar, starts)
-    columns = _empty(model, len(starts))
+    columns = empty_columns(model, len(starts))
     columns |= dict(zip(INPUTS, inputs, strict=True))
     for steps, part in regimes(model, available, forming_bus):
         if part is None:
@@ -104,12 +104,12 @@ def flow(
             power, dependent = _injected(part, chosen, voltage_share)
             voltage, iterations = _solve(part, power, dependent, chosen, starts[some])
             columns["iterations"][some] = iterations
-            _write_state(part, columns, some, voltage)
+            write_state(part, columns, some, voltage)
             if dependent is not None:
                 power = _at_voltage(power, dependent, voltage)
-            _write_balance(part, columns, some, voltage, power, operator(part))
+            write_balance(part, columns, some, voltage, power, operator(part))
     columns["grid_available"] = available
-    return _dataset(model, columns, starts, forming_bus)
+    return dataset(model, columns, starts, forming_bus)
 
 
 def regimes(
@@ -185,7 +185,8 @@ def _solve(
     return voltage, iterations
 
 
-def _empty(model: NetworkModel, count: int) -> Columns:
+def empty_columns(model: NetworkModel, count: int) -> Columns:
+    """Return the columns of a result of `count` intervals in which every bus is dead."""
     columns: Columns = {}
     for name in ("vm_pu", "va_degree"):
         columns[name] = np.full((count, len(model.bus)), np.nan)
@@ -202,9 +203,10 @@ def _empty(model: NetworkModel, count: int) -> Columns:
     return columns
 
 
-def _write_state(
+def write_state(
     model: NetworkModel, columns: Columns, steps: npt.NDArray[np.intp], voltage: Complex
 ) -> None:
+    """Write voltages, flows and loadings of intervals `steps` from node voltages."""
     alive = model.node >= 0
     magnitude, angle = np.abs(voltage), np.degrees(np.angle(voltage))
     here = np.ix_(steps, np.flatnonzero(alive))
@@ -248,7 +250,7 @@ def loading_scale(
     )
 
 
-def _write_balance(
+def write_balance(
     model: NetworkModel,
     columns: Columns,
     steps: npt.NDArray[np.intp],
@@ -256,6 +258,7 @@ def _write_balance(
     power: Complex,
     op: Operator,
 ) -> None:
+    """Write losses, what the sources give and the largest mismatch of intervals `steps`."""
     base_kw = model.base_mva * 1e3
     entering = voltage * model.currents(voltage).conj()
     mismatch = entering - power
@@ -271,12 +274,13 @@ def _write_balance(
             columns[f"{name}_{unit}"][steps] = values
 
 
-def _dataset(
+def dataset(
     model: NetworkModel,
     columns: Columns,
     starts: npt.NDArray[np.datetime64],
     forming_bus: int | None,
 ) -> xr.Dataset:
+    """Return columns as a dataset with dims, coordinates and units."""
     variables = {}
     for name, values in columns.items():
         dims: tuple[str, ...] = ("interval",)

@@ -1,0 +1,1 @@
+"""From what meters say to the network's state, with stated confidence."""

@@ -1,0 +1,189 @@
+"""What is usual at a usage point at a time of day: pseudo-measurements learnt from history.
+
+A usage point with a history of its own has its own mean and deviation for each kind of day and
+time of day; one without has its class's, scaled by its size. What deviates together (the weather,
+an evening's cooking) is kept as a few common factors of the standardised deviations: the
+principal factors of their correlation matrix (Harman, Modern Factor Analysis, 3rd ed. 1976,
+chapter 8), so that the sum of many unmetered loads is not thought to be better known than it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from networks.estimation.problem import Expected
+from networks.model import Bool, Float, Int
+
+FACTORS = 6
+_LEAST_DAYS = 3
+_LEAST_OWN = 0.05
+"""Share of a variance that is always a point's own: nothing is told exactly by its neighbours."""
+_LEAST_SD = 0.02
+"""Of a point's mean absolute power: an unchanging history is no promise."""
+
+Instants = npt.NDArray[np.datetime64]
+
+
+@dataclass(frozen=True, eq=False)
+class Usual:
+    """What is usual, by kind of day (working day, Saturday, Sunday) and time of day.
+
+    Attributes
+    ----------
+    time_zone : str
+    slot_s : int
+        Length of a time slot.
+    mean, sd : float64 (kind, slot, 2 point)
+        Active, then reactive power injected, kW and kvar; NaN where nothing is known.
+    shared : float64 (2 point, factor)
+        Loadings of the common factors.
+    """
+
+    time_zone: str
+    slot_s: int
+    mean: Float
+    sd: Float
+    shared: Float
+
+    def at(self, starts: Instants) -> Expected:
+        """Return what is usual at intervals' starts, UTC."""
+        kind, slot = _slots(starts, self.time_zone, self.slot_s)
+        mean, sd = self.mean[kind, slot], self.sd[kind, slot]
+        points = mean.shape[1] // 2
+        return Expected(
+            mean[:, :points], mean[:, points:], sd[:, :points], sd[:, points:], self.shared
+        )
+
+
+def learn(
+    starts: Instants,
+    active_kw: Float,
+    reactive_kvar: Float,
+    *,
+    group: Sequence[str],
+    size_kw: Float,
+    time_zone: str,
+    slot_s: int = 900,
+) -> Usual:
+    """Return what is usual from intervals that are known.
+
+    Parameters
+    ----------
+    starts : datetime64[s] (interval,)
+        UTC, any intervals of a length that divides a day.
+    active_kw, reactive_kvar : float64 (interval, point)
+        Injected; NaN where not known.
+    group : sequence of str
+        Class of each point, such as ``household``.
+    size_kw : float64 (point,)
+        What a class's values are scaled by: the power of a connection, or a mean.
+    """
+    kind, slot = _slots(starts, time_zone, slot_s)
+    both = np.concatenate([active_kw, reactive_kvar], axis=1)
+    slots = 86_400 // slot_s
+    mean, sd, days = _moments(both, kind, slot, slots)
+    own = (days >= _LEAST_DAYS).all(axis=0)
+    size = np.concatenate([size_kw, size_kw])
+    groups = np.array([*group, *(f"{name} reactive" for name in group)])
+    for name in np.unique(groups):
+        members = groups == name
+        _fill(mean, sd, members, members & own, size)
+    least = _LEAST_SD * np.nanmean(np.abs(np.where(np.isfinite(both), both, np.nan)), axis=0)
+    sd = np.fmax(sd, np.nan_to_num(least))
+    shared = _factors(both, kind, slot, mean, sd, groups, own)
+    return Usual(time_zone, slot_s, mean, sd, shared)
+
+
+def _slots(starts: Instants, time_zone: str, slot_s: int) -> tuple[Int, Int]:
+    local = pd.DatetimeIndex(starts, tz="UTC").tz_convert(time_zone)
+    second = local.hour * 3600 + local.minute * 60 + local.second
+    kind = np.clip(local.dayofweek.to_numpy() - 4, 0, 2)
+    return kind.astype(np.int64), (second.to_numpy() // slot_s).astype(np.int64)
+
+
+def _moments(both: Float, kind: Int, slot: Int, slots: int) -> tuple[Float, Float, Int]:
+    """Return mean and deviation (kind, slot, column), and how many intervals they are of."""
+    known = np.isfinite(both)
+    values = np.where(known, both, 0.0)
+    cell = kind * slots + slot
+    columns = both.shape[1]
+    count = np.zeros((3 * slots, columns))
+    first, second = np.zeros_like(count), np.zeros_like(count)
+    np.add.at(count, cell, known)
+    np.add.at(first, cell, values)
+    np.add.at(second, cell, values**2)
+    # A weekend's few days lean on the kind of day that is known best.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = first / count
+        sd = np.sqrt(np.maximum(second / count - mean**2, 0.0) * count / np.maximum(count - 1, 1))
+    sd[count < 2] = np.nan
+    shape = (3, slots, columns)
+    return mean.reshape(shape), sd.reshape(shape), count.reshape(shape)[0].astype(np.int64)
+
+
+def _fill(mean: Float, sd: Float, members: Bool, known: Bool, size: Float) -> None:
+    """Give a class's values to its members that have none of their own, and to empty slots."""
+    if known.any():
+        with np.errstate(invalid="ignore"):
+            scaled = mean[:, :, known] / size[known]
+            centre = np.nanmean(scaled, axis=2, keepdims=True)
+            # The spread of one member in time, and of the members about their class.
+            within = np.nanmean((sd[:, :, known] / size[known]) ** 2, axis=2, keepdims=True)
+            spread = np.sqrt(within + np.nanvar(scaled, axis=2, keepdims=True))
+        blank = members & ~known
+        mean[:, :, blank], sd[:, :, blank] = centre * size[blank], spread * size[blank]
+    for kind in (1, 2):
+        # A kind of day that was never seen is like a working day.
+        missing = ~np.isfinite(sd[kind])
+        mean[kind][missing], sd[kind][missing] = mean[0][missing], sd[0][missing]
+
+
+def _factors(
+    both: Float,
+    kind: Int,
+    slot: Int,
+    mean: Float,
+    sd: Float,
+    groups: npt.NDArray[np.str_],
+    own: Bool,
+) -> Float:
+    """Return loadings (column, factor) of what deviates together."""
+    columns = both.shape[1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        deviation = (both - mean[kind, slot]) / sd[kind, slot]
+    deviation[~np.isfinite(deviation)] = 0.0
+    # One afternoon beyond anything usual does not make two points neighbours.
+    deviation = np.clip(deviation, -4.0, 4.0)
+    length = np.sqrt((deviation**2).mean(axis=0))
+    live = length > 1e-6
+    shared = np.zeros((columns, min(FACTORS, max(int(live.sum()) - 1, 0))))
+    if not shared.shape[1]:
+        return shared
+    unit = deviation[:, live] / length[live]
+    correlation = unit.T @ unit / len(unit)
+    shared[live] = _principal(correlation, shared.shape[1])
+    for name in np.unique(groups):
+        members = groups == name
+        blank, known = members & ~own, members & own & live
+        if blank.any() and known.any():
+            shared[blank] = shared[known].mean(axis=0)
+    total = (shared**2).sum(axis=1, keepdims=True)
+    return shared * np.sqrt(np.minimum(1.0, (1.0 - _LEAST_OWN) / np.maximum(total, 1e-12)))
+
+
+def _principal(correlation: Float, factors: int) -> Float:
+    """Return principal factors, their communalities found by iteration."""
+    reduced = correlation.copy()
+    diagonal = np.arange(len(reduced))
+    loadings: Float = np.zeros((len(reduced), factors))
+    for _ in range(20):
+        values, vectors = np.linalg.eigh(reduced)
+        top = slice(len(values) - factors, None)
+        loadings = vectors[:, top] * np.sqrt(np.maximum(values[top], 0.0))
+        reduced[diagonal, diagonal] = np.minimum((loadings**2).sum(axis=1), 1.0 - _LEAST_OWN)
+    return loadings
