@@ -36,7 +36,7 @@ class Batch:
         node = initialize_array("input", "node", count)
         node["id"], node["u_rated"] = np.arange(count), model.node_kv * 1e3
         branch = np.concatenate(
-            [_branches(model, table, initialize_array) for table in (model.line, model.trafo)]
+            [branches(model, table, initialize_array) for table in (model.line, model.trafo)]
         )
         branch["id"] = count + np.arange(len(branch))
         source = initialize_array("input", "source", 1)
@@ -80,7 +80,7 @@ class Batch:
         return np.where(node >= 0, self._u_pu[:, node], np.nan)
 
 
-def _branches(model: NetworkModel, table: Branches, array: Any) -> npt.NDArray[np.void]:
+def branches(model: NetworkModel, table: Branches, array: Any) -> npt.NDArray[np.void]:
     """Return lines or transformers as generic branches, in ohm and siemens of their to side.
 
     With ``n = k exp(j theta)`` such a branch is ``yft = -y / conj(n)``,

@@ -12,7 +12,7 @@ from grid.interval import label
 from networks.estimation import bad_data
 from networks.estimation.observability import unobservable
 from networks.estimation.placement import voltage_deviation
-from networks.estimation.problem import Accuracy, Expected, Problem, problem
+from networks.estimation.problem import Accuracy, Expected, Problem, of_steps, problem
 from networks.estimation.solve import Solution, solve
 from networks.flow.operator import operator
 from networks.flow.solve import dataset, empty_columns, write_balance, write_state
@@ -20,8 +20,6 @@ from networks.injection import pair_kw
 from networks.model import Bool, Complex, Int, NetworkModel
 
 _MOST_ROUNDS = 4
-_BY_INTERVAL = ("starts", "mean", "variance", "shared", "metered", "usual", "value", "spread",
-                "present")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +77,7 @@ def estimate(
     if expected is not None:
         usual = problem(model, _unmetered(measured), expected, accuracy)
     solution = solve(known)
-    verdict = np.full(len(known.starts), bad_data.CLEAN, dtype="U25")
+    verdict = np.full(len(known.starts), bad_data.CLEAN, dtype="U32")
     known, solution, found = _examined(known, solution, usual, verdict)
     blind = unobservable(known, solution.derivative)
     state = _state(known, solution, blind, verdict)
@@ -99,9 +97,7 @@ def _examined(
     found: list[Finding] = []
     open_steps = np.arange(len(known.starts))
     for _ in range(_MOST_ROUNDS):
-        judged = bad_data.residuals(
-            _of_steps(known, open_steps), _solution_of(solution, open_steps)
-        )
+        judged = bad_data.residuals(of_steps(known, open_steps), _solution_of(solution, open_steps))
         wrong: list[tuple[int, int]] = []
         for place in np.flatnonzero(judged.broken).tolist():
             step, suspects = int(open_steps[place]), judged.suspects(place)
@@ -126,12 +122,8 @@ def _examined(
         steps, which = (np.array(one, dtype=np.int64) for one in zip(*wrong, strict=True))
         known = bad_data.without(known, steps, which, usual)
         open_steps = np.unique(steps)
-        solution = _with(solution, solve(_of_steps(known, open_steps)), open_steps)
+        solution = _with(solution, solve(of_steps(known, open_steps)), open_steps)
     return known, solution, found
-
-
-def _of_steps(known: Problem, steps: Int) -> Problem:
-    return replace(known, **{name: getattr(known, name)[steps] for name in _BY_INTERVAL})
 
 
 def _solution_of(solution: Solution, steps: Int) -> Solution:
@@ -164,10 +156,9 @@ def _name(known: Problem, which: int) -> str:
         quantity = "active power" if which < points else "reactive power"
         return f"{quantity} of {known.point[which % points]}"
     row = which - 2 * points
-    if row < len(known.vm_point):
-        point = int(known.vm_point[row])
-        return f"voltage of {known.point[point] if point >= 0 else 'the head'}"
-    return ("active" if row == len(known.vm_point) else "reactive") + " power of the head"
+    if row < len(known.vm_name):
+        return f"voltage of {known.vm_name[row]}"
+    return ("active" if row == len(known.vm_name) else "reactive") + " power of the head"
 
 
 def _state(known: Problem, solution: Solution, blind: Bool, verdict: np.ndarray) -> xr.Dataset:
@@ -222,7 +213,7 @@ def _blind_findings(known: Problem, blind: Bool) -> list[Finding]:
         if blind[first].any():
             nodes = np.flatnonzero(blind[first])
             buses = [
-                model.bus_label(position) for position in np.flatnonzero(np.isin(model.node, nodes))
+                model.bus_label(int(row)) for row in np.flatnonzero(np.isin(model.node, nodes))
             ]
             at = label(int(known.starts[first].astype("datetime64[s]").astype(np.int64)))
             message = (

@@ -81,7 +81,8 @@ def _noise(problem: Problem, point: int, accuracy: Accuracy) -> Float:
     size = np.abs(problem.mean[:, [point, points + point]]).mean(axis=0)
     percent = np.array([accuracy.active_percent, accuracy.reactive_percent])
     power = np.hypot(size * percent / 100.0, floor) ** 2
-    return np.concatenate([[(accuracy.voltage_percent / 100.0) ** 2], power])
+    both: Float = np.concatenate([[(accuracy.voltage_percent / 100.0) ** 2], power])
+    return both
 
 
 def voltage_deviation(problem: Problem, solution: Solution) -> Float:
@@ -91,4 +92,5 @@ def voltage_deviation(problem: Problem, solution: Solution) -> Float:
     told = np.einsum("iu,tun->tin", rows, moved, optimize=True)
     variance = np.einsum("nu,tun->tn", voltages, moved, optimize=True)
     variance -= np.einsum("tin,tin->tn", told, solution.gain @ told)
-    return np.sqrt(np.maximum(variance, 0.0))
+    deviation: Float = np.sqrt(np.maximum(variance, 0.0))
+    return deviation

@@ -8,9 +8,11 @@ meters say of voltages and of the feeder head is compared with the power flow of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from grid.errors import BadInputError
@@ -24,6 +26,12 @@ UNKNOWN_PU = 0.3
 
 ABSENT = 1e9
 """Variance, relative to what is usual, of a measurement that is not there."""
+
+
+BY_INTERVAL = (
+    "starts", "mean", "variance", "shared", "metered", "usual", "value", "spread", "present",
+)  # fmt: skip
+"""The fields of a problem that have a row for each interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +94,14 @@ class Problem:
     value, spread : float64 (interval, measurement)
         Measured voltages, then active and reactive power that enters at the head; variances.
     present : bool (interval, measurement)
-    vm_point : int64 (voltage,)
-        Point of each voltage measurement; -1 for the head.
+    vm_node : int64 (voltage,)
+        Node of each voltage measurement.
+    vm_name : tuple of str
+        Whose it is.
     """
 
     model: NetworkModel
-    starts: Float
+    starts: npt.NDArray[np.datetime64]
     point: tuple[str, ...]
     node: Int
     mean: Float
@@ -102,13 +112,14 @@ class Problem:
     value: Float
     spread: Float
     present: Bool
-    vm_point: Int
+    vm_node: Int
+    vm_name: tuple[str, ...]
 
-    @property
-    def vm_node(self) -> Int:
-        """Node of each voltage measurement, (voltage,)."""
-        head = int(self.model.held_node[0])
-        return np.where(self.vm_point < 0, head, self.node[self.vm_point])
+
+def of_steps(known: Problem, steps: slice | Int) -> Problem:
+    """Return the problem of some intervals."""
+    part: dict[str, Any] = {name: getattr(known, name)[steps] for name in BY_INTERVAL}
+    return replace(known, **part)
 
 
 def problem(
@@ -126,8 +137,8 @@ def problem(
         `absorbed_kvar`, `injected_kvar`, `vm_pu`; optionally `active_sd_kw` and
         `reactive_sd_kvar`, the standard deviations of readings that are worse than a meter's.
         (interval,): `head_import_kw`, `head_export_kw`, `head_import_kvar`,
-        `head_export_kvar`, `head_vm_pu`. Coordinates: `interval`, `point`, and
-        `bus` of each point.
+        `head_export_kvar`. (interval, sensor): `sensor_vm_pu`, of what measures a voltage alone.
+        Coordinates: `interval`, `point`, `sensor`, and the `bus` and `sensor_bus` of each.
     expected : Expected or None
         What is usual; nothing when None.
 
@@ -140,7 +151,7 @@ def problem(
     accuracy = accuracy or Accuracy()
     if np.ptp(np.abs(model.held_pu)) > 1e-9 or np.ptp(np.angle(model.held_pu)) > 1e-9:
         raise BadInputError(f"network {model.source}: its sources hold different voltages")
-    node = _nodes(model, measured)
+    node = _nodes(model, measured, "point", "bus")
     unit = 1e-3 / model.base_mva
     count, points = measured.sizes["interval"], measured.sizes["point"]
     net, sd = _injections(measured, accuracy, unit)
@@ -154,7 +165,8 @@ def problem(
     unknown = ~metered & ~usual
     variance[unknown] = (UNKNOWN_KW * unit) ** 2
     source = np.full((count, 1), model.source_voltage_pu)
-    value, spread, vm_point = _measurements(measured, accuracy, unit)
+    value, spread, told = _measurements(measured, accuracy, unit)
+    at_sensor = _nodes(model, measured, "sensor", "sensor_bus")
     present = np.isfinite(value) & np.isfinite(spread)
     typical = np.where(present, spread, np.nan)
     usual_spread = np.nan_to_num(
@@ -174,16 +186,20 @@ def problem(
         value=np.where(present, value, 0.0),
         spread=spread,
         present=present,
-        vm_point=vm_point,
+        vm_node=np.concatenate([node[told], at_sensor]),
+        vm_name=tuple(
+            str(name)
+            for name in (*measured["point"].to_numpy()[told], *measured["sensor"].to_numpy())
+        ),
     )
 
 
-def _nodes(model: NetworkModel, measured: xr.Dataset) -> Int:
-    positions = [model.position(int(bus)) for bus in measured["bus"].to_numpy()]
-    for name, position in zip(measured["point"].to_numpy(), positions, strict=True):
+def _nodes(model: NetworkModel, measured: xr.Dataset, dim: str, bus: str) -> Int:
+    positions = [model.position(int(number)) for number in measured[bus].to_numpy()]
+    for name, position in zip(measured[dim].to_numpy(), positions, strict=True):
         if model.node[position] < 0:
             raise BadInputError(f"{name} at {model.bus_label(position)}: no source reaches it")
-    return np.asarray(model.node[positions], dtype=np.int64)
+    return np.asarray(model.node[np.array(positions, dtype=np.int64)], dtype=np.int64)
 
 
 def _injections(measured: xr.Dataset, accuracy: Accuracy, unit: float) -> tuple[Float, Float]:
@@ -211,7 +227,8 @@ def _refuse(measured: xr.Dataset, name: str, wrong: Bool) -> None:
         return
     step, column = np.argwhere(wrong)[0]
     at = measured["interval"].to_numpy()[step]
-    point = measured["point"].to_numpy()[column] if wrong.shape[1] > 1 else "the head"
+    dims = measured[name].dims
+    point = measured[str(dims[1])].to_numpy()[column] if len(dims) > 1 else "the head"
     value = measured[name].to_numpy().reshape(wrong.shape)[step, column]
     raise BadInputError(f"{point} {at}Z: {name} is {value}, must be finite and not below 0")
 
@@ -243,12 +260,11 @@ def _in_common(expected: Expected, usual: Bool, variance: Float) -> Float:
 def _measurements(
     measured: xr.Dataset, accuracy: Accuracy, unit: float
 ) -> tuple[Float, Float, Int]:
-    vm = measured["vm_pu"].to_numpy()
-    head_vm = measured["head_vm_pu"].to_numpy()[:, None]
+    vm, sensors = measured["vm_pu"].to_numpy(), measured["sensor_vm_pu"].to_numpy()
     _refuse(measured, "vm_pu", np.isinf(vm) | (vm <= 0))
-    _refuse(measured, "head_vm_pu", np.isinf(head_vm) | (head_vm <= 0))
+    _refuse(measured, "sensor_vm_pu", np.isinf(sensors) | (sensors <= 0))
     told = np.flatnonzero(np.isfinite(vm).any(axis=0))
-    voltages = np.concatenate([vm[:, told], head_vm], axis=1)
+    voltages = np.concatenate([vm[:, told], sensors], axis=1)
     columns, spreads = [voltages], [(voltages * accuracy.voltage_percent / 100.0) ** 2]
     for word, percent in (
         ("kw", accuracy.active_percent),
@@ -258,8 +274,8 @@ def _measurements(
             measured[f"head_{way}_{word}"].to_numpy()[:, None] for way in ("import", "export")
         )
         _refuse(measured, f"head_import_{word}", np.isinf(taken) | (taken < 0))
+        _refuse(measured, f"head_export_{word}", np.isinf(given) | (given < 0))
         columns.append((taken - given) * unit)
         sd = np.hypot(np.hypot(given, taken) * percent / 100.0, accuracy.floor_kw) * unit
         spreads.append(sd**2)
-    vm_point = np.concatenate([told, [-1]]).astype(np.int64)
-    return np.concatenate(columns, axis=1), np.concatenate(spreads, axis=1), vm_point
+    return np.concatenate(columns, axis=1), np.concatenate(spreads, axis=1), told

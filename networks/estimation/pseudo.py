@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy.sparse as sp
 
 from networks.estimation.problem import Expected
 from networks.model import Bool, Float, Int
@@ -87,7 +88,7 @@ def learn(
     both = np.concatenate([active_kw, reactive_kvar], axis=1)
     slots = 86_400 // slot_s
     mean, sd, days = _moments(both, kind, slot, slots)
-    own = (days >= _LEAST_DAYS).all(axis=0)
+    own: Bool = np.asarray((days >= _LEAST_DAYS).all(axis=0))
     size = np.concatenate([size_kw, size_kw])
     groups = np.array([*group, *(f"{name} reactive" for name in group)])
     for name in np.unique(groups):
@@ -112,11 +113,9 @@ def _moments(both: Float, kind: Int, slot: Int, slots: int) -> tuple[Float, Floa
     values = np.where(known, both, 0.0)
     cell = kind * slots + slot
     columns = both.shape[1]
-    count = np.zeros((3 * slots, columns))
-    first, second = np.zeros_like(count), np.zeros_like(count)
-    np.add.at(count, cell, known)
-    np.add.at(first, cell, values)
-    np.add.at(second, cell, values**2)
+    steps = len(cell)
+    gather = sp.csr_array((np.ones(steps), (cell, np.arange(steps))), shape=(3 * slots, steps))
+    count, first, second = (gather @ one for one in (known.astype(float), values, values**2))
     # A weekend's few days lean on the kind of day that is known best.
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = first / count
@@ -173,7 +172,8 @@ def _factors(
         if blank.any() and known.any():
             shared[blank] = shared[known].mean(axis=0)
     total = (shared**2).sum(axis=1, keepdims=True)
-    return shared * np.sqrt(np.minimum(1.0, (1.0 - _LEAST_OWN) / np.maximum(total, 1e-12)))
+    limited: Float = np.sqrt(np.minimum(1.0, (1.0 - _LEAST_OWN) / np.maximum(total, 1e-12)))
+    return shared * limited
 
 
 def _principal(correlation: Float, factors: int) -> Float:

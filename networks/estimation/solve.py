@@ -11,19 +11,24 @@ Theory, 2005, section 3.2).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
 from grid.errors import SolverError
 from grid.interval import label
 from networks.estimation.linear import Jacobian, View, adjoint, jacobian, view_of
-from networks.estimation.problem import Problem
-from networks.model import Complex, Float, Int
+from networks.estimation.problem import Problem, of_steps
+from networks.model import Complex, Float
 
-CHUNK = 1_024
-_ACCURACY_PU = 1e-9
+CHUNK = 256
+"""Intervals at a time: a hundred nodes of them fit a core's second cache."""
+_ACCURACY_PU = 1e-7
+"""Change of an injection after which the next one, some fifty times smaller, is not made."""
+_FINE, _ROUGH = 1e-11, 1e-3
 _MOST_STEPS = 40
 _MOST_SWEEPS = 60
 
@@ -64,7 +69,8 @@ def solve(problem: Problem) -> Solution:
     view = view_of(problem.model)
     typical = _typical(view, problem)
     rows = measured_rows(problem, typical)
-    parts = [_solve(view, part, typical, rows) for part in _chunks(problem)]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        parts = list(pool.map(lambda one: _solve(view, one, typical, rows), _chunks(problem)))
     return Solution(
         injection=np.concatenate([part.injection for part in parts]),
         voltage=np.concatenate([part.voltage for part in parts], axis=1),
@@ -81,12 +87,8 @@ def measured_rows(problem: Problem, derivative: Jacobian) -> Float:
 
 
 def _chunks(problem: Problem) -> Iterator[Problem]:
-    count = len(problem.starts)
-    names = ("starts", "mean", "variance", "shared", "metered", "usual", "value", "spread",
-             "present")  # fmt: skip
-    for first in range(0, count, CHUNK):
-        part = slice(first, first + CHUNK)
-        yield replace(problem, **{name: getattr(problem, name)[part] for name in names})
+    for first in range(0, len(problem.starts), CHUNK):
+        yield of_steps(problem, slice(first, first + CHUNK))
 
 
 def node_power(problem: Problem, injection: Float) -> Complex:
@@ -94,11 +96,16 @@ def node_power(problem: Problem, injection: Float) -> Complex:
     points = len(problem.node)
     total = np.zeros((len(problem.model.node_kv), len(injection)), dtype=np.complex128)
     power = (injection[:, :points] + 1j * injection[:, points : 2 * points]).T
-    np.add.at(total, problem.node, power)
+    if len(np.unique(problem.node)) == points:
+        total[problem.node] = power
+    else:
+        np.add.at(total, problem.node, power)
     return total
 
 
-def _flow(view: View, power: Complex, source: Float, start: Complex | None) -> Complex:
+def _flow(
+    view: View, power: Complex, source: Float, start: Complex | None, accuracy_pu: float = _FINE
+) -> Complex:
     """Return node voltages at constant power, (node, interval), from a near start."""
     op = view.op
     idle = view.unit[:, None] * source[None]
@@ -108,7 +115,7 @@ def _flow(view: View, power: Complex, source: Float, start: Complex | None) -> C
         updated = op.solve(conjugate / voltage.conj()) + idle
         gap = float(np.max(np.abs(updated - voltage), initial=0.0))
         voltage = updated
-        if gap < 1e-11 or not np.isfinite(gap):
+        if gap < accuracy_pu or not np.isfinite(gap):
             break
     full = np.empty(power.shape, dtype=np.complex128)
     full[op.others] = voltage
@@ -156,19 +163,15 @@ def _solve(view: View, problem: Problem, typical: Jacobian, rows: Float) -> Solu
     through = knowledge_through(problem, rows)
     diagonal = np.arange(rows.shape[0])
     through[:, diagonal, diagonal] += problem.spread
-    gain = np.linalg.inv(through)
-    points = len(problem.node)
+    gain = np.asarray(np.linalg.inv(through), dtype=np.float64)
     injection = problem.mean.copy()
-    # Where the head's voltage was told, it is the better place to begin.
-    told = problem.present[:, len(problem.vm_point) - 1]
-    injection[told, -1] = problem.value[told, len(problem.vm_point) - 1]
     multiplier = np.zeros(problem.value.shape)
     voltage = None
-    gap = np.full(len(injection), np.inf)
+    gap, accuracy = np.full(len(injection), np.inf), _ROUGH
     for _ in range(_MOST_STEPS):
         power = node_power(problem, injection)
-        voltage = _flow(view, power, injection[:, -1], voltage)
-        pull = _pull(view, problem, voltage, power, multiplier, points)
+        voltage = _flow(view, power, injection[:, -1], voltage, accuracy)
+        pull = _pull(view, problem, voltage, power, multiplier, accuracy)
         away = problem.mean + times_knowledge(problem, pull) - injection
         short = problem.value - _seen(view, problem, voltage, power) - problem.spread * multiplier
         step = np.einsum("tij,tj->ti", gain, short - away @ rows.T)
@@ -178,6 +181,8 @@ def _solve(view: View, problem: Problem, typical: Jacobian, rows: Float) -> Solu
         gap = np.abs(change).max(axis=1)
         if gap.max(initial=0.0) < _ACCURACY_PU or not np.isfinite(gap).all():
             break
+        # What is still far from the optimum need not be known well.
+        accuracy = max(_FINE, min(_ROUGH, 1e-4 * float(gap.max(initial=0.0))))
     lost = np.flatnonzero(~(gap < 10 * _ACCURACY_PU))
     if lost.size:
         at = label(int(problem.starts[lost[0]].astype(np.int64)))
@@ -190,7 +195,7 @@ def _solve(view: View, problem: Problem, typical: Jacobian, rows: Float) -> Solu
 def _seen(view: View, problem: Problem, voltage: Complex, power: Complex) -> Float:
     """Return what the measurements would be in a state, (interval, measurement)."""
     seen = np.empty(problem.value.shape)
-    nodes: Int = problem.vm_node
+    nodes = problem.vm_node
     seen[:, : len(nodes)] = np.abs(voltage[nodes]).T
     held = view.op.held
     head = voltage[held[0]] * (view.head_row @ voltage).conj() - power[held].sum(axis=0)
@@ -199,14 +204,20 @@ def _seen(view: View, problem: Problem, voltage: Complex, power: Complex) -> Flo
 
 
 def _pull(
-    view: View, problem: Problem, voltage: Complex, power: Complex, multiplier: Float, points: int
+    view: View,
+    problem: Problem,
+    voltage: Complex,
+    power: Complex,
+    multiplier: Float,
+    accuracy: float,
 ) -> Float:
     """Return ``H(x)^T multiplier``, (interval, 2 point + 1)."""
     weight = np.zeros(voltage.shape)
     nodes = problem.vm_node
-    np.add.at(weight, nodes, multiplier[:, : len(nodes)].T)
+    for row, node in enumerate(nodes.tolist()):
+        weight[node] += multiplier[:, row]
     active, reactive, source = adjoint(
-        view, voltage, power, weight, multiplier[:, -2] + 1j * multiplier[:, -1]
+        view, voltage, power, weight, multiplier[:, -2] + 1j * multiplier[:, -1], accuracy
     )
     return np.concatenate(
         [active[problem.node].T, reactive[problem.node].T, source[:, None]], axis=1

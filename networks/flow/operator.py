@@ -99,11 +99,13 @@ def _solvers(
         turned = np.ascontiguousarray(impedance.T)
         return lambda current: impedance @ current, lambda current: turned @ current
 
+    turned_factors = splu(admittance.T.tocsc())
+
     def solve(current: Complex) -> Complex:
         return np.asarray(factors.solve(np.asfortranarray(current)), dtype=np.complex128)
 
     def transposed(current: Complex) -> Complex:
-        return np.asarray(factors.solve(np.asfortranarray(current), "T"), dtype=np.complex128)
+        return np.asarray(turned_factors.solve(np.asfortranarray(current)), dtype=np.complex128)
 
     return solve, transposed
 
