@@ -87,7 +87,7 @@ def assert_agree(ours, theirs):
     assert ours.bus == theirs.bus
     parted = np.isnan(ours.vm_pu) != np.isnan(theirs.vm_pu)
     assert not parted.any(), f"bus {ours.bus[parted.argmax()]} is dead for one of them"
-    gap = np.nan_to_num(np.abs(_complex(ours) - _complex(theirs)))
+    gap = np.nan_to_num(voltage_gap(ours, theirs))
     at = int(gap.argmax())
     assert gap[at] <= REACH_PU, (
         f"bus {ours.bus[at]}: {ours.vm_pu[at]:.9f} pu {ours.va_degree[at]:.7f} degree against "
@@ -101,5 +101,9 @@ def assert_agree(ours, theirs):
         )
 
 
-def _complex(answer):
-    return answer.vm_pu * np.exp(1j * np.radians(answer.va_degree))
+def voltage_gap(ours, theirs):
+    """Return the size of the difference of complex voltage at each bus, pu."""
+    one, other = (
+        answer.vm_pu * np.exp(1j * np.radians(answer.va_degree)) for answer in (ours, theirs)
+    )
+    return np.abs(one - other)

@@ -110,7 +110,17 @@ def _answer(feeder, live, name):
         bus=tuple(feeder.kv),
         vm_pu=np.abs(phase) / base,
         va_degree=np.degrees(np.angle(phase)),
-        losses_kw=1e-3 * dss.Circuit.Losses()[0],
+        losses_kw=1e-3 * (dss.Circuit.Losses()[0] + _shunt_w()),
         head_kw=-head[0],
         head_kvar=-head[1],
     )
+
+
+def _shunt_w():
+    """Return what the reactors to earth take: OpenDSS has it in no sum of its losses."""
+    total = 0.0
+    for name in dss.Circuit.AllElementNames():
+        if name.lower().startswith("reactor."):
+            dss.Circuit.SetActiveElement(name)
+            total += dss.CktElement.Losses()[0]
+    return total

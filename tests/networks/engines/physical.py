@@ -183,7 +183,7 @@ def _trafo(row, **ends):
     # A tap that no changer is named for does not act.
     if isinstance(row["tap_changer_type"], str):
         assert row["tap_changer_type"] == "Ratio"
-        assert not row.get("tap_step_degree")
+        assert np.nan_to_num(row["tap_step_degree"]) == 0.0
         steps = row["tap_pos"] - row["tap_neutral"]
         turn[row["tap_side"]] += steps * row["tap_step_percent"] / 100.0
     clock, rest = divmod(row["shift_degree"], CLOCK_DEGREE)
