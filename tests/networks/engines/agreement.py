@@ -59,24 +59,34 @@ def inputs(model, feeds=FEEDS):
     )
 
 
-def answers(model, feeds=FEEDS):
-    """Return what the product says at each feed, all of them solved at once."""
-    given = inputs(model, feeds)
+def answers(model, feeds=FEEDS, *, forming_bus=None):
+    """Return what the product says at each feed, all of them solved at once.
+
+    Parameters
+    ----------
+    forming_bus : int, optional
+        Bus of the source that forms an island; the public network is there when not given.
+    """
+    series = inputs(model, feeds)
     state = flow(
         model,
-        *(values.to_numpy() for values in given.data_vars.values()),
-        starts=given["interval"].to_numpy(),
-        grid_available=np.ones(len(feeds), dtype=bool),
-        forming_bus=None,
+        *(values.to_numpy() for values in series.data_vars.values()),
+        starts=series["interval"].to_numpy(),
+        grid_available=np.full(len(feeds), forming_bus is None),
+        forming_bus=forming_bus,
     )
+    if forming_bus is None:
+        given, taken = "head_import", "head_export"
+    else:
+        given, taken = "forming_injected", "forming_absorbed"
     return {
         name: Answer(
             bus=tuple(model.bus.tolist()),
             vm_pu=one["vm_pu"].to_numpy(),
             va_degree=one["va_degree"].to_numpy(),
             losses_kw=float(one["losses_kw"]),
-            head_kw=float(one["head_import_kw"] - one["head_export_kw"]),
-            head_kvar=float(one["head_import_kvar"] - one["head_export_kvar"]),
+            head_kw=float(one[f"{given}_kw"] - one[f"{taken}_kw"]),
+            head_kvar=float(one[f"{given}_kvar"] - one[f"{taken}_kvar"]),
         )
         for name, one in ((name, state.isel(interval=row)) for row, name in enumerate(feeds))
     }

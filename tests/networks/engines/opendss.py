@@ -69,7 +69,7 @@ def _branch(branch, ends):
         f" kvas=[{kva!r} {kva!r}] taps=[{branch.turn[0]!r} {branch.turn[1]!r}]"
         f" %rs=[{branch.vkr_percent / 4!r} {branch.vkr_percent / 4!r}] xhl={vx_percent / 2!r}"
         f" %noloadloss={branch.pfe_kw / kva * 100!r} %imag={branch.magnetising_percent!r}"
-        " leadlag=lag ppm_antifloat=0"
+        " leadlag=lag ppm_antifloat=0.001"
     )
     yield _line(f"t{branch.index}half", [star, ends[1]], branch.half_ohm, 0.0)
 
@@ -97,13 +97,15 @@ def _powers(run, kind, powers, live, name, kv):
 
 def _answer(feeder, live, name):
     volts = np.array(dss.Circuit.AllBusVolts()).view(complex)
+    turn = np.exp(1j * np.radians([0.0, 120.0, 240.0]))
     at = dict(zip(dss.Circuit.AllNodeNames(), volts, strict=True))
-    for bus in live:
-        phases = np.array([at[f"{name[bus]}.{phase}"] for phase in (1, 2, 3)])
-        # All three phases are there and balanced, or the circuit is not the one that was meant.
-        turned = phases * np.exp(1j * np.radians([0.0, 120.0, 240.0]))
-        assert np.abs(turned - turned[0]).max() < 1e-7 * abs(turned[0]), bus
-    phase = np.array([at[f"{name[bus]}.1"] if bus in live else np.nan for bus in feeder.kv])
+    phase = np.full(len(feeder.kv), np.nan, dtype=complex)
+    for row, bus in enumerate(feeder.kv):
+        if bus in live:
+            three = np.array([at[f"{name[bus]}.{number}"] for number in (1, 2, 3)])
+            phase[row], negative = (three * turn).mean(), (three * turn.conj()).mean()
+            # Balanced, or the circuit is not the one that was meant.
+            assert abs(negative) < 1e-7 * abs(phase[row]), bus
     base = np.array([1e3 * one / np.sqrt(3) for one in feeder.kv.values()])
     head = dss.Circuit.TotalPower()
     return Answer(

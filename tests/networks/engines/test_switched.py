@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pandapower as pp
@@ -89,6 +90,18 @@ def test_taps_agree(source, taps):
     before = answers(model, NOMINAL)["nominal"]
     ours = _assert_both_agree(*_switched(source, taps=taps))
     assert np.abs(ours.vm_pu - before.vm_pu).max() > 0.01
+
+
+def test_an_island_that_a_source_below_the_transformer_forms_agrees():
+    """The transformer idles, energised from below; its head's bus stays alive."""
+    net, model = case(LV)
+    bus = int(net.load.loc[net.load["p_mw"].idxmax(), "bus"])
+    ours = answers(model, NOMINAL, forming_bus=bus)["nominal"]
+    island = replace(read(net), source_bus=bus, source_pu=1.0)
+    for engine in ENGINES.values():
+        assert_agree(ours, engine(island))
+    assert np.isfinite(ours.vm_pu).all()
+    assert ours.vm_pu[ours.bus.index(bus)] == pytest.approx(1.0, abs=1e-12)
 
 
 def _feeder_of_everything():
