@@ -33,7 +33,7 @@ def solve(feeder):
         f" pu={feeder.source_pu!r} r1=0 x1={source_ohm!r} r0=0 x0={source_ohm!r}"
     )
     for branch in feeder.branches:
-        # Each end: the bus, one of its own where it is open, nothing where it is dead.
+        # Each end: the bus, or one of its own where it is open.
         ends = [
             name[bus] if on else f"{type(branch).__name__}{branch.index}open{end}"
             for end, (bus, on) in enumerate(zip(branch.bus, branch.on, strict=True))
