@@ -113,10 +113,9 @@ def _examined(
                 code = "network.bad_measurements"
                 text = f"one of {len(names)} measurements is wrong: {', '.join(names[:6])}"
                 text += ", …" if len(names) > 6 else ""
-            message = f"{at}: {text} ({size:.1f} standard deviations, {judged.threshold[place]:.1f}"
-            found.append(
-                Finding(code, names[0], at, Severity.WARNING, f"{message} are no accident)")
-            )
+            limit = float(judged.threshold[place])
+            message = f"{at}: {text} ({size:.2f} standard deviations, limit {limit:.2f})"
+            found.append(Finding(code, names[0], at, Severity.WARNING, message))
         if not wrong:
             break
         steps, which = (np.array(one, dtype=np.int64) for one in zip(*wrong, strict=True))
