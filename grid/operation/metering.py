@@ -23,6 +23,7 @@ from grid.operation import (
 from grid.operation.commission import AVAILABLE, simulated
 from grid.operation.day_judgement import judge_days, limits_wh
 from grid.operation.devices import cannot_follow, plausible
+from grid.operation.network_estimates import network_estimates
 from grid.operation.network_states import network_states
 from grid.operation.room import Room
 from grid.operation.validation_facts import devices_there, thresholds, window_facts
@@ -154,7 +155,9 @@ def validate_intervals(room: Room, at_s: int) -> None:
             resettlement.mark_changed(tx, late)
             findings += judge_days(room, tx, at_s, {when for _, when in changed})
             # What people set and files told since the last cycle moved the network, too.
-            findings += network_states(room, tx, at_s, start_s, resettlement.changed(tx))
+            since = resettlement.changed(tx)
+            findings += network_states(room, tx, at_s, start_s, since)
+            findings += network_estimates(room, tx, at_s, start_s, since)
         control.put_findings(tx, at_s, findings)
         control.mark_done(tx, at_s, "validate")
     room.log(at_s, "validate", intervals=count, findings=len(findings))
