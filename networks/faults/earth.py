@@ -114,11 +114,11 @@ def _missing(net: Any) -> list[str]:
                 f"{listed(net, 'trafo', net.trafo.index[bad])}: vector_group is missing or none of "
                 f"{', '.join(GROUPS)}"
             )
-        needs = {column: (lambda text: text not in _OPEN) for column in _TRAFO}
-        needs |= {column: (lambda text: text in _MAGNETISED) for column in _MAGNETISING}
-        for column, concerned in needs.items():
-            gaps = on & ~np.isfinite(numbers(net, "trafo", column))
-            gaps &= np.array([concerned(text) for text in groups]) & ~bad
+        closes = np.array([text not in _OPEN for text in groups]) & on & ~bad
+        magnetised = np.array([text in _MAGNETISED for text in groups]) & on & ~bad
+        for column in (*_TRAFO, *_MAGNETISING):
+            concerned = closes if column in _TRAFO else magnetised
+            gaps = concerned & ~np.isfinite(numbers(net, "trafo", column))
             if gaps.any():
                 found.append(f"{listed(net, 'trafo', net.trafo.index[gaps])}: {column} is missing")
     if live(net, "trafo3w").any():
