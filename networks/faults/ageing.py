@@ -1,9 +1,9 @@
 """How transformers age by their load: the hot spot of IEC 60076-7 and what it does to paper.
 
-The thermal model is that of IEC 60076-7:2018, clause 8.2: two first-order systems for the gradient
-of the hot spot and one for the oil. Load and ambient temperature are constant within an interval, so
-that each is advanced exactly and intervals may be longer than the half winding time constant that
-the standard's difference equations (annex G) allow. Ageing within an interval is integrated by
+The thermal model is that of IEC 60076-7:2005, clause 8.2: two first-order systems for the gradient
+of the hot spot and one for the oil. Load and ambient temperature are constant within an interval,
+so that each is advanced exactly, and intervals may be longer than the half winding time constant
+that the standard's difference equations (8.2.3) allow. Ageing within an interval is integrated by
 Gauss-Legendre quadrature.
 """
 
@@ -21,14 +21,14 @@ Float = npt.NDArray[np.float64]
 NODES = 12
 """Points at which the ageing rate is taken in each interval."""
 HOT_SPOT_LIMIT_CELSIUS = 120.0
-"""Under normal cyclic loading: IEC 60076-7:2018, table 3."""
+"""Under normal cyclic loading: IEC 60076-7:2005, table 4."""
 _LOADING = (0.0, 3.0)
 _AMBIENT = (-60.0, 70.0)
 
 
 @dataclass(frozen=True, slots=True)
 class ThermalModel:
-    """Thermal characteristics of a transformer, as IEC 60076-7:2018 (table 4, annex) names them.
+    """Thermal characteristics of a transformer, as IEC 60076-7:2005 names them.
 
     Attributes
     ----------
@@ -58,13 +58,13 @@ class ThermalModel:
 
 
 DISTRIBUTION_ONAN = ThermalModel(55.0, 23.0, 5.0, 0.8, 1.6, 1.0, 1.0, 2.0, 180 * 60.0, 4 * 60.0)
-"""Distribution transformers, natural oil and air."""
+"""Distribution transformers, natural oil and air: IEC 60076-7:2005, tables 5 and E.1."""
 MEDIUM_ONAN = ThermalModel(52.0, 26.0, 6.0, 0.8, 1.3, 0.5, 2.0, 2.0, 210 * 60.0, 10 * 60.0)
-"""Medium and large power transformers, natural oil and air."""
+"""Medium and large power transformers, natural oil and air: the same tables."""
 
 
 def ageing_rate(hot_spot_celsius: Float, *, upgraded_paper: bool = False) -> Float:
-    """Return the relative ageing rate V: IEC 60076-7:2018, formulas (2) and (3).
+    """Return the relative ageing rate V: IEC 60076-7:2005, clause 6.3.
 
     Kraft paper doubles every 6 K from 1 at 98 °C; thermally upgraded paper is 1 at 110 °C.
     """
@@ -160,7 +160,7 @@ def transformer_ageing(
             "loss_of_life_total_h": (("trafo",), lost_h.sum(axis=0), {"units": "h"}),
         },
         attrs={
-            "standard": "IEC 60076-7:2018",
+            "standard": "IEC 60076-7:2005",
             "interval_s": float(interval_s),
             "upgraded_paper": int(upgraded_paper),
         },
@@ -169,7 +169,7 @@ def transformer_ageing(
 
 
 def steady_hot_spot(loading_pu: float, ambient_celsius: float, model: ThermalModel) -> float:
-    """Return the hot spot in °C that a constant load ends at: IEC 60076-7:2018, 8.2.2."""
+    """Return the hot spot in °C that a constant load ends at: IEC 60076-7:2005, 8.2.2."""
     oil = (
         model.oil_rise_k
         * ((1.0 + model.loss_ratio * loading_pu**2) / (1.0 + model.loss_ratio))

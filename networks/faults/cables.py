@@ -163,18 +163,16 @@ def cable_ageing(
 
 
 def _hot(dataset: xr.Dataset, insulation: Insulation) -> list[Finding]:
-    found = []
     highest = dataset["conductor_celsius"].max("interval").to_numpy()
     hours = dataset["over_temperature_h"].to_numpy()
-    for line in np.flatnonzero(hours > 0):
-        found.append(
-            Finding(
-                "ageing.conductor",
-                f"line {line}",
-                "",
-                Severity.ALARM,
-                f"line {line}: conductor up to {highest[line]:.1f} °C, above the "
-                f"{insulation.limit_celsius:g} °C of {insulation.name} for {hours[line]:.2f} h",
-            )
+    return [
+        Finding(
+            "ageing.conductor",
+            f"line {line}",
+            "",
+            Severity.ALARM,
+            f"line {line}: conductor up to {highest[line]:.1f} °C, above the "
+            f"{insulation.limit_celsius:g} °C of {insulation.name} for {hours[line]:.2f} h",
         )
-    return found
+        for line in np.flatnonzero(hours > 0)
+    ]

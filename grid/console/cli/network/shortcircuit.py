@@ -129,7 +129,8 @@ def _assumptions(options: argparse.Namespace) -> Assumptions:
 
     zero = None
     if options.zero_sequence is not None:
-        zero = ZeroSequence(*options.zero_sequence, options.vector_group)
+        r_ratio, x_ratio = options.zero_sequence
+        zero = ZeroSequence(r_ratio, x_ratio, options.vector_group)
     least = options.s_sc_mva if options.s_sc_min_mva is None else options.s_sc_min_mva
     return Assumptions(
         s_sc_max_mva=options.s_sc_mva,
