@@ -25,7 +25,7 @@ _GIVEN_LIMITS = {
     "converter_k": (0.5, 10.0),
 }
 # Highest conductor temperature at the end of a short circuit: IEC 60364-4-43:2008, table 43A
-# (PVC to 300 mm², XLPE) and IEC 60865-1:2011, 7.4 (bare aluminium).
+# (PVC to 300 mm², XLPE) and IEC 60865-1:2011 (bare aluminium).
 _END_CELSIUS = {"PVC": 160.0, "XLPE": 250.0, "bare": 200.0}
 _GENERATOR = ("vn_kv", "sn_mva", "xdss_pu", "rdss_ohm", "cos_phi")
 _MACHINES = ("async", "async_doubly_fed")
@@ -39,7 +39,7 @@ class ZeroSequence:
     ----------
     r_ratio, x_ratio : float
         R0/R1 and X0/X1 of lines. A four-core cable that returns through its fourth conductor
-        alone has R0/R1 = 4 (IEC TR 60909-2:2008, clause 2.4).
+        alone has R0/R1 = 4.
     vector_group : str
         Of transformers whose group is not known: ``"Dyn"``. Their zero-sequence impedance
         is taken as the positive one.
@@ -102,12 +102,12 @@ class Told:
 
 def numbers(net: Any, table: str, column: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return a column as floats, NaN where the network says nothing."""
+    import pandas as pd
+
     frame = net[table]
     if column not in frame:
         return np.full(len(frame), np.nan)
-    return np.array(
-        [np.nan if value is None else float(value) for value in frame[column].astype(object)]
-    )
+    return np.array(pd.to_numeric(frame[column], errors="coerce"), dtype=np.float64)
 
 
 def live(net: Any, table: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -241,27 +241,21 @@ def converters(net: Any, given: Assumptions, told: Told) -> None:
     BadInputError
         When a converter's rated power is missing.
     """
+    import pandapower as pp
     import pandas as pd
 
     stated = given.converter_k
-    if stated is not None:
+    stores = net.storage.index[live(net, "storage")]
+    if stated is None:
+        _left_out(net, "storage", stores, told)
+    else:
         told.notes.append(f"every converter gives {stated:g} times its rated current, as given")
-        stores = net.storage[live(net, "storage")]
-        if len(stores):
-            extra = pd.DataFrame(
-                {
-                    "name": stores["name"].to_numpy(),
-                    "bus": stores["bus"].to_numpy(),
-                    "p_mw": 0.0,
-                    "q_mvar": 0.0,
-                    "scaling": 1.0,
-                    "in_service": True,
-                    "sn_mva": numbers(net, "storage", "sn_mva")[live(net, "storage")],
-                }
-            )
-            net.sgen = pd.concat([net.sgen, extra], ignore_index=True)
+        for index in stores:
+            rated = net.storage.at[index, "sn_mva"]
+            if not rated > 0:
+                raise BadInputError(f"{element(net, 'storage', index)}: sn_mva is missing")
+            pp.create_sgen(net, net.storage.at[index, "bus"], p_mw=0.0, sn_mva=rated)
     if not len(net.sgen):
-        _left_out(net, ["storage"] if len(net.storage) and stated is None else [], told)
         return
     kinds = net.sgen.get("generator_type", pd.Series("", index=net.sgen.index))
     machine = kinds.isin(_MACHINES).to_numpy()
@@ -275,18 +269,15 @@ def converters(net: Any, given: Assumptions, told: Told) -> None:
         name = element(net, "sgen", net.sgen.index[row])
         raise BadInputError(f"{name}: sn_mva is missing, its short-circuit current follows from it")
     unknown = on & ~np.isfinite(k)
-    if unknown.any():
-        _left_out(net, ["sgen"], told, net.sgen.index[unknown])
+    _left_out(net, "sgen", net.sgen.index[unknown], told)
     net.sgen["in_service"] = live(net, "sgen") & ~unknown
 
 
-def _left_out(net: Any, tables: list[str], told: Told, which: Any = None) -> None:
-    for table in tables:
-        index = net[table].index[live(net, table)] if which is None else which
-        if len(index):
-            power = np.nansum(numbers(net, table, "sn_mva")[net[table].index.isin(index)])
-            told.find(
-                "converter_left_out",
-                f"{listed(net, table, index)}: k is missing, left out of the maximum current; "
-                f"{len(index)} converters of {power:g} MVA, give converter_k to count them",
-            )
+def _left_out(net: Any, table: str, which: Any, told: Told) -> None:
+    if len(which):
+        power = np.nansum(numbers(net, table, "sn_mva")[net[table].index.isin(which)])
+        told.find(
+            "converter_left_out",
+            f"{listed(net, table, which)}: k is missing, left out of the maximum current; "
+            f"{len(which)} converters of {power:g} MVA, give converter_k to count them",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +46,7 @@ def group(text: Any) -> str:
     return text.rstrip("0123456789").lower() if isinstance(text, str) else ""
 
 
-def earth(net: Any, wired: Graph, given: Assumptions, told: Told) -> Earth:
+def earth(net: Any, wired: Graph, given: Assumptions, cases: Sequence[str], told: Told) -> Earth:
     """Complete the zero-sequence data of a net in place and tell where they are missing."""
     if given.zero_sequence is not None:
         _fill(net, given, told)
@@ -61,7 +62,7 @@ def earth(net: Any, wired: Graph, given: Assumptions, told: Told) -> Earth:
         else {}
     )
     _spell(net)
-    unknown = _heads(net)
+    unknown = _heads(net, cases)
     areas = _areas(net, wired, groups)
     return Earth(
         (),
@@ -142,22 +143,21 @@ def _spell(net: Any) -> None:
     for column, positive in _LINE.items():
         own = numbers(net, "line", column)
         net.line[column] = np.where(np.isfinite(own), own, numbers(net, "line", positive))
-    # Zero-sequence capacitances count (IEC 60909-0:2016, 5.2), though next to nothing where a
+    # Zero-sequence capacitances count (IEC 60909-0:2016, clause 5), though next to nothing where a
     # neutral is earthed; a trace of one keeps the matrix of an unearthed part regular.
     own = numbers(net, "line", "c0_nf_per_km")
     own = np.where(np.isfinite(own), own, np.nan_to_num(numbers(net, "line", "c_nf_per_km")))
     net.line["c0_nf_per_km"] = np.maximum(own, 0.01)
 
 
-def _heads(net: Any) -> set[int]:
+def _heads(net: Any, cases: Sequence[str]) -> set[int]:
     """Return buses of external grids without zero-sequence data, and give them some."""
     on = live(net, "ext_grid")
     unknown: set[int] = set()
-    for case in ("max", "min"):
+    for case in cases:
         for column, value in ((f"x0x_{case}", 1.0), (f"r0x0_{case}", 0.1)):
             own = numbers(net, "ext_grid", column)
-            if f"s_sc_{case}_mva" in net.ext_grid:
-                unknown |= set(net.ext_grid["bus"][on & ~np.isfinite(own)].astype(int))
+            unknown |= set(net.ext_grid["bus"][on & ~np.isfinite(own)].astype(int))
             net.ext_grid[column] = np.where(np.isfinite(own), own, value)
     return unknown
 

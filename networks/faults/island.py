@@ -1,7 +1,7 @@
 """Short circuits in an island that an inverter forms.
 
-A converter's valves bear little more than their rated current, so that IEC 60909-0:2016 (6.9 and
-7.2) makes a full converter a source of a current that its maker states, and not a voltage behind an
+A converter's valves bear little more than their rated current, so that IEC 60909-0:2016 (6.9)
+makes a full converter a source of a current that its maker states, and not a voltage behind an
 impedance. Here the forming inverter holds its voltage until that current is reached: the fault
 current is the smaller of what the network would let through and what the inverter gives.
 """

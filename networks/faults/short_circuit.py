@@ -73,7 +73,7 @@ def short_circuit(
     dataset : xarray.Dataset
         Dims (fault, case, bus): ``ikss_ka``, ``ip_ka``, ``ith_ka``, ``rk_ohm``, ``xk_ohm``.
         NaN only where a finding says why. The peak and thermal currents of faults to earth have
-        the factors of the three-phase fault (IEC 60909-0:2016, 8.1). ``attrs["assumptions"]``
+        the factors of the three-phase fault (IEC 60909-0:2016, clause 8). ``attrs["assumptions"]``
         lists what was stated or assumed, ``attrs["source_bus"]`` where current comes from.
     findings : list of Finding
 
@@ -97,7 +97,7 @@ def short_circuit(
             "generators only",
         )
     wired = graph(work)
-    zero = _earth(work, wired, assumptions, told, wanted, explicit=faults is not None)
+    zero = _earth(work, wired, assumptions, told, wanted, cases, explicit=faults is not None)
     dataset = _solved(work, wanted, cases, tolerance_percent, duration_s)
     _mask(dataset, work, wired, zero, told)
     heads = work.ext_grid["bus"][live(work, "ext_grid")].astype(int)
@@ -135,13 +135,14 @@ def _earth(
     given: Assumptions,
     told: Told,
     wanted: list[str],
+    cases: Sequence[str],
     *,
     explicit: bool,
 ) -> Earth | None:
     """Prepare faults to earth, or take them from what is wanted and say why."""
     if "1ph" not in wanted:
         return None
-    zero = earth(net, wired, given, told)
+    zero = earth(net, wired, given, cases, told)
     if not zero.missing:
         return zero
     if explicit:
@@ -217,8 +218,7 @@ def _mask(dataset: xr.Dataset, net: Any, wired: Graph, zero: Earth | None, told:
         [int(b) for table in ("ext_grid", "gen") for b in net[table]["bus"][live(net, table)]]
     )
     dead = np.array([int(b) not in fed for b in bus])
-    for values in dataset.data_vars.values():
-        values.to_numpy()[..., dead] = np.nan
+    no_current = np.broadcast_to(dead, (dataset.sizes["fault"], len(bus))).copy()
     if dead.any():
         told.find(
             "dead_bus",
@@ -229,12 +229,11 @@ def _mask(dataset: xr.Dataset, net: Any, wired: Graph, zero: Earth | None, told:
     if zero is not None:
         row = dataset.get_index("fault").get_loc("1ph")
         for code, buses, reason in (
-            ("earth_unknown", zero.unknown, "the external grid says nothing of its zero sequence"),
+            ("earth_unknown", zero.unknown, "the external grid has no zero-sequence data"),
             ("unearthed", zero.unearthed, "no neutral is earthed"),
         ):
             chosen = np.array([int(b) in buses for b in bus]) & ~dead
-            for values in dataset.data_vars.values():
-                values.to_numpy()[row][..., chosen] = np.nan
+            no_current[row] |= chosen
             if chosen.any():
                 told.find(
                     code,
@@ -242,9 +241,13 @@ def _mask(dataset: xr.Dataset, net: Any, wired: Graph, zero: Earth | None, told:
                     f"{_some(net, bus[chosen])}",
                     Severity.INFO,
                 )
-    gaps = np.isnan(dataset["ikss_ka"].to_numpy()).all(axis=(0, 1)) & ~dead
-    if gaps.any():
-        raise SolverError(f"pandapower gives no short-circuit current at {_some(net, bus[gaps])}")
+    for name, values in dataset.data_vars.items():
+        numbers = values.to_numpy()
+        numbers[np.broadcast_to(no_current[:, None, :], numbers.shape)] = np.nan
+        gaps = (~np.isfinite(numbers)).any(axis=1) & ~no_current
+        if gaps.any():
+            where = _some(net, bus[gaps.any(axis=0)])
+            raise SolverError(f"pandapower gives no {name} at {where}")
 
 
 def _some(net: Any, buses: Any) -> str:

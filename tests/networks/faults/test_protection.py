@@ -110,7 +110,7 @@ def test_a_breaker_before_the_transformer_sees_what_pandapower_gives_the_branch(
 
 
 def test_an_inverter_s_island_does_not_blow_the_fuse_that_the_grid_blows(feeder):
-    net = feeder((0.1, 0.2))
+    net = feeder((0.1, 0.1))
     (grid,), findings = _only(net, [FUSE])
     assert grid.reaches
     assert findings == []
