@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from grid.console.cli.network import estimate, flow
+from grid.console.cli.network import (
+    estimate,
+    flow,
+    shortcircuit,
+)
 
-VERBS = (flow, estimate)
+VERBS = (
+    flow,
+    estimate,
+    shortcircuit,
+)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
