@@ -3,7 +3,7 @@
 The gates of gG fuse-links are those of IEC 60269-1 (clause 5.6.3, table 3: pre-arcing within 5 s at
 `max_5_s_a` and within 0.1 s at `max_100_ms_a`; for 2 to 12 A of IEC 60269-2, fuse system A). The
 standard has no gate at 0.4 s. `at_400_ms_a` are the currents that makers of loop testers publish
-for gG fuses in TN networks (Kewtech KT64 and Metrel manuals, the greater of the two); where there
+for gG fuses in TN networks (the table of the Kewtech KT64 manual); where there
 is none the gate at 0.1 s stands, which is on the safe side.
 """
 
