@@ -17,8 +17,8 @@ from networks.threephase.injection import check_inputs, pair_kw, port_power
 from networks.threephase.model import SequenceBranches, ThreePhaseModel
 from networks.threephase.operator import Ports, Reduced, iterate, operator
 
-CHUNK_BYTES = 48_000_000
-"""Memory of one chunk's node voltages; measured: larger falls out of the processor's cache."""
+CHUNK_BYTES = 4_000_000
+"""Memory of one chunk's node voltages, so that passes over them stay in the processor's cache."""
 _CHUNK_MOST = 2_000
 
 Columns = dict[str, npt.NDArray[Any]]

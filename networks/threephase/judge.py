@@ -18,13 +18,15 @@ from grid.errors import BadInputError, SolverError
 from grid.interval import label
 from networks.model import Complex, Int
 from networks.threephase.compile import prepare
-from networks.threephase.fortescue import PAIRS, PHASES, POSITIVE, sequences
+from networks.threephase.fortescue import PHASES, POSITIVE
 from networks.threephase.injection import check_inputs, port_power
 from networks.threephase.model import ThreePhaseModel
 from networks.threephase.operator import Ports
 from networks.threephase.zero_sequence import complete
 
 TOLERANCE_MVA = 1e-10
+_BASE_MVA = 1e-3
+"""``runpp_3ph`` stops at 3e-8 of its base; on 1 MVA that would be 2e-7 of voltage."""
 
 
 class Judge:
@@ -32,6 +34,7 @@ class Judge:
 
     def __init__(self, model: ThreePhaseModel) -> None:
         import pandapower as pp
+
         from networks.sources.source import read_net
 
         if model.source_z_pu[POSITIVE] != 0:
@@ -43,6 +46,8 @@ class Judge:
         net = read_net(model.source, base_dir=model.base_dir)
         complete(net, assume=bool(model.findings))
         prepare(net, model.source_voltage_pu)
+        if "Yzn" not in set(net.trafo["vector_group"]):
+            net.sn_mva = _BASE_MVA
         self._load: dict[tuple[int, str], int] = {}
         alive = np.flatnonzero(model.node >= 0)
         nodes, first = np.unique(model.node[alive], return_index=True)
@@ -78,7 +83,7 @@ class Judge:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 # A numba switch that is on compiles for longer than a few judgements take.
-                pp.runpp_3ph(net, tolerance_mva=TOLERANCE_MVA, max_iteration=100, numba=False)
+                pp.runpp_3ph(net, tolerance_mva=TOLERANCE_MVA, max_iteration=30, numba=False)
         except (pp.LoadflowNotConverged, FloatingPointError):
             return None
         return net if bool(np.isfinite(net.res_bus_3ph["vm_a_pu"]).any()) else None

@@ -94,9 +94,7 @@ def factorised(matrix: Any) -> Solve:
     if size <= _DENSE_NODES:
         inverse = np.asarray(factor.solve(np.eye(size, dtype=np.complex128)), dtype=np.complex128)
         return lambda current: inverse @ current
-    return lambda current: np.asarray(
-        factor.solve(np.asfortranarray(current)), dtype=np.complex128
-    )
+    return lambda current: np.asarray(factor.solve(np.asfortranarray(current)), dtype=np.complex128)
 
 
 def operator(model: ThreePhaseModel) -> Operator:
@@ -190,7 +188,7 @@ class Reduced:
             return self._impedance @ current
         total: Complex = np.zeros(current.shape, dtype=np.complex128)
         for sequence in range(3):
-            entering = self._gather[sequence] @ current
+            entering = np.asarray(self._gather[sequence] @ current, dtype=np.complex128)
             if self._reach:
                 voltage = self._near[sequence] @ entering
             else:

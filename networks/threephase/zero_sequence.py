@@ -63,7 +63,9 @@ def complete(net: Any, *, assume: bool) -> tuple[Finding, ...]:
         "ext_grid": source,
     }
     for table, columns in given.items():
-        names = [name for name, values in columns.items() if _fill(net, table, name, values, assume)]
+        names = [
+            name for name, values in columns.items() if _fill(net, table, name, values, assume)
+        ]
         if names:
             found.append(_finding(table, names))
     for position, group in enumerate(net.trafo["vector_group"]):
