@@ -28,6 +28,8 @@ _MOST_ALIKE = 0.98
 _ROUNDS = 6
 _FEWEST = 3
 """Customers of each phase that make a better representative of it than the busbar alone."""
+_FAINTEST = 0.2
+"""Share of its neighbours' movement that a customer on their phase shows at least."""
 _TEMPER = 0.5
 """Weight of voltage evidence: what disturbs the voltages of a phase disturbs them together."""
 
@@ -103,42 +105,58 @@ def _shares(kw: Float, head: Float, doubt: Float, share: Float) -> tuple[Float, 
     return precision, prior[:count] + shift[:count] / variance / precision
 
 
-def voltage_evidence(voltage_pu: Float, kw: Float, busbar_pu: Float, phase: list[str]) -> Float:
+def voltage_evidence(
+    voltage_pu: Float, kw: Float, busbar_pu: Float, head_kw: Float, phase: list[str]
+) -> Float:
     """Return log-likelihoods (customer, hypothesis) from voltage; 0 where nothing is known.
 
-    A balanced connection shows as no likeness to any one phase, which bad
-    readings do too: it never gains by voltage, only the single phases do.
+    What moves all phases alike, and the customer's own power, is taken out first.
+    The rest should move with what sets its phase apart from the mean of the
+    three: at the busbar, in the power drawn (which lowers the voltage), and in
+    the voltages of customers whose phase is known. A balanced connection shows
+    as no likeness to any phase, which bad readings do too: it never gains by
+    voltage, only the single phases do.
 
     Parameters
     ----------
     voltage_pu, kw : float64 (interval, customer)
         Of the nominal phase voltage; NaN where missing.
-    busbar_pu : float64 (interval, 3)
+    busbar_pu, head_kw : float64 (interval, 3)
         NaN where missing.
     phase : list of str
         Phase of each customer where it is held to be known, else "".
     """
     found = np.zeros((voltage_pu.shape[1], len(HYPOTHESES)))
     level = busbar_pu.mean(axis=1)
-    members = [np.flatnonzero([one == name for one in phase]) for name in HYPOTHESES[:3]]
-    sums = np.stack([np.nansum(_moves(voltage_pu[:, rows]), axis=1) for rows in members], axis=1)
-    counts = np.stack([np.isfinite(voltage_pu[:, rows]).sum(axis=1) for rows in members], axis=1)
-    apart = [busbar_pu - level[:, None]]
+    moves = _moves(voltage_pu)
+    seen = np.isfinite(moves).astype(np.float64)
+    members = np.array([[one == name for name in HYPOTHESES[:3]] for one in phase], dtype=float)
+    filled = np.nan_to_num(moves)
+    total, count = filled @ members, seen @ members
+    signals, common = [_apart(busbar_pu)], [np.ones(len(level)), level]
+    if np.isfinite(head_kw).all(axis=1).mean() > 0.5:
+        signals.append(-_apart(head_kw))
+        common.append(head_kw.mean(axis=1))
     for customer in range(voltage_pu.shape[1]):
-        signals = list(apart)
-        own = _moves(voltage_pu[:, [customer]])[:, 0]
-        total, number = sums.copy(), counts.copy()
-        if phase[customer] in HYPOTHESES[:3]:
-            column = HYPOTHESES.index(phase[customer])
-            total[:, column] -= np.nan_to_num(own)
-            number[:, column] -= np.isfinite(own)
+        own = np.outer(filled[:, customer], members[customer])
+        number = count - np.outer(seen[:, customer], members[customer])
+        neighbours, crowd = [], []
         if (np.median(number, axis=0) >= _FEWEST).all():
             with np.errstate(invalid="ignore", divide="ignore"):
-                mean = total / number
-            signals.append(mean - mean.mean(axis=1, keepdims=True))
-        nuisance = np.column_stack((np.ones(len(level)), level, kw[:, customer]))
-        found[customer, :3] = _TEMPER * _gains(voltage_pu[:, customer], nuisance, signals)
+                mean = (total - own) / number
+            # A mean of all customers would lean towards the phase that most of them are on.
+            neighbours, crowd = [_apart(mean)], [mean.mean(axis=1)]
+        power = np.nan_to_num(_moves(kw[:, [customer]])[:, 0])
+        nuisance = np.column_stack((*common, *crowd, power))
+        gains, size = _gains(voltage_pu[:, customer], nuisance, signals + neighbours)
+        # Of a balanced connection many readings make a faint likeness beyond doubt.
+        faint = size < _FAINTEST if neighbours else np.zeros(3, dtype=np.bool_)
+        found[customer, :3] = np.where(faint, 0.0, _TEMPER * gains)
     return found
+
+
+def _apart(values: Float) -> Float:
+    return values - values.mean(axis=1, keepdims=True)
 
 
 def _moves(voltage_pu: Float) -> Float:
@@ -149,14 +167,24 @@ def _moves(voltage_pu: Float) -> Float:
     return moved
 
 
-def _gains(voltage: Float, nuisance: Float, signals: list[Float]) -> Float:
-    """Return how much each phase's signals, if they help with a positive sign, explain."""
-    gains = np.zeros(3)
+def _gains(voltage: Float, nuisance: Float, signals: list[Float]) -> tuple[Float, Float]:
+    """Return what each phase's signals explain with factors above 0.
+
+    Returns
+    -------
+    gain : float64 (3,)
+        Log-likelihood over no likeness.
+    size : float64 (3,)
+        Movement that they explain, in units of the last signal's own.
+    """
+    from scipy.optimize import nnls
+
+    gains, size = np.zeros(3), np.zeros(3)
     seen = np.isfinite(voltage) & np.isfinite(nuisance).all(axis=1)
     for signal in signals:
         seen &= np.isfinite(signal).all(axis=1)
     if _pairs(seen).sum() < 10:
-        return gains
+        return gains, size
     nuisance = np.where(seen[:, None], nuisance, 0.0)
     voltage = np.where(seen, voltage, 0.0)
     fit, *_ = np.linalg.lstsq(nuisance[seen], voltage[seen], rcond=None)
@@ -169,20 +197,11 @@ def _gains(voltage: Float, nuisance: Float, signals: list[Float]) -> Float:
             [_whitened(np.where(seen, s[:, phase], 0.0), seen, alike) for s in signals], axis=1
         )
         x -= base @ (base.T @ x)
-        explained = _explained(x.T @ x, x.T @ y)
-        gains[phase] = -0.5 * len(y) * np.log1p(-min(explained / float(y @ y), 1 - 1e-9))
-    return gains
-
-
-def _explained(gram: Float, moment: Float) -> float:
-    """Return the sum of squares that one or two signals explain with factors above 0."""
-    diagonal = np.maximum(np.diag(gram), 1e-30)
-    best = float((np.maximum(moment, 0.0) ** 2 / diagonal).max())
-    if len(moment) == 2 and np.linalg.det(gram) > 1e-12 * diagonal.prod():
-        factors = np.linalg.solve(gram, moment)
-        if (factors > 0).all():
-            best = max(best, float(factors @ moment))
-    return best
+        norm = np.maximum(np.linalg.norm(x, axis=0), 1e-30)
+        factors, left = nnls(x / norm, y)
+        size[phase] = np.linalg.norm(x / norm @ factors) / norm[-1]
+        gains[phase] = -len(y) * np.log(max(left / float(np.linalg.norm(y)), 1e-6))
+    return gains, size
 
 
 def _pairs(seen: Bool) -> Bool:

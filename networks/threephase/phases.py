@@ -153,7 +153,7 @@ def _probabilities(voltage: Float, kw: Float, busbar: Float, head_kw: Float) -> 
         share[known >= 0] = SHARE[known[known >= 0]]
         phase = [HYPOTHESES[one] if one >= 0 else "" for one in known]
         weight = _PRIOR + power_evidence(kw, head_kw, share)
-        weight += voltage_evidence(voltage, kw, busbar, phase)
+        weight += voltage_evidence(voltage, kw, busbar, head_kw, phase)
         weight -= weight.max(axis=1, keepdims=True)
         probability = np.exp(weight)
         probability /= probability.sum(axis=1, keepdims=True)
