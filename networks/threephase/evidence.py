@@ -6,7 +6,7 @@ regression of it on all customers' power gives each one's share of the phase
 Voltage: a customer's voltage moves with the voltage of its own phase
 (Short, IEEE Trans. Smart Grid 4(2), 2013, doi:10.1109/TSG.2012.2221144).
 
-Hypotheses are phase a, b, c and a balanced connection to all three. Errors that
+Hypotheses are phase a, b, c and a connection to all three. Errors that
 last (unmetered load, losses) make neighbouring intervals alike; both regressions
 are done on ``y(t) - rho y(t - 1)`` with `rho` from their own residuals.
 """
@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from networks.model import Bool, Float
+from networks.model import Bool, Float, Int
 
 HYPOTHESES = ("a", "b", "c", "abc")
 SHARE: Float = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1 / 3, 1 / 3, 1 / 3]])
+_SHARE_VARIANCE: Float = np.array([0.05, 0.05, 0.05, 0.2]) ** 2
+"""Losses and errors of meters move a share; three phases are seldom used evenly."""
 
 _FREE_VARIANCE = 2.0 / 9.0
 """Variance of a share that is 1 with probability 1/3, else 0."""
-_FIXED_VARIANCE = 1e-4
 _LOSS_SHARE = 0.05
 _MOST_ALIKE = 0.98
 _ROUNDS = 6
@@ -34,7 +35,7 @@ _TEMPER = 0.5
 """Weight of voltage evidence: what disturbs the voltages of a phase disturbs them together."""
 
 
-def power_evidence(kw: Float, head_kw: Float, share: Float) -> Float:
+def power_evidence(kw: Float, head_kw: Float, held: Int) -> Float:
     """Return log-likelihoods (customer, hypothesis) from power; 0 where nothing is known.
 
     Parameters
@@ -43,8 +44,8 @@ def power_evidence(kw: Float, head_kw: Float, share: Float) -> Float:
         Absorbed less injected, NaN where missing.
     head_kw : float64 (interval, 3)
         Of the phases at the busbar, NaN where missing.
-    share : float64 (customer, 3)
-        Share of each phase where it is held to be known, else NaN.
+    held : int64 (customer,)
+        Hypothesis that is held to be known, or -1.
     """
     seen = np.isfinite(kw)
     alive = np.flatnonzero(seen.sum(axis=0) > 1)
@@ -54,34 +55,36 @@ def power_evidence(kw: Float, head_kw: Float, share: Float) -> Float:
     known = seen[:, alive]
     counted = np.where(known, kw[:, alive], 0.0)
     mean = counted.sum(axis=0) / known.sum(axis=0)
-    spread = np.where(known, counted - mean, 0.0)
-    variance = (spread**2).sum(axis=0) / known.sum(axis=0)
+    scatter = (np.where(known, counted - mean, 0.0) ** 2).sum(axis=0) / known.sum(axis=0)
     filled = np.where(known, counted, mean)
     # A missing reading is its mean, and makes its interval as uncertain as the load varies.
-    doubt = (~known) @ (variance / 3.0)
-    given = share[alive]
+    doubt = (~known) @ (scatter / 3.0)
+    given = held[alive]
+    spread = np.where(given < 0, _FREE_VARIANCE, _SHARE_VARIANCE[given])
     for phase in range(3):
-        precision, centre = _shares(filled, head_kw[:, phase], doubt, given[:, phase])
+        share = np.where(given < 0, 1 / 3, SHARE[given, phase])
+        precision, centre = _shares(filled, head_kw[:, phase], doubt, share, spread)
+        variance = 1 / precision[:, None] + _SHARE_VARIANCE
         gap = SHARE[:, phase] - centre[:, None]
-        found[alive] -= 0.5 * precision[:, None] * gap**2
+        found[alive] -= 0.5 * (gap**2 / variance + np.log(variance))
     return found
 
 
-def _shares(kw: Float, head: Float, doubt: Float, share: Float) -> tuple[Float, Float]:
+def _shares(
+    kw: Float, head: Float, doubt: Float, share: Float, spread: Float
+) -> tuple[Float, Float]:
     """Return (precision, mean) of what the readings alone say of each customer's share.
 
     A Gaussian regression with a prior for every share; what the prior adds to a
     customer's own posterior is taken out again, what it says of the others stays.
     """
     seen = np.isfinite(head)
-    free = np.isnan(share)
     count = kw.shape[1]
-    prior = np.concatenate((np.where(free, 1 / 3, share), [0.0, 0.0, 0.0]))
+    prior = np.concatenate((share, [0.0, 0.0, 0.0]))
     if _pairs(seen).sum() < 3:
-        return np.zeros(count), prior[:count]
+        return np.full(count, 1e-9), share
     head = np.where(seen, head, 0.0)
     scale = max(float(np.abs(head).sum() / seen.sum()), 1e-9)
-    spread = np.where(free, _FREE_VARIANCE, _FIXED_VARIANCE)
     # Beside the customers: what is always there; customers without a meter, who live as
     # the others do on average; and losses, which grow with the square.
     # (The square of the head's own power would explain the head by itself.)
@@ -113,7 +116,7 @@ def voltage_evidence(
     What moves all phases alike, and the customer's own power, is taken out first.
     The rest should move with what sets its phase apart from the mean of the
     three: at the busbar, in the power drawn (which lowers the voltage), and in
-    the voltages of customers whose phase is known. A balanced connection shows
+    the voltages of customers whose phase is known. A connection to all three shows
     as no likeness to any phase, which bad readings do too: it never gains by
     voltage, only the single phases do.
 
@@ -149,7 +152,7 @@ def voltage_evidence(
         power = np.nan_to_num(_moves(kw[:, [customer]])[:, 0])
         nuisance = np.column_stack((*common, *crowd, power))
         gains, size = _gains(voltage_pu[:, customer], nuisance, signals + neighbours)
-        # Of a balanced connection many readings make a faint likeness beyond doubt.
+        # Of a connection to all three many readings make a faint likeness beyond doubt.
         faint = size < _FAINTEST if neighbours else np.zeros(3, dtype=np.bool_)
         found[customer, :3] = np.where(faint, 0.0, _TEMPER * gains)
     return found

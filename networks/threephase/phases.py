@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from grid.errors import BadInputError, Finding, Severity
 from networks.model import Float
-from networks.threephase.evidence import HYPOTHESES, SHARE, power_evidence, voltage_evidence
+from networks.threephase.evidence import HYPOTHESES, power_evidence, voltage_evidence
 
 CONFIDENCE = 0.99
 _HELD_KNOWN = 0.9999
@@ -43,7 +43,7 @@ class PhaseVerdict:
     customer : str
     verdict : Verdict
     phase : str
-        The likeliest: ``a``, ``b``, ``c``, or ``abc`` for a balanced connection.
+        The likeliest: ``a``, ``b``, ``c``, or ``abc`` for a connection to all three.
     confidence : float
         Its probability given the readings, 0 to 1.
     margin : float
@@ -149,10 +149,8 @@ def _probabilities(voltage: Float, kw: Float, busbar: Float, head_kw: Float) -> 
     known = np.full(count, -1)
     probability = np.empty((count, len(HYPOTHESES)))
     for _ in range(_ROUNDS):
-        share = np.full((count, 3), np.nan)
-        share[known >= 0] = SHARE[known[known >= 0]]
         phase = [HYPOTHESES[one] if one >= 0 else "" for one in known]
-        weight = _PRIOR + power_evidence(kw, head_kw, share)
+        weight = _PRIOR + power_evidence(kw, head_kw, known)
         weight += voltage_evidence(voltage, kw, busbar, head_kw, phase)
         weight -= weight.max(axis=1, keepdims=True)
         probability = np.exp(weight)
