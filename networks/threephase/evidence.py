@@ -159,7 +159,8 @@ def voltage_evidence(
 
 
 def _apart(values: Float) -> Float:
-    return values - values.mean(axis=1, keepdims=True)
+    apart: Float = values - values.mean(axis=1, keepdims=True)
+    return apart
 
 
 def _moves(voltage_pu: Float) -> Float:

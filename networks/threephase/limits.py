@@ -81,7 +81,7 @@ def _beyond(
     excess = np.nan_to_num(sign * (values - limit), nan=-1.0)
     digits = 4 if unit == "pu" else 1
     found = []
-    for column in np.flatnonzero((excess > 1e-9).any(axis=0)):
+    for column in np.flatnonzero((excess > 1e-9).any(axis=0)).tolist():
         worst = int(excess[:, column].argmax())
         at = label(int(starts[worst]))
         side = "below" if sign < 0 else "above"

@@ -117,12 +117,11 @@ def assign_phases(
         if probability[row, best] >= confidence:
             differs = name in record and record[name] != phase
             verdict = Verdict.DIFFERS if differs else Verdict.ASSIGNED
-        odds = probability[row, best] / max(probability[row, second], 1e-300)
+        sure = float(probability[row, best])
+        margin = float(np.log(sure / max(float(probability[row, second]), 1e-300)))
+        recorded_as = record.get(name)
         made.append(
-            PhaseVerdict(
-                name, verdict, phase, float(probability[row, best]), float(np.log(odds)),
-                HYPOTHESES[second], record.get(name),
-            )  # fmt: skip
+            PhaseVerdict(name, verdict, phase, sure, margin, HYPOTHESES[second], recorded_as)
         )
     return tuple(made)
 

@@ -8,9 +8,9 @@ lines
     three times on top of the phase's own (IEC 60909-2 gives 4 for the resistance
     of four-core cables with return through the fourth conductor). ``c0 = c1``.
 transformers
-    Dyn, which European distribution transformers are; the short-circuit
-    impedance of the positive sequence; a magnetising impedance of a hundred
-    times it (five-limb or shell type), since the delta winding shorts it anyway.
+    Dyn where the clock number is odd, as of European distribution transformers,
+    YNyn where it is even; the short-circuit impedance of the positive sequence;
+    a magnetising impedance of a hundred times it (five-limb or shell type).
 source
     Impedance 0 where no short-circuit power is given; else R/X of 0.1 where
     that is missing, and a zero-sequence impedance equal to the positive.
@@ -59,7 +59,7 @@ def complete(net: Any, *, assume: bool) -> tuple[Finding, ...]:
     source = {name: np.full(len(net.ext_grid), value) for name, value in _SOURCE.items()}
     given: dict[str, dict[str, Any]] = {
         "line": lines,
-        "trafo": {"vector_group": np.full(len(net.trafo), "Dyn", dtype=object)} | trafos,
+        "trafo": {"vector_group": _usual_groups(net.trafo)} | trafos,
         "ext_grid": source,
     }
     for table, columns in given.items():
@@ -79,6 +79,11 @@ def complete(net: Any, *, assume: bool) -> tuple[Finding, ...]:
 
 def _numbers(frame: Any, column: str) -> Any:
     return frame[column].to_numpy(dtype=np.float64)
+
+
+def _usual_groups(trafo: Any) -> Any:
+    clock = np.round(_numbers(trafo, "shift_degree") / 30.0)
+    return np.where(clock % 2 == 1, "Dyn", "YNyn").astype(object)
 
 
 def _vector_groups(trafo: Any) -> None:
@@ -107,7 +112,7 @@ def _fill(net: Any, table: str, column: str, values: Any, assume: bool) -> bool:
         position = int(np.flatnonzero(missing)[0])
         raise BadInputError(
             f"{_label(net, table, position)}: {column} is missing, which a three-phase power "
-            "flow needs; give it, or ask for it to be assumed"
+            "flow needs; give it, or let it be assumed (--assume-zero-sequence)"
         )
     filled = np.where(missing, values, given)
     frame[column] = filled if column == "vector_group" else filled.astype(np.float64)
@@ -124,7 +129,7 @@ def _label(net: Any, table: str, position: int) -> str:
 def _finding(table: str, names: list[str]) -> Finding:
     how = {
         "line": "r0 = 4 r1, x0 = 4 x1 (return through the neutral), c0 = c1",
-        "trafo": "Dyn with the short-circuit impedance of the positive sequence",
+        "trafo": "Dyn at odd clock numbers, else YNyn, with the impedance of the positive sequence",
         "ext_grid": "a source with the zero-sequence impedance of the positive, or with none",
     }
     return Finding(

@@ -139,16 +139,16 @@ def _text(source: str, facts: dict[str, Any], found: tuple[Finding, ...]) -> lis
         lines.append(f"unserved  {facts['unserved_kw']:9.2f} kW at dead buses")
     for name in ("lowest", "highest"):
         one = facts[name]
-        where = f"bus {one['bus']} {one['name']}".rstrip()
+        where = f"bus {_named(one['bus'], one['name'])}"
         lines.append(f"{name:<9} {one['vm_pu']:9.4f} pu   {where}, phase {one['phase']}")
     lines += ["", "most unbalanced buses           V2/V1 %    a pu    b pu    c pu"]
     for row in facts["unbalance"]:
-        name = f"{row['bus']} {row['name']}"[:28]
+        name = _named(row["bus"], row["name"])
         volts = " ".join(f"{value:7.4f}" for value in row["vm_pu"])
         lines.append(f"  {name:<28} {row['unbalance_percent']:8.3f} {volts}")
     lines += ["", "largest neutral currents              A  % of phase rating"]
     for row in facts["neutral"]:
-        name = f"{row['line']} {row['name']}"[:28]
+        name = _named(row["line"], row["name"])
         lines.append(f"  {name:<28} {row['neutral_a']:8.2f} {row['percent_of_phase_rating']:8.1f}")
     lines += [
         f"  trafo {number:<22} {current:8.2f}"
@@ -160,4 +160,8 @@ def _text(source: str, facts: dict[str, Any], found: tuple[Finding, ...]) -> lis
     lines += ["", *(one.message for one in found[:20])] if found else ["", "within limits"]
     if len(found) > 20:
         lines.append(f"and {len(found) - 20} more; --json has all of them")
-    return lines
+    return [*lines, "other phases: --phases FILE.csv (columns bus,phase)"]
+
+
+def _named(index: int, name: str) -> str:
+    return (f"{index} {name}" if name not in ("", str(index)) else f"{index}")[:28]
