@@ -29,7 +29,7 @@ def compile_net(
     net: Any,
     *,
     source: str,
-    source_voltage_pu: float,
+    source_voltage_pu: float | None = None,
     base_dir: Path | None,
     assume_zero_sequence: bool,
 ) -> ThreePhaseModel:
@@ -37,6 +37,8 @@ def compile_net(
 
     Parameters
     ----------
+    source_voltage_pu : float, optional
+        Positive-sequence voltage held at the feeder head; by default the net's own.
     assume_zero_sequence : bool
         Whether zero-sequence data that the net lacks are assumed
         (:mod:`networks.threephase.zero_sequence`) instead of refused.
@@ -44,7 +46,7 @@ def compile_net(
     Raises
     ------
     BadInputError
-        See :func:`networks.sources.compile.check_net`; missing zero-sequence
+        See :func:`networks.threephase.nominal.check`; missing zero-sequence
         data; a vector group that is not Dyn, YNyn or Yzn.
     SolverError
         When the unloaded network has no solution.
@@ -52,6 +54,9 @@ def compile_net(
     check(net)
     findings = complete(net, assume=assume_zero_sequence)
     bus = net.bus.index.to_numpy(dtype=np.int64)
+    head = net.ext_grid[net.ext_grid["in_service"].astype(bool)].iloc[0]
+    if source_voltage_pu is None:
+        source_voltage_pu = float(head["vm_pu"])
     wye, delta = nominal(net, bus)
     prepare(net, source_voltage_pu)
     _solve_unloaded(net)
@@ -61,7 +66,7 @@ def compile_net(
     count = len(ppc[POSITIVE]["internal"]["bus"])
     lookup = np.asarray(net._pd2ppc_lookups["bus"])[bus].astype(np.int64)
     node = np.where((lookup >= 0) & (lookup < count), lookup, -1)
-    slack_bus = int(net.ext_grid.loc[net.ext_grid["in_service"], "bus"].iloc[0])
+    slack_bus = int(head["bus"])
     slack = int(node[np.flatnonzero(bus == slack_bus)[0]])
     source_z = np.zeros(3, dtype=np.complex128)
     for sequence in (ZERO, NEGATIVE):

@@ -18,11 +18,11 @@ from grid.errors import BadInputError, SolverError
 from grid.interval import label
 from networks.model import Complex, Int
 from networks.threephase.compile import prepare
-from networks.threephase.fortescue import PHASES, POSITIVE
+from networks.threephase.fortescue import NEGATIVE, PHASES, POSITIVE
 from networks.threephase.injection import check_inputs, port_power
 from networks.threephase.model import ThreePhaseModel
 from networks.threephase.operator import Ports
-from networks.threephase.zero_sequence import complete
+from networks.threephase.zero_sequence import STIFF_MVA, complete
 
 TOLERANCE_MVA = 1e-10
 _BASE_MVA = 1e-3
@@ -46,16 +46,22 @@ class Judge:
         net = read_net(model.source, base_dir=model.base_dir)
         complete(net, assume=bool(model.findings))
         prepare(net, model.source_voltage_pu)
+        if model.source_z_pu[NEGATIVE] == 0:
+            net.ext_grid["s_sc_max_mva"] = STIFF_MVA
         if "Yzn" not in set(net.trafo["vector_group"]):
             net.sn_mva = _BASE_MVA
-        self._load: dict[tuple[int, str], int] = {}
         alive = np.flatnonzero(model.node >= 0)
         nodes, first = np.unique(model.node[alive], return_index=True)
-        for node, position in zip(nodes.tolist(), first.tolist(), strict=True):
-            bus = int(model.bus[alive[position]])
-            for kind in ("wye", "delta"):
-                row = pp.create_asymmetric_load(net, bus, type=kind)
-                self._load[node, kind] = int(row)
+        buses = model.bus[alive[first]]
+        # One row is created by pandapower, the others are like it: to create each takes seconds.
+        pp.create_asymmetric_load(net, int(buses[0]))
+        rows = np.zeros(2 * len(buses), dtype=np.intp)
+        frame = net.asymmetric_load.iloc[rows].reset_index(drop=True)
+        frame["bus"] = np.tile(buses, 2)
+        frame["type"] = np.repeat(["wye", "delta"], len(buses))
+        net["asymmetric_load"] = frame.astype(net.asymmetric_load.dtypes.to_dict())
+        self._row = np.full(len(model.node_kv), -1)
+        self._row[nodes] = np.arange(len(buses))
         self.net = net
 
     def run(self, ports: Ports, power: Complex) -> Any:
@@ -75,7 +81,7 @@ class Judge:
         table = np.zeros((len(net.asymmetric_load), 6))
         absorbed = -power * self.model.base_mva
         for node, kind, value in zip(ports.node, ports.kind, absorbed, strict=True):
-            row = self._load[int(node), "wye" if kind < 3 else "delta"]
+            row = self._row[node] + (0 if kind < 3 else len(table) // 2)
             table[row, kind % 3] += value.real
             table[row, kind % 3 + 3] += value.imag
         net.asymmetric_load[names] = table
@@ -149,7 +155,7 @@ def judge_flow(
         if net is None:
             when = label(int(start.astype(np.int64)))
             raise SolverError(f"network {model.source} {when}: runpp_3ph does not converge")
-        made.append(_columns(net))
+        made.append(results(net))
     return xr.Dataset(
         {
             name: (("interval", *dims), np.stack([one[name][1] for one in made]))
@@ -159,7 +165,9 @@ def judge_flow(
     )
 
 
-def _columns(net: Any) -> dict[str, tuple[tuple[str, ...], Any]]:
+def results(net: Any) -> dict[str, tuple[tuple[str, ...], Any]]:
+    """Return (dims, values) of the columns of :func:`judge_flow` from a net that is solved."""
+
     def by_phase(frame: Any, pattern: str) -> Any:
         return frame[[pattern.format(phase) for phase in PHASES]].to_numpy(dtype=np.float64)
 

@@ -27,8 +27,13 @@ def check(net: Any) -> None:
     ------
     BadInputError
         See :func:`networks.sources.compile.check_net`; naming an asymmetric
-        load or plant whose power is not finite.
+        load or plant whose power is not finite; other than one external grid.
     """
+    heads = int(net.ext_grid["in_service"].sum())
+    if heads != 1:
+        raise BadInputError(
+            f"the network has {heads} external grids in service, a three-phase power flow needs 1"
+        )
     symmetric = copy(net)
     for table in _ASYMMETRIC:
         symmetric[table] = net[table].iloc[:0]

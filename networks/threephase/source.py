@@ -1,7 +1,6 @@
 """The compiled three-phase model of a network source, from the cache when it is there.
 
-Sources are those of :mod:`networks.sources.source`. ``file:`` networks have no
-zero-sequence columns, so theirs can only be assumed.
+Sources are those of :mod:`networks.sources.source`.
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from grid.errors import BadInputError, Finding, Severity
 from networks.sources import cache
@@ -22,13 +19,13 @@ _BRANCH_ARRAYS = tuple(f.name for f in dataclasses.fields(SequenceBranches) if f
 _ARRAYS = (
     "bus", "vn_kv", "node", "node_kv", "source_z_pu", "nominal_wye", "nominal_delta",
 )  # fmt: skip
-_FACTS = ("base_mva", "bus_name", "slack_bus", "slack_node")
+_FACTS = ("source_voltage_pu", "base_mva", "bus_name", "slack_bus", "slack_node")
 
 
 def load(
     source: str,
     *,
-    source_voltage_pu: float,
+    source_voltage_pu: float | None = None,
     base_dir: Path | None = None,
     assume_zero_sequence: bool = False,
 ) -> ThreePhaseModel:
@@ -38,8 +35,9 @@ def load(
     ----------
     source : str
         ``simbench:CODE``, ``pandapower:NAME`` or ``file:PATH``.
-    source_voltage_pu : float
-        Positive-sequence voltage held at the feeder head, 0.8 to 1.2 pu.
+    source_voltage_pu : float, optional
+        Positive-sequence voltage held at the feeder head, 0.8 to 1.2 pu; by
+        default what the source network says.
     base_dir : Path, optional
         Folder that a relative ``file:`` path starts from.
     assume_zero_sequence : bool
@@ -54,23 +52,24 @@ def load(
     SolverError
         When the unloaded network has no solution.
     """
-    if not (np.isfinite(source_voltage_pu) and 0.8 <= source_voltage_pu <= 1.2):
+    if source_voltage_pu is not None and not 0.8 <= source_voltage_pu <= 1.2:
         raise BadInputError(f"source_voltage_pu is {source_voltage_pu}, must be within 0.8 to 1.2")
     assumed = "assumed" if assume_zero_sequence else "given"
     path = cache.cache_path("threephase", _content_key(source, base_dir), assumed)
-    model = _restore(path, source, source_voltage_pu, base_dir)
+    model = _restore(path, source, base_dir)
     if model is None:
         from networks.threephase.compile import compile_net
 
         model = compile_net(
             read_net(source, base_dir=base_dir),
             source=source,
-            source_voltage_pu=source_voltage_pu,
             base_dir=base_dir,
             assume_zero_sequence=assume_zero_sequence,
         )
         _store(path, model)
-    return model
+    if source_voltage_pu is None:
+        return model
+    return dataclasses.replace(model, source_voltage_pu=source_voltage_pu)
 
 
 def _content_key(source: str, base_dir: Path | None) -> str:
@@ -104,9 +103,7 @@ def _store(path: Path, model: ThreePhaseModel) -> None:
     cache.write(path, arrays, facts)
 
 
-def _restore(
-    path: Path, source: str, source_voltage_pu: float, base_dir: Path | None
-) -> ThreePhaseModel | None:
+def _restore(path: Path, source: str, base_dir: Path | None) -> ThreePhaseModel | None:
     stored = cache.read(path)
     if stored is None:
         return None
@@ -132,9 +129,7 @@ def _restore(
         )
     except (KeyError, TypeError, ValueError):
         return None
-    return ThreePhaseModel(
-        source=source, source_voltage_pu=source_voltage_pu, base_dir=base_dir, **known
-    )
+    return ThreePhaseModel(source=source, base_dir=base_dir, **known)
 
 
 def _matrix(arrays: dict[str, Any], sequence: int, size: int) -> Any:

@@ -4,7 +4,7 @@ import numpy as np
 import opendssdirect as dss
 import pytest
 
-from networks.bench_threephase import Batch
+from networks.bench_threephase import Batch, rows
 from networks.threephase.flow import flow, nominal_flow
 
 SCENARIOS = ("off_peak_1", "on_peak_566", "off_peak_1440")
@@ -92,3 +92,10 @@ def test_four_buses_agree_with_opendss(compiled, tmp_path):
     dss.Circuit.SetActiveElement("line.l0")
     leaving = np.array(dss.CktElement.Currents()[:6]).view(complex)
     assert float(state["line_neutral_a"][0]) == pytest.approx(abs(leaving.sum()), rel=1e-5)
+
+
+def test_the_benchmark_does_the_same_work_as_its_peer():
+    (row,) = rows(quick=True, progress=lambda text: None)
+    assert row.error is not None
+    assert row.error.ok
+    assert row.ours.count == row.theirs.count

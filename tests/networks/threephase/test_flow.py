@@ -10,7 +10,7 @@ from networks.flow.year import nominal_flow as single_phase_flow
 from networks.sources.source import load as load_single
 from networks.sources.tables import write_tables
 from networks.threephase.flow import flow, nominal_flow
-from networks.threephase.judge import _columns, compare, judge_flow
+from networks.threephase.judge import compare, judge_flow, results
 from networks.threephase.source import load
 
 EUROPEAN = "pandapower:ieee_european_lv_asymmetric"
@@ -21,7 +21,7 @@ def runpp_3ph(net):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pp.runpp_3ph(net, numba=False, max_iteration=100)
-    return _columns(net)
+    return results(net)
 
 
 def gaps(state, truth):
@@ -196,6 +196,38 @@ def test_a_network_without_zero_sequence_data_is_refused_unless_they_are_assumed
 def test_an_unknown_vector_group_is_refused_with_its_name(small_net, compiled):
     with pytest.raises(BadInputError, match="trafo 0: vector group 'Yy' has no three-phase"):
         compiled(small_net("Yy0"), 1.0)
+
+
+def test_a_network_without_load_has_the_source_voltage_everywhere(small_net, compiled):
+    state = nominal_flow(compiled(small_net(vn_hv_kv=20.0), None).stiff())
+    assert float(state["vm_pu"].sel(bus=0).max()) == pytest.approx(1.02, abs=1e-12)
+    assert float(state["unbalance_percent"].max()) < 1e-9
+    assert float(state["line_neutral_a"].max()) < 1e-9
+    assert 0.4 < float(state["losses_kw"][0]) < 0.6
+    twice = small_net()
+    pp.create_ext_grid(twice, 1)
+    with pytest.raises(BadInputError, match="2 external grids"):
+        compiled(twice, 1.0)
+
+
+def test_a_stiff_source_is_judged_as_one(small_net):
+    model = load("pandapower:create_kerber_landnetz_freileitung_1", assume_zero_sequence=True)
+    assert model.source_voltage_pu == 1.0
+    given = np.random.default_rng(9).random((4, 1, 1, 3)) * 9.0
+    when, at = starts(0, 1, 900), model.bus[[9]]
+    stiff = load(EUROPEAN).stiff()
+    assert stiff.source_voltage_pu == pytest.approx(1.05)
+    some = stiff.bus[[900]]
+    gap = compare(
+        flow(stiff, *given, starts=when, at=some),
+        judge_flow(stiff, *given, starts=when, at=some),
+    )
+    assert gap["vm_pu"] < 1e-8
+    assert gap["unbalance_percent"] < 1e-6
+    gap = compare(
+        flow(model, *given, starts=when, at=at), judge_flow(model, *given, starts=when, at=at)
+    )
+    assert gap["vm_pu"] < 1e-8
 
 
 def test_the_cache_gives_the_same_power_flow():
