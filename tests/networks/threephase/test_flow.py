@@ -107,6 +107,21 @@ def test_a_balanced_load_gives_the_single_phase_power_flow():
     assert float(exported[0]) == pytest.approx(float(single[0]), abs=1e-6)
 
 
+def test_the_cigre_lv_feeders_with_uneven_loads_agree_with_runpp_3ph():
+    model = load("pandapower:create_cigre_network_lv", assume_zero_sequence=True)
+    draw = np.random.default_rng(6)
+    total = 0.8 * model.nominal_wye.sum(axis=2, keepdims=True)
+    uneven = (total * draw.dirichlet([3, 3, 3], len(model.bus)))[:, None]
+    when = starts(0, 1, 900)
+    state = flow(model, *uneven, starts=when)
+    gap = compare(state, judge_flow(model, *uneven, starts=when))
+    assert gap["vm_pu"] < 1e-8
+    assert gap["line_neutral_a"] < 1e-4
+    assert gap["losses_kw"] < 1e-5
+    assert float(state["unbalance_percent"].max()) > 0.5
+    assert int(state["iterations"][0]) < 30
+
+
 def test_power_at_the_head_is_load_and_losses(small_net, draw_load, compiled):
     model = compiled(draw_load(small_net(), kinds=("wye", "delta")), 1.02)
     state = nominal_flow(model)
