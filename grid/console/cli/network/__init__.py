@@ -8,12 +8,14 @@ from grid.console.cli.network import (
     estimate,
     flow,
     shortcircuit,
+    threephase,
 )
 
 VERBS = (
-    flow,
     estimate,
+    flow,
     shortcircuit,
+    threephase,
 )
 
 
