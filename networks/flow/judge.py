@@ -1,4 +1,7 @@
-"""pandapower as the judge: the same intervals through ``runpp``, one by one."""
+"""pandapower as the judge: the same intervals through ``runpp``, one by one.
+
+Branches may be opened for a judgement: pandapower finds the buses behind them dead.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,14 @@ from networks.model import Complex, Float, NetworkModel
 
 TOLERANCE_MVA = 1e-10
 
+Opened = frozenset[tuple[str, int]]
+"""Kind (``"line"`` or ``"trafo"``) and index of each branch that is taken out of service."""
+
+NONE_OPENED: Opened = frozenset()
+
 
 class Judge:
-    """A pandapower net of its own for each bus that may hold the voltage.
+    """A pandapower net of its own for each bus that may hold the voltage, and each opening.
 
     pandapower's ``recycle`` would save a third of the time, but it starts from
     the last solution, so that a result would depend on what was judged before.
@@ -31,11 +39,11 @@ class Judge:
     def __init__(self, model: NetworkModel) -> None:
         self.model = model
         self._source: Any = None
-        self._nets: dict[int, Any] = {}
+        self._nets: dict[tuple[int, Opened], Any] = {}
 
-    def _net(self, slack_bus: int) -> Any:
-        if slack_bus in self._nets:
-            return self._nets[slack_bus]
+    def _net(self, slack_bus: int, opened: Opened) -> Any:
+        if (slack_bus, opened) in self._nets:
+            return self._nets[slack_bus, opened]
         import pandapower as pp
 
         if self._source is None:
@@ -49,11 +57,21 @@ class Judge:
         if slack_bus != self.model.slack_bus:
             net.ext_grid["in_service"] = False
             pp.create_ext_grid(net, slack_bus)
-        self._nets[slack_bus] = net
+        for kind, index in sorted(opened):
+            if kind not in ("line", "trafo") or index not in net[kind].index:
+                raise BadInputError(f"{kind} {index} is not a branch of {self.model.source}")
+            net[kind].loc[index, "in_service"] = False
+        self._nets[slack_bus, opened] = net
         return net
 
     def run(
-        self, inputs: Sequence[Float], slack_bus: int, voltage_pu: float, **options: Any
+        self,
+        inputs: Sequence[Float],
+        slack_bus: int,
+        voltage_pu: float,
+        *,
+        opened: Opened = NONE_OPENED,
+        **options: Any,
     ) -> Any:
         """Return the solved net of one interval, or None when ``runpp`` does not converge.
 
@@ -63,10 +81,17 @@ class Judge:
             In the order of :data:`networks.injection.INPUTS`.
         slack_bus : int
             Bus that holds `voltage_pu`.
+        opened : frozenset of (str, int), optional
+            Branches out of service.
+
+        Raises
+        ------
+        BadInputError
+            When there is no such branch.
         """
         import pandapower as pp
 
-        net = self._net(slack_bus)
+        net = self._net(slack_bus, opened)
         absorbed_kw, injected_kw, absorbed_kvar, injected_kvar = inputs
         net.load["p_mw"] = (absorbed_kw - injected_kw) * 1e-3
         net.load["q_mvar"] = (absorbed_kvar - injected_kvar) * 1e-3
@@ -131,11 +156,13 @@ def judge_flow(
     starts: npt.NDArray[np.datetime64],
     grid_available: npt.ArrayLike,
     forming_bus: int | None,
+    opened: Opened = NONE_OPENED,
 ) -> xr.Dataset:
     """Solve every interval by pandapower alone.
 
     Takes what :func:`networks.flow.solve.flow` takes, and returns of its columns
-    `vm_pu`, `losses_kw`, the four `head_*` and the four `forming_*`.
+    `vm_pu`, `losses_kw`, the four `head_*` and the four `forming_*`. Buses behind the
+    branches of `opened` are dead: `vm_pu` is NaN there and nothing flows.
 
     Raises
     ------
@@ -159,7 +186,7 @@ def judge_flow(
         bus, voltage_pu = _regime(model, bool(available[step]), forming_bus)
         if bus is None:
             continue
-        net = court.run([values[step] for values in inputs], bus, voltage_pu)
+        net = court.run([values[step] for values in inputs], bus, voltage_pu, opened=opened)
         if net is None:
             at = label(int(starts[step].astype(np.int64)))
             raise SolverError(f"network {model.source} {at}: runpp does not converge")

@@ -216,7 +216,7 @@ class _Search:
         self._evidence[node] = sum(map(_speaks, here)) + sum(self._evidence[c] for c in children)
         cost = sum(min(_COST_FED[one.sight], _service(one)) for one in here)
         for child in children:
-            self._is_open[child] = self._may_open(child) and _FAULT <= self._fed[child]
+            self._is_open[child] = self._may_open(child) and self._fed[child] >= _FAULT
             cost += _FAULT if self._is_open[child] else self._fed[child]
         self._fed[node] = cost
 
@@ -229,15 +229,17 @@ class _Search:
     def outages(self) -> tuple[Outage, ...]:
         """Return the outages of the cheapest explanation, from the head outwards."""
         root = self._tree.root
-        if not self._is_cleared[root] and _FAULT <= self._fed[root]:
+        if not self._is_cleared[root] and self._fed[root] >= _FAULT:
             head = Element(HEAD, int(self._model.slack_bus), "")
             return (self._outage(head, root),)
         found: list[Outage] = []
         fed = [root]
         for node in fed:
-            for one in self._at[node]:
-                if one.is_customer and _speaks(one) and _service(one) < _COST_FED[one.sight]:
-                    found.append(_service_outage(one))
+            found += [
+                _service_outage(one)
+                for one in self._at[node]
+                if one.is_customer and _service(one) < _COST_FED[one.sight]
+            ]
             for child in self._tree.children[node]:
                 if not self._is_open[child]:
                     fed.append(child)

@@ -1,10 +1,9 @@
-"""How reliable the supply was: the indices of IEEE Std 1366-2022, clause 4.
+"""How reliable the supply was: the indices of IEEE Std 1366-2022.
 
 An interruption of at most :data:`MOMENTARY_S` is momentary and counts in MAIFI only;
 a longer one is sustained. Each belongs with its whole duration to the period in which
-it began (clause 4.6 assigns it to the day on which it began, and so do we for months
-and years), so that no interruption is counted twice. One that is still open has lasted
-until now.
+it began (the standard assigns it so to days, and we to months and years alike), so that
+none is counted twice. One that is still open has lasted until now.
 """
 
 from __future__ import annotations

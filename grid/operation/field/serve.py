@@ -99,6 +99,7 @@ class Field:
 
     def show(self) -> None:
         """Bring every point up to date with the world."""
+        dark = self.world.supply.dark(self.state)
         for facts in self.world.site.meter:
             name = str(facts.id)
             shown, meter = self.state.meters[name], self.meters[name]
@@ -106,7 +107,7 @@ class Field:
             meter.registers = registers_wh(shown, facts)
             meter.voltage_v = shown.voltage_v / float(facts.voltage.value)
             meter.rows = shown.rows
-            meter.silent = silent(self.state, name)
+            meter.silent = name in dark or silent(self.state, name)
             meter.connected = shown.connected
         for name, held in self.state.devices.items():
             device = self.devices[name]
@@ -116,7 +117,7 @@ class Field:
             is_storage = device.kind == "storage"
             device.energy_wh = held.energy_mwh // states.MWH_PER_WH if is_storage else None
             device.running, device.alarm = held.running, held.alarm
-            device.silent = silent(self.state, name)
+            device.silent = name in dark or silent(self.state, name)
             if held.setpoint is None:
                 device.setpoint = _default(name, device_kind_of(device), device.rating_w)
             else:
@@ -175,11 +176,7 @@ class Field:
                 self._take_clocks()
                 self.world.advance(self.state, to_s)
             case "fault":
-                fault = states.Fault(**command["fault"])
-                known = self.state.devices if fault.kind == "silent" else {}
-                if fault.meter not in self.state.meters and fault.meter not in known:
-                    raise BadInputError(f"no meter {fault.meter}")
-                self.state.faults.append(fault)
+                self.world.take(self.state, states.Fault(**command["fault"]))
             case "clock" | "stop":
                 return {"clock_s": self.state.clock_s}
             case other:

@@ -89,5 +89,5 @@ def test_what_cannot_be_is_refused():
         _indices([], customers_served=0)
     with pytest.raises(BadInputError, match="period ends"):
         indices([], END_S, MONTH_S, customers_served=1, now_s=END_S)
-    with pytest.raises(BadInputError, match="C-1 .* must not be before it begins"):
+    with pytest.raises(BadInputError, match=r"C-1 .* must not be before it begins"):
         _indices([Interruption("C-1", MONTH_S, MONTH_S - 1)])
