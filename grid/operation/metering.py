@@ -17,6 +17,7 @@ from grid.operation import (
     meter_exchanges,
     meter_keys,
     meter_order_execution,
+    outages,
     reading_rounds,
     resettlement,
 )
@@ -101,6 +102,7 @@ def read(room: Room, at_s: int) -> None:
         findings += given_up_orders.settle_keys(tx, known, replaced, at_s)
         states, doubted = plausible(room, tx, states, at_s)
         findings += doubted
+        findings = outages.watch(room, tx, at_s, reads, findings)
         field.put_device_states(tx, states, at_s=at_s)
         control.put_findings(tx, at_s, findings)
         control.mark_done(tx, at_s, "read")

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from grid.errors import BadInputError
 from networks.model import Branches, NetworkModel
 
 HEAD: Final = "head"
@@ -86,8 +87,20 @@ def branch(model: NetworkModel, kind: str, row: int) -> Element:
     return Element(kind, int(table.index[row]), table.name[row])
 
 
-def feeder_tree(model: NetworkModel) -> FeederTree:
-    """Return the tree of a feeder, breadth first from its head, lines before transformers."""
+def feeder_tree(model: NetworkModel, source_bus: int | None = None) -> FeederTree:
+    """Return the tree of a feeder, breadth first from its source, lines before transformers.
+
+    Parameters
+    ----------
+    source_bus : int, optional
+        The bus that feeds the others where it is not the feeder head: that of an island's
+        forming battery.
+
+    Raises
+    ------
+    BadInputError
+        When the network has no such bus, or the model has cut it off.
+    """
     count = len(model.node_kv)
     near: list[list[tuple[int, Element]]] = [[] for _ in range(count)]
     for kind, table in (("line", model.line), ("trafo", model.trafo)):
@@ -97,6 +110,10 @@ def feeder_tree(model: NetworkModel) -> FeederTree:
             near[one].append((other, element))
             near[other].append((one, element))
     root = int(model.slack_node)
+    if source_bus is not None:
+        root = int(model.node[model.position(source_bus)])
+        if root < 0:
+            raise BadInputError(f"bus {source_bus} of {model.source} is cut off, must be a source")
     parent, depth = [-1] * count, [-1] * count
     above: list[Element | None] = [None] * count
     children: list[list[int]] = [[] for _ in range(count)]

@@ -144,6 +144,7 @@ def locate(
     sightings: Sequence[Sighting],
     *,
     devices: Collection[tuple[str, int]] | None = None,
+    source_bus: int | None = None,
 ) -> Found:
     """Return the smallest set of open elements that explains what is known of the meters.
 
@@ -155,6 +156,8 @@ def locate(
     devices : collection of (str, int), optional
         Kind and index of the branches with a protective device, where they are known; any
         branch is a candidate without it.
+    source_bus : int, optional
+        As :func:`networks.outages.feeder_tree.feeder_tree` takes it.
 
     Raises
     ------
@@ -165,7 +168,7 @@ def locate(
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise BadInputError(f"{twice}: given twice, must be once")
-    search = _Search(model, sightings, devices)
+    search = _Search(model, sightings, devices, source_bus)
     outages = search.outages()
     dead = {point for one in outages for point in (*one.usage_points, *one.uncertain)}
     silent = [one.usage_point for one in sightings if one.sight is Sight.SILENT]
@@ -180,9 +183,10 @@ class _Search:
         model: NetworkModel,
         sightings: Sequence[Sighting],
         devices: Collection[tuple[str, int]] | None,
+        source_bus: int | None,
     ) -> None:
-        self._model = model
-        self._tree: FeederTree = feeder_tree(model)
+        self._source_bus = int(model.slack_bus) if source_bus is None else source_bus
+        self._tree: FeederTree = feeder_tree(model, source_bus)
         self._devices = devices
         self._at: list[list[Sighting]] = [[] for _ in model.node_kv]
         for one in sightings:
@@ -230,7 +234,7 @@ class _Search:
         """Return the outages of the cheapest explanation, from the head outwards."""
         root = self._tree.root
         if not self._is_cleared[root] and self._fed[root] >= _FAULT:
-            head = Element(HEAD, int(self._model.slack_bus), "")
+            head = Element(HEAD, self._source_bus, "")
             return (self._outage(head, root),)
         found: list[Outage] = []
         fed = [root]

@@ -129,7 +129,11 @@ class World:
             raise BadInputError(f"no meter {fault.meter}")
         before = self.supply.dark(state)
         state.faults.append(fault)
-        self.gasps += [(name, state.clock_s) for name in sorted(self.supply.dark(state) - before)]
+        self._gasp(state, before)
+
+    def _gasp(self, state: FieldState, before: frozenset[str]) -> None:
+        lost = self.supply.dark(state) - before
+        self.gasps += [(name, state.clock_s) for name in sorted(lost & set(state.meters))]
 
     def _step(self, state: FieldState) -> None:
         start_s, end_s = state.clock_s, state.clock_s + self.site.interval_s
