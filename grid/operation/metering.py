@@ -102,7 +102,7 @@ def read(room: Room, at_s: int) -> None:
         findings += given_up_orders.settle_keys(tx, known, replaced, at_s)
         states, doubted = plausible(room, tx, states, at_s)
         findings += doubted
-        findings = outages.watch(room, tx, at_s, reads, findings)
+        findings = outages.watch(room, tx, at_s, reads, findings, last)
         field.put_device_states(tx, states, at_s=at_s)
         control.put_findings(tx, at_s, findings)
         control.mark_done(tx, at_s, "read")
@@ -157,6 +157,7 @@ def validate_intervals(room: Room, at_s: int) -> None:
             findings += judge_days(room, tx, at_s, {when for _, when in changed})
             # What people set and files told since the last cycle moved the network, too.
             findings += network_states(room, tx, at_s, start_s, resettlement.changed(tx))
+            findings = outages.unexplained(tx, room.site, findings)
         control.put_findings(tx, at_s, findings)
         control.mark_done(tx, at_s, "validate")
     room.log(at_s, "validate", intervals=count, findings=len(findings))

@@ -36,7 +36,8 @@ def supplied(
         content["evidence"] = "profile"
     for row in back:
         gap = gaps.get(row.usage_point)
-        if gap is not None and not gap:
+        # One that captured all along was fed; where all such were, so were those without profile.
+        if gap == set() or (gap is None and gaps and not dark):
             incidents.drop(tx, row)
         else:
             incidents.settle(tx, row, start_s=max(row.start_s, start_s), end_s=at_s)

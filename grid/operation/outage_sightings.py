@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from grid import interval
 from grid.errors import BadInputError, Finding
 from grid.operation.room import Room
-from grid.site import Meter
+from grid.site import Meter, MeterRole
 from grid.store import Transaction, field, incidents
 from meters.reading import MeterRead
 from meters.transport import name_of, parse_url
@@ -49,7 +49,10 @@ class Asked:
 
 
 def asked(
-    tx: Transaction, at_s: int, reads: Sequence[MeterRead], findings: Sequence[Finding]
+    at_s: int,
+    reads: Sequence[MeterRead],
+    findings: Sequence[Finding],
+    last_s: dict[str, int],
 ) -> Asked:
     """Return what came of asking, from what the cycle read and told."""
     voltage_v = {one.meter: one.voltage_v for one in reads}
@@ -58,7 +61,7 @@ def asked(
         for one in findings
         if one.code in {_SILENT, *_ANSWERED} and one.subject not in voltage_v
     }
-    return Asked(at_s, voltage_v, failed, field.last_reads(tx, at_s - 1))
+    return Asked(at_s, voltage_v, failed, last_s)
 
 
 def sightings(
@@ -92,9 +95,10 @@ def sightings(
         _joined(str(point.id), point.bus, by_point.get(str(point.id), []))
         for point in room.site.usage_point
     ]
-    if at_grid and by_point[room.head][0][0] is Sight.POWERED:
+    heads = [str(m.id) for m in room.site.meter if m.role is MeterRole.FEEDER_HEAD]
+    if at_grid and any(by_point[head][0][0] is Sight.POWERED for head in heads):
         bus = room.model.slack_bus
-        found.append(Sighting(room.head, bus, Sight.POWERED, is_customer=False))
+        found.append(Sighting(heads[0], bus, Sight.POWERED, is_customer=False))
     return found
 
 

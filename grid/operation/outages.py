@@ -28,6 +28,7 @@ from grid.store import Transaction, incidents
 from grid.store.incidents import DISMISSED, LOCATED, SUSPECTED, Incident, Interrupted
 from meters.reading import MeterRead
 from networks.outages.locate import Outage, Sight, Sighting, locate
+from networks.outages.reliability import Indices, Interruption, indices
 
 GASP, SILENCE, PROFILE = "gasp", "silence", "profile"
 """What the beginning of an incident rests on."""
@@ -35,7 +36,8 @@ GASP, SILENCE, PROFILE = "gasp", "silence", "profile"
 ALONE_S: Final = 3600
 """A meter silent among fed neighbours for so long after they were restored is not answering."""
 
-_NAME_MAX, _QUIETED = 255, ("meter.silent", "device.silent")
+_NAME_MAX = 255
+_EXPLAINED = ("meter.silent", "device.silent", "vee.estimated")
 
 
 def watch(
@@ -44,6 +46,7 @@ def watch(
     at_s: int,
     reads: Sequence[MeterRead],
     findings: Sequence[Finding],
+    last_s: dict[str, int],
 ) -> list[Finding]:
     """Keep the incidents up to date with a cycle's reading; return what is to be told of it.
 
@@ -53,14 +56,15 @@ def watch(
         Stored already in this transaction.
     findings : sequence of Finding
         Of the reading.
+    last_s : dict of str to int
+        Newest register row of each meter before the reading, seconds UTC.
 
     Returns
     -------
     list of Finding
-        One for each incident that is new or over, and those of `findings` but for meters and
-        devices that are silent because an incident interrupts them.
+        One for each incident that is new or over, and the :func:`unexplained` ones.
     """
-    told = asked(tx, at_s, reads, findings)
+    told = asked(at_s, reads, findings, last_s)
     available = bool(room.grid_available(np.array([at_s], np.int64))[0])
     waiting = _open(tx)
     known = sightings(room, tx, told, set(waiting), at_grid=available)
@@ -72,7 +76,7 @@ def watch(
     news = _restore(room, tx, at_s, told, by_point, found.not_answering)
     for outage in found.outages:
         news += _keep(room, tx, told, outage)
-    return [*news, *_without(room.site, findings, set(_open(tx)))]
+    return [*news, *unexplained(tx, room.site, findings)]
 
 
 def _open(tx: Transaction) -> dict[str, Interrupted]:
@@ -82,17 +86,19 @@ def _open(tx: Transaction) -> dict[str, Interrupted]:
     return {one.usage_point: one for one in rows if one.end_s is None}
 
 
-def _without(
-    site: Site, findings: Sequence[Finding], interrupted: Collection[str]
-) -> list[Finding]:
-    """Return the findings that an incident does not explain."""
+def unexplained(tx: Transaction, site: Site, findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings but for what follows from the incidents that last: silence of what
+    has no supply, and its estimates. The incident is told of once."""
+    if not any(one.code in _EXPLAINED for one in findings):
+        return list(findings)
+    interrupted = set(_open(tx))
     explained = {str(m.id) for m in site.meter if m.usage_point in interrupted}
     explained |= {
         str(asset.id)
         for asset in site.assets
         if not isinstance(asset, Shedding) and asset.usage_point in interrupted
     }
-    return [one for one in findings if one.code not in _QUIETED or one.subject not in explained]
+    return [one for one in findings if one.code not in _EXPLAINED or one.subject not in explained]
 
 
 def _keep(room: Room, tx: Transaction, told: Asked, outage: Outage) -> list[Finding]:
@@ -123,8 +129,11 @@ def _keep(room: Room, tx: Transaction, told: Asked, outage: Outage) -> list[Find
     is_whole = all(one.end_s is None for one in mine)
     if is_whole and outage.label[:_NAME_MAX] != there[number].name:
         facts |= _element(outage)
-        content |= _evidence(outage)
+        content |= _evidence(outage) | {"opened": _opened(outage, start_s)}
         _note(content, told.at_s, "moved", element=outage.label)
+    elif not is_whole and content["opened"][-1][1] != _section(outage):
+        before = [one for one in content["opened"] if one[0] < told.at_s]
+        content["opened"] = [*before, *_opened(outage, told.at_s)]
     news = []
     if state == SUSPECTED and outage.is_located:
         state = LOCATED
@@ -139,7 +148,7 @@ def _new(room: Room, tx: Transaction, told: Asked, outage: Outage) -> list[Findi
     state = LOCATED if outage.is_located else SUSPECTED
     starts = _starts(room, told, outage, outage.usage_points)
     start_s = max(starts.values()) if outage.first_gasp_s is None else outage.first_gasp_s
-    content = _evidence(outage) | {"timeline": []}
+    content = _evidence(outage) | {"opened": _opened(outage, start_s), "timeline": []}
     _note(content, told.at_s, "found", customers=len(outage.usage_points))
     facts = _element(outage) | {
         "start_s": start_s, "found_s": told.at_s, "state": state, "planned": False,
@@ -169,9 +178,18 @@ def _element(outage: Outage) -> dict[str, Any]:
     return {"kind": one.kind, "element": one.index, "name": outage.label[:_NAME_MAX]}
 
 
+def _section(outage: Outage) -> list[list[Any]]:
+    return [[one.kind, one.index, one.name] for one in outage.section]
+
+
+def _opened(outage: Outage, from_s: int) -> list[list[Any]]:
+    """Return what is open from an instant on, as :func:`incidents.open_elements` reads it."""
+    return [[from_s, _section(outage)]]
+
+
 def _evidence(outage: Outage) -> dict[str, Any]:
     return {
-        "section": [[one.kind, one.index, one.name] for one in outage.section],
+        "section": _section(outage),
         "uncertain": list(outage.uncertain),
         "gasped": outage.gasped,
         "silent": outage.silent,
@@ -202,6 +220,8 @@ def _restore(
         changed = one
         if back:
             changed, content = supplied(room, tx, at_s, one, back)
+            # Who is fed again is fed through what was open; the rest waits for another element.
+            content["opened"] = [*content["opened"], [at_s, []]]
             _note(content, at_s, "restored", customers=len(back))
         rest = [row for row in lasting if row not in back]
         rest = _presumed(tx, at_s, changed, rest, not_answering, content)
@@ -281,3 +301,36 @@ def dark(tx: Transaction, site: Site, start_s: int, count: int) -> npt.NDArray[n
         last = count if row.end_s is None else max((row.end_s - start_s) // step_s, 0)
         mask[place.get(row.usage_point, []), first:last] = True
     return mask
+
+
+def reliability(
+    tx: Transaction,
+    site: Site,
+    start_s: int,
+    end_s: int,
+    *,
+    now_s: int,
+    with_planned: bool = True,
+) -> Indices:
+    """Return the indices of a period; every usage point of the site is a customer.
+
+    Incidents that are only suspected do not count.
+
+    Raises
+    ------
+    BadInputError
+        When the period is empty.
+    """
+    rows = incidents.between(tx, start_s, end_s)
+    return indices(
+        [
+            Interruption(row.usage_point, row.start_s, row.end_s, row.planned)
+            for row in rows
+            if row.state == LOCATED
+        ],
+        start_s,
+        end_s,
+        customers_served=len(site.usage_point),
+        now_s=now_s,
+        with_planned=with_planned,
+    )

@@ -40,7 +40,8 @@ class Incident:
         :data:`SUSPECTED`, :data:`LOCATED` or :data:`DISMISSED`.
     planned : bool
     content : dict
-        ``section``, ``uncertain``, ``evidence``, counts and the ``timeline``, as JSON knows them.
+        ``section``, ``uncertain``, ``evidence``, counts, ``opened`` (what was open from when
+        on) and the ``timeline``, as JSON knows them.
     """
 
     id: int
@@ -77,20 +78,16 @@ class OpenElement:
     Attributes
     ----------
     incident : int
-    kind : str
-    index : int
-        Of the most upstream element of the section.
     state : str
         Of the incident.
     section : tuple of (str, int)
-        Kind and index of each element that it may be, from the head outwards.
+        Kind and index of each element that it may be, from the head outwards; empty where
+        customers wait for supply and nobody knows what is open.
     usage_points : tuple of str
         Those without supply at the instant.
     """
 
     incident: int
-    kind: str
-    index: int
     state: str
     section: tuple[tuple[str, int], ...]
     usage_points: tuple[str, ...]
@@ -226,14 +223,10 @@ def open_elements(tx: Transaction, at_s: int) -> list[OpenElement]:
     for one in there:
         points.setdefault(one.incident, []).append(one.usage_point)
     query = select(incident).where(incident.c.id.in_(points)).order_by(incident.c.id)
-    return [
-        OpenElement(
-            one.id,
-            one.kind,
-            one.element,
-            one.state,
-            tuple((kind, index) for kind, index, _ in one.content["section"]),
-            tuple(points[one.id]),
-        )
-        for one in (_incident(row) for row in tx.execute(query))
-    ]
+    found = []
+    for one in (_incident(row) for row in tx.execute(query)):
+        told = [section for from_s, section in one.content["opened"] if from_s <= at_s]
+        section = (told or [one.content["section"]])[-1]
+        elements = tuple((str(kind), int(index)) for kind, index, _ in section)
+        found.append(OpenElement(one.id, one.state, elements, tuple(points[one.id])))
+    return found

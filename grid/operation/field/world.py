@@ -215,7 +215,8 @@ class World:
                 assert meter.usage_point is not None
                 row = self._row[meter.usage_point]
                 values = [float(column[row]) for column in (taken, given, absorbed, injected)]
-                shown.voltage_v = round(float(voltage[row]), 3)
+                if meter.usage_point not in dead:
+                    shown.voltage_v = round(float(voltage[row]), 3)
             for channel, value in enumerate(values):
                 shown.registers_mwh[channel] += round(value * _MWH_PER_KW_INTERVAL)
             if meter.usage_point not in dead:
