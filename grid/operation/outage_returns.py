@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from grid.operation.room import Room
 from grid.site import Protocol
 from grid.store import Transaction, field, incidents
 from grid.store.incidents import LOCATED, Incident, Interrupted
+
+GASP: Final = "gasp"
+SILENCE: Final = "silence"
+PROFILE: Final = "profile"
+"""What the beginning of an incident rests on."""
 
 
 def supplied(
@@ -22,7 +27,7 @@ def supplied(
     was closed, for all of its customers.
     """
     content = dict(one.content)
-    if content["evidence"] != "silence":
+    if content["evidence"] != SILENCE:
         for row in back:
             incidents.settle(tx, row, start_s=row.start_s, end_s=at_s)
         return one, content
@@ -33,7 +38,7 @@ def supplied(
         step_s = room.site.interval_s
         start_s = max(start_s, max(min(gap) for gap in dark) - step_s)
         state = LOCATED
-        content["evidence"] = "profile"
+        content["evidence"] = PROFILE
     for row in back:
         gap = gaps.get(row.usage_point)
         # One that captured all along was fed; where all such were, so were those without profile.

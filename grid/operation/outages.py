@@ -16,28 +16,22 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from grid import interval
 from grid.errors import Finding, Severity
-from grid.operation.outage_returns import supplied
+from grid.operation import outage_facts
+from grid.operation.outage_returns import GASP, SILENCE, supplied
 from grid.operation.outage_sightings import Asked, asked, sightings
 from grid.operation.room import Room
-from grid.site import Shedding, Site
 from grid.store import Transaction, incidents
 from grid.store.incidents import DISMISSED, LOCATED, SUSPECTED, Incident, Interrupted
 from meters.reading import MeterRead
 from networks.outages.locate import Outage, Sight, Sighting, locate
-from networks.outages.reliability import Indices, Interruption, indices
-
-GASP, SILENCE, PROFILE = "gasp", "silence", "profile"
-"""What the beginning of an incident rests on."""
 
 ALONE_S: Final = 3600
 """A meter silent among fed neighbours for so long after they were restored is not answering."""
 
 _NAME_MAX = 255
-_EXPLAINED = ("meter.silent", "device.silent", "vee.estimated")
 
 
 def watch(
@@ -62,11 +56,12 @@ def watch(
     Returns
     -------
     list of Finding
-        One for each incident that is new or over, and the :func:`unexplained` ones.
+        One for each incident that is new or over, and those of `findings` that no incident
+        explains.
     """
     told = asked(at_s, reads, findings, last_s)
     available = bool(room.grid_available(np.array([at_s], np.int64))[0])
-    waiting = _open(tx)
+    waiting = incidents.lasting(tx)
     known = sightings(room, tx, told, set(waiting), at_grid=available)
     source = None if available or room.forming_bus is None else room.forming_bus
     found = locate(room.model, known, source_bus=source)
@@ -76,34 +71,12 @@ def watch(
     news = _restore(room, tx, at_s, told, by_point, found.not_answering)
     for outage in found.outages:
         news += _keep(room, tx, told, outage)
-    return [*news, *unexplained(tx, room.site, findings)]
-
-
-def _open(tx: Transaction) -> dict[str, Interrupted]:
-    """Return the interruptions that last, by usage point."""
-    numbers = [one.id for one in incidents.open_incidents(tx)]
-    rows = incidents.interruptions(tx, numbers) if numbers else []
-    return {one.usage_point: one for one in rows if one.end_s is None}
-
-
-def unexplained(tx: Transaction, site: Site, findings: Sequence[Finding]) -> list[Finding]:
-    """Return the findings but for what follows from the incidents that last: silence of what
-    has no supply, and its estimates. The incident is told of once."""
-    if not any(one.code in _EXPLAINED for one in findings):
-        return list(findings)
-    interrupted = set(_open(tx))
-    explained = {str(m.id) for m in site.meter if m.usage_point in interrupted}
-    explained |= {
-        str(asset.id)
-        for asset in site.assets
-        if not isinstance(asset, Shedding) and asset.usage_point in interrupted
-    }
-    return [one for one in findings if one.code not in _EXPLAINED or one.subject not in explained]
+    return [*news, *outage_facts.unexplained(tx, room.site, findings)]
 
 
 def _keep(room: Room, tx: Transaction, told: Asked, outage: Outage) -> list[Finding]:
     """Open an incident for an outage, or bring the one that it is a part of up to date."""
-    waiting = _open(tx)
+    waiting = incidents.lasting(tx)
     owners = sorted({waiting[p].incident for p in outage.usage_points if p in waiting})
     if not owners:
         return _new(room, tx, told, outage)
@@ -278,59 +251,3 @@ def _told(at_s: int, number: int, outage: Outage, state: str) -> Finding:
         f"({outage.gasped} last gasps, {outage.silent} silent); {state}"
     )
     return Finding(f"outage.{state}", subject, when, severity, message)
-
-
-def dark(tx: Transaction, site: Site, start_s: int, count: int) -> npt.NDArray[np.bool_] | None:
-    """Return in which intervals each meter had no supply throughout; None where none had.
-
-    (meter, interval), meters in the order of the site. Where silence told of an outage, it may
-    have begun at any time of the first interval that is missing: that one is not dark.
-    """
-    step_s = site.interval_s
-    rows = incidents.between(tx, start_s, start_s + count * step_s)
-    if not rows:
-        return None
-    evidence = incidents.evidence(tx, {row.incident for row in rows})
-    mask = np.zeros((len(site.meter), count), np.bool_)
-    place: dict[str, list[int]] = {}
-    for number, meter in enumerate(site.meter):
-        place.setdefault(str(meter.usage_point), []).append(number)
-    for row in rows:
-        from_s = row.start_s + (step_s if evidence[row.incident] == SILENCE else 0)
-        first = max(-(-(from_s - start_s) // step_s), 0)
-        last = count if row.end_s is None else max((row.end_s - start_s) // step_s, 0)
-        mask[place.get(row.usage_point, []), first:last] = True
-    return mask
-
-
-def reliability(
-    tx: Transaction,
-    site: Site,
-    start_s: int,
-    end_s: int,
-    *,
-    now_s: int,
-    with_planned: bool = True,
-) -> Indices:
-    """Return the indices of a period; every usage point of the site is a customer.
-
-    Incidents that are only suspected do not count.
-
-    Raises
-    ------
-    BadInputError
-        When the period is empty.
-    """
-    rows = incidents.between(tx, start_s, end_s)
-    return indices(
-        [
-            Interruption(row.usage_point, row.start_s, row.end_s, row.planned)
-            for row in rows
-            if row.state == LOCATED
-        ],
-        start_s,
-        end_s,
-        customers_served=len(site.usage_point),
-        now_s=now_s,
-        with_planned=with_planned,
-    )

@@ -191,6 +191,12 @@ def interruptions(tx: Transaction, numbers: Sequence[int]) -> list[Interrupted]:
     return [Interrupted(*row) for row in tx.execute(query)]
 
 
+def lasting(tx: Transaction) -> dict[str, Interrupted]:
+    """Return the interruptions that have not ended, by usage point."""
+    query = _joined().where(interruption.c.end_s.is_(None))
+    return {row[1]: Interrupted(*row) for row in tx.execute(query)}
+
+
 def between(tx: Transaction, start_s: int, end_s: int) -> list[Interrupted]:
     """Return the interruptions that lasted in some part of ``[start_s, end_s)``."""
     lasts = or_(interruption.c.end_s.is_(None), interruption.c.end_s > start_s)
@@ -224,9 +230,10 @@ def open_elements(tx: Transaction, at_s: int) -> list[OpenElement]:
         points.setdefault(one.incident, []).append(one.usage_point)
     query = select(incident).where(incident.c.id.in_(points)).order_by(incident.c.id)
     found = []
-    for one in (_incident(row) for row in tx.execute(query)):
-        told = [section for from_s, section in one.content["opened"] if from_s <= at_s]
-        section = (told or [one.content["section"]])[-1]
+    for row in tx.execute(query):
+        it = _incident(row)
+        told = [section for from_s, section in it.content["opened"] if from_s <= at_s]
+        section = (told or [it.content["section"]])[-1]
         elements = tuple((str(kind), int(index)) for kind, index, _ in section)
-        found.append(OpenElement(one.id, one.state, elements, tuple(points[one.id])))
+        found.append(OpenElement(it.id, it.state, elements, tuple(points[it.id])))
     return found

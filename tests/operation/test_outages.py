@@ -9,7 +9,7 @@ from pathlib import Path
 import pandapower.topology as topology
 import pytest
 
-from grid.operation import cycle, demo, outages
+from grid.operation import cycle, demo, outage_facts
 from grid.operation.room import Room
 from grid.store import Transaction, control, incidents, series
 
@@ -64,7 +64,11 @@ def _one_incident_while_it_lasts(room: Room, customers: set[str], blown_s: int) 
         (one,) = incidents.open_incidents(tx)
         assert (one.kind, one.element, one.state) == ("line", FUSE, "located")
         assert one.found_s == blown_s, "it is found by the first cycle that hears nothing"
-        assert one.start_s == blown_s - STEP_S, "the first interval that is missing"
+        assert one.start_s == blown_s, "the first last gasp says when"
+        assert 0 < one.content["gasped"] < len(customers), (
+            "not all get through, and Modbus has none"
+        )
+        assert one.content["gasped"] + one.content["silent"] == len(customers)
         (opened,) = incidents.open_elements(tx, blown_s)
         assert opened.section == (("line", FUSE),)
         assert set(opened.usage_points) == customers
@@ -83,7 +87,7 @@ def _as_a_hand_calculates(room: Room, customers: set[str], last: set[str], blown
         assert len(rows) == 8
         assert {row.usage_point for row in rows if row.end_s == blown_s + 2700} == last
         assert incidents.open_incidents(tx) == []
-        found = outages.reliability(tx, room.site, blown_s, now_s, now_s=now_s)
+        found = outage_facts.reliability(tx, room.site, blown_s, now_s, now_s=now_s)
     served = len(room.site.usage_point)
     # 5 customers for 30 minutes and 3 for 45.
     assert found.saidi_minutes == pytest.approx((5 * 30 + 3 * 45) / served, rel=1e-12)

@@ -6,6 +6,7 @@ object a line and answers one::
     {"do": "advance", "to_s": 1780000000}   {"clock_s": 1780000000}
     {"do": "clock"}                         {"clock_s": …}
     {"do": "fault", "fault": {…}}           {"clock_s": …}
+    {"do": "hear", "port": 40590}           {"clock_s": …}   where last gasps are heard
     {"do": "stop"}                          {"clock_s": …}
 
 Time passes only when told, and never backwards. The state is on disk before
@@ -25,6 +26,7 @@ from typing import Any
 from grid.errors import BadInputError, GridError
 from grid.operation import meter_keys
 from grid.operation.field import state as states
+from grid.operation.field.gasps import tell
 from grid.operation.field.world import World, registers_wh, silent
 from grid.site import Asset, Battery, Genset, Protocol, Shedding, Site
 from meters.device import DeviceKind, Setpoint
@@ -66,6 +68,7 @@ class Field:
         self.world = world
         self.state = state
         self._unsaved: asyncio.TimerHandle | None = None
+        self.hearing_port: int | None = None
         self.ready: asyncio.Future[None] = asyncio.ensure_future(asyncio.to_thread(world.rehearse))
         self.meters: dict[str, MeterPoint] = {
             meter.id: MeterPoint(
@@ -177,6 +180,9 @@ class Field:
                 self.world.advance(self.state, to_s)
             case "fault":
                 self.world.take(self.state, states.Fault(**command["fault"]))
+            case "hear":
+                self.hearing_port = int(command["port"])
+                return {"clock_s": self.state.clock_s}
             case "clock" | "stop":
                 return {"clock_s": self.state.clock_s}
             case other:
@@ -246,7 +252,9 @@ async def serve(
         setups=setups,
         connections={name: DLMS_FAULTS[faults[name]] for name in dlms if name in faults},
     )
-    control = await asyncio.start_server(partial(_converse, field, stopped), "127.0.0.1", 0)
+    control = await asyncio.start_server(
+        partial(_converse, field, dlms_servers, stopped), "127.0.0.1", 0
+    )
     field.save()
     announcement = {
         "pid": os.getpid(),
@@ -266,6 +274,7 @@ async def serve(
 
 async def _converse(
     field: Field,
+    servers: DlmsServers,
     stopped: asyncio.Event,
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
@@ -280,6 +289,8 @@ async def _converse(
                 if field.moves(command):
                     await field.ready
                 answer = field.obey(command)
+                lost, field.world.gasps = field.world.gasps, []
+                await tell(servers, lost, field.hearing_port, field.world.site.field.seed)
             except (GridError, ValueError, TypeError, KeyError) as error:
                 answer = {"error": f"{error}"}
             writer.write(json.dumps(answer).encode() + b"\n")
