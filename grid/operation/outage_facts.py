@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grid.errors import Finding
-from grid.operation.outage_returns import SILENCE
+from grid.operation.outage_returns import GASP
 from grid.site import Shedding, Site
 from grid.store import Transaction, incidents
 from grid.store.incidents import LOCATED
@@ -36,8 +36,8 @@ def unexplained(tx: Transaction, site: Site, findings: Sequence[Finding]) -> lis
 def dark(tx: Transaction, site: Site, start_s: int, count: int) -> npt.NDArray[np.bool_] | None:
     """Return in which intervals each meter had no supply throughout; None where none had.
 
-    (meter, interval), meters in the order of the site. Where silence told of an outage, it may
-    have begun at any time of the first interval that is missing: that one is not dark.
+    (meter, interval), meters in the order of the site. Without a last gasp an outage may have
+    begun at any time of the first interval that is missing: that one is not dark.
     """
     step_s = site.interval_s
     rows = incidents.between(tx, start_s, start_s + count * step_s)
@@ -49,7 +49,7 @@ def dark(tx: Transaction, site: Site, start_s: int, count: int) -> npt.NDArray[n
     for number, meter in enumerate(site.meter):
         place.setdefault(str(meter.usage_point), []).append(number)
     for row in rows:
-        from_s = row.start_s + (step_s if evidence[row.incident] == SILENCE else 0)
+        from_s = row.start_s + (0 if evidence[row.incident] == GASP else step_s)
         first = max(-(-(from_s - start_s) // step_s), 0)
         last = count if row.end_s is None else max((row.end_s - start_s) // step_s, 0)
         mask[place.get(row.usage_point, []), first:last] = True

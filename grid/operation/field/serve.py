@@ -286,7 +286,7 @@ async def _converse(
                 command = json.loads(line)
                 if not isinstance(command, dict):
                     raise BadInputError("a command is a JSON object")
-                if field.moves(command):
+                if field.moves(command) or command.get("do") == "fault":
                     await field.ready
                 answer = field.obey(command)
                 lost, field.world.gasps = field.world.gasps, []
