@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from grid import interval
 from grid.errors import Finding
 from grid.operation.outage_returns import GASP
 from grid.site import Shedding, Site
@@ -54,6 +56,18 @@ def dark(tx: Transaction, site: Site, start_s: int, count: int) -> npt.NDArray[n
         last = count if row.end_s is None else max((row.end_s - start_s) // step_s, 0)
         mask[place.get(row.usage_point, []), first:last] = True
     return mask
+
+
+def periods(site: Site, day: date) -> dict[str, tuple[int, int]]:
+    """Return the bounds of the civil month and year of a day by their labels, seconds UTC."""
+    zone = site.time_zone
+    at_s, _ = interval.day_bounds(day, zone)
+    first, _ = interval.day_bounds(date(day.year, 1, 1), zone)
+    end, _ = interval.day_bounds(date(day.year + 1, 1, 1), zone)
+    return {
+        interval.month_label(at_s, zone): interval.month_bounds(at_s, zone),
+        str(day.year): (first, end),
+    }
 
 
 def reliability(
