@@ -1,4 +1,4 @@
-"""``khazri network outage`` and ``reliability``: located from given evidence, counted from a store."""
+"""``khazri network outage`` locates from given evidence; ``reliability`` counts from a store."""
 
 from __future__ import annotations
 
