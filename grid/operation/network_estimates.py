@@ -1,8 +1,9 @@
 """The likeliest state of each interval from what meters have said so far, and what it is worth.
 
 An interval has an estimate as soon as it is over, whoever is silent: what a meter did not tell is
-replaced by what is usual there, and voltages and the feeder head correct it. When readings come
-late, or are edited, it is estimated again. Settlement does not wait for it nor use it.
+replaced by what is usual there, and voltages and the feeder head correct it. What a located
+incident has cut off is dead, not estimated. When readings come late, or are edited, it is
+estimated again. Settlement does not wait for it nor use it.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
 from grid.operation.room import Room
 from grid.operation.validation_facts import PHASE_VOLTAGE_V, phase_voltages
-from grid.store import Transaction, datasets, series
+from grid.store import Transaction, datasets, incidents, series
 from meters.reading import CHANNELS, MISSING
 from meters.vee import Quality
 from networks.model import NetworkModel
 
 if TYPE_CHECKING:
     from networks.estimation.pseudo import Usual
+
+Opened = frozenset[tuple[str, int]]
 
 KIND = "estimate"
 HISTORY_DAYS = 28
@@ -44,27 +47,48 @@ def network_estimates(
     """Store the estimate of each interval that has none yet or whose readings changed."""
     step_s = room.site.interval_s
     stored = set(datasets.instants(tx, KIND, start_s, at_s)) - changed
-    wanted = np.array([s for s in range(start_s, at_s, step_s) if s not in stored], np.int64)
+    groups: dict[tuple[bool, Opened], list[int]] = {}
+    for start in range(start_s, at_s, step_s):
+        if start not in stored:
+            grid = bool(room.grid_available(np.array([start]))[0])
+            groups.setdefault((grid, _open_branches(tx, start + step_s // 2)), []).append(start)
     findings: list[Finding] = []
-    available = room.grid_available(wanted)
-    for chosen, model in (
-        (wanted[available], room.model),
-        (wanted[~available], _islanded(room)),
-    ):
-        if len(chosen) and model is not None:
-            try:
-                findings += _estimate(room, tx, model, chosen)
-            except SolverError as error:
-                at = interval.label(int(chosen[0]))
-                findings.append(
-                    Finding("network.no_estimate", "network", at, Severity.WARNING, str(error))
-                )
+    for (grid, opened), starts in groups.items():
+        model = _model(room, grid, opened)
+        if model is None:
+            continue
+        try:
+            findings += _estimate(room, tx, model, np.array(starts, np.int64))
+        except SolverError as error:
+            at = interval.label(starts[0])
+            findings.append(
+                Finding("network.no_estimate", "network", at, Severity.WARNING, str(error))
+            )
     return findings
 
 
-def _islanded(room: Room) -> NetworkModel | None:
+def _open_branches(tx: Transaction, at_s: int) -> Opened:
+    """Return the branches that located incidents say are open at an instant."""
+    found = set()
+    for one in incidents.open_elements(tx, at_s):
+        branch = next((e for e in one.section if e[0] in ("line", "trafo")), None)
+        if one.state == incidents.LOCATED and branch is not None:
+            found.add(branch)
+    return frozenset(found)
+
+
+def _model(room: Room, grid: bool, opened: Opened) -> NetworkModel | None:
+    """Return the network as it is switched and fed; None where nothing feeds it."""
+    model = room.model
+    if opened:
+        key = f"opened {sorted(opened)}"
+        if key not in room.memory:
+            room.memory[key] = model.switched(out=sorted(opened))
+        model = room.memory[key]
+    if grid:
+        return model
     try:
-        return None if room.forming_bus is None else room.model.islanded(room.forming_bus)
+        return None if room.forming_bus is None else model.islanded(room.forming_bus)
     except BadInputError:
         return None
 
@@ -81,7 +105,7 @@ def _estimate(
     got = estimate(
         model,
         measured,
-        None if usual is None else usual.at(measured["interval"].values),
+        None if usual is None else usual.at(measured["interval"].values).of(_alive(room, model)),
         # A voltage is read at the end of an interval, a power is the mean over it.
         Accuracy(voltage_percent=1.0),
         source_sd_pu=SOURCE_SD_PU,
@@ -91,7 +115,10 @@ def _estimate(
         one["silent"] = ((), int(silent[number]))
         one["grid_available"] = ((), not model.forming)
         datasets.put_dataset(tx, KIND, start_s, one)
-    return [*got.findings, *network_findings(got.state, model, room.site.network)]
+    limits = network_findings(got.state, model, room.site.network)
+    # What an incident cut off, the incident tells.
+    told = [one for one in limits if one.code != "network.dead_bus"]
+    return [*got.findings, *told]
 
 
 def _measured(
@@ -115,7 +142,7 @@ def _measured(
     meter = {str(one.usage_point): str(one.id) for one in reversed(site.meter) if one.usage_point}
     meters = [meter.get(point, "") for point in room.points]
     voltage = phase_voltages(room, tx, meters, first, (end_s - first) // step_s)[:, column].T
-    alive = np.array([model.node[row] >= 0 for row in room.position])
+    alive = _alive(room, model)
     words = dict(zip(CHANNELS, ("absorbed_kw", "injected_kw", "absorbed_kvar", "injected_kvar"),
                      strict=True))  # fmt: skip
     dims = ("interval", "point")
@@ -146,6 +173,12 @@ def _measured(
         },
     )
     return measured, silent
+
+
+def _alive(room: Room, model: NetworkModel) -> npt.NDArray[np.bool_]:
+    """Return which usage points a source reaches."""
+    alive: npt.NDArray[np.bool_] = model.node[room.position] >= 0
+    return alive
 
 
 def _usual(room: Room, tx: Transaction, start_s: int) -> Usual | None:

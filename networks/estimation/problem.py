@@ -72,6 +72,16 @@ class Expected:
     reactive_sd_kvar: Float
     shared: Float
 
+    def of(self, points: Bool) -> Expected:
+        """Return it of some points."""
+        return Expected(
+            self.active_kw[:, points],
+            self.reactive_kvar[:, points],
+            self.active_sd_kw[:, points],
+            self.reactive_sd_kvar[:, points],
+            self.shared[np.concatenate([points, points])],
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:

@@ -7,6 +7,7 @@ import argparse
 from grid.console.cli.network import (
     estimate,
     flow,
+    outage,
     shortcircuit,
     threephase,
 )
@@ -14,6 +15,7 @@ from grid.console.cli.network import (
 VERBS = (
     estimate,
     flow,
+    outage,
     shortcircuit,
     threephase,
 )
