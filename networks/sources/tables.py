@@ -1,14 +1,16 @@
 """Our network file: plain tables in TOML or JSON, with strict columns.
 
-A file is an object of tables; a table is a list of rows; a row has the columns
-below and no others. The words and units are pandapower's. An untrusted network
-enters only through here: nothing in it is ever code, a path or an object.
+A file is an object of tables; a table is a list of rows; a row has the columns of
+:mod:`networks.sources.columns` and no others. The words and units are
+pandapower's. An untrusted network enters only through here: nothing in it is
+ever code, a path or an object.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +29,7 @@ MAX_TEXT = 200
 
 _REQUIRED = ("bus", "ext_grid")
 _BUS_COLUMNS = ("bus", "from_bus", "to_bus", "hv_bus", "lv_bus")
+_TAP = tuple(name for name in COLUMNS["trafo"] if name.startswith("tap_"))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -107,6 +110,21 @@ def check_tables(given: Any, subject: str = "network") -> Tables:
             twice = next(index for index in indices if indices.count(index) > 1)
             raise BadInputError(f"{subject}: {name} {twice} is there twice")
     _check_references(tables, subject)
+    _check_shares(tables, subject)
+    return _plain(tables)
+
+
+def _plain(tables: Tables) -> Tables:
+    """Return `tables` in one form for one meaning: a tap without a side is no tap."""
+    for row in tables["trafo"]:
+        if not row["tap_side"]:
+            row |= {name: COLUMNS["trafo"][name].default for name in _TAP}
+    columns = COLUMNS["network"]
+    tables["network"] = [
+        row
+        for row in tables["network"]
+        if any(row[name] != column.default for name, column in columns.items())
+    ]
     return tables
 
 
@@ -137,6 +155,8 @@ def _check_value(value: Any, column: Column, subject: str) -> Any:
             raise BadInputError(f"{subject} must be a printable text up to {MAX_TEXT} characters")
         if column.choices and value not in column.choices:
             raise BadInputError(f"{subject} is {value!r}, must be one of {list(column.choices)}")
+        if column.pattern and value and not re.fullmatch(column.pattern, value):
+            raise BadInputError(f"{subject} is {value!r}, must match {column.pattern}")
         return value
     numeric = (int,) if column.kind == "int" else (int, float)
     if isinstance(value, bool) or not isinstance(value, numeric):
@@ -173,6 +193,17 @@ def _check_references(tables: Tables, subject: str) -> None:
             raise BadInputError(f"{where}: element {row['element']} is not a {table}")
         if table != "bus" and row["bus"] not in ends[table, row["element"]]:
             raise BadInputError(f"{where}: bus {row['bus']} is no end of {table} {row['element']}")
+
+
+def _check_shares(tables: Tables, subject: str) -> None:
+    for row in tables["load"]:
+        for power in "pq":
+            share = row[f"const_z_{power}_percent"] + row[f"const_i_{power}_percent"]
+            if share > 100:
+                raise BadInputError(
+                    f"{subject}: load {row['index']}: const_z_{power}_percent and "
+                    f"const_i_{power}_percent add up to {share:g}, must be at most 100"
+                )
 
 
 def write_tables(tables: Tables, path: Path) -> None:
