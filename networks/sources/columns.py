@@ -56,11 +56,12 @@ _SHARE = _number(0.0, 0, 100)
 _WYE = _word("wye", "delta")
 _PLANT = Column("text", default="", pattern=r"[\w .+-]{0,40}")
 _RATIO = _optional(0, 1000)
+_VECTOR_GROUP = r"(?:[DYZ]|YN|ZN)(?:[dyz]|yn|zn)\d{0,2}"
 
 _ELEMENT: Mapping[str, Column] = {"index": _INDEX, "name": _NAME, "bus": _INDEX}
 _PHASES: Mapping[str, Column] = {
     **_ELEMENT,
-    **{f"{p}_{phase}_{unit}": _number(0.0) for phase in "abc" for p, unit in (("p", "mw"), ("q", "mvar"))},
+    **{power.format(phase): _number(0.0) for phase in "abc" for power in ("p_{}_mw", "q_{}_mvar")},
     "sn_mva": _RATED_MVA,
     "scaling": _SCALING,
     "type": _WYE,
@@ -116,8 +117,9 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "sn_mva": Column("float", 1e-6, 1e5),
         "vn_hv_kv": _KILOVOLT,
         "vn_lv_kv": _KILOVOLT,
-        "vk_percent": Column("float", 1e-6, 100),
-        "vkr_percent": Column("float", 0, 100),
+        # Test cases of transmission have thousands of percent on a base of 100 MVA.
+        "vk_percent": Column("float", 1e-6, 1e5),
+        "vkr_percent": Column("float", 0, 1e5),
         "pfe_kw": Column("float", 0, 1e6),
         "i0_percent": Column("float", 0, 100),
         "vk0_percent": _optional(0, 1000),

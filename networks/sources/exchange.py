@@ -23,7 +23,7 @@ _GIVEN: Mapping[str, Mapping[str, Any]] = {
     "gen": {"controllable": True, "slack_weight": 0.0},
 }
 # These act in pandapower, and the file has no table for them.
-_NO_TABLE = (
+NO_TABLE = (
     "trafo3w", "ward", "xward", "impedance", "dcline", "motor", "svc", "ssc", "tcsc", "vsc",
     "vsc_stacked", "vsc_bipolar", "line_dc", "load_dc", "source_dc",
 )  # fmt: skip
@@ -32,7 +32,7 @@ _NO_COLUMN = (
     ("load", "const_z_percent"), ("load", "const_i_percent"), ("line", "tdpf"),
 )  # fmt: skip
 # pandapower takes these as 0 or as not there when they are missing.
-_MAY_MISS = ("tap_", "const_", "z_ohm", "min_e_mwh", "step", "max_step", "f_hz")
+_MAY_MISS = ("tap_", "const_", "z_ohm", "min_e_mwh", "step", "max_step", "f_hz", "sn_mva")
 
 
 def to_net(tables: Tables) -> Any:
@@ -115,9 +115,40 @@ def _same(value: Any, default: Any) -> bool:
 def from_net(net: Any) -> Tables:
     """Return the tables of a pandapower net: the way into a file from a SimBench grid.
 
+    Raises
+    ------
+    BadInputError
+        See :func:`from_records`.
+    """
+    names = {*COLUMNS, *NO_TABLE, "controller"} - {"network"}
+    frames = {name: net[name] for name in sorted(names) if name in net}
+    records = {
+        name: [
+            dict(record, index=int(index))
+            for index, record in zip(frame.index, frame.to_dict("records"), strict=True)
+        ]
+        for name, frame in frames.items()
+    }
+    return from_records(records, {name: net.get(name) for name in COLUMNS["network"]})
+
+
+def from_records(
+    records: Mapping[str, list[Row]], facts: Mapping[str, Any], subject: str = "network"
+) -> Tables:
+    """Return the tables of what pandapower's frames hold, by table one record a row.
+
     Results, costs, standard types, profiles and the names of kinds that the
     columns do not know are left out; so is an element out of service for which
     the file has no table.
+
+    Parameters
+    ----------
+    records : mapping of str to list of dict
+        Missing values are None or NaN.
+    facts : mapping
+        `name`, `f_hz` and `sn_mva` of the network, where they are known.
+    subject : str
+        How the network is named in messages.
 
     Raises
     ------
@@ -125,54 +156,33 @@ def from_net(net: Any) -> Tables:
         Naming an element in service that the file has no table or column for, a
         controller, or a value that is missing or out of range.
     """
-    for table in _NO_TABLE:
-        _refuse_in_service(net, table)
+    for table in NO_TABLE:
+        for record in records.get(table, ()):
+            if record.get("in_service", True):
+                raise BadInputError(
+                    f"{table} {record['index']}: the network file has no table for a {table}"
+                )
     for table, column in _NO_COLUMN:
-        _refuse_used(net, table, column)
-    if len(net.get("controller", ())):
+        for record in records.get(table, ()):
+            value = record.get(column)
+            if value is not None and value == value and value not in (False, 0, ""):
+                raise BadInputError(
+                    f"{table} {record['index']}: {column} is {value!r:.40}, which the network "
+                    "file cannot hold"
+                )
+    for record in records.get("controller", ()):
         raise BadInputError(
-            f"controller {net['controller'].index[0]}: a controller acts on this network, and the "
-            "network file has none; take it out, and its last position stays"
+            f"controller {record['index']}: a controller acts on this network, and the network "
+            "file has none; take it out, and the last position of what it moved stays"
         )
-    made: dict[str, list[Row]] = {}
-    for table, columns in COLUMNS.items():
-        frame = net.get(table)
-        if table == "network" or frame is None:
-            continue
-        made[table] = [
-            _row(dict(record, index=int(index)), columns, table)
-            for index, record in zip(frame.index, frame.to_dict("records"), strict=True)
-        ]
+    made: dict[str, list[Row]] = {
+        table: [_row(dict(record), columns, table) for record in records.get(table, ())]
+        for table, columns in COLUMNS.items()
+        if table != "network"
+    }
     _agree_on_places(made["bus"])
-    name = net.get("name")
-    made["network"] = [
-        {
-            "name": name if isinstance(name, str) else "",
-            "f_hz": float(net["f_hz"]),
-            "sn_mva": float(net["sn_mva"]),
-        }
-    ]
-    return check_tables(made)
-
-
-def _refuse_in_service(net: Any, table: str) -> None:
-    frame = net.get(table)
-    if frame is None or not len(frame):
-        return
-    on = frame["in_service"].astype(bool) if "in_service" in frame else frame.index == frame.index
-    for index in frame.index[on][:1]:
-        raise BadInputError(f"{table} {index}: the network file has no table for a {table}")
-
-
-def _refuse_used(net: Any, table: str, column: str) -> None:
-    frame = net.get(table)
-    if frame is None or column not in frame:
-        return
-    for index, value in frame[column].items():
-        if value is not None and value == value and value not in (False, 0, ""):
-            raise BadInputError(
-                f"{table} {index}: {column} is {value!r:.40}, which the network file cannot hold"
-            )
+    made["network"] = [_row(dict(facts, index=0), COLUMNS["network"], "network")]
+    return check_tables(made, subject)
 
 
 def _row(record: Row, columns: Mapping[str, Column], table: str) -> Row:

@@ -58,18 +58,30 @@ def read_tables(path: Path) -> Tables:
     BadInputError
         Naming the file, table, row and column that is wrong.
     """
+    return check_tables(parsed(path), str(path))
+
+
+def parsed(path: Path) -> Any:
+    """Return what a ``.toml`` or ``.json`` file says, not yet checked.
+
+    Raises
+    ------
+    BadInputError
+        When it cannot be read, is too large, or is no text of its kind.
+    """
     content = read_bytes(path)
     if path.suffix not in (".toml", ".json"):
         raise BadInputError(f"network file {path} must end in .toml or .json")
     try:
         text = content.decode()
-        given = tomllib.loads(text) if path.suffix == ".toml" else _strict_json(text)
+        return tomllib.loads(text) if path.suffix == ".toml" else strict_json(text)
     except (ValueError, RecursionError) as error:
-        raise BadInputError(f"network file {path}: {error}") from error
-    return check_tables(given, str(path))
+        raise BadInputError(f"network file {path}: {error!s:.200}") from error
 
 
-def _strict_json(text: str) -> Any:
+def strict_json(text: str) -> Any:
+    """Return parsed JSON; an object that names a key twice is a ValueError."""
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
         if len(made) != len(pairs):
@@ -91,7 +103,10 @@ def check_tables(given: Any, subject: str = "network") -> Tables:
         raise BadInputError(f"{subject}: must be an object of tables")
     unknown = sorted(set(given) - set(COLUMNS))
     if unknown:
-        raise BadInputError(f"{subject}: unknown table {unknown[0]!r}")
+        hint = ""
+        if "_module" in given:
+            hint = "; a file of pandapower is imported with 'khazri network import'"
+        raise BadInputError(f"{subject}: unknown table {unknown[0]!r:.60}{hint}")
     tables: Tables = {}
     for name, columns in COLUMNS.items():
         rows = given.get(name, [])
@@ -133,7 +148,7 @@ def _check_row(row: Any, columns: Mapping[str, Column], subject: str) -> Row:
         raise BadInputError(f"{subject}: must be an object of columns")
     unknown = sorted(set(row) - set(columns))
     if unknown:
-        raise BadInputError(f"{subject}: unknown column {unknown[0]!r}")
+        raise BadInputError(f"{subject}: unknown column {unknown[0]!r:.60}")
     checked: Row = {}
     for name, column in columns.items():
         if name in row:
