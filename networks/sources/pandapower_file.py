@@ -94,7 +94,7 @@ def _payload(frame: Row, subject: str) -> Any:
     unknown = sorted(set(frame) - _FRAME_KEYS)
     if unknown:
         raise BadInputError(f"{subject}: a frame has no key {unknown[0]!r:.40}")
-    refuse_objects({k: v for k, v in frame.items() if k not in ("_module", "_class", "_object")}, subject)  # fmt: skip
+    refuse_objects({key: frame[key] for key in set(frame) - {*_NET, "_object"}}, subject)
     text = frame.get("_object")
     if not isinstance(text, str):
         raise BadInputError(f"{subject}: a frame holds its table as JSON text")
