@@ -27,6 +27,9 @@ NO_TABLE = (
     "trafo3w", "ward", "xward", "impedance", "dcline", "motor", "svc", "ssc", "tcsc", "vsc",
     "vsc_stacked", "vsc_bipolar", "line_dc", "load_dc", "source_dc",
 )  # fmt: skip
+TABLES = (*(name for name in COLUMNS if name != "network"), *NO_TABLE, "controller")
+"""The frames of a pandapower net that :func:`from_records` looks at."""
+
 _NO_COLUMN = (
     ("trafo", "tap_dependency_table"), ("trafo", "tap2_side"), ("shunt", "step_dependency_table"),
     ("load", "const_z_percent"), ("load", "const_i_percent"), ("line", "tdpf"),
@@ -120,8 +123,7 @@ def from_net(net: Any) -> Tables:
     BadInputError
         See :func:`from_records`.
     """
-    names = {*COLUMNS, *NO_TABLE, "controller"} - {"network"}
-    frames = {name: net[name] for name in sorted(names) if name in net}
+    frames = {name: net[name] for name in TABLES if name in net}
     records = {
         name: [
             dict(record, index=int(index))

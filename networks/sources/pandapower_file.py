@@ -17,8 +17,7 @@ import re
 from typing import Any
 
 from grid.errors import BadInputError, Finding, Severity
-from networks.sources.columns import COLUMNS
-from networks.sources.exchange import NO_TABLE, from_records
+from networks.sources.exchange import TABLES, from_records
 from networks.sources.hostile import refuse_objects
 from networks.sources.tables import MAX_ROWS, Row, Tables, strict_json
 
@@ -28,7 +27,7 @@ _FRAME_KEYS = {
     "_module", "_class", "_object", "orient", "dtype", "is_multiindex", "is_multicolumn",
     "index_name", "index_names", "column_name", "column_names",
 }  # fmt: skip
-_READ = {*COLUMNS, *NO_TABLE, "controller", "bus_geodata"} - {"network"}
+_READ = {*TABLES, "bus_geodata"}
 # Since then powers are in MW; older files are in kW.
 _OLDEST = (2, 0)
 _TYPED_TAPS = (3, 0)
