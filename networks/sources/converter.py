@@ -85,6 +85,10 @@ def convert(
 
 
 def _work(channel: Connection, kind: str, files: dict[str, bytes]) -> None:
+    # What a converter prints and logs is about its own insides; what it notes comes back.
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
     with tempfile.TemporaryDirectory() as folder, suppress(BrokenPipeError):
         try:
             for name, content in files.items():

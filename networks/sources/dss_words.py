@@ -50,8 +50,8 @@ _STORAGE = (
     "%idlingkw %idlingkvar state"
 )
 _REGULATOR = (
-    "transformer winding vreg band ptratio ctprim r x bus delay reversible revvreg revband revr revx "
-    "tapdelay maxtapchange inversetime tapwinding vlimit ptphase revthreshold revdelay revneutral "
+    "transformer winding vreg band ptratio ctprim r x bus delay reversible revvreg revband revr "
+    "revx tapdelay maxtapchange inversetime tapwinding vlimit ptphase revthreshold revdelay revneutral "
     "remoteptratio tapnum ldc_z rev_z cogen"
 )
 _CAPACITOR_CONTROL = (
@@ -85,15 +85,17 @@ PROPERTIES: Mapping[str, frozenset[str]] = {
     }.items()
 }
 
-SERIES = frozenset(
+_SERIES = (
     "yearly daily duty growth spectrum cvrcurve tyearly tdaily tduty effcurve p-tcurve dispmode "
-    "dispvalue chargetrigger dischargetrigger timechargetrig "
-    "seasons ratings linetype core eventlog".split()
+    "dispvalue chargetrigger dischargetrigger timechargetrig seasons ratings linetype core eventlog"
 )
+_LEFT_OUT = (
+    "loadshape tshape priceshape growthshape xycurve spectrum tcc_curve energymeter monitor sensor "
+    "fuse recloser relay swtcontrol invcontrol expcontrol storagecontroller fault"
+)
+
+SERIES = frozenset(_SERIES.split())
 """Properties that are read past: which series an element follows, and how it is drawn."""
 
-LEFT_OUT = frozenset(
-    "loadshape tshape priceshape growthshape xycurve spectrum tcc_curve energymeter monitor sensor "
-    "fuse recloser relay swtcontrol invcontrol expcontrol storagecontroller fault".split()
-)
+LEFT_OUT = frozenset(_LEFT_OUT.split())
 """Classes that are read past."""

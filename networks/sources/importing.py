@@ -63,11 +63,13 @@ def import_network(path: Path) -> Imported:
     if kind == "OpenDSS":
         from networks.sources.opendss import read_opendss
 
-        return Imported(kind, *read_opendss(path))
+        tables, findings = read_opendss(path)
+        return Imported(kind, tables, tuple(findings))
     if kind == "CGMES":
         from networks.sources.cgmes import read_cgmes
 
-        return Imported(kind, *read_cgmes(path))
+        tables, findings = read_cgmes(path)
+        return Imported(kind, tables, tuple(findings))
     if kind is None:
         raise BadInputError(f"network file {path} must end in {', '.join(FORMATS)}")
     given = parsed(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +143,9 @@ def _transformers(dss: Any, net: Any) -> None:
 
 def _loads(dss: Any, records: dict[str, Any], three: bool, notes: list[str]) -> None:
     """Give each load its model, and those of one or two phases a place on them."""
-    kept, phased = [], []
-    constant = []
+    kept: list[dict[str, Any]] = []
+    phased: list[dict[str, Any]] = []
+    constant: list[str] = []
     for row in records.get("load", ()):
         dss.Loads.Name(row["name"])
         dss.Circuit.SetActiveElement(f"Load.{row['name']}")
@@ -182,7 +184,7 @@ def _zip(row: dict[str, Any], given: list[float]) -> None:
 def _on_phases(dss: Any, p_mw: float, q_mvar: float) -> dict[str, Any]:
     """Return power by phase, equal on those that the active element is at."""
     nodes = [node for node in dss.CktElement.NodeOrder() if node in (1, 2, 3)]
-    pairs = [tuple(sorted(pair)) for pair in zip(nodes, nodes[1:], strict=False)]
+    pairs = [tuple(sorted(pair)) for pair in pairwise(nodes)]
     neutral = any(node not in (1, 2, 3) for node in dss.CktElement.NodeOrder())
     phases = ["abc"[node - 1] for node in nodes] if neutral else [_PAIRS[pair] for pair in pairs]
     row: dict[str, Any] = {"type": "wye" if neutral else "delta"}

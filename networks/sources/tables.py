@@ -27,7 +27,6 @@ MAX_ROWS = 50_000
 MAX_TEXT = 200
 
 
-_REQUIRED = ("bus", "ext_grid")
 _BUS_COLUMNS = ("bus", "from_bus", "to_bus", "hv_bus", "lv_bus")
 _TAP = tuple(name for name in COLUMNS["trafo"] if name.startswith("tap_"))
 
@@ -114,8 +113,8 @@ def check_tables(given: Any, subject: str = "network") -> Tables:
             raise BadInputError(f"{subject}: table {name} must be a list of rows")
         if len(rows) > MAX_ROWS:
             raise BadInputError(f"{subject}: table {name} has {len(rows)} rows, limit {MAX_ROWS}")
-        if not rows and name in _REQUIRED:
-            raise BadInputError(f"{subject}: table {name} is missing")
+        if not rows and name == "bus":
+            raise BadInputError(f"{subject}: table bus is missing")
         tables[name] = [
             _check_row(row, columns, f"{subject}: {name} row {number}")
             for number, row in enumerate(rows, start=1)
@@ -124,6 +123,8 @@ def check_tables(given: Any, subject: str = "network") -> Tables:
         if len(set(indices)) != len(indices):
             twice = next(index for index in indices if indices.count(index) > 1)
             raise BadInputError(f"{subject}: {name} {twice} is there twice")
+    if not tables["ext_grid"] and not any(row["slack"] for row in tables["gen"]):
+        raise BadInputError(f"{subject}: table ext_grid is missing, and no gen is a slack")
     _check_references(tables, subject)
     _check_shares(tables, subject)
     return _plain(tables)
