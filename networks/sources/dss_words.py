@@ -51,8 +51,8 @@ _STORAGE = (
 )
 _REGULATOR = (
     "transformer winding vreg band ptratio ctprim r x bus delay reversible revvreg revband revr "
-    "revx tapdelay maxtapchange inversetime tapwinding vlimit ptphase revthreshold revdelay revneutral "
-    "remoteptratio tapnum ldc_z rev_z cogen"
+    "revx tapdelay maxtapchange inversetime tapwinding vlimit ptphase revthreshold revdelay "
+    "revneutral remoteptratio tapnum ldc_z rev_z cogen"
 )
 _CAPACITOR_CONTROL = (
     "element terminal capacitor type ptratio ctratio onsetting offsetting delay voltoverride vmax "
