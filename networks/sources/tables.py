@@ -131,10 +131,20 @@ def check_tables(given: Any, subject: str = "network") -> Tables:
 
 
 def _plain(tables: Tables) -> Tables:
-    """Return `tables` in one form for one meaning: a tap without a side is no tap."""
+    """Return `tables` in one form for one meaning.
+
+    A tap without a side is no tap, half a place is no place, and a place on Earth
+    needs none in a plane.
+    """
     for row in tables["trafo"]:
         if not row["tap_side"]:
             row |= {name: COLUMNS["trafo"][name].default for name in _TAP}
+    for row in tables["bus"]:
+        for pair in (("longitude", "latitude"), ("x", "y")):
+            half = any(math.isnan(row[name]) for name in pair)
+            beside = pair == ("x", "y") and not math.isnan(row["longitude"])
+            if half or beside:
+                row |= dict.fromkeys(pair, math.nan)
     columns = COLUMNS["network"]
     tables["network"] = [
         row
