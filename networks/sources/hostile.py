@@ -18,7 +18,7 @@ _OBJECT_KEYS = ("_module", "_class", "_object", "_state", "__reduce__", "__class
 _OBJECT_WORDS = re.compile(r"[\"']?(?:_module|_class|py/[a-z]+|__reduce__)[\"']?\s*:")
 _PLACES = re.compile(
     r"""(?xi)
-    ^\s* (?: /. | ~[/\\] | \\\\ | //. | [a-z]:[/\\] )      # /etc, ~/x, \\host, //host, C:\
+    ^\s* (?: /. | ~[/\\] | \\\\ | //. | [a-z]:[/\\] )      # /etc, ~/x, a share, a drive
     | (?:^|[\s\\/"'(,=]) \.\. (?:[\\/]|$)                   # ../
     | [a-z][a-z0-9+.-]* :// .                               # scheme://
     | \b (?: file | data | javascript | jar | unc | smb ) : \S

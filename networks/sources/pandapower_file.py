@@ -60,8 +60,6 @@ def read_pandapower(given: Any, subject: str) -> tuple[Tables, list[Finding]]:
         function, a path or URL, a value that is not one, an element without a table.
     """
     if not isinstance(given, dict) or {**given, "_object": 0} != {**_NET, "_object": 0}:
-        if isinstance(given, dict):
-            refuse_objects({k: v for k, v in given.items() if k not in _NET}, subject)
         raise BadInputError(f"{subject}: is not a pandapowerNet of pandapower.auxiliary")
     content = given.get("_object")
     if not isinstance(content, dict):
