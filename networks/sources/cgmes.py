@@ -124,6 +124,9 @@ def check_xml(content: bytes, subject: str) -> str:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadInputError(f"{subject}: is not XML in UTF-8: {error}") from error
+    # A parser takes text of two bytes a character for what it is, without a mark too.
+    if "\x00" in text:
+        raise BadInputError(f"{subject}: is not XML in UTF-8: holds the character 0")
     declaration = _DECLARATION.match(text)
     encoding = declaration[3] if declaration else None
     if encoding is not None and encoding.lower() not in _ENCODINGS:

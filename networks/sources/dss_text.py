@@ -229,6 +229,8 @@ def _element(verb: str, tokens: list[Token], script: Script, at: str) -> None:
     script.in_left_out = kind in words.LEFT_OUT
     if kind == "circuit":
         script.circuits += verb == "new"
+        if script.circuits > 1:
+            raise BadInputError(f"{at}: a second circuit is not imported")
     elif not script.circuits:
         raise BadInputError(f"{at}: there is no circuit yet")
     if verb == "new" and kind == "vsource":

@@ -19,6 +19,7 @@ _OBJECT_WORDS = re.compile(r"[\"']?(?:_module|_class|py/[a-z]+|__reduce__)[\"']?
 _PLACES = re.compile(
     r"""(?xi)
     ^\s* (?: /. | ~[/\\] | \\\\ | //. | [a-z]:[/\\] )      # /etc, ~/x, a share, a drive
+    | [\s="'(,;] (?: /[a-z_.~] | [a-z]:[/\\] | \\\\ )       # the same within a text
     | (?:^|[\s\\/"'(,=]) \.\. (?:[\\/]|$)                   # ../
     | [a-z][a-z0-9+.-]* :// .                               # scheme://
     | \b (?: file | data | javascript | jar | unc | smb ) : \S
