@@ -289,7 +289,7 @@ def test_an_archive_that_grows_is_refused_before_it_has(monkeypatch):
 def test_a_damaged_member_is_refused():
     content = bytearray(packed({"EQ.xml": "<r>" + "ab" * 200 + "</r>"}))
     content[45] ^= 0xFF
-    with pytest.raises(BadInputError, match="net.zip"):
+    with pytest.raises(BadInputError, match=r"net\.zip"):
         unpacked(bytes(content), "net.zip")
 
 
@@ -301,7 +301,7 @@ def test_a_document_that_pandapower_does_not_understand_is_bad_input(tmp_path):
 
 
 def test_a_folder_without_documents_is_refused(tmp_path):
-    with pytest.raises(BadInputError, match="holds no .xml"):
+    with pytest.raises(BadInputError, match=r"holds no \.xml"):
         import_network(tmp_path)
 
 
