@@ -7,8 +7,11 @@ so none may be there. Archives are unpacked here, by size and never by their nam
 from __future__ import annotations
 
 import io
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 from grid.errors import BadInputError, Finding, Severity
@@ -24,6 +27,10 @@ _DECLARATION = re.compile(
     r"<\?xml\s+version\s*=\s*(['\"])1\.[01]\1(?:\s+encoding\s*=\s*(['\"])([\w.\-]+)\2)?"
     r"(?:\s+standalone\s*=\s*(['\"])(?:yes|no)\4)?\s*\?>",
 )
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, RuntimeError,
+    OSError, EOFError, ValueError, IndexError,
+)  # fmt: skip
 _ENCODINGS = ("utf-8", "us-ascii", "ascii")
 
 
@@ -88,7 +95,7 @@ def unpacked(content: bytes, subject: str) -> dict[str, bytes]:
     left = MAX_XML_BYTES
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            infos = [info for info in archive.infolist() if not info.is_dir()]
+            infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
             if len(infos) > MAX_FILES:
                 raise BadInputError(f"{subject}: holds {len(infos)} files, limit {MAX_FILES}")
             for info in infos:
@@ -104,10 +111,8 @@ def unpacked(content: bytes, subject: str) -> dict[str, bytes]:
                 left -= len(documents[info.filename])
                 if left < 0:
                     raise BadInputError(f"{name}: unpacks to more than {MAX_XML_BYTES} bytes")
-    except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, ValueError) as error:
+    except _DAMAGED as error:
         raise BadInputError(f"{subject}: is no archive that can be read: {error!s:.100}") from error
-    except zipfile.zlib.error as error:  # type: ignore[attr-defined]
-        raise BadInputError(f"{subject}: is damaged: {error!s:.100}") from error
     return documents
 
 

@@ -293,6 +293,15 @@ def test_a_damaged_member_is_refused():
         unpacked(bytes(content), "net.zip")
 
 
+def test_a_member_without_a_name_is_no_document():
+    # zipfile of Python 3.11 fails with an IndexError when it is asked whether this is a folder.
+    content = bytearray(packed({"x": "<r/>"}))
+    directory = content.index(b"PK\x01\x02")
+    content[directory + 28] = 0
+    content[directory + 32] = 1
+    assert unpacked(bytes(content), "net.zip") == {}
+
+
 def test_a_document_that_pandapower_does_not_understand_is_bad_input(tmp_path):
     path = tmp_path / "net.xml"
     path.write_text("<r><x/></r>")
