@@ -55,7 +55,7 @@ _SCALING = _number(1.0, 0, 1e6)
 _SHARE = _number(0.0, 0, 100)
 _WYE = _word("wye", "delta")
 _PLANT = Column("text", default="", pattern=r"[\w .+-]{0,40}")
-_RATIO = _optional(0, 1000)
+_RATIO = _optional(0, 1e6)
 _VECTOR_GROUP = r"(?:[DYZ]|YN|ZN)(?:[dyz]|yn|zn)\d{0,2}"
 
 _ELEMENT: Mapping[str, Column] = {"index": _INDEX, "name": _NAME, "bus": _INDEX}

@@ -15,25 +15,13 @@ from pathlib import Path
 
 from grid.errors import BadInputError, Finding, Severity
 from networks.sources import dss_words as words
+from networks.sources.dss_tokens import Token, look_through, tokenise, written
 from networks.sources.hostile import refuse_place
 from networks.sources.tables import MAX_BYTES, read_bytes
 
 MAX_DEPTH = 10
 MAX_COMMANDS = 500_000
-_QUOTES = {"(": ")", '"': '"', "'": "'", "[": "]", "{": "}"}
-_SPACE = " \t,"
 _WORD = re.compile(r"[\w.\-#&$+:|%*/^~]+")
-_VALUE = re.compile(r"[\w.\-#&$+:|%*/^~ \t,()\[\]]*")
-_FILE_WORD = re.compile(r"(?:file|dblfile|sngfile|csvfile)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A value with the property it is for, and the quotes it stood in, empty for none."""
-
-    name: str
-    value: str
-    quote: str = ""
 
 
 @dataclass(slots=True)
@@ -53,6 +41,7 @@ class Script:
     lines: list[str] = field(default_factory=list)
     places: dict[str, tuple[float, float]] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+    elements: dict[str, list[str]] = field(default_factory=dict)
     circuits: int = 0
     bases: bool = False
     budget: int = MAX_BYTES
@@ -129,49 +118,6 @@ def _lines(path: Path, script: Script) -> list[str]:
     return text.splitlines()
 
 
-def tokenise(line: str, at: str) -> list[Token]:
-    """Return the tokens of one line; ``!`` and ``//`` outside quotes begin a comment.
-
-    Raises
-    ------
-    BadInputError
-        When a quote is not closed or an ``=`` has no name before it.
-    """
-    tokens: list[Token] = []
-    name, position = "", 0
-    while position < len(line):
-        character = line[position]
-        if character in _SPACE:
-            position += 1
-        elif character == "!" or line.startswith("//", position):
-            break
-        elif character == "=":
-            if name or not tokens or tokens[-1].name or tokens[-1].quote:
-                raise BadInputError(f"{at}: an '=' has no name before it")
-            name = tokens.pop().value.lower()
-            position += 1
-        else:
-            value, quote, position = _token(line, position, at)
-            tokens.append(Token(name, value, quote))
-            name = ""
-    if name:
-        raise BadInputError(f"{at}: {name!r:.40} has no value")
-    return tokens
-
-
-def _token(line: str, position: int, at: str) -> tuple[str, str, int]:
-    quote = line[position]
-    if quote in _QUOTES:
-        end = line.find(_QUOTES[quote], position + 1)
-        if end < 0:
-            raise BadInputError(f"{at}: a {quote} is not closed")
-        return line[position + 1 : end], quote, end + 1
-    end = position
-    while end < len(line) and line[end] not in " \t,=!" and not line.startswith("//", end):
-        end += 1
-    return line[position:end], "", end
-
-
 def _command(tokens: list[Token], script: Script, at: str) -> str:
     """Take one command into the script; return the path of what it includes, mostly empty."""
     head = tokens[0]
@@ -184,6 +130,8 @@ def _command(tokens: list[Token], script: Script, at: str) -> str:
         _more(tokens[1:], script, at)
     elif verb == "set":
         _options(tokens[1:], script, at)
+    elif verb == "batchedit":
+        _batch(tokens[1:], script, at)
     elif verb in words.SWITCHES:
         if len(tokens) != 2:
             raise BadInputError(f"{at}: {verb} needs one element")
@@ -195,7 +143,7 @@ def _command(tokens: list[Token], script: Script, at: str) -> str:
             raise BadInputError(f"{at}: {verb} needs one file")
         return f"{verb} {tokens[1].value}"
     elif verb in words.IGNORED_COMMANDS:
-        _look_through(tokens[1:], at)
+        look_through(tokens[1:], at)
     else:
         raise BadInputError(
             f"{at}: the command {head.value!r:.40} is not one an import runs; take the line out"
@@ -237,14 +185,31 @@ def _element(verb: str, tokens: list[Token], script: Script, at: str) -> None:
         raise BadInputError(f"{at}: a second source is not imported; the circuit has one")
     if script.in_left_out:
         _count(script, kind)
-        _look_through(tokens[1:], at)
+        look_through(tokens[1:], at)
         return
+    if verb == "new":
+        script.elements.setdefault(kind, []).append(name)
     script.lines.append(f"{verb} {kind}.{name}{_properties(kind, tokens[1:], script, at)}")
+
+
+def _batch(tokens: list[Token], script: Script, at: str) -> None:
+    """Edit every element of a class: ``batchedit class..* property=value``."""
+    kind, _, pattern = (tokens[0].value if tokens else "").lower().partition(".")
+    if pattern != ".*" or kind not in (*words.PROPERTIES, *words.LEFT_OUT):
+        raise BadInputError(f"{at}: batchedit is only imported of a whole class, as load..*")
+    if kind in words.LEFT_OUT:
+        look_through(tokens[1:], at)
+        return
+    properties = _properties(kind, tokens[1:], script, at)
+    names = script.elements.get(kind, [])
+    if len(script.lines) + len(names) > MAX_COMMANDS:
+        raise BadInputError(f"{at}: more than {MAX_COMMANDS} commands")
+    script.lines += [f"edit {kind}.{name}{properties}" for name in names if properties]
 
 
 def _more(tokens: list[Token], script: Script, at: str) -> None:
     if script.in_left_out:
-        _look_through(tokens, at)
+        look_through(tokens, at)
         return
     if not script.lines or script.lines[-1].split(" ")[0] not in ("new", "edit"):
         raise BadInputError(f"{at}: there is no element to go on with")
@@ -253,36 +218,24 @@ def _more(tokens: list[Token], script: Script, at: str) -> None:
 
 
 def _properties(kind: str, tokens: list[Token], script: Script, at: str) -> str:
-    text = ""
+    """Return properties as they are written for OpenDSS, each with its full name."""
+    known = words.PROPERTIES[kind]
+    text, position = "", 0
     for token in tokens:
-        if not token.name:
-            raise BadInputError(f"{at}: {token.value!r:.40} has no property before it")
-        if token.name in words.SERIES:
-            _look_through([token], at)
-            _count(script, f"{kind}.{token.name}")
-            continue
-        if token.name not in words.PROPERTIES[kind]:
-            raise BadInputError(f"{at}: {kind}.{token.name!s:.40} is not a property we import")
-        text += f" {token.name}={_written(token, at)}"
+        if token.name:
+            name = words.full_name(kind, token.name)
+        else:
+            name = known[position] if position < len(known) else ""
+        if not name or name in words.REFUSED:
+            shown = token.name or f"value {token.value!r:.40} without a name"
+            raise BadInputError(f"{at}: {kind}.{shown} is not a property we import")
+        position = known.index(name) + 1
+        if name in words.SERIES:
+            look_through([token], at)
+            _count(script, f"{kind}.{name}")
+        else:
+            text += f" {name}={written(token, at)}"
     return text
-
-
-def _written(token: Token, at: str) -> str:
-    """Return a value as it is written for OpenDSS, of plain characters only."""
-    value = token.value
-    refuse_place(value, f"{at}: {token.name}")
-    if _FILE_WORD.search(value):
-        raise BadInputError(f"{at}: {token.name} is {value!r:.40}: values are not read from a file")
-    if not _VALUE.fullmatch(value) or not value.strip():
-        raise BadInputError(f"{at}: {token.name} is {value!r:.40}, must be of plain characters")
-    if token.quote:
-        return f"{token.quote}{value}{_QUOTES[token.quote]}"
-    return value
-
-
-def _look_through(tokens: list[Token], at: str) -> None:
-    for token in tokens:
-        refuse_place(token.value.replace("\\", "/"), f"{at}: {token.name or 'a value'}")
 
 
 def _count(script: Script, name: str) -> None:
@@ -293,7 +246,7 @@ def _options(tokens: list[Token], script: Script, at: str) -> None:
     for token in tokens:
         if token.name in words.OPTIONS:
             script.bases |= token.name == "voltagebases"
-            script.lines.append(f"set {token.name}={_written(token, at)}")
+            script.lines.append(f"set {token.name}={written(token, at)}")
         elif token.name not in words.IGNORED_OPTIONS:
             raise BadInputError(
                 f"{at}: the option {token.name or token.value!s:.40} is not one that an import sets"
@@ -325,8 +278,17 @@ def inside(name: str, folder: Path, root: Path, at: str) -> Path:
     if not target.is_relative_to(root):
         raise BadInputError(f"{at}: the file {name!r:.60} is outside the folder of the network")
     if not target.is_file():
+        target = _other_case(target)
+    if not target.is_file():
         raise BadInputError(f"{at}: there is no file {name!r:.60}")
     return target
+
+
+def _other_case(path: Path) -> Path:
+    """Return the file of the same folder whose name differs in case only, as written elsewhere."""
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    alike = sorted(file for file in beside if file.name.lower() == path.name.lower())
+    return alike[0] if alike and not alike[0].is_symlink() else path
 
 
 def _place(tokens: list[Token], script: Script, path: Path, number: int) -> None:
