@@ -116,9 +116,9 @@ _REFUSED = (
     "wdgcurrents"
 )
 _SERIES = (
-    "yearly daily duty growth spectrum cvrcurve tyearly tdaily tduty effcurve p-tcurve rcurve lcurve "
-    "dispmode dispvalue dischargetrigger chargetrigger timechargetrig seasons ratings linetype core "
-    "eventlog dutystart"
+    "yearly daily duty growth spectrum cvrcurve tyearly tdaily tduty effcurve p-tcurve rcurve "
+    "lcurve dispmode dispvalue dischargetrigger chargetrigger timechargetrig seasons ratings "
+    "linetype core eventlog dutystart"
 )
 _LEFT_OUT = (
     "loadshape tshape priceshape growthshape xycurve spectrum tcc_curve energymeter monitor sensor "

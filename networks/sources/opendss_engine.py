@@ -18,6 +18,9 @@ from networks.sources.converter import records_of
 C_MAX = 1.1
 """Voltage factor of IEC 60909-0 Table 1: s_sc = c U² / Z, as pandapower turns it back."""
 
+NOTICED_PU = 1e-4
+"""Drop over the source's impedance that is worth a word."""
+
 # Shunt branch of the zero sequence: large, since a winding in delta closes it.
 _MAG0_PERCENT, _MAG0_RX, _SI0_HV = 10_000.0, 0.0, 0.9
 _PLANTS = {"generator": "sgen", "pvsystem": "sgen", "storage": "storage"}
@@ -44,10 +47,11 @@ def converted(path: Path) -> dict[str, Any]:
         notes.append(
             "lines or transformers of one or two phases are taken as of three, and so are loads"
         )
-    _source(dss, net)
+    _source(dss, net, report["vm_pu_opendss"], notes)
     _transformers(dss, net)
     records = records_of(net)
     _loads(dss, records, three, notes)
+    _beyond(dss, report["vm_pu_opendss"], notes)
     _plants(dss, records, three)
     facts = {"name": dss.Circuit.Name(), "f_hz": float(dss.Solution.Frequency())}
     solved = {"vm_pu": report["vm_pu_opendss"], "phases": _phase_voltages(dss)}
@@ -97,7 +101,7 @@ def _zero_sequence(dss: Any, net: Any) -> None:
             net.line.at[index, column] = total / 3 * per_km
 
 
-def _source(dss: Any, net: Any) -> None:
+def _source(dss: Any, net: Any, solved: dict[str, float], notes: list[str]) -> None:
     dss.Vsources.First()
     name = dss.Vsources.Name()
     kv = float(dss.Vsources.BasekV())
@@ -106,6 +110,13 @@ def _source(dss: Any, net: Any) -> None:
     vn_kv = net.bus.vn_kv.at[net.ext_grid.bus.iloc[0]]
     net.ext_grid["vm_pu"] = dss.Vsources.PU() * kv / vn_kv
     net.ext_grid["va_degree"] = dss.Vsources.AngleDeg()
+    held, bus = net.ext_grid.vm_pu.iloc[0], net.bus.name.at[net.ext_grid.bus.iloc[0]]
+    behind = solved.get(bus.lower(), held)
+    if abs(behind - held) > NOTICED_PU:
+        notes.append(
+            f"OpenDSS solved {behind:.4f} pu at the source's bus {bus} behind its impedance; a "
+            f"power flow here holds its {held:.4f} pu there"
+        )
     if math.hypot(r1, x1) > 0:
         for case in ("max", "min"):
             net.ext_grid[f"s_sc_{case}_mva"] = C_MAX * kv**2 / math.hypot(r1, x1)
@@ -173,6 +184,22 @@ def _loads(dss: Any, records: dict[str, Any], three: bool, notes: list[str]) -> 
     if constant:
         notes.append(f"taken as of constant power: load {', '.join(sorted(constant)[:20])}")
     records["load"], records["asymmetric_load"] = kept, phased
+
+
+def _beyond(dss: Any, solved: dict[str, float], notes: list[str]) -> None:
+    """Note loads whose voltage is where OpenDSS takes them as impedances."""
+    names = []
+    number = dss.Loads.First()
+    while number:
+        bus = dss.CktElement.BusNames()[0].split(".")[0].lower()
+        if not dss.Loads.Vminpu() <= solved.get(bus, 1.0) <= dss.Loads.Vmaxpu():
+            names.append(dss.Loads.Name())
+        number = dss.Loads.Next()
+    if names:
+        notes.append(
+            f"{len(names)} loads are beyond their vminpu to vmaxpu, where OpenDSS takes them as "
+            f"impedances and a power flow here does not: load {', '.join(names[:10])}"
+        )
 
 
 def _zip(row: dict[str, Any], given: list[float]) -> None:

@@ -70,7 +70,10 @@ def parsed(path: Path) -> Any:
     """
     content = read_bytes(path)
     if path.suffix not in (".toml", ".json"):
-        raise BadInputError(f"network file {path} must end in .toml or .json")
+        raise BadInputError(
+            f"network file {path} must end in .toml or .json; other formats come in with 'khazri "
+            "network import'"
+        )
     try:
         text = content.decode()
         return tomllib.loads(text) if path.suffix == ".toml" else strict_json(text)

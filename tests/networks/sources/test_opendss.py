@@ -1,7 +1,5 @@
 """OpenDSS circuits: what a script may say, and that the network solves as OpenDSS does."""
 
-import sys
-
 import numpy as np
 import pandapower as pp
 import pytest
@@ -100,6 +98,14 @@ def test_what_is_left_out_or_approximated_is_said(tmp_path):
     found = import_network(write(tmp_path, "New EnergyMeter.m element=line.l1\n")).findings
     left = {f.subject for f in found if f.code == "network.import.left_out"}
     assert left == {"loadshape", "load.daily", "energymeter"}
+    weak = HEAD.replace("mvasc3=1e6 mvasc1=1e6", "mvasc3=2 mvasc1=2")
+    path = write(tmp_path, "batchedit load..* vmaxpu=1.01\n", FEEDER.replace(HEAD, weak))
+    path.write_text(path.read_text().replace("vmaxpu=1.2", "vmaxpu=0.9"))
+    notes = [f.message for f in import_network(path).findings if f.code.endswith("approximated")]
+    assert any("at the source's bus head behind its impedance" in note for note in notes)
+    path.write_text(path.read_text().replace("vmaxpu=1.01", "vmaxpu=0.9"))
+    notes = [f.message for f in import_network(path).findings if f.code.endswith("approximated")]
+    assert any("1 loads are beyond their vminpu to vmaxpu" in note for note in notes)
     lateral = "New Line.l3 bus1=n2.1 bus2=n3.1 phases=1 linecode=cable length=1 units=m\n"
     # A code of three phases on a line of one is OpenDSS's to refuse; a line of its own is not.
     lateral = lateral.replace("linecode=cable", "r1=0.3 x1=0.1 r0=0.3 x0=0.1")
@@ -158,8 +164,6 @@ def test_what_is_left_out_or_approximated_is_said(tmp_path):
         "New Line.x bus1=n1 bus2=n2 rmatrix=(dblfile m.dbl)",
         "New Line.x bus1=@evil",
         "New Line.x bus1=n1;quit",
-        "New Line.x bus1=n1 bus2",
-        "New Line.x n1 n2",
         "New Line.x bus1=",
         "New Line.x bus1=[n1",
         "New Line.x = y",
@@ -170,6 +174,14 @@ def test_what_is_left_out_or_approximated_is_said(tmp_path):
         "More r1=1\nNew",
         "Edit Line.l1 geometry='/x'",
         "Transformer.t1=5",
+        "New Generator.g n1 userm=evil.dll",
+        "New Generator.g " + "1 " * 30,
+        "New Line.x q=1",
+        "batchedit load.a* kw=1",
+        "batchedit load.(.*)+$ kw=1",
+        "batchedit python..* x=1",
+        "batchedit load..* usermodel=x",
+        "batchedit loadshape..* csvfile=/etc/passwd",
         "Line.l1.wires=[../x]",
         "enable line.l1 line.l2",
     ],
@@ -220,6 +232,47 @@ def test_what_opendss_runs_is_of_our_own_writing(tmp_path):
     assert verbs == {"Clear", "set", "new", "edit", "CalcVoltageBases"}
 
 
+def test_short_names_values_without_names_and_edits_of_a_class_are_written_out(tmp_path):
+    middle = """
+New Load.p 3 n1 0.4 kW=2 0.9 mod=1 vmi=0.8
+New Object=Load.q bus=n2 ph=3 kv=0.4 kw=1 yearly=s
+BatchEdit Load..* vmaxpu=1.3
+Edit Transformer.t1 wdg=2 tap=1.01
+"""
+    lines = read_script(write(tmp_path, middle)).text.splitlines()
+    assert "new load.p phases=3 bus1=n1 kv=0.4 kw=2 pf=0.9 model=1 vminpu=0.8" in lines
+    assert "new load.q bus1=n2 phases=3 kv=0.4 kw=1" in lines
+    edits = [line for line in lines if line.endswith("vmaxpu=1.3")]
+    assert edits == [f"edit load.{name} vmaxpu=1.3" for name in ("c", "p", "q")]
+
+
+def test_the_order_of_properties_is_that_of_opendss():
+    import opendssdirect as dss
+
+    from networks.sources.dss_words import PROPERTIES
+
+    dss.Text.Command("Clear")
+    dss.Text.Command("New Circuit.x")
+    # What these classes need before they can be.
+    dss.Text.Command("New Transformer.q buses=[sourcebus b]")
+    dss.Text.Command("New Capacitor.q bus1=b")
+    dss.Text.Command("New Line.q bus1=sourcebus bus2=b")
+    needs = {"regcontrol": "transformer=q winding=2", "capcontrol": "capacitor=q element=line.q"}
+    for kind, ours in PROPERTIES.items():
+        name = "source" if kind in ("circuit", "vsource") else "q"
+        real = "vsource" if kind == "circuit" else kind
+        if name == "q" and kind not in ("transformer", "capacitor", "line"):
+            dss.Text.Command(f"New {kind}.q {needs.get(kind, '')}")
+        dss.Text.Command(f"Select {real}.{name}")
+        theirs = [word.lower() for word in dss.Element.AllPropertyNames()]
+        # A prefix is enough: what follows has no place by position here.
+        tail = [word for word in theirs if word in ours]
+        assert tail == list(ours), kind
+        leading = theirs.index(ours[min(len(ours), 12) - 1]) + 1
+        assert theirs[:leading] == list(ours[:leading]), kind
+    dss.Text.Command("Clear")
+
+
 def test_a_circuit_that_opendss_refuses_is_bad_input(tmp_path):
     path = write(tmp_path, "New Load.x bus1=n1 phases=3 kv=0.4 kw=1 like=nobody\n")
     with pytest.raises(BadInputError, match="the opendss converter"):
@@ -230,4 +283,3 @@ def test_without_opendss_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(converter, "find_spec", lambda name: None)
     with pytest.raises(BadInputError, match=r"needs the extra khazri\[opendss\]"):
         import_network(write(tmp_path))
-    assert "opendssdirect" not in sys.modules
