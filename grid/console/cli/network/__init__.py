@@ -6,6 +6,7 @@ import argparse
 
 from grid.console.cli.network import (
     estimate,
+    exchange,
     flow,
     outage,
     shortcircuit,
@@ -14,6 +15,7 @@ from grid.console.cli.network import (
 
 VERBS = (
     estimate,
+    exchange,
     flow,
     outage,
     shortcircuit,
