@@ -38,37 +38,36 @@ def _fill(base: Any, profile: Any, added: Any, columns: Any, first: int, width: 
 
 
 @compiled
-def _judge(
-    block: Any, bounds: Any, rows: Any, columns: Any, first: int, width: int, out: Any
-) -> None:
-    """Note the largest excess of each column and whose it is: nodes high, nodes low, branches."""
+def _judge(block: Any, bounds: Any, rows: Any, at: Any, most: Any, whose: Any) -> None:
+    """Note the largest excess of each column and whose it is: nodes high, nodes low, branches.
+
+    `bounds` are inverses of the squares allowed, by step; `at` is the step of each column.
+    """
     high, low, allowed = bounds
     f, t, y, scale = rows
     vr, vi = block[2], block[3]
-    excess, broken = out
-    nodes = high.shape[0]
-    for w in range(width):
-        step = columns[0][first + w]
-        most, whose = -np.inf, 0
-        for i in range(nodes):
+    nodes, width = high.shape[0], len(at)
+    most[:] = -np.inf
+    for i in range(nodes):
+        for w in range(width):
             size = vr[i, w] * vr[i, w] + vi[i, w] * vi[i, w]
-            above, below = size / high[i, step] - 1.0, 1.0 - size / low[i, step]
-            if above > most:
-                most, whose = above, i
-            if below > most:
-                most, whose = below, nodes + i
-        for k in range(len(f)):
-            v1, u1, v2, u2 = vr[f[k], w], vi[f[k], w], vr[t[k], w], vi[t[k], w]
+            above, below = size * high[i, at[w]] - 1.0, 1.0 - size * low[i, at[w]]
+            if above > most[w]:
+                most[w], whose[w] = above, i
+            if below > most[w]:
+                most[w], whose[w] = below, nodes + i
+    for k in range(len(f)):
+        a, b = f[k], t[k]
+        for w in range(width):
+            v1, u1, v2, u2 = vr[a, w], vi[a, w], vr[b, w], vi[b, w]
             c1 = y[k, 0].real * v1 - y[k, 0].imag * u1 + y[k, 1].real * v2 - y[k, 1].imag * u2
             d1 = y[k, 0].real * u1 + y[k, 0].imag * v1 + y[k, 1].real * u2 + y[k, 1].imag * v2
             c2 = y[k, 2].real * v1 - y[k, 2].imag * u1 + y[k, 3].real * v2 - y[k, 3].imag * u2
             d2 = y[k, 2].real * u1 + y[k, 2].imag * v1 + y[k, 3].real * u2 + y[k, 3].imag * v2
             load = max((c1 * c1 + d1 * d1) * scale[k, 0], (c2 * c2 + d2 * d2) * scale[k, 1])
-            over = load / allowed[k, step] - 1.0
-            if over > most:
-                most, whose = over, 2 * nodes + k
-        excess[first + w] = most
-        broken[first + w] = whose
+            over = load * allowed[k, at[w]] - 1.0
+            if over > most[w]:
+                most[w], whose[w] = over, 2 * nodes + k
 
 
 @compiled
@@ -83,16 +82,19 @@ def _range(
         block[2][others + i] = held[i].real
         block[3][others + i] = held[i].imag
     sound = np.zeros(WIDTH, np.bool_)
+    at, whose = np.zeros(WIDTH, np.int64), np.zeros(WIDTH, np.int64)
+    most = np.zeros(WIDTH)
     count = len(columns[0])
     for first in range(0, count, WIDTH):
         width = min(WIDTH, count - first)
+        for w in range(WIDTH):
+            at[w] = columns[0][first + min(w, width - 1)]
         _fill(base, profile, added, columns, first, width, block)
         iterate_block(factors, idle, block, limits, sound)
-        _judge(block, bounds, rows, columns, first, width, out)
+        _judge(block, bounds, rows, at, most, whose)
         for w in range(width):
-            if not sound[w]:
-                out[0][first + w] = np.inf
-                out[1][first + w] = NO_SOLUTION
+            out[0][first + w] = most[w] if sound[w] else np.inf
+            out[1][first + w] = whose[w] if sound[w] else NO_SOLUTION
 
 
 def excesses(
@@ -115,7 +117,7 @@ def excesses(
     """
     excess, broken = np.empty(len(step)), np.empty(len(step), dtype=np.int64)
     additions = (added.start, added.row, added.value)
-    bounds = (intervals.high, intervals.low, intervals.allowed)
+    bounds = (1.0 / intervals.high, 1.0 / intervals.low, 1.0 / intervals.allowed)
 
     def work(first: int, last: int) -> None:
         part = slice(first, last)
