@@ -9,84 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from grid.errors import BadInputError
-from networks.hosting.frame import Frame, HostingLimits, frame_of
+from networks.hosting.addition import Addition
+from networks.hosting.frame import Frame, frame_of
+from networks.hosting.limits import HostingLimits
 from networks.hosting.search import Found, Progress, find
-from networks.model import Float, Int, NetworkModel
+from networks.model import Int, NetworkModel
 
 ACCURACY_KW = 0.01
-DIRECTIONS = ("plant", "load")
-
-
-@dataclass(frozen=True, eq=False)
-class Addition:
-    """What is to be connected.
-
-    Attributes
-    ----------
-    direction : str
-        ``plant`` or ``load``.
-    power_factor : float
-        Of active to apparent power, 0.5 to 1.
-    gives_reactive : bool
-        Whether the reactive power goes into the network; it is taken from it else.
-    profile : float64 (interval,), optional
-        Of its size, what is given or taken in each interval, 0 to 1. When not given, a plant
-        follows the sum of the plants that are there (:func:`coincident`), and a load is always
-        there in full.
-    """
-
-    direction: str = "plant"
-    power_factor: float = 1.0
-    gives_reactive: bool = False
-    profile: Float | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        if self.direction not in DIRECTIONS:
-            raise BadInputError(f"direction {self.direction!r} is none of {', '.join(DIRECTIONS)}")
-        if not 0.5 <= self.power_factor <= 1.0:
-            raise BadInputError(f"power_factor is {self.power_factor}, must be within 0.5 to 1")
-
-    @property
-    def per_kw(self) -> complex:
-        """KW and kvar into the network for a kW of size."""
-        kvar = math.tan(math.acos(self.power_factor))
-        return complex(
-            1.0 if self.direction == "plant" else -1.0, kvar if self.gives_reactive else -kvar
-        )
-
-    def profile_of(self, inputs: xr.Dataset) -> Float:
-        """Return the profile over a series."""
-        if self.profile is not None:
-            return np.asarray(self.profile, dtype=np.float64)
-        if self.direction == "load":
-            return np.ones(inputs.sizes["interval"])
-        return coincident(inputs)
-
-
-def coincident(inputs: xr.Dataset, share: float = 1.0) -> Float:
-    """Return the profile of a plant that peaks when all plants together do.
-
-    Parameters
-    ----------
-    inputs : xarray.Dataset
-        With ``injected_kw`` (interval, bus). Where nothing injects, a plant is always there in
-        full, the worst that can be.
-    share : float
-        Of its rating, what it gives at the peak of all plants.
-    """
-    if not 0.0 < share <= 1.0:
-        raise BadInputError(f"the share of the rating at the peak is {share}, must be within 0 to 1")
-    total = np.asarray(inputs["injected_kw"].sum("bus").to_numpy(), dtype=np.float64)
-    highest = float(total.max(initial=0.0))
-    if not highest > 0.0:
-        return np.full(len(total), share)
-    return np.asarray(total / highest * share, dtype=np.float64)
 
 
 def hosting(
@@ -134,7 +69,7 @@ def hosting(
         When the series has an interval without solution before anything is added.
     """
     addition, limits = addition or Addition(), limits or HostingLimits()
-    frame = _frame(model, inputs, addition, limits)
+    frame = framed(model, inputs, addition, limits)
     chosen = model.bus.tolist() if buses is None else [int(bus) for bus in buses]
     positions = np.array([model.position(bus) for bus in chosen], dtype=np.int64)
     node = model.node[positions]
@@ -176,7 +111,7 @@ def joint(
         As :func:`hosting`, without dimension; `hosting_kw` is the sum.
     """
     addition, limits = addition or Addition(), limits or HostingLimits()
-    frame = _frame(model, inputs, addition, limits)
+    frame = framed(model, inputs, addition, limits)
     if not share or not all(0.0 < part < math.inf for part in share.values()):
         raise BadInputError("a joint hosting capacity needs buses with shares above 0")
     total, at_node = sum(share.values()), dict[int, float]()
@@ -218,9 +153,10 @@ def drawn(count: int, check: int | None, seed: int) -> Int:
     return np.sort(np.random.default_rng(seed).choice(count, size=check, replace=False))
 
 
-def _frame(
+def framed(
     model: NetworkModel, inputs: xr.Dataset, addition: Addition, limits: HostingLimits
 ) -> Frame:
+    """Return what a search is told of a series, which must be one of loads and plants."""
     from networks.flow.year import year
 
     year(model, inputs)  # refuses what is no series of loads, by name
@@ -243,7 +179,7 @@ def _by_bus(
     when = frame.starts[np.maximum(found.position, 0)].copy()
     when[found.position < 0] = np.datetime64("NaT")
 
-    def told(texts: list[str], of_dead: str) -> Float:
+    def told(texts: list[str], of_dead: str) -> npt.NDArray[np.object_]:
         return np.where(dead, of_dead, np.array(texts, dtype=object)[at]).astype(object)
 
     return xr.Dataset(

@@ -1,4 +1,4 @@
-"""What a search for hosting capacity is told: limits, intervals with their bounds, additions.
+"""A network with its series and limits, as a search for hosting capacity sees them.
 
 A limit that an interval breaks already counts as kept as long as the addition does not make it
 worse: a line that is overloaded by its loads does not forbid the plant that relieves it.
@@ -19,126 +19,13 @@ from grid.interval import label
 from networks.flow.kernel import arguments
 from networks.flow.operator import Operator, iterate, operator
 from networks.flow.solve import loading_scale
+from networks.hosting.intervals import Additions, Intervals
+from networks.hosting.limits import LOW_VOLTAGE_KV, HostingLimits
 from networks.injection import INPUTS
 from networks.limits.findings import branch_namer
 from networks.model import Bool, Complex, Float, Int, NetworkModel
 
-LOW_VOLTAGE_KV = 1.0
-RISE_PERCENT = 3.0
-"""VDE-AR-N 4105:2018-11, 5.3: what all plants of a low-voltage network may lift the voltage of a
-connection point by."""
 _OPEN = 1e6
-
-
-@dataclass(frozen=True)
-class HostingLimits:
-    """What must hold with the addition.
-
-    Attributes
-    ----------
-    voltage_min_pu, voltage_max_pu : float
-    loading_max_percent : float
-        Of lines and transformers.
-    rise_max_percent : float or None
-        Of the voltage of any low-voltage bus over what it would be without any plant.
-    """
-
-    voltage_min_pu: float = 0.90
-    voltage_max_pu: float = 1.10
-    loading_max_percent: float = 100.0
-    rise_max_percent: float | None = None
-
-    def __post_init__(self) -> None:
-        if not 0.5 <= self.voltage_min_pu < self.voltage_max_pu <= 1.5:
-            raise BadInputError(
-                f"voltage limits {self.voltage_min_pu} to {self.voltage_max_pu} pu must rise and "
-                "be within 0.5 to 1.5"
-            )
-        if not 0.0 < self.loading_max_percent <= 1_000.0:
-            raise BadInputError(
-                f"loading_max_percent is {self.loading_max_percent}, must be within 0 to 1000"
-            )
-        rise = self.rise_max_percent
-        if rise is not None and not 0.0 < rise <= 50.0:
-            raise BadInputError(f"rise_max_percent is {rise}, must be within 0 to 50")
-
-
-@dataclass(frozen=True, eq=False)
-class Additions:
-    """What may be added, one candidate after another, power per kW of its size.
-
-    Attributes
-    ----------
-    start : int64 (candidate + 1,)
-    row : int64 (entry,)
-        Row of :class:`Frame`.
-    value : complex128 (entry,)
-        Per unit per kW, positive into the network.
-    """
-
-    start: Int
-    row: Int
-    value: Complex
-
-    def __len__(self) -> int:
-        return len(self.start) - 1
-
-
-@dataclass(frozen=True, eq=False)
-class Intervals:
-    """Some intervals, ready to be judged.
-
-    Attributes
-    ----------
-    position : int64 (step,)
-        In the series.
-    power : complex128 (row, step)
-        Of what is there, per unit into the network; rows whose voltage is not held.
-    profile : float64 (step,)
-        Of its size, what an addition gives or takes.
-    high, low : float64 (row, step)
-        Squares of the voltages allowed.
-    by_rise : bool (row, step)
-        Where `high` comes from the rise that is allowed.
-    allowed : float64 (branch, step)
-        Squares of the loadings allowed, in percent.
-    state : complex128 (node, step)
-        Voltages without the addition.
-    """
-
-    position: Int
-    power: Complex
-    profile: Float
-    high: Float
-    low: Float
-    by_rise: Bool
-    allowed: Float
-    state: Complex
-
-    def __len__(self) -> int:
-        return len(self.position)
-
-    def part(self, steps: Int) -> Intervals:
-        """Return some of them."""
-        return Intervals(
-            self.position[steps],
-            *(
-                np.ascontiguousarray(values[..., steps])
-                for values in (
-                    self.power, self.profile, self.high, self.low, self.by_rise, self.allowed,
-                    self.state,
-                )
-            ),
-        )  # fmt: skip
-
-    def with_others(self, more: Intervals) -> Intervals:
-        """Return these and others."""
-        return Intervals(
-            *(
-                np.concatenate([getattr(self, name), getattr(more, name)], axis=-1)
-                for name in Intervals.__dataclass_fields__
-            )
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,7 +174,8 @@ class Frame:
         """Return the loading of the live branches in percent (branch, step)."""
         scale = np.sqrt(self.rows[3])
         i_from, i_to = self.currents(state)
-        return np.maximum(np.abs(i_from) * scale[:, :1], np.abs(i_to) * scale[:, 1:])
+        loading: Float = np.maximum(np.abs(i_from) * scale[:, :1], np.abs(i_to) * scale[:, 1:])
+        return loading
 
     def additions(self, shares: Sequence[dict[int, float]], per_kw: complex) -> Additions:
         """Return candidates that add at nodes; what is at a source changes nothing.

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from networks.flow.kernel import WIDTH, compiled, iterate_block, new_block, spread
-from networks.hosting.frame import Additions, Frame, Intervals
+from networks.hosting.frame import Frame
+from networks.hosting.intervals import Additions, Intervals
 from networks.model import Bool, Float, Int
 
 NO_SOLUTION = -1

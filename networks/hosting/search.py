@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from networks.hosting.frame import Additions, Frame, Intervals
+from networks.hosting.frame import Frame
+from networks.hosting.intervals import Additions, Intervals
 from networks.hosting.kernel import excesses, kept
 from networks.model import Bool, Float, Int
 

@@ -9,8 +9,9 @@ import xarray as xr
 from grid.errors import BadInputError
 from grid.interval import starts
 from networks.flow.judge import judge
-from networks.hosting.capacity import Addition, coincident, hosting, joint
-from networks.hosting.frame import HostingLimits
+from networks.hosting.addition import Addition, coincident
+from networks.hosting.capacity import hosting, joint
+from networks.hosting.limits import HostingLimits
 from networks.injection import INPUTS
 from networks.sources.source import load
 from networks.sources.tables import write_tables
@@ -219,9 +220,7 @@ def test_an_interval_that_the_search_did_not_see_is_found_by_the_check(rural, vi
     right = hosting(rural, village)
     profile = coincident(village)
     mildest = int(np.argmin(profile))
-    monkeypatch.setattr(
-        "networks.hosting.search.worst", lambda frame, lowers: np.array([mildest])
-    )
+    monkeypatch.setattr("networks.hosting.search.worst", lambda frame, lowers: np.array([mildest]))
     misled = hosting(rural, village, check=0)
     assert (misled["hosting_kw"] > right["hosting_kw"] + 10.0).sum() > 10
     assert not misled["checked"].any()
@@ -260,5 +259,3 @@ def test_a_profile_out_of_range_is_refused(rural, village):
     for profile in (np.full(6, 1.1), np.zeros(5), np.zeros(6)):
         with pytest.raises(BadInputError, match="profile of the addition"):
             hosting(rural, village, addition=Addition(profile=profile))
-
-
