@@ -26,8 +26,14 @@ def findings(weeks: xr.Dataset, rules: Rules) -> list[Finding]:
     return sorted(found + _insufficient(weeks))
 
 
-def _at(weeks: xr.Dataset, week: int) -> str:
-    return interval.label(int(weeks["week_start"].to_numpy()[week].astype(np.int64)))
+class _Names:
+    """Weeks and points as they are told."""
+
+    def __init__(self, weeks: xr.Dataset) -> None:
+        starts = weeks["week_start"].to_numpy().astype(np.int64).tolist()
+        self.at = [interval.label(start_s) for start_s in starts]
+        self.week = [str(label) for label in weeks["week"].to_numpy().tolist()]
+        self.point = [str(point) for point in weeks["usage_point"].to_numpy().tolist()]
 
 
 def _severity(verdict: int) -> Severity:
@@ -45,19 +51,19 @@ def _voltages(weeks: xr.Dataset, rules: Rules) -> list[Finding]:
         name: weeks[name].to_numpy()
         for name in ("share_within_percent", "vm_pu_lowest", "vm_pu_highest", "intervals_outside")
     }
+    names, usual, every = _Names(weeks), rules.usual, rules.all_values
     made = []
-    for week, point in np.argwhere(np.isin(verdict, _NOT_KEPT)):
+    for week, point in np.argwhere(np.isin(verdict, _NOT_KEPT)).tolist():
         one = {name: column[week, point] for name, column in columns.items()}
         code = int(verdict[week, point])
-        subject = str(weeks["usage_point"].to_numpy()[point])
-        usual, every = rules.usual, rules.all_values
+        subject = names.point[point]
         made.append(
             Finding(
                 "quality.voltage",
                 subject,
-                _at(weeks, week),
+                names.at[week],
                 _severity(code),
-                f"{subject} {weeks['week'].to_numpy()[week]}: {Verdict(code).words}: "
+                f"{subject} {names.week[week]}: {Verdict(code).words}: "
                 f"{one['share_within_percent']:.2f} % of {weeks.attrs['values']} are within "
                 f"{usual.low:g} to {usual.high:g} pu (asked {_asked(usual)}), "
                 f"{one['intervals_outside']} outside {every.low:g} to {every.high:g} pu (asked 0); "
@@ -71,17 +77,18 @@ def _unbalances(weeks: xr.Dataset, rules: Rules) -> list[Finding]:
     verdict = weeks["unbalance_verdict"].to_numpy()
     share = weeks["unbalance_share_within_percent"].to_numpy()
     highest = weeks["unbalance_percent_highest"].to_numpy()
+    names = _Names(weeks)
     made = []
-    for week, point in np.argwhere(np.isin(verdict, _NOT_KEPT)):
+    for week, point in np.argwhere(np.isin(verdict, _NOT_KEPT)).tolist():
         code = int(verdict[week, point])
-        subject = str(weeks["usage_point"].to_numpy()[point])
+        subject = names.point[point]
         made.append(
             Finding(
                 "quality.unbalance",
                 subject,
-                _at(weeks, week),
+                names.at[week],
                 _severity(code),
-                f"{subject} {weeks['week'].to_numpy()[week]}: {Verdict(code).words}: "
+                f"{subject} {names.week[week]}: {Verdict(code).words}: "
                 f"unbalance is up to {rules.unbalance.high:g} % in {share[week, point]:.2f} % of "
                 f"{weeks.attrs['values']} (asked {_asked(rules.unbalance)}), highest "
                 f"{highest[week, point]:.2f} %",
@@ -95,18 +102,18 @@ def _insufficient(weeks: xr.Dataset) -> list[Finding]:
     lacking = weeks["verdict"].to_numpy() == Verdict.INSUFFICIENT
     coverage = weeks["coverage_percent"].to_numpy()
     limit = weeks.attrs["coverage_min_percent"]
+    names = _Names(weeks)
     made = []
     for week in np.flatnonzero(lacking.any(axis=1)).tolist():
-        named = weeks["usage_point"].to_numpy()[lacking[week]]
-        shown = ", ".join(str(name) for name in named[:5]) + (" …" if len(named) > 5 else "")
-        label = weeks["week"].to_numpy()[week]
+        named = [names.point[point] for point in np.flatnonzero(lacking[week]).tolist()]
+        shown = ", ".join(named[:5]) + (" …" if len(named) > 5 else "")
         made.append(
             Finding(
                 "quality.insufficient",
                 "voltage quality",
-                _at(weeks, week),
+                names.at[week],
                 Severity.INFO,
-                f"{label}: {len(named)} of {lacking.shape[1]} points have less than {limit:g} % of "
+                f"{names.week[week]}: {len(named)} of {lacking.shape[1]} points have less than {limit:g} % of "
                 f"the week (least {coverage[week][lacking[week]].min():.1f} %): {shown}",
             )
         )

@@ -13,6 +13,8 @@ from networks.model import Bool, Float, Int
 
 _TILE = 16
 """Columns that are read together: a row of them is a line of the processor's cache."""
+_TAIL = 0.025
+_SAMPLE, _SPARE = 64, 4
 _TOLERANCE = 1e-6
 """Below what a meter resolves; a value on a limit is within."""
 
@@ -70,69 +72,91 @@ def _select(values: Any, count: int, rank: int) -> Any:
 
 
 @compiled
-def _quantile(values: Any, count: int, share: float) -> Any:
-    """Return a quantile, linear between two values of neighbouring rank."""
-    at = share * (count - 1)
-    rank = int(at)
-    low = _select(values, count, rank)
-    if rank + 1 >= count:
-        return low
-    following = np.inf
-    for k in range(rank + 1, count):
-        following = min(following, values[k])
-    return low + (following - low) * (at - rank)
+def _ends(values: Any, count: int, small: Any, levels: Any) -> None:
+    """Note the ends of the middle 95 %, linear between two values of neighbouring rank.
+
+    A sample tells beyond which value the few lie that hold an end; only those are sorted out.
+    """
+    rank = int(_TAIL * (count - 1))
+    part = _TAIL * (count - 1) - rank
+    step = max(count // _SAMPLE, 1)
+    taken = min(count, _SAMPLE)
+    for end in range(2):
+        sign = 1.0 if end == 0 else -1.0
+        for k in range(taken):
+            small[k] = values[k * step] * sign
+        bound = _select(small, taken, min(taken - 1, int(_TAIL * taken) + _SPARE))
+        found = 0
+        for k in range(count):
+            value = values[k] * sign
+            if value <= bound:
+                small[found] = value
+                found += 1
+        if found < min(rank + 2, count):
+            for k in range(count):
+                small[k] = values[k] * sign
+            found = count
+        level = _select(small, found, rank)
+        following = level if rank + 1 >= found else np.inf
+        for k in range(rank + 1, found):
+            following = min(following, small[k])
+        levels[2 + end] = (level + (following - level) * part) * sign
 
 
 @compiled
-def _week(
-    values: Any, flags: Any, scale: Any, bounds: Any, first: int, last: int, column: int,
-    buffer: Any, numbers: Any, levels: Any,
-) -> None:  # fmt: skip
-    """Count rows `first` to `last` of a tile of columns."""
-    low, high, all_low, all_high, floor = bounds
-    width = min(_TILE, values.shape[1] - column)
+def _usable(raw: Any, flags: Any, rows: Any, column: int, floor: float, numbers: Any, lowest: float
+            ) -> int:  # fmt: skip
+    """Move what is usable of a column to its front; return how many.
+
+    `raw` is a column of a week with a value before and after it.
+    """
+    first, count = rows
     has_flags = flags.shape[0] > 0
-    used = np.zeros(_TILE, np.int64)
-    before = np.zeros(_TILE, np.bool_)
-    for row in range(first, last):
-        for w in range(width):
-            c = column + w
-            value = values[row, c] * scale[c]
-            if np.isnan(value):
-                before[w] = False
-                if has_flags and flags[row, c]:
-                    numbers[1, c] += 1
-                continue
-            gone = value < floor
-            # A supply that goes or comes within the next interval leaves a mean of neither.
-            beside = before[w]
-            if row + 1 < values.shape[0] and values[row + 1, c] * scale[c] < floor:
-                beside = True
-            if row == first and row > 0 and values[row - 1, c] * scale[c] < floor:
-                beside = True
-            before[w] = gone
-            if gone or beside or (has_flags and flags[row, c]):
-                numbers[1, c] += 1
-                continue
-            buffer[w, used[w]] = value
-            used[w] += 1
-            if value < low:
-                numbers[2, c] += 1
-            elif value > high:
-                numbers[3, c] += 1
-            if value < all_low or value > all_high:
-                numbers[4, c] += 1
-    for w in range(width):
-        c, count = column + w, used[w]
-        numbers[0, c] = count
-        if count:
-            levels[2, c] = _quantile(buffer[w], count, 0.025)
-            levels[3, c] = _quantile(buffer[w], count, 0.975)
-            lowest, highest = np.inf, -np.inf
-            for k in range(count):
-                lowest = min(lowest, buffer[w, k])
-                highest = max(highest, buffer[w, k])
-            levels[0, c], levels[1, c] = lowest, highest
+    used = 0
+    if lowest >= floor and not has_flags:
+        for k in range(count):
+            value = raw[k + 1]
+            if not np.isnan(value):
+                raw[used] = value
+                used += 1
+        return used
+    # What moves to the front is behind what is still to be looked at.
+    before = raw[0]
+    for k in range(count):
+        value, following = raw[k + 1], raw[k + 2]
+        # A supply that goes or comes within the next interval leaves a mean of neither.
+        gone = value < floor or (not np.isnan(value) and (before < floor or following < floor))
+        before = value
+        if gone or (has_flags and flags[first + k, column]):
+            numbers[1] += 1
+        elif not np.isnan(value):
+            raw[used] = value
+            used += 1
+    return used
+
+
+@compiled
+def _column(
+    raw: Any, flags: Any, rows: Any, column: int, bounds: Any, small: Any, numbers: Any, levels: Any
+) -> None:
+    low, high, all_low, all_high, floor = bounds
+    lowest, highest = np.inf, -np.inf
+    for k in range(rows[1] + 2):
+        lowest = min(lowest, raw[k]) if raw[k] == raw[k] else lowest
+    used = _usable(raw, flags, rows, column, floor, numbers, lowest)
+    numbers[0] = used
+    if not used:
+        return
+    lowest = np.inf
+    for k in range(used):
+        lowest, highest = min(lowest, raw[k]), max(highest, raw[k])
+    levels[0], levels[1] = lowest, highest
+    if lowest < low or highest > high or lowest < all_low or highest > all_high:
+        for k in range(used):
+            numbers[2] += raw[k] < low
+            numbers[3] += raw[k] > high
+            numbers[4] += raw[k] < all_low or raw[k] > all_high
+    _ends(raw, used, small, levels)
 
 
 @compiled
@@ -142,13 +166,24 @@ def _weeks(
     longest = 0
     for week in range(len(edges)):
         longest = max(longest, edges[week, 1] - edges[week, 0])
-    buffer = np.zeros((_TILE, longest))
+    tile, small = np.zeros((_TILE, longest + 2)), np.zeros(max(longest, _SAMPLE) + 2)
     for week in range(len(edges)):
+        first, count = edges[week, 0], edges[week, 1] - edges[week, 0]
         for column in range(0, values.shape[1], _TILE):
-            _week(
-                values, flags, scale, bounds, edges[week, 0], edges[week, 1], column, buffer,
-                numbers[week], levels[week],
-            )  # fmt: skip
+            width = min(_TILE, values.shape[1] - column)
+            for k in range(count + 2):
+                row = first + k - 1
+                for w in range(width):
+                    if 0 <= row < values.shape[0]:
+                        tile[w, k] = values[row, column + w] * scale[column + w]
+                    else:
+                        tile[w, k] = np.nan
+            for w in range(width):
+                c = column + w
+                _column(
+                    tile[w], flags, (first, count), c, bounds, small, numbers[week, :, c],
+                    levels[week, :, c],
+                )  # fmt: skip
 
 
 def count_weeks(
