@@ -105,6 +105,7 @@ def _insufficient(weeks: xr.Dataset) -> list[Finding]:
     names = _Names(weeks)
     made = []
     for week in np.flatnonzero(lacking.any(axis=1)).tolist():
+        least = coverage[week][lacking[week]].min()
         named = [names.point[point] for point in np.flatnonzero(lacking[week]).tolist()]
         shown = ", ".join(named[:5]) + (" …" if len(named) > 5 else "")
         made.append(
@@ -113,8 +114,8 @@ def _insufficient(weeks: xr.Dataset) -> list[Finding]:
                 "voltage quality",
                 names.at[week],
                 Severity.INFO,
-                f"{names.week[week]}: {len(named)} of {lacking.shape[1]} points have less than {limit:g} % of "
-                f"the week (least {coverage[week][lacking[week]].min():.1f} %): {shown}",
+                f"{names.week[week]}: {len(named)} of {lacking.shape[1]} points have less than "
+                f"{limit:g} % of the week (least {least:.1f} %): {shown}",
             )
         )
     return made

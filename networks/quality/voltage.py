@@ -240,13 +240,14 @@ class _Part:
         if values.dtype not in (np.float32, np.float64):
             values = values.astype(np.float64)
         phases = values.shape[2] if values.ndim == 3 else 1
+        shape = (len(values), series.sizes["usage_point"] * phases)
         flags: Bool | None = None
         if flagged is not None:
             if flagged.shape != series.shape:
                 raise BadInputError(f"flags have shape {flagged.shape}, must be {series.shape}")
-            flags = flagged.to_numpy().astype(np.bool_).reshape(len(values), -1)
+            flags = flagged.to_numpy().astype(np.bool_).reshape(shape)
         counts = count_weeks(
-            values.reshape(len(values), -1), flags, np.repeat(scale, phases),
+            values.reshape(shape), flags, np.repeat(scale, phases),
             (usual.low, usual.high), (all_values.low, all_values.high), floor, self.edges,
         )  # fmt: skip
         lengths = self.lengths[:, None]

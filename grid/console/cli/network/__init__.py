@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from grid.console.cli.network import flow, host
+from grid.console.cli.network import flow, host, quality
 
-VERBS = (flow, host)
+VERBS = (flow, host, quality)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
