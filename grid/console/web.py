@@ -20,6 +20,7 @@ from grid.console import (
     operator,
     prosumer,
     readings,
+    voltage_quality,
     web_errors,
     web_language,
 )
@@ -99,7 +100,7 @@ def create_app(
     web_language.init(app)
     auth.init(app, store)
     for module in (
-        operator, readings, lost_energy, meter_orders, meter_exchanges, prosumer, auditor,
+        operator, voltage_quality, readings, lost_energy, meter_orders, meter_exchanges, prosumer, auditor,
         administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)

@@ -265,7 +265,7 @@ class _Part:
         verdict = np.where((enough & broken) | surely, not_kept, verdict)
 
         def worst(column: npt.NDArray[Any], reduce: Any) -> npt.NDArray[Any]:
-            shaped = column.reshape(len(column), -1, phases)
+            shaped = column.reshape(len(column), series.sizes["usage_point"], phases)
             return np.asarray(shaped[..., 0] if phases == 1 else reduce(shaped, axis=2))
 
         # Not kept is worse than too little, and that is worse than kept.

@@ -221,3 +221,9 @@ def test_every_rule_set_names_its_edition():
     assert all("EN 50160:2010" in one.edition for one in RULES.values())
     with pytest.raises(BadInputError, match="'hv' are none of lv, lv-island, mv"):
         rules("hv")
+
+
+def test_a_series_of_no_interval_has_no_week():
+    found = weekly(_series([_week()])[:0], interval_s=MEAN_S, time_zone=ZONE)
+    assert dict(found.weeks.sizes) == {"week": 0, "usage_point": 1}
+    assert found.findings == ()
