@@ -59,6 +59,7 @@ def _x(pu: float) -> float:
 def week() -> str:
     """Show a week of every usage point, those that are not kept first."""
     from grid.operation import voltage_quality
+    from grid.operation.validation_facts import PHASE_VOLTAGE_V
 
     here = room()
     with here.store.read() as tx:
@@ -87,6 +88,7 @@ def week() -> str:
         before=interval.week_label(before),
         after=interval.week_label(after) if after <= newest else None,
         rules=found.report.rules,
+        nominal_v=PHASE_VOLTAGE_V,
         coverage=found.report.weeks.attrs["coverage_min_percent"],
         width=_WIDTH,
         height=_HEIGHT,
@@ -98,7 +100,7 @@ _ORDER = ("not_kept", "indicative_not_kept", "insufficient", "indicative_kept", 
 
 
 def _rows(found: Any) -> list[Row]:
-    from grid.operation.voltage_quality import PHASE_VOLTAGE_V
+    from grid.operation.validation_facts import PHASE_VOLTAGE_V
     from networks.quality.rules import Verdict
     from networks.quality.voltage import distribution
 

@@ -100,8 +100,8 @@ def create_app(
     web_language.init(app)
     auth.init(app, store)
     for module in (
-        operator, voltage_quality, readings, lost_energy, meter_orders, meter_exchanges, prosumer, auditor,
-        administrator,
+        operator, voltage_quality, readings, lost_energy, meter_orders, meter_exchanges, prosumer,
+        auditor, administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)
     _register(app, site, store)

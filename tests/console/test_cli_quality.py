@@ -138,3 +138,12 @@ def test_a_site_is_judged_by_what_its_meters_showed_and_only_indicatively(
     assert verdict["UP-3"] == "insufficient"
     assert {row["week"] for row in told["weeks"]} == {"2026-W21"}
     assert told["values"] == "900 s spot readings"
+
+
+def test_losses_of_a_year_add_up(capsys):
+    assert cli.main(["network", "losses", "simbench:1-LV-rural1--0-sw", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert sum(one["losses_kwh"] for one in told["groups"]) == pytest.approx(told["losses_kwh"])
+    lost = told["entering_kwh"] - told["delivered_kwh"]
+    assert lost == pytest.approx(told["losses_kwh"], abs=0.01)
+    assert 0.5 < told["share_percent"] < 5.0

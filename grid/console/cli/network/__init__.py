@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from grid.console.cli.network import flow, host, quality
+from grid.console.cli.network import flow, host, losses, quality
 
-VERBS = (flow, host, quality)
+VERBS = (flow, host, losses, quality)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
