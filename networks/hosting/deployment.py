@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from grid.errors import BadInputError
+from grid.errors import BadInputError, SolverError
 from networks.hosting.addition import Addition
 from networks.hosting.capacity import framed
 from networks.hosting.frame import Frame
@@ -62,6 +62,8 @@ def deployments(
     ------
     BadInputError
         A site that is cut off or of no size.
+    SolverError
+        When the series has an interval without solution, or counting does not settle.
     """
     addition, limits = addition or Addition(), limits or HostingLimits()
     frame = framed(model, inputs, addition, limits)
@@ -132,7 +134,10 @@ class _Spread:
                 return
             waiting = waiting[np.unique(failed)]
             self._few = self._few.with_others(self._frame.intervals(np.unique(steps)))
-        raise AssertionError("a deployment was not settled")
+        raise SolverError(
+            f"network {self._frame.model.source}: {len(waiting)} of {len(self._order)} orders "
+            f"still break a limit after {_ROUNDS} rounds of judging"
+        )
 
     def _added(self, draws: Int, counts: Int) -> Additions:
         shares: list[dict[int, float]] = []

@@ -15,7 +15,7 @@ MEAN_S = 600
 """Length of the means that EN 50160 judges (aggregated as IEC 61000-4-30 says)."""
 
 INTERRUPTED_PU = 0.05
-"""EN 50160:2010, 3.18: below 5 % of its reference the supply is interrupted."""
+"""EN 50160:2010: below 5 % of its reference the supply is interrupted."""
 
 
 class Verdict(IntEnum):
