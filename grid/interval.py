@@ -148,3 +148,36 @@ def minute_of_day(at_s: int, time_zone: str) -> int:
     """Return the minutes since civil midnight of `at_s`, 0 to 1439."""
     instant = datetime.fromtimestamp(at_s, zone(time_zone))
     return instant.hour * 60 + instant.minute
+
+
+def parse_week(text: str) -> date:
+    """Return the Monday of an ISO 8601 week such as ``2026-W05``.
+
+    Raises
+    ------
+    BadInputError
+        When the text is no such week.
+    """
+    try:
+        if len(text) != 8 or text[4:6] != "-W":
+            raise ValueError(text)
+        return date.fromisocalendar(int(text[:4]), int(text[6:]), 1)
+    except ValueError as error:
+        raise BadInputError(f"{text[:20]!r} is not a week: write YYYY-Www") from error
+
+
+def week_of(day: date) -> date:
+    """Return the Monday of the week of a civil day."""
+    return day - timedelta(days=day.weekday())
+
+
+def week_label(day: date) -> str:
+    """Return the ISO 8601 week of a civil day as ``2026-W05``."""
+    year, week, _ = day.isocalendar()
+    return f"{year}-W{week:02d}"
+
+
+def week_bounds(monday: date, time_zone: str) -> tuple[int, int]:
+    """Return the first and the one-past-last instant of a civil week, 167 to 169 hours."""
+    following = monday + timedelta(days=7)
+    return day_bounds(monday, time_zone)[0], day_bounds(following, time_zone)[0]

@@ -33,6 +33,7 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "operator.network_live": frozenset({"operator"}),
     "incidents.incidents": frozenset({"operator", "metering"}),
     "incidents.incidents_live": frozenset({"operator", "metering"}),
+    "voltage_quality.week": frozenset({"operator", "metering"}),
     "prosumer.energy": frozenset({"prosumer"}),
     "prosumer.trades": frozenset({"prosumer"}),
     "prosumer.order": frozenset({"prosumer"}),

@@ -21,6 +21,7 @@ from grid.console import (
     operator,
     prosumer,
     readings,
+    voltage_quality,
     web_errors,
     web_language,
 )
@@ -100,8 +101,8 @@ def create_app(
     web_language.init(app)
     auth.init(app, store)
     for module in (
-        operator, incidents, readings, lost_energy, meter_orders, meter_exchanges, prosumer,
-        auditor, administrator,
+        operator, incidents, voltage_quality, readings, lost_energy, meter_orders,
+        meter_exchanges, prosumer, auditor, administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)
     _register(app, site, store)

@@ -52,7 +52,7 @@ def site_record(room: Room, tx: Transaction, start_s: int, end_s: int) -> Feeder
         str(one.usage_point): str(one.id) for one in reversed(room.site.meter) if one.usage_point
     }
     metered = [meter.get(point, "") for point in room.points]
-    voltage = phase_voltages(room, tx, metered, start_s, count)
+    voltage = phase_voltages(room.site, tx, metered, start_s, count)
     points = known.isel(usage_point=slice(None, -1))
     return feeder_record(
         room.model,

@@ -141,7 +141,7 @@ def _measured(
     }
     meter = {str(one.usage_point): str(one.id) for one in reversed(site.meter) if one.usage_point}
     meters = [meter.get(point, "") for point in room.points]
-    voltage = phase_voltages(room, tx, meters, first, (end_s - first) // step_s)[:, column].T
+    voltage = phase_voltages(site, tx, meters, first, (end_s - first) // step_s)[:, column].T
     alive = _alive(room, model)
     words = dict(zip(CHANNELS, ("absorbed_kw", "injected_kw", "absorbed_kvar", "injected_kvar"),
                      strict=True))  # fmt: skip

@@ -175,7 +175,7 @@ def day_facts(room: Room, tx: Transaction, day: date, intervals: xr.Dataset) -> 
         zero_days=np.where(_has_device(room), MISSING, past.zero_days),
         outage=outage_facts.dark(tx, room.site, low, (high - low) // step_s),
         estimated_days=past.estimated_days,
-        voltage_v=phase_voltages(room, tx, meters, low, (high - low) // step_s),
+        voltage_v=phase_voltages(room.site, tx, meters, low, (high - low) // step_s),
         nominal_v=np.full(len(meters), PHASE_VOLTAGE_V),
         feeder=_feeder(
             room,
@@ -189,18 +189,18 @@ def day_facts(room: Room, tx: Transaction, day: date, intervals: xr.Dataset) -> 
 
 
 def phase_voltages(
-    room: Room, tx: Transaction, meters: Sequence[str], start_s: int, count: int
+    site: Site, tx: Transaction, meters: Sequence[str], start_s: int, count: int
 ) -> npt.NDArray[np.float64]:
     """Return the phase voltage at each meter at the end of each interval, V.
 
     (meter, interval); NaN where it was not read, and where a voltage transformer stood before
     the meter: what is nominal on its other side is not in the site file.
     """
-    step_s = room.site.interval_s
+    step_s = site.interval_s
     shown = field.voltages(tx, meters, start_s, count, step_s)
     ends_s = start_s + step_s * np.arange(1, count + 1)
     row = {meter: number for number, meter in enumerate(meters)}
-    held = [one for one in standings(tx, room.site) if one.meter in row]
+    held = [one for one in standings(tx, site) if one.meter in row]
     for one, following in zip_longest(held, held[1:]):
         if one.voltage.value != 1:
             there = ends_s > (one.from_s or 0)

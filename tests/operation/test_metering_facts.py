@@ -255,11 +255,11 @@ def test_a_voltage_behind_a_transformer_is_not_compared_with_230_v(tmp_path: Pat
     _read(room, [(5000 + n, OLD) for n in range(5)])
     other = next(str(one.id) for one in room.site.meter if one.id not in (METER, room.head))
     with room.store.read() as tx:
-        found = phase_voltages(room, tx, [other, METER, ""], START_S, 4)
+        found = phase_voltages(room.site, tx, [other, METER, ""], START_S, 4)
     assert found[0].tolist() == [230.0] * 4
     assert np.isnan(found[1:]).all()
     _clock(room, 5)
     _record(room, _told(1800, 5002, 5002, new_serial=OLD))
     with room.store.read() as tx:
-        found = phase_voltages(room, tx, [METER], START_S, 4)
+        found = phase_voltages(room.site, tx, [METER], START_S, 4)
     assert np.isnan(found[0]).tolist() == [True, True, False, False]

@@ -8,7 +8,10 @@ from grid.console.cli.network import (
     estimate,
     exchange,
     flow,
+    host,
+    losses,
     outage,
+    quality,
     shortcircuit,
     threephase,
 )
@@ -17,7 +20,10 @@ VERBS = (
     estimate,
     exchange,
     flow,
+    host,
+    losses,
     outage,
+    quality,
     shortcircuit,
     threephase,
 )

@@ -1,0 +1,1 @@
+"""How much more a network can host: at one bus, at all together, in drawn orders."""

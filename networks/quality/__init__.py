@@ -1,0 +1,1 @@
+"""Quality of supply: voltages by the week, and where energy is lost."""
