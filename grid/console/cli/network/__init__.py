@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from grid.console.cli.network import flow
+from grid.console.cli.network import flow, switch
 
-VERBS = (flow,)
+VERBS = (flow, switch)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
