@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from networks.operating.contingency import Outage
 from networks.operating.state import Broken, Extreme, Supply
 from networks.operating.switching import Comparison
 
@@ -82,3 +83,22 @@ def _where(was: Extreme | None, now: Extreme | None) -> str:
 
 def _limits(word: str, some: Sequence[Broken]) -> list[str]:
     return [f"{word:<9} {few([str(one) for one in some])}"] if some else []
+
+
+def outage(one: Outage) -> str:
+    """Return an outage in a line or two."""
+    lines = [f"{one.name} out: {supply(one.unserved) if one.unserved else 'nobody is dark'}"]
+    if not one.solved:
+        lines.append("  NO SOLUTION: the voltage collapses")
+    if one.broken:
+        lines.append(f"  breaks {few([str(limit) for limit in one.broken])}")
+    if one.backfeed is not None:
+        left = one.backfeed.unserved_kw
+        rest = f", {left:.1f} kW stay dark" if left > 0.0 else ", nobody stays dark"
+        lines.append(f"  close {one.backfeed.name}: {one.backfeed.restored_kw:.1f} kW back{rest}")
+    if one.refused is not None:
+        why = "the voltage would collapse"
+        if one.refused.solved:
+            why = few([str(limit) for limit in one.refused.broken])
+        lines.append(f"  do not close {one.refused.name}: {why}")
+    return "\n".join(lines)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from grid.console.cli.network import flow, switch
+from grid.console.cli.network import contingency, flow, switch
 
-VERBS = (flow, switch)
+VERBS = (flow, switch, contingency)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
