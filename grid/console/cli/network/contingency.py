@@ -42,11 +42,12 @@ def _text(found: Contingencies, top: int) -> str:
     restored = [one for one in outages if one.unserved and one.backfeed is not None]
     dark = [one for one in outages if one.unserved and one.backfeed is None]
     hurt = [one for one in outages if not one.unserved and (one.broken or not one.solved)]
-    lines = [
-        f"{len(outages)} outages: {len(outages) - len(restored) - len(dark) - len(hurt)} do no "
-        f"harm, {len(hurt)} break limits, {len(restored)} can be fed back by one tie, "
-        f"{len(dark)} leave load dark"
-    ]
+    harmless = len(outages) - len(restored) - len(dark) - len(hurt)
+    heading = (
+        f"{len(outages)} outages: {harmless} do no harm, {len(hurt)} break limits, "
+        f"{len(restored)} can be fed back by one tie, {len(dark)} leave load dark"
+    )
+    lines = [heading]
     if found.base:
         lines.append(f"broken already: {few([str(one) for one in found.base])}")
     lines += [outage(one) for one in outages[:top] if one.unserved or one.broken or not one.solved]
