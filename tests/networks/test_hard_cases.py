@@ -134,7 +134,7 @@ def test_an_element_that_has_no_state_is_named(change, words):
 def test_a_line_without_impedance_is_named():
     net = read_net("pandapower:create_cigre_network_mv")
     net.line.loc[3, ["r_ohm_per_km", "x_ohm_per_km"]] = 0.0
-    with pytest.raises(BadInputError, match="line 3 .*no impedance"):
+    with pytest.raises(BadInputError, match=r"line 3 .*no impedance"):
         compile_net(net, source="a net", base_dir=None)
 
 
@@ -168,7 +168,7 @@ def test_a_slack_that_is_cut_off_leaves_everything_dead_and_named(mv):
 
 def test_a_forming_source_in_a_dead_part_is_named(mv):
     cut = mv.switched(opened=[1, 3])
-    with pytest.raises(BadInputError, match="bus 67 .*cut off"):
+    with pytest.raises(BadInputError, match=r"bus 67 .*cut off"):
         cut.islanded(67)
 
 
@@ -210,7 +210,6 @@ def test_any_operation_gives_the_state_of_runpp_or_a_typed_error(mv):
             inputs = tuple(values * spread for values in rated.inputs)
             state = solved(model, Injections(inputs, rated.starts, rated.voltage_share))
         except GridError as error:
-            assert re.search(r"(switch|line|trafo|bus|network) ", str(error))
             errors.append(str(error))
             return
         agrees(model, state)
@@ -221,3 +220,5 @@ def test_any_operation_gives_the_state_of_runpp_or_a_typed_error(mv):
     assert len(states) > 15
     assert len(set(states)) > 5
     assert len(errors) > 5
+    unnamed = [text for text in errors if not re.search(r"(line|trafo|bus|network) \S", text)]
+    assert unnamed == []
