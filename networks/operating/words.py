@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from networks.operating.contingency import Outage
 from networks.operating.state import Broken, Extreme, Supply
+from networks.operating.steps import BlackStart, Step
 from networks.operating.switching import Comparison
 
 SHOWN = 5
@@ -102,3 +103,28 @@ def outage(one: Outage) -> str:
             why = few([str(limit) for limit in one.refused.broken])
         lines.append(f"  do not close {one.refused.name}: {why}")
     return "\n".join(lines)
+
+
+def restart(made: BlackStart) -> str:
+    """Return a black start, one line a step."""
+    lines = [_step(one) for one in made.steps]
+    if made.stopped:
+        lines.append(f"STOPPED   {made.stopped}")
+    lasts = "" if made.hours == float("inf") else f", for {made.hours:.1f} h without plants"
+    lines.append(f"served    {made.served_kw:.1f} kW{lasts}")
+    if made.unserved:
+        lines.append(f"DARK      {supply(made.unserved)}")
+    if made.plants_off:
+        lines.append(f"plants    {len(made.plants_off)} stay off")
+    return "\n".join(lines)
+
+
+def _step(one: Step) -> str:
+    clock = f"{int(one.at_s) // 3600}:{int(one.at_s) % 3600 // 60:02d}"
+    line = f"{one.number:>3} {clock:>5}  {one.action:<8} {one.subject}"
+    if one.action == "open":
+        return line
+    block = f", block {one.block_kw:.1f} kW" if one.block_kw else ""
+    side = f"gives {one.given_kw:.1f} kW" if not one.taken_kw else f"takes {one.taken_kw:.1f} kW"
+    low = "" if one.lowest is None else f", lowest {one.lowest.value:.4f} pu"
+    return f"{line}{block}; source {side}{low}, {one.energy_kwh:.1f} kWh left"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from grid.console.cli.network import contingency, flow, switch
+from grid.console.cli.network import blackstart, contingency, flow, switch
 
-VERBS = (flow, switch, contingency)
+VERBS = (flow, switch, contingency, blackstart)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
