@@ -12,16 +12,8 @@ from grid.site import Network
 from networks.equipment import SWITCH_KINDS
 from networks.limits.findings import branch_namer
 from networks.model import Bool, Int, NetworkModel
-from networks.operating.state import (
-    Broken,
-    Customers,
-    Injections,
-    Supply,
-    broken,
-    severity,
-    strain,
-    supplies,
-)
+from networks.operating.state import Customers, Injections, Supply, supplies
+from networks.operating.strain import Broken, broken, severity, strain
 from networks.operating.terminals import end_joined, switch_label
 from networks.topology import connect
 

@@ -11,16 +11,15 @@ from grid.site import Network
 from networks.model import Float, NetworkModel
 from networks.operating.sections import single_cuts, smallest_cut
 from networks.operating.state import (
-    Broken,
     Customers,
     Extreme,
     Injections,
     Supply,
-    broken,
     solved,
     unserved,
     voltage_extremes,
 )
+from networks.operating.strain import Broken, broken
 from networks.topology import island
 
 HEAD = "the breaker above the feeder head"

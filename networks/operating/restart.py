@@ -10,14 +10,9 @@ from grid.errors import SolverError
 from grid.site import Network
 from networks.model import NetworkModel
 from networks.operating.islands import Burden, FormingSource, refusal
-from networks.operating.state import (
-    Extreme,
-    Injections,
-    broken,
-    solved,
-    voltage_extremes,
-)
+from networks.operating.state import Extreme, Injections, solved, voltage_extremes
 from networks.operating.steps import Policy, Step
+from networks.operating.strain import broken
 from networks.operating.terminals import switch_label
 
 _PAUSES = 5.0

@@ -8,39 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 import xarray as xr
 
-from grid.errors import BadInputError, Finding, Severity
+from grid.errors import BadInputError, Finding
 from grid.site import Network
 from networks.limits.findings import findings
-from networks.model import Bool, NetworkModel
-from networks.operating.meshes import Meshes, meshes, source_groups
+from networks.model import NetworkModel
+from networks.operating.cautions import cautions
+from networks.operating.meshes import Meshes, meshes
 from networks.operating.state import (
-    Broken,
     Customers,
     Extreme,
     Injections,
     Supply,
-    broken,
     most_loaded,
     solved,
     supplies,
     voltage_extremes,
 )
-from networks.operating.terminals import (
-    DISCONNECTOR,
-    Across,
-    across,
-    current_a,
-    switch_label,
-)
-
-SYNCHRONISM_PERCENT = 3.0
-SYNCHRONISM_DEGREE = 10.0
-"""IEEE 1547-2018, 4.10.4, for plants above 1.5 MVA: the strictest row of its table."""
-NEGLIGIBLE_A = 0.5
-"""What a disconnector may make and break (IEC 62271-102, up to 420 kV)."""
+from networks.operating.strain import Broken, broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +147,14 @@ def compare(
     was, stays, will = model.node >= 0, between.node >= 0, later.node >= 0
     found = [set(findings(one.state, one.model, network)) for one in (before, after)]
     known = [{(one.code, one.subject, _dead(one)) for one in some} for some in found]
-    warnings = (
-        _paralleled(model, later)
-        + _asynchronous(between, midway, change)
-        + _interrupting(before, after, drawn, change, types or {})
-        + _closing_first(before, was & will & ~stays, change)
+    heed = cautions(
+        (model, between, later),
+        (before.state, midway, after.state),
+        drawn,
+        change.opened,
+        change.closed,
+        types=types or {},
+        interrupting=bool((was & will & ~stays).any()),
     )
     return Comparison(
         change=change,
@@ -179,7 +168,7 @@ def compare(
         gone=tuple(one for one in sorted(found[0]) if _key(one) not in known[1]),
         looped_line=_added(before.meshes.line, after.meshes.line),
         looped_trafo=_added(before.meshes.trafo, after.meshes.trafo),
-        warnings=tuple(sorted(warnings)),
+        warnings=tuple(heed),
     )
 
 
@@ -226,94 +215,3 @@ def _key(finding: Finding) -> tuple[str, str, str]:
 
 def _added(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(set(after) - set(before)))
-
-
-def _warning(code: str, subject: str, message: str) -> Finding:
-    return Finding(f"network.{code}", subject, "", Severity.WARNING, f"{subject}: {message}")
-
-
-def _paralleled(model: NetworkModel, later: NetworkModel) -> list[Finding]:
-    """Warn of sources that were apart and will feed one network."""
-    before = source_groups(model)
-    held = dict(zip(later.held_bus.tolist(), later.held_pu.tolist(), strict=True))
-    found = []
-    for group in source_groups(later):
-        if len(group) < 2 or any(set(group) <= set(one) for one in before):
-            continue
-        first = held[group[0]]
-        gap = max(100.0 * abs(abs(held[bus]) - abs(first)) for bus in group)
-        angle = max(abs(float(np.degrees(np.angle(held[bus] / first)))) for bus in group)
-        subject = "sources at bus " + ", ".join(map(str, group))
-        text = f"will feed one network, {gap:.1f} % and {angle:.1f} degrees apart"
-        found.append(_warning("parallel_sources", subject, text))
-    return found
-
-
-def _makes(between: NetworkModel, midway: xr.Dataset, change: Change) -> list[Across]:
-    return [across(between, midway, index) for index in change.closed]
-
-
-def _asynchronous(between: NetworkModel, midway: xr.Dataset, change: Change) -> list[Finding]:
-    """Warn of switches that would close onto a difference of voltage."""
-    found = []
-    for one in _makes(between, midway, change):
-        if _synchronous(one):
-            continue
-        text = (
-            f"closes across {one.difference_percent:.1f} % and {one.angle_degree:.1f} degrees, "
-            f"at most {SYNCHRONISM_PERCENT:g} % and {SYNCHRONISM_DEGREE:g} degrees"
-        )
-        found.append(_warning("asynchronous", switch_label(between, one.switch), text))
-    return found
-
-
-def _synchronous(one: Across) -> bool:
-    return one.difference_percent <= SYNCHRONISM_PERCENT and one.angle_degree <= SYNCHRONISM_DEGREE
-
-
-def _interrupting(
-    before: Snapshot,
-    after: Snapshot,
-    drawn: Injections,
-    change: Change,
-    types: Mapping[int, str],
-) -> list[Finding]:
-    """Warn of disconnectors that would make or break load current."""
-    found = []
-    for verb, side, indices in (
-        ("breaks", before, change.opened),
-        ("makes", after, change.closed),
-    ):
-        for index in indices:
-            if types.get(index) != DISCONNECTOR:
-                continue
-            amount = current_a(side.model, side.state, drawn, index)
-            if amount <= NEGLIGIBLE_A:
-                continue
-            told = "a current" if np.isnan(amount) else f"{amount:.1f} A"
-            text = f"is a disconnector and {verb} {told}, at most {NEGLIGIBLE_A:g} A"
-            found.append(_warning("no_load_break", switch_label(side.model, index), text))
-    return found
-
-
-def _closing_first(before: Snapshot, interrupted: Bool, change: Change) -> list[Finding]:
-    """Say when closing before opening would interrupt nobody."""
-    if not interrupted.any() or not change.closed:
-        return []
-    if not all(_both_live(before, index) for index in change.closed):
-        return []
-    label = ", ".join(switch_label(before.model, index) for index in change.closed)
-    return [
-        Finding(
-            "network.close_first",
-            label,
-            "",
-            Severity.INFO,
-            f"{label}: may close before the rest opens, then nobody is interrupted",
-        )
-    ]
-
-
-def _both_live(before: Snapshot, index: int) -> bool:
-    one = across(before.model, before.state, index)
-    return one.live == 2 and _synchronous(one)

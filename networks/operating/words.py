@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from networks.operating.contingency import Outage
-from networks.operating.state import Broken, Extreme, Supply
+from networks.operating.state import Extreme, Supply
 from networks.operating.steps import BlackStart, Step
+from networks.operating.strain import Broken
 from networks.operating.switching import Comparison
 
 SHOWN = 5
