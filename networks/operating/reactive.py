@@ -1,0 +1,272 @@
+"""Reactive power of inverters: cos phi(P), Q(U), and the state in which they settle.
+
+cos phi(P) follows the inverter's own power. Q(U) follows the voltage that it moves, so that it and
+the power flow are a fixed point: every inverter takes a damped step towards its characteristic,
+all intervals at once, until none moves. An interval whose gap does not shrink is damped more;
+nothing is drawn or timed, so that the result is the same each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from grid.errors import BadInputError, Finding, Severity
+from grid.interval import label
+from networks.model import Bool, Float, Int, NetworkModel
+from networks.operating.state import Injections
+from networks.operating.strain import node_voltages
+
+TOLERANCE = 1e-7
+"""Of the rated apparent power: how near to its characteristic an inverter settles."""
+MAX_ITERATIONS = 200
+_SHRINKS = 0.9
+_LEAST_DAMPING = 1.0 / 64.0
+_SMALL_KVA = 4.6
+
+
+@dataclass(frozen=True, slots=True)
+class CosPhiOfP:
+    """cos phi by the share of rated power: always under-excited, so that it lowers the voltage.
+
+    Attributes
+    ----------
+    points : tuple of (float, float)
+        Share of rated active power, rising, and cos phi, above 0 and at most 1; constant beyond
+        the ends, straight between.
+    """
+
+    points: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        _rising("cos phi(P)", self.points)
+        for _, cos_phi in self.points:
+            if not 0.0 < cos_phi <= 1.0:
+                raise BadInputError(f"cos phi(P): cos phi is {cos_phi}, must be above 0, at most 1")
+
+
+@dataclass(frozen=True, slots=True)
+class QOfU:
+    """Reactive power by voltage.
+
+    Attributes
+    ----------
+    points : tuple of (float, float)
+        Voltage per unit, rising, and reactive power into the network as a share of rated apparent
+        power, -1 to 1, not rising; constant beyond the ends, straight between.
+    """
+
+    points: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        _rising("Q(U)", self.points)
+        shares = [share for _, share in self.points]
+        if any(not -1.0 <= share <= 1.0 for share in shares):
+            raise BadInputError(f"Q(U): shares are {shares}, must be within -1 to 1")
+        if any(later > share for share, later in pairwise(shares)):
+            raise BadInputError(f"Q(U): shares are {shares}, must not rise with the voltage")
+
+
+def _rising(what: str, points: Sequence[tuple[float, float]]) -> None:
+    at = [one for one, _ in points]
+    if len(at) < 2 or not np.isfinite(points).all() or not (np.diff(at) > 0).all():
+        raise BadInputError(f"{what}: points are at {at}, must be 2 or more, finite and rising")
+
+
+def cos_phi_of_p(rated_kva: float) -> CosPhiOfP:
+    """Return the standard characteristic of VDE-AR-N 4105: 1 up to half the power, then down.
+
+    At full power it is 0.95 up to 4.6 kVA, else 0.90.
+    """
+    return CosPhiOfP(((0.5, 1.0), (1.0, 0.95 if rated_kva <= _SMALL_KVA else 0.90)))
+
+
+Q_OF_U = QOfU(((0.92, 0.44), (0.98, 0.0), (1.02, 0.0), (1.08, -0.44)))
+"""IEEE 1547-2018, 5.3.3, the default of category B."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inverter:
+    """An inverter with its characteristic."""
+
+    bus: int
+    rated_kw: float
+    rated_kva: float
+    curve: CosPhiOfP | QOfU
+
+    def __post_init__(self) -> None:
+        for name in ("rated_kw", "rated_kva"):
+            value = getattr(self, name)
+            if not 0.0 < value < np.inf:
+                raise BadInputError(
+                    f"inverter at bus {self.bus}: {name} is {value}, must be finite and above 0"
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """The state in which inverters settle.
+
+    Attributes
+    ----------
+    injections : Injections
+        With the inverters' reactive power, for :func:`networks.operating.state.solved`.
+    injected_kvar, absorbed_kvar : float64 (interval, inverter)
+    residual_kvar : float64 (interval,)
+        Largest distance of an inverter from its characteristic.
+    converged : bool (interval,)
+    iterations : int64 (interval,)
+    findings : tuple of Finding
+        ``network.reactive_unsettled``, one for all intervals that did not settle.
+    """
+
+    injections: Injections
+    injected_kvar: Float
+    absorbed_kvar: Float
+    residual_kvar: Float
+    converged: Bool
+    iterations: Int
+    findings: tuple[Finding, ...]
+
+
+def settle(
+    model: NetworkModel, drawn: Injections, inverters: Sequence[Inverter], power_kw: Float
+) -> Settled:
+    """Return the state in which inverters settle.
+
+    Active power goes before reactive: what the rated apparent power leaves is the most.
+
+    Parameters
+    ----------
+    drawn : Injections
+        Everything but the reactive power of the inverters; their active power is in it.
+    power_kw : float64 (interval, inverter)
+        The active power that each injects, 0 or more.
+
+    Raises
+    ------
+    BadInputError
+        Naming the inverter whose bus is unknown or dead, or whose power is not finite, below 0 or
+        above its rated apparent power.
+    SolverError
+        When a power flow has no solution.
+    """
+    power_kw = _checked(model, drawn, inverters, power_kw)
+    rated = np.array([one.rated_kva for one in inverters])
+    most = np.sqrt(np.maximum(rated**2 - power_kw**2, 0.0))
+    given = np.zeros_like(power_kw)
+    count = len(power_kw)
+    damping, last = np.ones(count), np.full(count, np.inf)
+    gap = np.zeros_like(given)
+    residual = np.zeros(count)
+    iterations = np.zeros(count, dtype=np.int64)
+    active = np.arange(count)
+    for number in range(1, MAX_ITERATIONS + 1):
+        some = _with(model, drawn, inverters, given, active)
+        vm_pu = _voltages(model, some, inverters)
+        wanted = _wanted(inverters, vm_pu, power_kw[active])
+        gap[active] = np.clip(wanted, -most[active], most[active]) - given[active]
+        residual[active] = np.abs(gap[active] / rated).max(axis=1, initial=0.0)
+        iterations[active] = number
+        slow = residual[active] > _SHRINKS * last[active]
+        damping[active[slow]] = np.maximum(damping[active[slow]] / 2.0, _LEAST_DAMPING)
+        last[active] = residual[active]
+        active = active[residual[active] > TOLERANCE]
+        if not active.size:
+            break
+        given[active] += damping[active, None] * gap[active]
+    converged = residual <= TOLERANCE
+    return Settled(
+        injections=_with(model, drawn, inverters, given, np.arange(count)),
+        injected_kvar=np.maximum(given, 0.0),
+        absorbed_kvar=np.maximum(-given, 0.0),
+        residual_kvar=np.abs(gap).max(axis=1, initial=0.0),
+        converged=converged,
+        iterations=iterations,
+        findings=_unsettled(model, drawn, inverters, gap, converged),
+    )
+
+
+def _checked(
+    model: NetworkModel, drawn: Injections, inverters: Sequence[Inverter], power_kw: Float
+) -> Float:
+    power_kw = np.asarray(power_kw, dtype=np.float64)
+    shape = (len(drawn.starts), len(inverters))
+    if power_kw.shape != shape:
+        raise BadInputError(f"power_kw has shape {power_kw.shape}, must be {shape}")
+    for column, one in enumerate(inverters):
+        at = model.position(one.bus)
+        if model.node[at] < 0:
+            raise BadInputError(f"{model.bus_label(at)}: an inverter here is cut off")
+        values = power_kw[:, column]
+        wrong = np.flatnonzero(~((values >= 0.0) & (values <= one.rated_kva * (1 + 1e-9))))
+        if wrong.size:
+            when = label(int(drawn.starts[wrong[0]].astype(np.int64)))
+            raise BadInputError(
+                f"inverter at {model.bus_label(at)} {when}: power_kw is {values[wrong[0]]}, must "
+                f"be within 0 to {one.rated_kva:g}"
+            )
+    return power_kw
+
+
+def _with(
+    model: NetworkModel,
+    drawn: Injections,
+    inverters: Sequence[Inverter],
+    given: Float,
+    steps: Int,
+) -> Injections:
+    """Return some intervals of the injections with the inverters' reactive power added."""
+    absorbed_kw, injected_kw, absorbed_kvar, injected_kvar = (
+        values[steps] for values in drawn.inputs
+    )
+    absorbed_kvar, injected_kvar = absorbed_kvar.copy(), injected_kvar.copy()
+    for column, one in enumerate(inverters):
+        at = model.position(one.bus)
+        injected_kvar[:, at] += np.maximum(given[steps, column], 0.0)
+        absorbed_kvar[:, at] += np.maximum(-given[steps, column], 0.0)
+    inputs = (absorbed_kw, injected_kw, absorbed_kvar, injected_kvar)
+    return replace(drawn, inputs=inputs, starts=drawn.starts[steps])
+
+
+def _voltages(model: NetworkModel, drawn: Injections, inverters: Sequence[Inverter]) -> Float:
+    nodes = model.node[[model.position(one.bus) for one in inverters]]
+    vm_pu: Float = np.abs(node_voltages(model, drawn)[nodes]).T
+    return vm_pu
+
+
+def _wanted(inverters: Sequence[Inverter], vm_pu: Float, power_kw: Float) -> Float:
+    """Return what the characteristics ask for, positive into the network, (interval, inverter)."""
+    wanted = np.empty_like(power_kw)
+    for column, one in enumerate(inverters):
+        at, values = np.array(one.curve.points).T
+        if isinstance(one.curve, QOfU):
+            wanted[:, column] = np.interp(vm_pu[:, column], at, values) * one.rated_kva
+        else:
+            active = power_kw[:, column]
+            cos_phi = np.interp(active / one.rated_kw, at, values)
+            wanted[:, column] = -active * np.tan(np.arccos(cos_phi))
+    return wanted
+
+
+def _unsettled(
+    model: NetworkModel,
+    drawn: Injections,
+    inverters: Sequence[Inverter],
+    gap: Float,
+    converged: Bool,
+) -> tuple[Finding, ...]:
+    left = np.flatnonzero(~converged)
+    if not left.size:
+        return ()
+    step, column = np.unravel_index(int(np.abs(gap[left]).argmax()), gap[left].shape)
+    subject = f"inverter at {model.bus_label(model.position(inverters[int(column)].bus))}"
+    at = label(int(drawn.starts[left[step]].astype(np.int64)))
+    text = (
+        f"{subject} {at}: is {abs(gap[left][step, column]):.3f} kvar from its characteristic after "
+        f"{MAX_ITERATIONS} iterations ({len(left)} of {len(converged)} intervals do not settle)"
+    )
+    return (Finding("network.reactive_unsettled", subject, at, Severity.WARNING, text),)
