@@ -1,9 +1,11 @@
 """Reactive power of inverters: cos phi(P), Q(U), and the state in which they settle.
 
 cos phi(P) follows the inverter's own power. Q(U) follows the voltage that it moves, so that it and
-the power flow are a fixed point: every inverter takes a damped step towards its characteristic,
-all intervals at once, until none moves. An interval whose gap does not shrink is damped more;
-nothing is drawn or timed, so that the result is the same each time.
+the power flow are a fixed point. All intervals are solved at once. Each round finds where the
+inverters would settle if voltages answered in a straight line, one inverter after the other: the
+descent of a convex function by its coordinates, as no characteristic rises and reactance is
+positive, so that it cannot swing. The power flow then says what the voltages are, and an interval
+whose gap does not shrink is damped. Nothing is drawn or timed: the result is the same each time.
 """
 
 from __future__ import annotations
@@ -16,15 +18,17 @@ import numpy as np
 
 from grid.errors import BadInputError, Finding, Severity
 from grid.interval import label
+from networks.flow.operator import operator
 from networks.model import Bool, Float, Int, NetworkModel
 from networks.operating.state import Injections
 from networks.operating.strain import node_voltages
 
 TOLERANCE = 1e-7
 """Of the rated apparent power: how near to its characteristic an inverter settles."""
-MAX_ITERATIONS = 200
+MAX_ITERATIONS = 100
 _SHRINKS = 0.9
-_LEAST_DAMPING = 1.0 / 64.0
+_LEAST_STEP = 1.0 / 64.0
+_SWEEPS = 200
 _SMALL_KVA = 4.6
 
 
@@ -133,7 +137,12 @@ class Settled:
 
 
 def settle(
-    model: NetworkModel, drawn: Injections, inverters: Sequence[Inverter], power_kw: Float
+    model: NetworkModel,
+    drawn: Injections,
+    inverters: Sequence[Inverter],
+    power_kw: Float,
+    *,
+    most_iterations: int = MAX_ITERATIONS,
 ) -> Settled:
     """Return the state in which inverters settle.
 
@@ -157,27 +166,27 @@ def settle(
     power_kw = _checked(model, drawn, inverters, power_kw)
     rated = np.array([one.rated_kva for one in inverters])
     most = np.sqrt(np.maximum(rated**2 - power_kw**2, 0.0))
-    given = np.zeros_like(power_kw)
+    moves = _moves(model, inverters)
     count = len(power_kw)
-    damping, last = np.ones(count), np.full(count, np.inf)
-    gap = np.zeros_like(given)
-    residual = np.zeros(count)
+    given, gap = np.zeros_like(power_kw), np.zeros_like(power_kw)
+    length, last, residual = np.ones(count), np.full(count, np.inf), np.zeros(count)
     iterations = np.zeros(count, dtype=np.int64)
     active = np.arange(count)
-    for number in range(1, MAX_ITERATIONS + 1):
-        some = _with(model, drawn, inverters, given, active)
-        vm_pu = _voltages(model, some, inverters)
+    for number in range(1, most_iterations + 1):
+        vm_pu = _voltages(model, _with(model, drawn, inverters, given, active), inverters)
         wanted = _wanted(inverters, vm_pu, power_kw[active])
         gap[active] = np.clip(wanted, -most[active], most[active]) - given[active]
         residual[active] = np.abs(gap[active] / rated).max(axis=1, initial=0.0)
         iterations[active] = number
-        slow = residual[active] > _SHRINKS * last[active]
-        damping[active[slow]] = np.maximum(damping[active[slow]] / 2.0, _LEAST_DAMPING)
+        slow = active[residual[active] > _SHRINKS * last[active]]
+        length[slow] = np.maximum(length[slow] / 2.0, _LEAST_STEP)
         last[active] = residual[active]
-        active = active[residual[active] > TOLERANCE]
+        left = residual[active] > TOLERANCE
+        active, vm_pu, wanted = active[left], vm_pu[left], wanted[left]
         if not active.size:
             break
-        given[active] += damping[active, None] * gap[active]
+        aim = _aim(inverters, given[active], vm_pu, wanted, most[active], moves)
+        given[active] += length[active, None] * (aim - given[active])
     converged = residual <= TOLERANCE
     return Settled(
         injections=_with(model, drawn, inverters, given, np.arange(count)),
@@ -188,6 +197,54 @@ def settle(
         iterations=iterations,
         findings=_unsettled(model, drawn, inverters, gap, converged),
     )
+
+
+def _moves(model: NetworkModel, inverters: Sequence[Inverter]) -> Float:
+    """Return how a voltage moves per kvar of an inverter, (inverter, inverter), without load."""
+    op = operator(model)
+    row = np.full(len(model.node_kv), -1, dtype=np.int64)
+    row[op.others] = np.arange(len(op.others))
+    at = row[model.node[[model.position(one.bus) for one in inverters]]]
+    there = np.flatnonzero(at >= 0)
+    unit = np.zeros((len(op.others), len(there)), dtype=np.complex128)
+    # A kvar is the current conj(j q / v).
+    unit[at[there], np.arange(len(there))] = -1j / op.idle[at[there]].conj()
+    change = op.solve(unit * (1e-3 / model.base_mva))[at[there]]
+    idle = op.idle[at[there]]
+    moves = np.zeros((len(inverters), len(inverters)))
+    moves[np.ix_(there, there)] = (idle.conj()[:, None] * change).real / np.abs(idle)[:, None]
+    return moves
+
+
+def _aim(
+    inverters: Sequence[Inverter],
+    given: Float,
+    vm_pu: Float,
+    wanted: Float,
+    most: Float,
+    moves: Float,
+) -> Float:
+    """Return where the inverters would settle if voltages answered in a straight line."""
+    aim = given.copy()
+    for column, one in enumerate(inverters):
+        if isinstance(one.curve, CosPhiOfP):
+            aim[:, column] = np.clip(wanted[:, column], -most[:, column], most[:, column])
+    rated = np.array([one.rated_kva for one in inverters])
+    for _ in range(_SWEEPS):
+        before = aim.copy()
+        for column, one in enumerate(inverters):
+            if isinstance(one.curve, CosPhiOfP):
+                continue
+            own = moves[column, column]
+            without = vm_pu[:, column] + (aim - given) @ moves[column] - own * aim[:, column]
+            at, values = np.array(one.curve.points).T
+            kvar = values * one.rated_kva
+            # On the characteristic, v - own q rises: the voltage without its own part tells q.
+            found = np.interp(without, at - own * kvar, kvar)
+            aim[:, column] = np.clip(found, -most[:, column], most[:, column])
+        if np.abs((aim - before) / rated).max(initial=0.0) < 0.1 * TOLERANCE:
+            break
+    return aim
 
 
 def _checked(
@@ -239,7 +296,7 @@ def _voltages(model: NetworkModel, drawn: Injections, inverters: Sequence[Invert
 
 
 def _wanted(inverters: Sequence[Inverter], vm_pu: Float, power_kw: Float) -> Float:
-    """Return what the characteristics ask for, positive into the network, (interval, inverter)."""
+    """Return what the characteristics ask for in kvar into the network, (interval, inverter)."""
     wanted = np.empty_like(power_kw)
     for column, one in enumerate(inverters):
         at, values = np.array(one.curve.points).T
@@ -266,7 +323,7 @@ def _unsettled(
     subject = f"inverter at {model.bus_label(model.position(inverters[int(column)].bus))}"
     at = label(int(drawn.starts[left[step]].astype(np.int64)))
     text = (
-        f"{subject} {at}: is {abs(gap[left][step, column]):.3f} kvar from its characteristic after "
-        f"{MAX_ITERATIONS} iterations ({len(left)} of {len(converged)} intervals do not settle)"
+        f"{subject} {at}: is {abs(gap[left][step, column]):.3f} kvar from its characteristic "
+        f"({len(left)} of {len(converged)} intervals do not settle)"
     )
     return (Finding("network.reactive_unsettled", subject, at, Severity.WARNING, text),)
