@@ -18,11 +18,14 @@ from grid.errors import BadInputError, GridError
 from grid.site import Network
 from networks.flow.judge import compare as judged
 from networks.limits.findings import findings
+from networks.operating.blackstart import black_start
+from networks.operating.islands import FormingSource
 from networks.operating.state import Injections, nominal, solved, unserved
+from networks.operating.steps import Policy
 from networks.sources.compile import compile_net
 from networks.sources.source import load, read_net
 from networks.sources.tables import check_tables
-from networks.topology import connect
+from networks.topology import connect, island
 
 MV = "simbench:1-MV-rural--0-sw"
 LIMITS = Network(source=MV)
@@ -177,6 +180,53 @@ def test_a_load_beyond_what_the_network_can_carry_is_a_typed_error(mv):
 
     with pytest.raises(SolverError, match=r"1970-01-01T00:00Z: no power flow solution at \d+"):
         solved(mv, nominal(mv, 100.0))
+
+
+def test_an_island(mv):
+    """The feeder behind one switch, held by a source at its end; the rest is dark and named."""
+    part = island(mv.switched(opened=[94]), 67)
+    state = solved(part, nominal(part))
+    agrees(part, state)
+    accounted_for(part, state)
+    dark = unserved(part, nominal(part))
+    assert 0 < len(dark) < len(part.bus)
+    total = float(part.equipment.nominal_absorbed_kw.sum())
+    served = float(part.equipment.nominal_absorbed_kw[part.node >= 0].sum())
+    assert sum(one.kw for one in dark) == pytest.approx(total - served)
+
+
+def test_an_island_with_black_start_ends_in_the_state_of_runpp(mv):
+    """Without cold load the last step is the whole island at its normal draw."""
+    source = FormingSource(67, 4e4, 4.4e4, 4e4, 1e5, 1e4)
+    policy = Policy(by_feeder=False, cold_factor=1.0)
+    made = black_start(mv, nominal(mv), LIMITS, source, policy, opened=(94,))
+    assert made.stopped == ""
+    model = island(mv, 67)
+    for step in made.steps:
+        model = model.switched(opened=step.opened, closed=step.closed)
+    served = {bus for step in made.steps if step.action == "pick up" for bus in step.buses}
+    plants = {bus for step in made.steps if step.action == "connect" for bus in step.buses}
+    drawn = nominal(mv)
+    on = np.isin(model.bus, sorted(served))[None], np.isin(model.bus, sorted(plants))[None]
+    either = on[0] | on[1]
+    inputs = tuple(
+        values * kept for values, kept in zip(drawn.inputs, (*on, either, either), strict=True)
+    )
+    state = solved(model, Injections(inputs, drawn.starts, drawn.voltage_share))
+    agrees(model, state)
+    last = made.steps[-1]
+    assert last.lowest.value == pytest.approx(float(state["vm_pu"].min()), abs=1e-9)
+    kw = float(state["forming_injected_kw"][0] - state["forming_absorbed_kw"][0])
+    assert last.given_kw - last.taken_kw == pytest.approx(kw, abs=1e-6)
+    assert {one.bus for one in made.unserved} == {one.bus for one in unserved(model, drawn)}
+
+
+def test_a_black_start_that_cannot_go_on_says_at_what(mv):
+    source = FormingSource(67, 500.0, 600.0, 500.0, 1e4, 500.0)
+    made = black_start(mv, nominal(mv), LIMITS, source, Policy(by_feeder=False))
+    assert re.match(r"bus \d+ .*at most [56]00\.0 k", made.stopped)
+    assert made.unserved
+    assert np.isfinite([step.given_kw for step in made.steps]).all()
 
 
 @st.composite
