@@ -5,6 +5,7 @@ import pandapower as pp
 import pytest
 
 from grid.errors import BadInputError
+from grid.site import Network
 from networks.operating.blackstart import black_start
 from networks.operating.islands import FormingSource
 from networks.operating.meshes import meshes
@@ -116,12 +117,13 @@ def test_it_stops_at_a_named_block_and_names_who_stays_dark(rural, part):
     assert not picked & {one.bus for one in part.unserved}
 
 
-def test_no_loop_is_ever_closed(mv, limits):
+def test_no_loop_is_ever_closed(mv):
     """In a meshed network too: every section is energised from one side only."""
     meshed = mv.switched(closed=[193, 195, 197, 199, 201, 203])
     source = FormingSource(67, 4e4, 4.4e4, 4e4, 1e5, 1e4)
     policy = Policy(by_feeder=False, cold_factor=1.0)
-    made = black_start(meshed, nominal(meshed, 0.7), limits, source, policy)
+    wide = Network(source="x", loading_max_percent=200.0)
+    made = black_start(meshed, nominal(meshed, 0.7), wide, source, policy)
     model = island(meshed, 67)
     for step in made.steps:
         model = model.switched(opened=step.opened, closed=step.closed)
