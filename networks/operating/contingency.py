@@ -12,7 +12,7 @@ from grid.site import Network
 from networks.equipment import SWITCH_KINDS
 from networks.limits.findings import branch_namer
 from networks.model import Bool, Int, NetworkModel
-from networks.operating.state import Customers, Injections, Supply, supplies
+from networks.operating.state import Customers, Injections, Supply, solved, supplies
 from networks.operating.strain import Broken, broken, severity, strain
 from networks.operating.terminals import end_joined, switch_label
 from networks.topology import connect
@@ -122,10 +122,12 @@ def contingencies(
 
     Raises
     ------
+    BadInputError
+        A value that is not finite or below 0, naming its bus and interval.
     SolverError
         When the whole network has no solution.
     """
-    base = broken(model, strain(model, drawn), network)
+    base = broken(model, solved(model, drawn), network)
     switch = model.equipment.switch
     may = switch.index[~model.switching.closed] if ties is None else np.asarray(ties, np.int64)
     made = []

@@ -19,6 +19,7 @@ import numpy as np
 from grid.errors import BadInputError, Finding, Severity
 from grid.interval import label
 from networks.flow.operator import operator
+from networks.injection import check_inputs
 from networks.model import Bool, Float, Int, NetworkModel
 from networks.operating.state import Injections
 from networks.operating.strain import node_voltages
@@ -250,6 +251,7 @@ def _aim(
 def _checked(
     model: NetworkModel, drawn: Injections, inverters: Sequence[Inverter], power_kw: Float
 ) -> Float:
+    check_inputs(model, *drawn.inputs, drawn.starts)
     power_kw = np.asarray(power_kw, dtype=np.float64)
     shape = (len(drawn.starts), len(inverters))
     if power_kw.shape != shape:

@@ -122,7 +122,7 @@ def test_no_loop_is_ever_closed(mv):
     meshed = mv.switched(closed=[193, 195, 197, 199, 201, 203])
     source = FormingSource(67, 4e4, 4.4e4, 4e4, 1e5, 1e4)
     policy = Policy(by_feeder=False, cold_factor=1.0)
-    wide = Network(source="x", loading_max_percent=200.0)
+    wide = Network(source="x", voltage_min_pu=0.8, loading_max_percent=200.0)
     made = black_start(meshed, nominal(meshed, 0.7), wide, source, policy)
     model = island(meshed, 67)
     for step in made.steps:

@@ -161,3 +161,14 @@ def test_a_whole_network_without_a_solution_is_an_error(cigre, limits):
 
     with pytest.raises(SolverError, match="no power flow solution"):
         contingencies(cigre, nominal(cigre, 30.0), limits)
+
+
+@pytest.mark.parametrize("value", [np.nan, -1.0])
+def test_a_load_that_is_no_load_is_named(cigre, limits, value):
+    from grid.errors import BadInputError
+
+    drawn = nominal(cigre)
+    absorbed = drawn.inputs[0].copy()
+    absorbed[0, 3] = value
+    with pytest.raises(BadInputError, match=r"bus 3 .*absorbed_kw is"):
+        contingencies(cigre, Injections((absorbed, *drawn.inputs[1:]), drawn.starts), limits)
