@@ -94,3 +94,15 @@ def test_blackstart_is_1_when_load_stays_dark(said):
     assert facts["unserved"]
     first = next(step for step in facts["steps"] if step["action"] == "pick up")
     assert first["buses"] == [9]
+
+
+def test_tap_prints_every_position_and_what_a_changer_does(said):
+    words = ("tap", RURAL, "--band", "0.95,1.05", "--follow", "1.0,0.015")
+    status, text, _ = said(*words, "--voltage", "1.025")
+    lines = text.splitlines()
+    assert len(lines) == 7
+    assert sum("best" in line for line in lines) == 1
+    assert status == (0 if " 0 h" in next(line for line in lines if "best" in line) else 1)
+    assert lines[-1].startswith("changer")
+    status, _, errors = said("tap", RURAL, "--follow", "1.0,0.001")
+    assert (status, "the dead band must be at least as wide" in errors) == (1, True)

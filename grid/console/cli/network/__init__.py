@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from grid.console.cli.network import blackstart, contingency, flow, switch
+from grid.console.cli.network import blackstart, contingency, flow, switch, tap
 
-VERBS = (flow, switch, contingency, blackstart)
+VERBS = (flow, switch, contingency, blackstart, tap)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
