@@ -7,14 +7,14 @@ import pandapower as pp
 import pytest
 
 from grid.errors import BadInputError
-from networks.operating.reactive import (
+from networks.operating.characteristics import (
     Q_OF_U,
     CosPhiOfP,
     Inverter,
     QOfU,
     cos_phi_of_p,
-    settle,
 )
+from networks.operating.reactive import settle
 from networks.operating.state import Injections, nominal, solved
 
 
