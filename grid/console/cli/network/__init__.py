@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 
 from grid.console.cli.network import (
+    blackstart,
+    contingency,
     estimate,
     exchange,
     flow,
@@ -13,10 +15,14 @@ from grid.console.cli.network import (
     outage,
     quality,
     shortcircuit,
+    switch,
+    tap,
     threephase,
 )
 
 VERBS = (
+    blackstart,
+    contingency,
     estimate,
     exchange,
     flow,
@@ -25,6 +31,8 @@ VERBS = (
     outage,
     quality,
     shortcircuit,
+    switch,
+    tap,
     threephase,
 )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from grid.console.cli.options import as_json, checked
 
 if TYPE_CHECKING:
+    from grid.site import Network
     from networks.model import NetworkModel
 
 _KINDS = ("simbench:", "pandapower:", "file:")
@@ -46,6 +47,52 @@ def _voltage(text: str) -> float:
     if not 0.8 <= value <= 1.2:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number within 0.8 to 1.2 pu")
     return value
+
+
+def limits(parser: argparse.ArgumentParser) -> None:
+    """Add the limits that a state is held against."""
+    parser.add_argument(
+        "--band", type=_band, default=(0.9, 1.1), metavar="LOW,HIGH", help="voltage band in pu"
+    )
+    parser.add_argument(
+        "--loading", type=_loading, default=100.0, metavar="PERCENT", help="highest loading"
+    )
+
+
+def _band(text: str) -> tuple[float, float]:
+    low, _, high = text.partition(",")
+    try:
+        band = float(low), float(high)
+    except ValueError:
+        band = float("nan"), float("nan")
+    if not 0.5 <= band[0] <= 1.0 <= band[1] <= 1.5:
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} must be LOW,HIGH within 0.5 to 1 and 1 to 1.5 pu, such as 0.95,1.05"
+        )
+    return band
+
+
+def _loading(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 1.0 <= value <= 300.0:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number within 1 to 300 %")
+    return value
+
+
+def held_to(options: argparse.Namespace) -> Network:
+    """Return the limits that were asked for."""
+    from grid.site import Network
+
+    low, high = options.band
+    return Network(
+        source=options.network,
+        voltage_min_pu=low,
+        voltage_max_pu=high,
+        loading_max_percent=options.loading,
+    )
 
 
 def loaded(options: argparse.Namespace) -> NetworkModel:
