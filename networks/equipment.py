@@ -73,6 +73,8 @@ class Switches:
         Index of the other bus, the line or the transformer.
     kind : int64 (switch,)
         Position in :data:`SWITCH_KINDS`.
+    type : tuple of str
+        What it can break, in pandapower's words (CB, LBS, LS, DS); empty where not told.
     """
 
     index: Int
@@ -80,6 +82,7 @@ class Switches:
     bus: Int
     element: Int
     kind: Int
+    type: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.index)

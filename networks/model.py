@@ -35,11 +35,14 @@ class NetworkModel:
     ----------
     equipment : Equipment
     switching : Switching
+    fed_bus : int64 (feed,)
+        Buses with a source: the external grids, or what forms an island.
+    fed_pu : complex128 (feed,)
+        The voltages that they hold.
     held_bus : int64 (source,)
-        Buses at which a source holds the voltage: the external grids, or what forms an island.
+        Of those in service, the first at each node.
     held_node : int64 (source,)
     held_pu : complex128 (source,)
-        The voltages held.
     forming : bool
         Whether the public network is away and the only source is one that forms an island.
     node : int64 (bus,)
@@ -55,6 +58,8 @@ class NetworkModel:
 
     equipment: Equipment
     switching: Switching
+    fed_bus: Int
+    fed_pu: Complex
     held_bus: Int
     held_node: Int
     held_pu: Complex

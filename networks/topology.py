@@ -74,6 +74,8 @@ def connect(
     return NetworkModel(
         equipment=equipment,
         switching=switching,
+        fed_bus=buses,
+        fed_pu=voltages,
         held_bus=held[0],
         held_node=held[1],
         held_pu=held[2],
@@ -149,8 +151,8 @@ def switched(
     return connect(
         equipment,
         Switching(closed_now, on["line"], on["trafo"], position),
-        held_bus=model.held_bus,
-        held_pu=model.held_pu,
+        held_bus=model.fed_bus,
+        held_pu=model.fed_pu,
         forming=model.forming,
     )
 

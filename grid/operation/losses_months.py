@@ -163,7 +163,7 @@ def _cables(model: NetworkModel, draw: np.random.Generator, percent: float) -> N
     factor = 1.0 / np.clip(1.0 + draw.normal(0.0, percent / 100.0, len(lines)), 0.5, 2.0)
     names = ("yff", "yft", "ytf", "ytt")
     changed = replace(lines, **{name: getattr(lines, name) * factor for name in names})
-    return connect(replace(model.equipment, line=changed), model.switching, held_pu=model.held_pu)
+    return connect(replace(model.equipment, line=changed), model.switching, held_pu=model.fed_pu)
 
 
 def shown(

@@ -101,7 +101,7 @@ def flow(
             some = steps[first : first + CHUNK]
             chosen = tuple(values[some] for values in inputs)
             columns["unserved_kw"][some] = chosen[0][:, part.node < 0].sum(axis=1)
-            power, dependent = _injected(part, chosen, voltage_share)
+            power, dependent = injected(part, chosen, voltage_share)
             voltage, iterations = _solve(part, power, dependent, chosen, starts[some])
             columns["iterations"][some] = iterations
             write_state(part, columns, some, voltage)
@@ -131,7 +131,7 @@ def regimes(
     return found
 
 
-def _injected(
+def injected(
     model: NetworkModel, inputs: Sequence[Float], voltage_share: Float | None
 ) -> tuple[Complex, VoltageDependent | None]:
     """Return constant power into the nodes, and what beside it depends on voltage."""

@@ -153,16 +153,16 @@ def _single_outages(
         for row in np.flatnonzero(branches.from_node >= 0):
             index = int(branches.index[row])
             yield table, index, name_of(int(row)), model.switched(out=[(table, index)])
-    for number, bus in enumerate(model.held_bus.tolist()):
+    for number, bus in enumerate(model.fed_bus.tolist()):
         name = f"source at {model.bus_label(model.position(bus))}"
-        left = np.arange(len(model.held_bus)) != number
+        left = np.arange(len(model.fed_bus)) != number
         part = None
         if left.any():
             part = connect(
                 model.equipment,
                 model.switching,
-                held_bus=model.held_bus[left],
-                held_pu=model.held_pu[left],
+                held_bus=model.fed_bus[left],
+                held_pu=model.fed_pu[left],
                 forming=model.forming,
             )
         yield "source", bus, name, part

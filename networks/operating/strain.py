@@ -9,10 +9,9 @@ import numpy as np
 import xarray as xr
 
 from grid.site import Network
-from networks.flow.operator import VoltageDependent, iterate, operator
+from networks.flow.operator import iterate, operator
 from networks.flow.sensitivity import node_voltage
-from networks.flow.solve import branch_state
-from networks.injection import node_power
+from networks.flow.solve import branch_state, injected
 from networks.limits.findings import TOLERANCE, branch_namer
 from networks.model import Complex, Float, NetworkModel
 from networks.operating.state import Injections, solved
@@ -127,29 +126,12 @@ def node_voltages(model: NetworkModel, drawn: Injections) -> Complex:
     SolverError
         When an interval has no solution.
     """
-    power, dependent = _injected(model, drawn)
+    power, dependent = injected(model, drawn.inputs, drawn.voltage_share)
     voltage, _, converged = iterate(operator(model), power, dependent)
     if converged.all():
         return voltage
     # Where the iteration does not contract, Newton's method decides.
     return node_voltage(model, solved(model, drawn))
-
-
-def _injected(model: NetworkModel, drawn: Injections) -> tuple[Complex, VoltageDependent | None]:
-    if drawn.voltage_share is None or not drawn.voltage_share.any():
-        return node_power(model, *drawn.inputs), None
-    absorbed_kw, injected_kw, absorbed_kvar, injected_kvar = drawn.inputs
-    nothing = np.zeros_like(absorbed_kw)
-    z_p, i_p, z_q, i_q = drawn.voltage_share.T
-    power, current, impedance = (
-        node_power(model, absorbed_kw * p, given_kw, absorbed_kvar * q, given_kvar)
-        for p, q, given_kw, given_kvar in (
-            (1 - z_p - i_p, 1 - z_q - i_q, injected_kw, injected_kvar),
-            (i_p, i_q, nothing, nothing),
-            (z_p, z_q, nothing, nothing),
-        )
-    )
-    return power, VoltageDependent(current, impedance)
 
 
 def severity(limits: Sequence[Broken]) -> float:

@@ -13,7 +13,6 @@ from networks.equipment import SWITCH_KINDS
 from networks.flow.sensitivity import node_voltage
 from networks.model import Complex, Int, NetworkModel
 from networks.operating.state import Injections
-from networks.sources import cache
 
 DISCONNECTOR = "DS"
 """pandapower's word; the others (CB, LS, LBS) break load current."""
@@ -61,32 +60,10 @@ def switch_label(model: NetworkModel, index: int) -> str:
 
 
 def switch_types(model: NetworkModel) -> Mapping[int, str]:
-    """Return what kind of switch each is (CB, LS, LBS, DS), as far as its source says; kept.
-
-    The first time reads the source through pandapower, which takes seconds.
-    """
-    known: Mapping[int, str] | None = model.equipment.kept.get("switch types")
-    if known is not None:
-        return known
-    found: dict[int, str] = {}
-    if not model.source.startswith("file:"):
-        path = cache.cache_path("switch", model.source)
-        stored = cache.read(path)
-        if stored is None:
-            from networks.sources.source import read_net
-
-            frame = read_net(model.source, base_dir=model.base_dir).switch
-            types = frame.get("type", ())
-            told = {
-                str(index): kind
-                for index, kind in zip(frame.index, types, strict=False)
-                if isinstance(kind, str)
-            }
-            cache.write(path, {}, told)
-            stored = ({}, told)
-        found = {int(index): str(kind) for index, kind in stored[1].items()}
-    model.equipment.kept["switch types"] = found
-    return found
+    """Return what kind of switch each is (CB, LS, LBS, DS), as far as its source says."""
+    switch = model.equipment.switch
+    pairs = zip(switch.index.tolist(), switch.type, strict=True)
+    return {index: kind for index, kind in pairs if kind}
 
 
 def across(model: NetworkModel, state: xr.Dataset, index: int) -> Across:

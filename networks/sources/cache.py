@@ -15,7 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-FORMAT = 2
+FORMAT = 3
 _FACTS = "facts.json"
 _PACKAGES = ("khazri", "pandapower", "simbench", "numpy")
 

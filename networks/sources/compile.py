@@ -148,8 +148,9 @@ def _rows(net: Any, table: str) -> slice:
     return slice(first, last)
 
 
-def _names(frame: Any) -> tuple[str, ...]:
-    return tuple(name if isinstance(name, str) else "" for name in frame["name"])
+def _names(frame: Any, column: str = "name") -> tuple[str, ...]:
+    values = frame[column] if column in frame else [""] * len(frame)
+    return tuple(name if isinstance(name, str) else "" for name in values)
 
 
 def _ratings(net: Any) -> tuple[tuple[Float, Float], tuple[Float, Float]]:
@@ -209,6 +210,7 @@ def _switches(net: Any) -> tuple[Switches, Any]:
         bus=frame["bus"].to_numpy(dtype=np.int64),
         element=frame["element"].to_numpy(dtype=np.int64),
         kind=np.array(kind, dtype=np.int64),
+        type=_names(frame, "type"),
     )
     return switches, frame["closed"].to_numpy(dtype=bool)
 

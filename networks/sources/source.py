@@ -32,6 +32,7 @@ _CODE = re.compile(r"1-[A-Za-z0-9.]+-[A-Za-z0-9.]*-[A-Za-z0-9.]*-[012]-(no_)?sw"
 _PARTS = {"line": Branches, "trafo": Branches, "switch": Switches, "switching": Switching}
 _TOLD = ("source", "base_dir", "kept")
 _TEXTS = ("bus_name",)
+_PART_TEXTS = ("name", "type")
 _FACTS = ("base_mva", "geographic")
 
 
@@ -132,7 +133,7 @@ def _store(path: Path, equipment: Equipment) -> None:
         value = getattr(equipment, field.name)
         if field.name in _PARTS:
             for part in dataclasses.fields(value):
-                kept = facts if part.name == "name" else arrays
+                kept = facts if part.name in _PART_TEXTS else arrays
                 kept[f"{field.name}.{part.name}"] = getattr(value, part.name)
         elif field.name not in _TOLD:
             (facts if field.name in _TEXTS + _FACTS else arrays)[field.name] = value
@@ -149,8 +150,8 @@ def _restore(path: Path, source: str, base_dir: Path | None) -> Equipment | None
         made: dict[str, Any] = {
             name: part(
                 **{
-                    field.name: tuple(known[f"{name}.name"])
-                    if field.name == "name"
+                    field.name: tuple(known[f"{name}.{field.name}"])
+                    if field.name in _PART_TEXTS
                     else known[f"{name}.{field.name}"]
                     for field in dataclasses.fields(part)
                 }

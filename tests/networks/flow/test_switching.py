@@ -141,6 +141,28 @@ def test_two_sources_hold_their_own_voltages():
     assert float(state["vm_pu"].sel(bus=11)[0]) == pytest.approx(0.98)
 
 
+def test_a_source_behind_a_coupler_feeds_on_when_the_coupler_opens():
+    from copy import deepcopy
+
+    import pandapower as pp
+
+    from networks.sources.compile import compile_net
+    from networks.sources.source import read_net
+    from networks.topology import connect
+
+    net = read_net("pandapower:case33bw")
+    pp.create_bus(net, vn_kv=12.66)
+    pp.create_ext_grid(net, 33)
+    pp.create_switch(net, 33, 17, et="b", closed=True)
+    pp.create_switch(net, 0, 33, et="b", closed=True)
+    model = connect(compile_net(deepcopy(net), source="coupled", base_dir=None))
+    model.equipment.kept["net"] = net
+    assert model.held_bus.tolist() == [0]
+    apart = model.switched(opened=[int(net.switch.index[-1])])
+    assert apart.held_bus.tolist() == [0, 33]
+    assert verify(apart, nominal_flow(apart), steps=[0]) <= 1e-9
+
+
 def test_two_sources_of_different_voltage_at_one_node_are_named():
     import pandapower as pp
 
