@@ -819,7 +819,7 @@ def _judge_limits(
             report.reasons.append(f"{state.start}: a binding limit is listed twice")
     for limit, labels, values, sign, bound, slack, near in kinds:
         excess = sign * (values - bound)
-        for row, column in np.argwhere(~(excess <= slack)):
+        for row, column in np.argwhere(~(excess <= slack))[:REASONS_MAX]:
             report.reasons.append(
                 f"{states[column].start} {labels[row]}: {values[row, column]:.6f} breaks "
                 f"{limit} {bound:g}"

@@ -16,14 +16,11 @@ the high-voltage solution and at no other.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from networks.equipment import Complex, Float, Int
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
 
 WEIGHT_LEAST = 0.2
 POWER_STEPS = 20
@@ -50,7 +47,7 @@ class Reduced:
         Voltages without injections.
     """
 
-    ybus: sp.csr_array[np.complex128]
+    ybus: Any
     held: Int
     others: Int
     held_pu: Complex
@@ -58,7 +55,7 @@ class Reduced:
     idle: Complex
 
 
-def reduced(ybus: sp.csr_array[np.complex128], held: Int, held_pu: Complex) -> Reduced:
+def reduced(ybus: Any, held: Int, held_pu: Complex) -> Reduced:
     """Return a network without the nodes whose voltage is held."""
     from scipy.sparse.linalg import splu
 
@@ -104,7 +101,9 @@ def solve(net: Reduced, power: Complex) -> tuple[Complex, Float]:
             if not better.any() and (best < RESIDUAL_PU).all():
                 break
         for column in np.flatnonzero(~(best < RESIDUAL_PU)):
-            found[:, column] = _newton(net, power[:, column])
+            tried = _newton(net, power[:, column])
+            if mismatch(net, tried[:, None], power[:, [column]])[0] < best[column]:
+                found[:, column] = tried
     return found, mismatch(net, found, power)
 
 
