@@ -8,6 +8,7 @@ made years later is known to be of the plan that was sent.
 from __future__ import annotations
 
 import json
+import lzma
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from networks.limits.certificate import Claim
 
 KIND = "claim"
+_PRESET = 1
+"""The usual one takes seven times as long for a sixth of the bytes."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def claim_of(room: Room, ahead: xr.Dataset, chosen: Plan) -> Claim | None:
 
 def put(tx: Transaction, at_s: int, claimed: Claim) -> None:
     """Keep what the plan of a cycle claims."""
-    content = np.frombuffer(claimed.encode(), np.uint8)
+    packed = lzma.compress(claimed.encode(), preset=_PRESET)
+    content = np.frombuffer(packed, np.uint8)
     datasets.put_dataset(tx, KIND, at_s, xr.Dataset({"content": ("byte", content)}))
 
 
@@ -96,7 +100,7 @@ def certificate(store: Store, at_s: int | None) -> Made:
         if plan is None or content is None:
             what = "has no known network state" if plan else "is not stored"
             raise StoreError(f"the plan of {interval.label(at_s)} {what}")
-        claimed = decode(content["content"].to_numpy().tobytes())
+        claimed = decode(lzma.decompress(content["content"].to_numpy().tobytes()))
         sequence, told = _in_ledger(tx, at_s)
     return Made(at_s, str(plan["source"]), complete(claimed), sequence, told)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -96,11 +97,9 @@ def test_a_claim_that_was_edited_in_the_store_is_not_the_one_in_the_ledger(
     folder, store = other
     with store.write() as tx:
         kept = datasets.require_dataset(tx, "claim", room.first_cycle_s)
-        value = json.loads(kept["content"].to_numpy().tobytes())
+        value = json.loads(lzma.decompress(kept["content"].to_numpy().tobytes()))
         value["intervals"][0]["p_w"][-1] += 1
-        content = np.frombuffer(
-            json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(), np.uint8
-        )
+        content = np.frombuffer(lzma.compress(json.dumps(value).encode()), np.uint8)
         edited = xr.Dataset({"content": ("byte", content)})
         datasets.put_dataset(tx, "claim", room.first_cycle_s, edited)
     at = interval.label(room.first_cycle_s)
