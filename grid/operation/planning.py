@@ -23,7 +23,7 @@ from dispatch.plan import (
 )
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
-from grid.operation import outage_facts, record
+from grid.operation import outage_facts, plan_certificates, record
 from grid.operation.field.serve import device_kind, rating_w
 from grid.operation.plan_inputs import plan_input, stale
 from grid.operation.record import Personal
@@ -37,6 +37,9 @@ Floats = npt.NDArray[np.float64]
 
 ROUNDS = 8
 
+PLAN_SCHEMA = 2
+"""From 2 on a plan's entry tells its topology and its opening the hash of what it claims."""
+
 _FIRST_LOSSES = 0.02
 
 
@@ -48,6 +51,7 @@ def plan(room: Room, at_s: int) -> None:
     chosen, used, rounds, near, trouble = _feasible_plan(room, given, ahead, last, watched)
     cuts = len(used.cuts)
     wishes = setpoints(room, chosen)
+    claimed = plan_certificates.claim_of(room, ahead, chosen)
     with room.store.write() as tx:
         trouble += stale(room, tx, at_s)
         datasets.put_dataset(tx, "plan", at_s, chosen.schedule)
@@ -66,15 +70,20 @@ def plan(room: Room, at_s: int) -> None:
             "cuts": cuts,
         }
         control.put_plan(tx, at_s, facts, detail)
+        if claimed is not None:
+            plan_certificates.put(tx, at_s, claimed)
         control.put_setpoints(tx, at_s, wishes, "intended")
         control.put_findings(tx, at_s, trouble)
         payload = {
+            "claim_sha256": None if claimed is None else claimed.sha256,
             "input_sha256": detail["input_sha256"],
             "setpoints": [_payload(wish) for wish in wishes],
         }
         who = record.community(room.site)
         public = {"cuts": cuts, "source": chosen.source, "status": chosen.status}
-        record.append(tx, Kind.PLAN, at_s, at_s, public, [Personal(who, "plan", "plan", payload)])
+        public["topology_sha256"] = room.model.topology_hash.hex()
+        told = [Personal(who, "plan", "plan", payload)]
+        record.append(tx, Kind.PLAN, at_s, at_s, public, told, schema=PLAN_SCHEMA)
         control.mark_done(tx, at_s, "plan")
     room.log(at_s, "plan", status=chosen.status, source=chosen.source, cuts=cuts, rounds=rounds)
 

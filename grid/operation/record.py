@@ -13,7 +13,7 @@ from grid.store import Transaction, control, log
 from trading.ledger import merkle, note
 from trading.ledger.checkpoint import Checkpoint, sign
 from trading.ledger.commitment import Label, Opening, commit, commitments
-from trading.ledger.entry import Entry, Kind, decode, following, genesis
+from trading.ledger.entry import SCHEMA, Entry, Kind, decode, following, genesis
 
 LOG_SEED = "ledger.ed25519"
 PARTY_SECRET = "party/"
@@ -47,6 +47,8 @@ def append(
     cycle_s: int,
     public: dict[str, Any],
     personal: Sequence[Personal] = (),
+    *,
+    schema: int = SCHEMA,
 ) -> int:
     """Append one entry about the interval at `at_s`; return its sequence number.
 
@@ -56,6 +58,8 @@ def append(
         Facts in clear, values of :mod:`trading.ledger.canonical`.
     personal : sequence of Personal
         Committed to with salts of the parties' secrets; the openings go to the store.
+    schema : int
+        Version of the meaning of the body.
     """
     last = log.last_content(tx)
     assert last is not None, "the log has no genesis"
@@ -69,7 +73,7 @@ def append(
     body = dict(public)
     if opened:
         body["commitments"] = commitments(digest for digest, _, _ in opened)
-    entry = following(decode(last), kind, label, body)
+    entry = following(decode(last), kind, label, body, schema)
     _store(tx, entry, cycle_s, opened)
     return entry.sequence
 

@@ -14,8 +14,7 @@ import xarray as xr
 from grid.errors import BadInputError
 from grid.site import Network
 from networks.flow.operator import Operator, operator
-from networks.flow.sensitivity import connected, node_voltage, sensitivity
-from networks.flow.solve import loading_scale
+from networks.flow.sensitivity import connected, loading_slope, node_voltage, sensitivity
 from networks.injection import INPUTS, node_power
 from networks.limits.findings import TOLERANCE
 from networks.model import Complex, Float, NetworkModel
@@ -202,20 +201,8 @@ def _slope(
         return rising
     if item.kind in ("line", "trafo"):
         branches = model.line if item.kind == "line" else model.trafo
-        k = item.row
-        f, t = int(branches.from_node[k]), int(branches.to_node[k])
-        scales = loading_scale(model, branches, np.array([k]))
-        sides = []
-        for y_f, y_t, scale in (
-            (branches.yff[k], branches.yft[k], float(scales[0][0])),
-            (branches.ytf[k], branches.ytt[k], float(scales[1][0])),
-        ):
-            current = y_f * voltage[f] + y_t * voltage[t]
-            moved = y_f * change[f] + y_t * change[t]
-            sides.append((abs(current) * scale, (current.conj() * moved).real, abs(current), scale))
-        _, product, size, scale = max(sides, key=lambda side: side[0])
-        loading: Float = product / max(size, 1e-12) * scale
-        return loading
+        rows = np.array([item.row])
+        return np.asarray(loading_slope(model, branches, rows, voltage, change)[0])
     drawn = voltage[op.held, None] * model.currents(change)[op.held].conj()
     head: Float = drawn.real.sum(axis=0) * (model.base_mva * 1e3)
     return head if item.kind == "head_import" else -head

@@ -19,13 +19,15 @@ import pytest
 from grid import interval
 from grid.console import prosumer_statement
 from grid.console.cli import main
-from grid.operation import audit, feasibility
+from grid.operation import audit, feasibility, plan_certificates
 from grid.operation.demo_site import DEFAULT_DAY, TIME_ZONE
 from grid.operation.room import Room
 from grid.site_file import parse
 from grid.store import Store, Transaction, control, datasets, log, market, series
 from meters.vee import Quality
+from networks import verify_certificate
 from networks.flow.judge import compare
+from networks.limits.certificate import encode
 from trading import verify
 from trading.ledger import tiles
 
@@ -115,6 +117,22 @@ def test_every_step_sent_held_in_ac_as_forecast_and_as_metered(room: Room) -> No
             sent = control.setpoints(tx, start_s)
             assert {row["state"] for row in sent} == {"confirmed"}
             assert len(sent) == len(room.site.assets)
+
+
+def test_the_certificates_of_the_days_plans_verify(room: Room) -> None:
+    """Every eighth: plans of the night, of the sun and around the outage."""
+    forming = room.forming_bus
+    assert forming is not None
+    known = {room.model.topology_hash.hex(), room.model.islanded(forming).topology_hash.hex()}
+    topologies = set()
+    for start_s in range(START_S, END_S, 8 * room.site.interval_s):
+        made = plan_certificates.certificate(room.store, start_s)
+        content = encode(made.document)
+        wanted = {"claim": [str(made.told)], "topology": sorted(known)}
+        _, found, report = verify_certificate.verify(content, wanted)
+        assert report.unproved == 0, start_s
+        topologies |= set(found["topology"])
+    assert topologies == known
 
 
 def test_every_interval_adds_up_and_agrees_with_runpp(room: Room) -> None:

@@ -91,7 +91,7 @@ def _reachable(numbers: set[int]) -> set[int]:
 PUBLIC = {
     "genesis": {"key", "site"},
     "clearing": {"asked_wh", "bid_wh", "mechanism", "price", "volume_wh"},
-    "plan": {"cuts", "source", "status"},
+    "plan": {"cuts", "source", "status", "topology_sha256"},
     "setpoints": {"confirmed", "failed"},
     "readings": {"head_export_wh", "head_import_wh", "loss_wh", "usage_points", "version"},
     "settlement": {"part", "state", "version"},

@@ -150,9 +150,11 @@ def genesis(site: str, log_key: str) -> Entry:
     return Entry(0, NO_PREVIOUS, Kind.GENESIS, "", {"key": log_key, "site": site})
 
 
-def following(predecessor: Entry, kind: Kind, interval: str, body: dict[str, Any]) -> Entry:
+def following(
+    predecessor: Entry, kind: Kind, interval: str, body: dict[str, Any], schema: int = SCHEMA
+) -> Entry:
     """Return the entry after `predecessor`."""
-    return Entry(predecessor.sequence + 1, predecessor.leaf_hash, kind, interval, body)
+    return Entry(predecessor.sequence + 1, predecessor.leaf_hash, kind, interval, body, schema)
 
 
 def split_commitments(

@@ -6,6 +6,7 @@ import argparse
 
 from grid.console.cli.network import (
     blackstart,
+    certificate,
     contingency,
     estimate,
     exchange,
@@ -22,6 +23,7 @@ from grid.console.cli.network import (
 
 VERBS = (
     blackstart,
+    certificate,
     contingency,
     estimate,
     exchange,
