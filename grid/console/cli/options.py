@@ -55,21 +55,27 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return value
 
 
-def seconds(low: float, high: float) -> Callable[[str], float]:
-    """Return what reads a number of seconds from `low` to `high`."""
+def number(
+    low: float, high: float, unit: str = "", *, what: str = "a number"
+) -> Callable[[str], float]:
+    """Return what reads a number from `low` to `high`."""
 
     def value(text: str) -> float:
         try:
-            number = float(text)
+            found = float(text)
         except ValueError:
-            number = math.nan
-        if not low <= number <= high:
-            raise argparse.ArgumentTypeError(
-                f"{text[:40]!r} must be seconds within {low:g} to {high:g}"
-            )
-        return number
+            found = math.nan
+        if not low <= found <= high:
+            limits = f"{low:g} to {high:g} {unit}".rstrip()
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} must be {what} within {limits}")
+        return found
 
     return value
+
+
+def seconds(low: float, high: float) -> Callable[[str], float]:
+    """Return what reads a number of seconds from `low` to `high`."""
+    return number(low, high, what="seconds")
 
 
 @checked

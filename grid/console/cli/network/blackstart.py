@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from grid.console.cli.network.options import held_to, limits, loaded, network
-from grid.console.cli.options import answer, whole
+from grid.console.cli.options import answer, number, whole
 
 if TYPE_CHECKING:
     from networks.operating.islands import FormingSource
@@ -34,7 +33,7 @@ def declare(verbs: Any) -> None:
             help=f"comes {what}; may be given again",
         )  # fmt: skip
     verb.add_argument(
-        "--cold", type=_number(1.0, 10.0), default=2.0, metavar="FACTOR",
+        "--cold", type=number(1.0, 10.0), default=2.0, metavar="FACTOR",
         help="what load draws when it comes back, times the normal",
     )  # fmt: skip
     verb.add_argument(
@@ -52,22 +51,7 @@ def declare(verbs: Any) -> None:
     verb.set_defaults(run=run)
 
 
-def _number(low: float, high: float) -> Callable[[str], float]:
-    def value(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not low <= number <= high:
-            raise argparse.ArgumentTypeError(
-                f"{text[:40]!r} must be a number within {low:g} to {high:g}"
-            )
-        return number
-
-    return value
-
-
-_above_0 = _number(1e-3, 1e6)
+_above_0 = number(1e-3, 1e6)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,12 +7,11 @@ import csv
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grid.console.cli.network.options import loaded, network
-from grid.console.cli.options import UsageError, answer, seed, whole
+from grid.console.cli.options import UsageError, answer, number, seed, whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,28 +30,28 @@ def declare(verbs: Any) -> None:
     network(host)
     host.add_argument("--bus", type=whole(0, 2**31), action="append", help="only this one; again")
     host.add_argument("--direction", choices=("plant", "load"), default="plant")
-    host.add_argument("--voltage-max", type=_number(0.5, 1.5), default=1.1, metavar="PU")
-    host.add_argument("--voltage-min", type=_number(0.5, 1.5), default=0.9, metavar="PU")
-    host.add_argument("--loading-max", type=_number(1, 1000), default=100.0, metavar="PERCENT")
+    host.add_argument("--voltage-max", type=number(0.5, 1.5), default=1.1, metavar="PU")
+    host.add_argument("--voltage-min", type=number(0.5, 1.5), default=0.9, metavar="PU")
+    host.add_argument("--loading-max", type=number(1, 1000), default=100.0, metavar="PERCENT")
     host.add_argument(
         "--rise-max",
-        type=_number(0.1, 50),
+        type=number(0.1, 50),
         metavar="PERCENT",
         help="that all plants may lift a low-voltage bus by; VDE-AR-N 4105: 3",
     )
     host.add_argument(
-        "--power-factor", type=_number(0.5, 1), default=1.0, help="takes reactive power below 1"
+        "--power-factor", type=number(0.5, 1), default=1.0, help="takes reactive power below 1"
     )
     host.add_argument(
         "--coincidence",
-        type=_number(0.01, 1),
+        type=number(0.01, 1),
         metavar="SHARE",
         help="of its rating, what a plant gives when the plants that are there peak; 1, else",
     )
     host.add_argument(
         "--always", action="store_true", help="a plant gives its rating in every interval"
     )
-    host.add_argument("--ceiling", type=_number(0.1, 1e7), metavar="KW", help="search up to here")
+    host.add_argument("--ceiling", type=number(0.1, 1e7), metavar="KW", help="search up to here")
     host.add_argument(
         "--verify", type=whole(0, 10**6), metavar="N", help="judge N drawn answers in all intervals"
     )
@@ -60,27 +59,10 @@ def declare(verbs: Any) -> None:
     host.add_argument(
         "--drawn", type=whole(1, 10_000), metavar="N", help="spread over N drawn orders of buses"
     )
-    host.add_argument("--size", type=_number(0.1, 1e6), default=10.0, metavar="KW", help="of those")
+    host.add_argument("--size", type=number(0.1, 1e6), default=10.0, metavar="KW", help="of those")
     host.add_argument("--seed", type=seed, default=1, help="of what is drawn")
     host.add_argument("--out", type=Path, metavar="FILE.csv", help="keep the table")
     host.set_defaults(run=run_host)
-
-
-def _number(low: float, high: float) -> Callable[[str], float]:
-    """Return what reads a number from `low` to `high`."""
-
-    def value(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not low <= number <= high:
-            raise argparse.ArgumentTypeError(
-                f"{text[:40]!r} must be a number within {low:g} to {high:g}"
-            )
-        return number
-
-    return value
 
 
 def _progress(text: str) -> None:
@@ -177,8 +159,8 @@ def _rows(model: NetworkModel, found: xr.Dataset, is_rated: bool) -> list[dict[s
     import numpy as np
 
     rows = []
-    for number, bus in enumerate(found["bus"].to_numpy().tolist()):
-        one = found.isel(bus=number)
+    for place, bus in enumerate(found["bus"].to_numpy().tolist()):
+        one = found.isel(bus=place)
         size = float(one["hosting_kw"])
         at = one["limit_at"].to_numpy()
         rows.append(

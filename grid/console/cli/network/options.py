@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grid.console.cli.options import as_json, checked
+from grid.console.cli.options import as_json, checked, number
 
 if TYPE_CHECKING:
     from grid.site import Network
@@ -34,19 +34,13 @@ def network(parser: argparse.ArgumentParser) -> None:
         help="simbench:CODE, pandapower:NAME, or a file of tables (.toml, .json)",
     )
     parser.add_argument(
-        "--voltage", type=_voltage, default=1.0, metavar="PU", help="held at the feeder head"
+        "--voltage",
+        type=number(0.8, 1.2, "pu"),
+        default=1.0,
+        metavar="PU",
+        help="held at the feeder head",
     )
     as_json(parser)
-
-
-def _voltage(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0.8 <= value <= 1.2:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number within 0.8 to 1.2 pu")
-    return value
 
 
 def limits(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +49,11 @@ def limits(parser: argparse.ArgumentParser) -> None:
         "--band", type=_band, default=(0.9, 1.1), metavar="LOW,HIGH", help="voltage band in pu"
     )
     parser.add_argument(
-        "--loading", type=_loading, default=100.0, metavar="PERCENT", help="highest loading"
+        "--loading",
+        type=number(1.0, 300.0, "%"),
+        default=100.0,
+        metavar="PERCENT",
+        help="highest loading",
     )
 
 
@@ -70,16 +68,6 @@ def _band(text: str) -> tuple[float, float]:
             f"{text[:40]!r} must be LOW,HIGH within 0.5 to 1 and 1 to 1.5 pu, such as 0.95,1.05"
         )
     return band
-
-
-def _loading(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 1.0 <= value <= 300.0:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number within 1 to 300 %")
-    return value
 
 
 def held_to(options: argparse.Namespace) -> Network:

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grid.console.cli.options import UsageError, answer, as_json, checked
+from grid.console.cli.options import UsageError, answer, as_json, checked, number
 from grid.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -28,21 +28,6 @@ def _week(text: str) -> date:
     return parse_week(text)
 
 
-def _within(low: float, high: float) -> Any:
-    def value(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not low <= number <= high:
-            raise argparse.ArgumentTypeError(
-                f"{text[:40]!r} must be a number within {low:g} to {high:g}"
-            )
-        return number
-
-    return value
-
-
 def declare(verbs: Any) -> None:
     """Declare the options."""
     quality = verbs.add_parser(
@@ -56,7 +41,7 @@ def declare(verbs: Any) -> None:
                          "file, or the newest of a site that is over")  # fmt: skip
     quality.add_argument("--rules", choices=_RULES, default="lv", help="of a file")
     quality.add_argument(
-        "--nominal", type=_within(1, 1e6), metavar="V", help="when the file is in V; per unit, else"
+        "--nominal", type=number(1, 1e6), metavar="V", help="when the file is in V; per unit, else"
     )
     quality.add_argument("--time-zone", default="UTC", help="where the weeks of a file begin")
     quality.add_argument(
@@ -64,7 +49,7 @@ def declare(verbs: Any) -> None:
     )
     quality.add_argument("--flags", type=Path, help="a file as --file: above 0 where flagged")
     quality.add_argument(
-        "--coverage", type=_within(1, 100), default=90.0, metavar="PERCENT",
+        "--coverage", type=number(1, 100), default=90.0, metavar="PERCENT",
         help="of a week's intervals, what must be known for something to be kept",
     )  # fmt: skip
     quality.add_argument("--out", type=Path, metavar="FILE.csv", help="keep the table")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grid.console.cli.network.options import source
-from grid.console.cli.options import UsageError, answer, as_json
+from grid.console.cli.options import UsageError, answer, as_json, number
 from grid.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def declare(verbs: Any) -> None:
     parser.add_argument(
         "--fault", choices=("3ph", "2ph", "1ph"), help="all that the data allow when not given"
     )
-    power = _number(0.01, 1e6, "MVA")
+    power = number(0.01, 1e6, "MVA")
     parser.add_argument(
         "--s-sc-mva", type=power, metavar="MVA", help="short-circuit power of the feeding network"
     )
@@ -46,17 +45,17 @@ def declare(verbs: Any) -> None:
         "--s-sc-min-mva", type=power, metavar="MVA", help="its least one; --s-sc-mva when not given"
     )
     parser.add_argument(
-        "--rx", type=_number(0.0, 100.0, "a ratio"), metavar="R/X", help="of the feeding network"
+        "--rx", type=number(0.0, 100.0), metavar="R/X", help="of the feeding network"
     )
     parser.add_argument(
         "--end-temperature",
-        type=_number(20.0, 300.0, "°C"),
+        type=number(20.0, 300.0, "°C"),
         metavar="CELSIUS",
         help="of conductors at the end of the fault, for the minimum current",
     )
     parser.add_argument(
         "--converter-k",
-        type=_number(0.5, 10.0, "times the rated current"),
+        type=number(0.5, 10.0, "times the rated current"),
         metavar="K",
         help="what converters add, in rated currents",
     )
@@ -79,7 +78,7 @@ def declare(verbs: Any) -> None:
     parser.add_argument("--inverter-mva", type=power, metavar="MVA", help="its rated power")
     parser.add_argument(
         "--inverter-k",
-        type=_number(0.5, 10.0, "times the rated current"),
+        type=number(0.5, 10.0, "times the rated current"),
         default=1.5,
         metavar="K",
         help="its greatest current, in rated currents (default 1.5)",
@@ -237,23 +236,8 @@ def _at(current: xr.DataArray, names: dict[int, str]) -> str:
     return f"{bus} {names[bus]!r}"
 
 
-def _number(low: float, high: float, words: str) -> Callable[[str], float]:
-    def value(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = float("nan")
-        if not low <= number <= high:
-            raise argparse.ArgumentTypeError(
-                f"{text[:40]!r} must be {words} within {low:g} to {high:g}"
-            )
-        return number
-
-    return value
-
-
 def _ratios(text: str) -> tuple[float, float]:
-    ratio = _number(0.1, 100.0, "two ratios, such as 4,4, each")
+    ratio = number(0.1, 100.0, what="two ratios, such as 4,4, each")
     parts = text.split(",")
     if len(parts) != 2:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} must be two ratios such as 4,4")
