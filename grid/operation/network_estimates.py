@@ -8,6 +8,7 @@ estimated again. Settlement does not wait for it nor use it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,18 +16,18 @@ import numpy.typing as npt
 import xarray as xr
 
 from grid import interval
-from grid.errors import BadInputError, Finding, Severity, SolverError
+from grid.errors import BadInputError, Finding
 from grid.operation.room import Room
 from grid.operation.validation_facts import PHASE_VOLTAGE_V, phase_voltages
 from grid.store import Transaction, datasets, incidents, series
 from meters.reading import CHANNELS, MISSING
 from meters.vee import Quality
+from networks.estimation.bad_data import CLEAN
 from networks.model import NetworkModel
+from networks.outages.feeder_tree import HEAD
 
 if TYPE_CHECKING:
     from networks.estimation.pseudo import Usual
-
-Opened = frozenset[tuple[str, int]]
 
 KIND = "estimate"
 HISTORY_DAYS = 28
@@ -41,51 +42,111 @@ _KEPT = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """What feeds the network in an interval, as far as is known.
+
+    Attributes
+    ----------
+    grid : bool
+        Whether the public network is there.
+    head : bool
+        Whether the feeder head is whole; nothing is fed where it is not.
+    opened : frozenset of (str, int)
+        Branches that located incidents say are open.
+    dark : frozenset of str
+        Usage points without supply.
+    """
+
+    grid: bool
+    head: bool
+    opened: frozenset[tuple[str, int]]
+    dark: frozenset[str]
+
+
 def network_estimates(
     room: Room, tx: Transaction, at_s: int, start_s: int, changed: set[int]
 ) -> list[Finding]:
-    """Store the estimate of each interval that has none yet or whose readings changed."""
+    """Store the estimate of each interval that has none yet or of which more is known."""
     step_s = room.site.interval_s
-    stored = set(datasets.instants(tx, KIND, start_s, at_s)) - changed
-    groups: dict[tuple[bool, Opened], list[int]] = {}
+    again = changed | _with_news(tx, at_s, start_s, step_s)
+    stored = set(datasets.instants(tx, KIND, start_s, at_s)) - again
+    groups: dict[Supply, list[int]] = {}
     for start in range(start_s, at_s, step_s):
         if start not in stored:
-            grid = bool(room.grid_available(np.array([start]))[0])
-            groups.setdefault((grid, _open_branches(tx, start + step_s // 2)), []).append(start)
+            groups.setdefault(_supply(room, tx, start), []).append(start)
+    for old in [key for key in room.memory if key.startswith("opened ")]:
+        if old not in {_key(supply) for supply in groups}:
+            del room.memory[old]
     findings: list[Finding] = []
-    for (grid, opened), starts in groups.items():
-        model = _model(room, grid, opened)
+    for supply, starts in groups.items():
+        model = _model(room, supply)
         if model is None:
-            continue
-        try:
-            findings += _estimate(room, tx, model, np.array(starts, np.int64))
-        except SolverError as error:
-            at = interval.label(starts[0])
-            findings.append(
-                Finding("network.no_estimate", "network", at, Severity.WARNING, str(error))
-            )
+            _put_dead(room, tx, starts)
+        else:
+            findings += _estimate(room, tx, model, np.array(starts, np.int64), supply.dark)
     return findings
 
 
-def _open_branches(tx: Transaction, at_s: int) -> Opened:
-    """Return the branches that located incidents say are open at an instant."""
-    found = set()
-    for one in incidents.open_elements(tx, at_s):
+def _put_dead(room: Room, tx: Transaction, starts: list[int]) -> None:
+    """Store the state of intervals in which nothing feeds the network."""
+    from networks.flow.solve import flow
+
+    nothing = np.zeros((len(starts), len(room.model.bus)))
+    state = flow(
+        room.model, nothing, nothing, nothing, nothing,
+        starts=np.array(starts, np.int64).astype("datetime64[s]"),
+        grid_available=np.zeros(len(starts), np.bool_),
+        forming_bus=None,
+    )  # fmt: skip
+    state["vm_sd_pu"] = state["vm_pu"]
+    state["verdict"] = ("interval", np.full(len(starts), CLEAN))
+    for number, start_s in enumerate(starts):
+        one = state[list(_KEPT)].isel(interval=number, drop=False)
+        one["silent"] = ((), len(room.points))
+        datasets.put_dataset(tx, KIND, start_s, one)
+
+
+def _with_news(tx: Transaction, at_s: int, start_s: int, step_s: int) -> set[int]:
+    """Return the intervals of interruptions that last, or ended within two intervals."""
+    found: set[int] = set()
+    for row in incidents.between(tx, start_s, at_s):
+        if row.end_s is None or row.end_s >= at_s - 2 * step_s:
+            first = max(row.start_s // step_s * step_s, start_s)
+            found |= set(range(first, min(row.end_s or at_s, at_s), step_s))
+    return found
+
+
+def _supply(room: Room, tx: Transaction, start_s: int) -> Supply:
+    opened, dark, head = set(), set(), True
+    for one in incidents.open_elements(tx, start_s + room.site.interval_s // 2):
+        if one.state != incidents.LOCATED:
+            continue
+        dark |= set(one.usage_points)
         branch = next((e for e in one.section if e[0] in ("line", "trafo")), None)
-        if one.state == incidents.LOCATED and branch is not None:
-            found.add(branch)
-    return frozenset(found)
+        if branch is not None:
+            opened.add(branch)
+        elif any(kind == HEAD for kind, _ in one.section):
+            head = False
+    grid = bool(room.grid_available(np.array([start_s]))[0])
+    return Supply(grid, head, frozenset(opened), frozenset(dark))
 
 
-def _model(room: Room, grid: bool, opened: Opened) -> NetworkModel | None:
+def _key(supply: Supply) -> str:
+    return f"opened {sorted(supply.opened)}"
+
+
+def _model(room: Room, supply: Supply) -> NetworkModel | None:
     """Return the network as it is switched and fed; None where nothing feeds it."""
     model = room.model
-    if opened:
-        key = f"opened {sorted(opened)}"
+    if not supply.head:
+        return None
+    if supply.opened:
+        key = _key(supply)
         if key not in room.memory:
-            room.memory[key] = model.switched(out=sorted(opened))
+            room.memory[key] = model.switched(out=sorted(supply.opened))
         model = room.memory[key]
-    if grid:
+    if supply.grid:
         return model
     try:
         return None if room.forming_bus is None else model.islanded(room.forming_bus)
@@ -94,13 +155,22 @@ def _model(room: Room, grid: bool, opened: Opened) -> NetworkModel | None:
 
 
 def _estimate(
-    room: Room, tx: Transaction, model: NetworkModel, starts_s: npt.NDArray[np.int64]
+    room: Room,
+    tx: Transaction,
+    model: NetworkModel,
+    starts_s: npt.NDArray[np.int64],
+    dark: frozenset[str],
 ) -> list[Finding]:
     from networks.estimation.estimate import estimate
     from networks.estimation.problem import Accuracy
     from networks.limits.findings import findings as network_findings
 
     measured, silent = _measured(room, tx, model, starts_s)
+    for name in measured["point"].values[np.isin(measured["point"].values, sorted(dark))]:
+        # Its service is open: nothing flows to what a live bus does not feed.
+        for word in ("absorbed_kw", "injected_kw", "absorbed_kvar", "injected_kvar"):
+            measured[word].loc[{"point": name}] = 0.0
+        measured["vm_pu"].loc[{"point": name}] = np.nan
     usual = _usual(room, tx, int(starts_s[0]))
     got = estimate(
         model,
@@ -118,7 +188,14 @@ def _estimate(
     limits = network_findings(got.state, model, room.site.network)
     # What an incident cut off, the incident tells.
     told = [one for one in limits if one.code != "network.dead_bus"]
-    return [*got.findings, *told]
+    return [*(_by_day(one) for one in got.findings), *told]
+
+
+def _by_day(found: Finding) -> Finding:
+    """Return a finding labelled with its day: a wrong meter is told of once, not all night."""
+    if not found.code.startswith("network.bad"):
+        return found
+    return replace(found, interval=f"{found.interval[:10]}T00:00Z")
 
 
 def _measured(
@@ -192,8 +269,12 @@ def _usual(room: Room, tx: Transaction, start_s: int) -> Usual | None:
     if key not in room.memory:
         past = series.get_intervals(tx, room.points, first, low, time_zone=zone)
         kilo = 3.6 / step_s
+        # What was made up from like days is no evidence of what is usual.
+        told = ~np.isin(past["quality"].values, _ESTIMATED)
         values = {
-            name: np.where(past[name].values != MISSING, past[name].values * kilo, np.nan).T
+            name: np.where(
+                told & (past[name].values != MISSING), past[name].values * kilo, np.nan
+            ).T
             for name in CHANNELS
         }
         for old in [k for k in room.memory if k.startswith("usual ")]:

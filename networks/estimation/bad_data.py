@@ -16,7 +16,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from networks.estimation.problem import ABSENT, UNKNOWN_KW, Problem
+from networks.estimation.problem import ABSENT, Problem, unknown
 from networks.estimation.solve import Solution, knowledge_of_rows, measured_rows
 from networks.model import Bool, Float, Int
 
@@ -106,7 +106,7 @@ def without(problem: Problem, step: Int, which: Int, usual: Problem | None) -> P
             continue
         metered[at, one] = False
         if usual is None:
-            variance[at, one] = (UNKNOWN_KW * 1e-3 / problem.model.base_mva) ** 2
+            variance[at, one] = unknown(problem.model) ** 2
         else:
             mean[at, one], variance[at, one] = usual.mean[at, one], usual.variance[at, one]
             shared[at, one], known[at, one] = usual.shared[at, one], usual.usual[at, one]

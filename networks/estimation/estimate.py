@@ -15,11 +15,14 @@ from networks.estimation.placement import voltage_deviation
 from networks.estimation.problem import Accuracy, Expected, Problem, of_steps, problem
 from networks.estimation.solve import Solution, solve
 from networks.flow.operator import operator
-from networks.flow.solve import dataset, empty_columns, write_balance, write_state
+from networks.flow.solve import Columns, dataset, empty_columns, write_balance, write_state
 from networks.injection import pair_kw
 from networks.model import Bool, Complex, Int, NetworkModel
 
 _MOST_ROUNDS = 4
+
+NONE = "none"
+"""Verdict on an interval that has no estimate."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +60,8 @@ def estimate(
 ) -> Estimate:
     """Return the likeliest state of every interval.
 
-    A measurement that is identified as wrong is left out and the interval estimated again; where
+    An interval for which there is no state that fits what is known is told of and left NaN. A
+    measurement that is identified as wrong is left out and the interval estimated again; where
     it cannot be told which one is wrong, all stay in and the verdict says so.
 
     Parameters
@@ -74,8 +78,6 @@ def estimate(
     ------
     BadInputError
         See :func:`networks.estimation.problem.problem`.
-    SolverError
-        Naming the first interval that has no estimate.
     """
     known = problem(model, measured, expected, accuracy, source_sd_pu=source_sd_pu)
     usual = None
@@ -84,6 +86,8 @@ def estimate(
     solution = solve(known)
     verdict = np.full(len(known.starts), bad_data.CLEAN, dtype="U32")
     known, solution, found = _examined(known, solution, usual, verdict)
+    verdict[~solution.solved] = NONE
+    found += _unsolved(known, solution)
     blind = unobservable(known, solution.derivative)
     state = _state(known, solution, blind, verdict)
     found += _blind_findings(known, blind)
@@ -112,14 +116,15 @@ def _examined(
             if len(suspects) == 1:
                 wrong.append((step, int(suspects[0])))
                 verdict[step] = bad_data.IDENTIFIED
-                code, text = "network.bad_measurement", f"{names[0]} is wrong and left out"
+                code, text = "network.bad_measurement", "is wrong and left out"
             else:
                 verdict[step] = bad_data.DETECTED
                 code = "network.bad_measurements"
-                text = f"one of {len(names)} measurements is wrong: {', '.join(names[:6])}"
+                text = f"this or another of {len(names)} measurements is wrong: "
+                text += ", ".join(names[:6])
                 text += ", …" if len(names) > 6 else ""
             limit = float(judged.threshold[place])
-            message = f"{at}: {text} ({size:.2f} standard deviations, limit {limit:.2f})"
+            message = f"{names[0]} {at}: {text} ({size:.2f} standard deviations, limit {limit:.2f})"
             found.append(Finding(code, names[0], at, Severity.WARNING, message))
         if not wrong:
             break
@@ -138,6 +143,7 @@ def _solution_of(solution: Solution, steps: Int) -> Solution:
         power=solution.power[:, steps],
         multiplier=solution.multiplier[steps],
         gain=solution.gain[steps],
+        solved=solution.solved[steps],
     )
 
 
@@ -181,8 +187,11 @@ def _state(known: Problem, solution: Solution, blind: Bool, verdict: np.ndarray)
     hidden = np.zeros((count, len(model.bus)), dtype=np.bool_)
     hidden[:, alive] = blind[:, model.node[alive]]
     deviation[hidden] = np.inf
+    lost = hidden | ~solution.solved[:, None]
+    deviation[~solution.solved] = np.nan
     for name in ("vm_pu", "va_degree"):
-        columns[name][hidden] = np.nan
+        columns[name][lost] = np.nan
+    _hide_flows(known, columns, blind, solution.solved)
     columns["vm_sd_pu"] = deviation
     result = dataset(model, columns, known.starts, None)
     points = len(known.node)
@@ -192,6 +201,25 @@ def _state(known: Problem, solution: Solution, blind: Bool, verdict: np.ndarray)
     result["source_pu"] = ("interval", solution.injection[:, -1], {"units": "1"})
     result["verdict"] = ("interval", verdict)
     return result.assign_coords(point=list(known.point))
+
+
+def _hide_flows(known: Problem, columns: Columns, blind: Bool, solved: Bool) -> None:
+    """Leave open what flows to and from nodes that are unobservable, and the losses of it."""
+    model = known.model
+    for table, ends in (("line", ("from", "to")), ("trafo", ("hv", "lv"))):
+        branches = model.line if table == "line" else model.trafo
+        on = np.flatnonzero(branches.from_node >= 0)
+        f, t = branches.from_node[on], branches.to_node[on]
+        away = np.zeros((len(solved), len(branches)), dtype=np.bool_)
+        away[:, on] = blind[:, f] | blind[:, t]
+        away |= ~solved[:, None]
+        for name in ("loading_percent", *(f"p_{end}_kw" for end in ends)):
+            columns[f"{table}_{name}"][away] = np.nan
+    columns["losses_kw"][blind.any(axis=1) | ~solved] = np.nan
+    told = known.present[:, -2:].all(axis=1) & solved
+    for unit in ("kw", "kvar"):
+        for way in ("import", "export"):
+            columns[f"head_{way}_{unit}"][blind.any(axis=1) & ~told | ~solved] = np.nan
 
 
 def _by_bus(model: NetworkModel, power: Complex) -> tuple[Complex, Complex]:
@@ -205,6 +233,18 @@ def _by_bus(model: NetworkModel, power: Complex) -> tuple[Complex, Complex]:
     absorbed = np.maximum(-net.real, 0.0) + 1j * np.maximum(-net.imag, 0.0)
     injected = np.maximum(net.real, 0.0) + 1j * np.maximum(net.imag, 0.0)
     return absorbed, injected
+
+
+def _unsolved(known: Problem, solution: Solution) -> list[Finding]:
+    found = []
+    for step in np.flatnonzero(~solution.solved):
+        at = label(int(known.starts[step].astype("datetime64[s]").astype(np.int64)))
+        message = (
+            f"network {at}: no state of {known.model.source} fits what its meters say and what is "
+            "usual; look for a reading that cannot be"
+        )
+        found.append(Finding("network.no_estimate", "network", at, Severity.WARNING, message))
+    return found
 
 
 def _blind_findings(known: Problem, blind: Bool) -> list[Finding]:
@@ -221,9 +261,9 @@ def _blind_findings(known: Problem, blind: Bool) -> list[Finding]:
             ]
             at = label(int(known.starts[first].astype("datetime64[s]").astype(np.int64)))
             message = (
-                f"{at}: {len(buses)} buses are unobservable for {step - first} intervals: nothing "
-                f"tells what flows to {', '.join(buses[:8])}{', …' if len(buses) > 8 else ''}; a "
-                "meter or a history there would"
+                f"{buses[0]} {at}: {len(buses)} buses are unobservable for {step - first} "
+                f"intervals: nothing tells what flows to {', '.join(buses[:8])}"
+                f"{', …' if len(buses) > 8 else ''}; a meter or a history there would"
             )
             found.append(Finding("network.unobservable", buses[0], at, Severity.WARNING, message))
         first = step

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from grid.errors import BadInputError
+from grid.interval import label
 from networks.model import Bool, Float, Int, NetworkModel
 
-UNKNOWN_KW = 1e3
-"""Standard deviation of an injection of which nothing is known."""
+_UNKNOWN_SHARE, _UNKNOWN_LEAST_KW = 0.25, 50.0
 
 UNKNOWN_PU = 0.3
 """Standard deviation of a source voltage of which nothing is known."""
@@ -129,6 +129,16 @@ class Problem:
     vm_name: tuple[str, ...]
 
 
+def unknown(model: NetworkModel) -> float:
+    """Return the standard deviation of an injection of which nothing is known, per unit.
+
+    A quarter of what the network's own loads are rated for: less would be knowledge, and much more
+    may be a state that no power flow has.
+    """
+    rated_kw = float(model.equipment.nominal_absorbed_kw.sum())
+    return max(_UNKNOWN_SHARE * rated_kw, _UNKNOWN_LEAST_KW) * 1e-3 / model.base_mva
+
+
 def of_steps(known: Problem, steps: slice | Int) -> Problem:
     """Return the problem of some intervals."""
     part: dict[str, Any] = {name: getattr(known, name)[steps] for name in BY_INTERVAL}
@@ -180,10 +190,10 @@ def problem(
     if expected is not None:
         usual = _use_expected(expected, metered, mean, variance, unit)
         shared = _in_common(expected, usual, variance)
-    unknown = ~metered & ~usual
-    variance[unknown] = (UNKNOWN_KW * unit) ** 2
+    variance[~metered & ~usual] = unknown(model) ** 2
     source = np.full((count, 1), model.source_voltage_pu)
-    source_variance = np.full((count, 1), (source_sd_pu or UNKNOWN_PU) ** 2)
+    source_sd = UNKNOWN_PU if source_sd_pu is None else source_sd_pu
+    source_variance = np.full((count, 1), source_sd**2)
     value, spread, told = _measurements(measured, accuracy, unit)
     at_sensor = _nodes(model, measured, "sensor", "sensor_bus")
     present = np.isfinite(value) & np.isfinite(spread)
@@ -246,11 +256,11 @@ def _refuse(measured: xr.Dataset, name: str, wrong: Bool) -> None:
     if not wrong.any():
         return
     step, column = np.argwhere(wrong)[0]
-    at = measured["interval"].to_numpy()[step]
+    at = label(int(measured["interval"].to_numpy()[step].astype("datetime64[s]").astype(int)))
     dims = measured[name].dims
     point = measured[str(dims[1])].to_numpy()[column] if len(dims) > 1 else "the head"
     value = measured[name].to_numpy().reshape(wrong.shape)[step, column]
-    raise BadInputError(f"{point} {at}Z: {name} is {value}, must be finite and not below 0")
+    raise BadInputError(f"{point} {at}: {name} is {value}, must be finite and not below 0")
 
 
 def _use_expected(

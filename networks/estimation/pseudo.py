@@ -22,6 +22,8 @@ from networks.model import Bool, Float, Int
 
 FACTORS = 6
 _LEAST_DAYS = 3
+_DOUBT = 5.0
+"""Days that a variance of all times of day counts for beside that of the time of day itself."""
 _LEAST_OWN = 0.05
 """Share of a variance that is always a point's own: nothing is told exactly by its neighbours."""
 _LEAST_SD = 0.02
@@ -94,8 +96,9 @@ def learn(
     for name in np.unique(groups):
         members = groups == name
         _fill(mean, sd, members, members & own, size)
-    least = _LEAST_SD * np.nanmean(np.abs(np.where(np.isfinite(both), both, np.nan)), axis=0)
-    sd = np.fmax(sd, np.nan_to_num(least))
+    known = np.isfinite(both)
+    least = np.abs(np.where(known, both, 0.0)).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    sd = np.maximum(sd, _LEAST_SD * least)
     shared = _factors(both, kind, slot, mean, sd, groups, own)
     return Usual(time_zone, slot_s, mean, sd, shared)
 
@@ -116,13 +119,25 @@ def _moments(both: Float, kind: Int, slot: Int, slots: int) -> tuple[Float, Floa
     steps = len(cell)
     gather = sp.csr_array((np.ones(steps), (cell, np.arange(steps))), shape=(3 * slots, steps))
     count, first, second = (gather @ one for one in (known.astype(float), values, values**2))
-    # A weekend's few days lean on the kind of day that is known best.
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = first / count
-        sd = np.sqrt(np.maximum(second / count - mean**2, 0.0) * count / np.maximum(count - 1, 1))
-    sd[count < 2] = np.nan
+        own = np.maximum(second - count * mean**2, 0.0)
+        # A variance of a few days is a guess: that about the means of all times of day holds it,
+        # and a mean of a few days is wrong itself.
+        free = np.maximum(count - 1.0, 0.0)
+        pooled = _pooled(values, known)
+        sd = np.sqrt((own + _DOUBT * pooled) / (free + _DOUBT) * (1.0 + 1.0 / count))
+    sd[count < 1] = np.nan
     shape = (3, slots, columns)
     return mean.reshape(shape), sd.reshape(shape), count.reshape(shape)[0].astype(np.int64)
+
+
+def _pooled(values: Float, known: Bool) -> Float:
+    """Return the variance of each column over all times, (column,)."""
+    count = np.maximum(known.sum(axis=0), 1)
+    centre = values.sum(axis=0) / count
+    variance: Float = (known * (values - centre) ** 2).sum(axis=0) / count
+    return variance
 
 
 def _fill(mean: Float, sd: Float, members: Bool, known: Bool, size: Float) -> None:

@@ -19,16 +19,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from grid.errors import SolverError
-from grid.interval import label
 from networks.estimation.linear import Jacobian, View, adjoint, jacobian, view_of
 from networks.estimation.problem import Problem, of_steps
-from networks.model import Complex, Float
+from networks.model import Bool, Complex, Float
 
 CHUNK = 256
 """Intervals at a time: a hundred nodes of them fit a core's second cache."""
 _ACCURACY_PU = 1e-7
 """Change of an injection after which the next one, some fifty times smaller, is not made."""
 _FINE, _ROUGH = 1e-11, 1e-3
+_TYPICAL_SHARE = 0.3
+"""Of the rated loads, in a typical interval."""
 _MOST_STEPS = 40
 _MOST_SWEEPS = 60
 
@@ -47,7 +48,9 @@ class Solution:
     gain : float64 (interval, measurement, measurement)
         Inverse covariance of what measurements tell beyond what was known.
     derivative : Jacobian
-        At the typical interval.
+        At a share of the network's own loads, the same for every batch.
+    solved : bool (interval,)
+        Whether there is an optimum; without one the others are NaN.
     """
 
     injection: Float
@@ -56,21 +59,16 @@ class Solution:
     multiplier: Float
     gain: Float
     derivative: Jacobian
+    solved: Bool
 
 
 def solve(problem: Problem) -> Solution:
-    """Return the optimum of every interval.
-
-    Raises
-    ------
-    SolverError
-        Naming the first interval that has none.
-    """
+    """Return the optimum of every interval."""
     view = view_of(problem.model)
     typical = _typical(view, problem)
     rows = measured_rows(problem, typical)
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        parts = list(pool.map(lambda one: _solve(view, one, typical, rows), _chunks(problem)))
+        parts = list(pool.map(lambda one: _part(view, one, typical, rows), _chunks(problem)))
     return Solution(
         injection=np.concatenate([part.injection for part in parts]),
         voltage=np.concatenate([part.voltage for part in parts], axis=1),
@@ -78,6 +76,27 @@ def solve(problem: Problem) -> Solution:
         multiplier=np.concatenate([part.multiplier for part in parts]),
         gain=np.concatenate([part.gain for part in parts]),
         derivative=typical,
+        solved=np.concatenate([part.solved for part in parts]),
+    )
+
+
+def _part(view: View, problem: Problem, typical: Jacobian, rows: Float) -> Solution:
+    """Solve intervals together, and alone where one of them spoils the others."""
+    together = _solve(view, problem, typical, rows)
+    if together.solved.all() or len(problem.starts) == 1:
+        return together
+    alone = [
+        _solve(view, of_steps(problem, slice(step, step + 1)), typical, rows)
+        for step in range(len(problem.starts))
+    ]
+    return Solution(
+        injection=np.concatenate([one.injection for one in alone]),
+        voltage=np.concatenate([one.voltage for one in alone], axis=1),
+        power=np.concatenate([one.power for one in alone], axis=1),
+        multiplier=np.concatenate([one.multiplier for one in alone]),
+        gain=together.gain,
+        derivative=typical,
+        solved=np.concatenate([one.solved for one in alone]),
     )
 
 
@@ -124,10 +143,14 @@ def _flow(
 
 
 def _typical(view: View, problem: Problem) -> Jacobian:
-    mean = problem.mean.mean(axis=0, keepdims=True)
-    power = node_power(problem, mean)
-    voltage = _flow(view, power, mean[:, -1], None)
-    return jacobian(view, voltage[:, 0], power[:, 0], problem.node)
+    """Return the derivative at a share of the network's own loads, whatever the batch is."""
+    model, rated = problem.model, problem.model.equipment
+    power = np.zeros(len(model.node_kv), dtype=np.complex128)
+    alive = model.node >= 0
+    drawn = rated.nominal_absorbed_kw + 1j * rated.nominal_absorbed_kvar
+    np.add.at(power, model.node[alive], -_TYPICAL_SHARE * 1e-3 / model.base_mva * drawn[alive])
+    voltage = _flow(view, power[:, None], np.array([model.source_voltage_pu]), None)
+    return jacobian(view, voltage[:, 0], power, problem.node)
 
 
 def times_knowledge(problem: Problem, columns: Float) -> Float:
@@ -171,7 +194,11 @@ def _solve(view: View, problem: Problem, typical: Jacobian, rows: Float) -> Solu
     for _ in range(_MOST_STEPS):
         power = node_power(problem, injection)
         voltage = _flow(view, power, injection[:, -1], voltage, accuracy)
-        pull = _pull(view, problem, voltage, power, multiplier, accuracy)
+        try:
+            pull = _pull(view, problem, voltage, power, multiplier, accuracy)
+        except SolverError:
+            gap[:] = np.inf
+            break
         away = problem.mean + times_knowledge(problem, pull) - injection
         short = problem.value - _seen(view, problem, voltage, power) - problem.spread * multiplier
         step = np.einsum("tij,tj->ti", gain, short - away @ rows.T)
@@ -183,13 +210,12 @@ def _solve(view: View, problem: Problem, typical: Jacobian, rows: Float) -> Solu
             break
         # What is still far from the optimum need not be known well.
         accuracy = max(_FINE, min(_ROUGH, 1e-4 * float(gap.max(initial=0.0))))
-    lost = np.flatnonzero(~(gap < 10 * _ACCURACY_PU))
-    if lost.size:
-        at = label(int(problem.starts[lost[0]].astype(np.int64)))
-        raise SolverError(f"network {problem.model.source} {at}: no estimate of its state")
+    solved = np.asarray(gap < 10 * _ACCURACY_PU)
     power = node_power(problem, injection)
     voltage = _flow(view, power, injection[:, -1], voltage)
-    return Solution(injection, voltage, power, multiplier, gain, typical)
+    voltage[:, ~solved] = power[:, ~solved] = np.nan
+    injection[~solved] = multiplier[~solved] = np.nan
+    return Solution(injection, voltage, power, multiplier, gain, typical, solved)
 
 
 def _seen(view: View, problem: Problem, voltage: Complex, power: Complex) -> Float:
