@@ -1,0 +1,299 @@
+"""Labels of a one-line diagram: first what matters, then what fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from networks.drawing.facts import BusNote, HeadFlow, Shown, most_loaded
+from networks.drawing.places import Places
+from networks.drawing.sheet import Label, Sheet, Spot
+from networks.drawing.state import SIGNS
+from networks.drawing.svg import Point, short
+from networks.drawing.words import Words
+
+_NAME_LETTERS, _BAR_LETTERS = 10, 26
+
+
+def labels(
+    sheet: Sheet,
+    shown: Shown,
+    here: Places,
+    notes: Mapping[int, BusNote],
+    sources: Sequence[tuple[int, Spot]],
+    spots: Mapping[int, Point],
+    opens: Sequence[Point],
+    head: HeadFlow | None,
+    words: Words,
+) -> list[Label]:
+    """Return the labels that found a place; the more one matters the earlier it is placed."""
+    wanted = (
+        *_source_labels(sheet, sources, head, shown, words),
+        *_judged_buses(sheet, shown, here, words),
+        *_judged_branches(sheet, shown, spots),
+        *_dead(sheet, shown, here, words),
+        *_transformers(sheet, shown, spots, words),
+        *_bars(sheet, shown, here),
+        *_feeders(sheet, here, words),
+        *_switched(sheet, shown, spots, opens, words),
+        *_names(sheet, shown, here, notes),
+        *_near(sheet, shown, here, spots),
+        *_rest(sheet, shown, here, spots),
+    )
+    return [one for one in wanted if one is not None]
+
+
+def around(at: Point, *, above: bool = True) -> list[Spot]:
+    """Return places around a dot."""
+    x, y = at
+    upper = [Spot(x, y - 13), Spot(x + 6, y - 14, "start"), Spot(x - 6, y - 14, "end")]
+    lower = [Spot(x, y + 21), Spot(x + 6, y + 21, "start"), Spot(x - 6, y + 21, "end")]
+    beside = [Spot(x + 13, y + 4, "start"), Spot(x - 13, y + 4, "end")]
+    far = [Spot(x, y - 25), Spot(x, y + 33), Spot(x, y - 37)]
+    return (upper + lower if above else lower + upper) + beside + far
+
+
+def _source_labels(
+    sheet: Sheet,
+    sources: Sequence[tuple[int, Spot]],
+    head: HeadFlow | None,
+    shown: Shown,
+    words: Words,
+) -> Iterator[Label | None]:
+    for number, (_, spot) in enumerate(sources):
+        what = words.forming if shown.scheme.forming else words.public_grid
+        yield sheet.label(what, [spot], size_px=13.0, over_lines=True)
+        if number or head is None:
+            continue
+        if not head.available:
+            text = f"✕ {words.without_voltage}"
+        elif head.export_kw > head.import_kw:
+            text = f"{words.takes} {amount(head.export_kw)} kW"
+        else:
+            text = f"{words.gives} {amount(head.import_kw)} kW"
+        yield sheet.label(
+            text, [Spot(spot.x, spot.y + 17, spot.anchor)], size_px=12.0, kind="soft",
+            over_lines=True,
+        )  # fmt: skip
+
+
+def amount(value: float) -> str:
+    """Return a number with thousands apart."""
+    return f"{value:,.1f}".replace(",", "\u202f")
+
+
+def _judged_buses(
+    sheet: Sheet, shown: Shown, here: Places, words: Words
+) -> Iterator[Label | None]:
+    """Name the extremes, then every voltage beyond a limit, the farthest first."""
+    vm = shown.values.vm_pu
+    found = shown.values.extremes(frozenset(shown.scheme.head))
+    beyond = [n for n, one in enumerate(shown.bus_state) if one in ("low", "high")]
+    order = [*found, *(n for n in sorted(beyond, key=lambda n: -abs((vm[n] or 1) - 1)))]
+    for n in dict.fromkeys(order):
+        state, value = shown.bus_state[n], vm[n]
+        text = f"{value:.4f} pu" if n in found else f"{value:.3f}"
+        if n in found:
+            text = f"{words.lowest if found[n] == 'lowest' else words.highest} {text}"
+        kind = "strong"
+        if state in ("low", "high"):
+            text, kind = f"{SIGNS[state]} {text}", state
+        yield sheet.label(
+            text, _bus_spots(here, n), size_px=12.0 if n in found else 11.0, kind=kind,
+            over_lines=True,
+        )  # fmt: skip
+
+
+def _bus_spots(here: Places, n: int) -> list[Spot]:
+    end = here.bar[n]
+    if end is None:
+        return around((here.x[n], here.y[n]))
+    return bar_spots(here.x[n], end, 0)
+
+
+def bar_spots(x: float, bar: tuple[float, float], line: int) -> list[Spot]:
+    """Return places at the ends of a busbar, for the first or a later line of a text."""
+    top, bottom = bar[0] - 20 + 13 * line, bar[1] + 14 + 13 * line
+    return [
+        Spot(x + 4, top, "end"), Spot(x, top), Spot(x - 3, top, "start"), Spot(x, bottom),
+        Spot(x + 4, bottom, "end"), Spot(x - 3, bottom, "start"), Spot(x, top - 13),
+        Spot(x, bottom + 13),
+    ]  # fmt: skip
+
+
+def _judged_branches(
+    sheet: Sheet, shown: Shown, spots: Mapping[int, Point]
+) -> Iterator[Label | None]:
+    loads = {n: shown.loading(one) for n, one in enumerate(shown.scheme.branches)}
+    over = [n for n, state in enumerate(shown.branch_state) if state == "over"]
+    over.sort(key=lambda n: -(loads[n] or 0.0))
+    most = most_loaded(shown)
+    for n in dict.fromkeys([*over, *([] if most is None else [most])]):
+        if shown.scheme.branches[n].kind == "trafo":
+            continue
+        is_over = shown.branch_state[n] == "over"
+        yield sheet.label(
+            f"{'▲ ' if is_over else ''}{loads[n]:.0f} %", _on_wire(spots[n]),
+            kind="over" if is_over else "strong", over_lines=True,
+        )  # fmt: skip
+
+
+def _on_wire(at: Point) -> list[Spot]:
+    x, y = at
+    return [
+        Spot(x, y - 6), Spot(x, y + 14), Spot(x + 6, y + 4, "start"), Spot(x - 6, y + 4, "end"),
+        Spot(x, y - 18), Spot(x, y + 26),
+    ]  # fmt: skip
+
+
+def _dead(sheet: Sheet, shown: Shown, here: Places, words: Words) -> Iterator[Label | None]:
+    rank = {bus: n for n, bus in enumerate(here.tree.order)}
+    for group in shown.dead_groups():
+        first = min(group, key=lambda n: rank[n])
+        kw = [shown.values.absorbed_kw[n] for n in group]
+        text = f"✕ {words.without_voltage}"
+        if len(group) > 1:
+            text += f": {len(group)} {words.buses}"
+        if all(one is not None for one in kw):
+            text += f", {amount(sum(one or 0.0 for one in kw))} kW"
+        x, y = here.x[first], here.y[first]
+        places = [Spot(x - 8, y - 15, "start"), Spot(x - 8, y + 22, "start"),
+                  Spot(x + 8, y - 15, "end"), Spot(x - 8, y - 29, "start")]  # fmt: skip
+        yield sheet.label(
+            text, _bus_spots(here, first) if here.bar[first] else places, size_px=12.0,
+            kind="strong", over_lines=True,
+        )  # fmt: skip
+
+
+def _transformers(
+    sheet: Sheet, shown: Shown, spots: Mapping[int, Point], words: Words
+) -> Iterator[Label | None]:
+    for n, one in enumerate(shown.scheme.branches):
+        if one.kind != "trafo":
+            continue
+        x, y = spots[n]
+        load, state = shown.loading(one), shown.branch_state[n]
+        above = [Spot(x, y - 17), Spot(x + 20, y - 8, "start")]
+        if load is not None:
+            yield sheet.label(
+                f"{'▲ ' if state == 'over' else ''}{load:.0f} %", above, size_px=12.0,
+                kind="over" if state == "over" else "", over_lines=True,
+            )  # fmt: skip
+        if one.tap is not None:
+            yield sheet.label(
+                f"{words.tap} {_signed(one.tap[0])}",
+                [Spot(x, y + 24), Spot(x + 20, y + 14, "start")], kind="soft", over_lines=True,
+            )  # fmt: skip
+
+
+def _signed(position: int) -> str:
+    return f"−{-position}" if position < 0 else f"+{position}" if position else "0"
+
+
+def _bars(sheet: Sheet, shown: Shown, here: Places) -> Iterator[Label | None]:
+    """Name busbars, with what voltage they have."""
+    for n, end in enumerate(here.bar):
+        if end is None:
+            continue
+        name = short(shown.scheme.bus_name[n] or f"bus {shown.scheme.bus[n]}", _BAR_LETTERS)
+        first = sheet.label(name, bar_spots(here.x[n], end, 0), kind="name", over_lines=True)
+        yield first
+        vm = shown.values.vm_pu[n]
+        if first is None or vm is None or shown.bus_state[n] in ("low", "high", "dead"):
+            continue
+        sign = f"{SIGNS[shown.bus_state[n]]} " if shown.bus_state[n] in SIGNS else ""
+        spot = first.spot
+        below = [Spot(spot.x, spot.y + 13, spot.anchor), Spot(spot.x, spot.y - 13, spot.anchor)]
+        yield sheet.label(f"{sign}{vm:.4f} pu", below, kind="soft", over_lines=True)
+
+
+def _feeders(sheet: Sheet, here: Places, words: Words) -> Iterator[Label | None]:
+    for one in here.feeders:
+        x, y = here.x[one.bar] + 9, here.y[one.first]
+        yield sheet.label(
+            f"{words.feeder} {one.number}", [Spot(x, y - 7, "start"), Spot(x, y + 15, "start")],
+            kind="soft", over_lines=True,
+        )  # fmt: skip
+
+
+def _switched(
+    sheet: Sheet,
+    shown: Shown,
+    spots: Mapping[int, Point],
+    opens: Sequence[Point],
+    words: Words,
+) -> Iterator[Label | None]:
+    for x, y in opens:
+        yield sheet.label(
+            words.open, [Spot(x, y + 17), Spot(x, y - 13), Spot(x + 12, y + 4, "start")],
+            kind="strong", over_lines=True,
+        )  # fmt: skip
+    for n, state in enumerate(shown.branch_state):
+        if state == "out":
+            x, y = spots[n]
+            yield sheet.label(
+                words.out, [Spot(x, y + 18), Spot(x, y - 10), Spot(x + 9, y + 4, "start")],
+                kind="strong", over_lines=True,
+            )  # fmt: skip
+
+
+def short_name(shown: Shown, n: int) -> str:
+    """Return what tells a bus from its neighbours: the last word of its name."""
+    name = shown.scheme.bus_name[n].split()
+    return short(name[-1] if name else str(shown.scheme.bus[n]), _NAME_LETTERS)
+
+
+def _names(
+    sheet: Sheet, shown: Shown, here: Places, notes: Mapping[int, BusNote]
+) -> Iterator[Label | None]:
+    for n, end in enumerate(here.bar):
+        x, y = here.x[n], here.y[n]
+        note = notes.get(shown.scheme.bus[n])
+        if end is None:
+            name = short_name(shown, n)
+            yield sheet.label(name, around((x, y), above=False)[:8], kind="soft")
+        if note is None:
+            continue
+        if note.estimated:
+            yield sheet.label(
+                "≈", [Spot(x + 13, y - 8, "start"), Spot(x + 13, y + 16, "start")], size_px=14.0,
+                kind="flag", over_lines=True,
+            )  # fmt: skip
+        for number, tag in enumerate(note.tags):
+            if end is None:
+                places = [Spot(x, y - 13 - 12 * k) for k in range(number, number + 3)]
+                places += [Spot(x + 12, y - 12, "start"), Spot(x, y + 33)]
+            else:
+                places = [Spot(x - 9, end[0] + 20 + 13 * k, "end") for k in range(number, 6)]
+            yield sheet.label(tag, places, over_lines=True)
+
+
+def _near(
+    sheet: Sheet, shown: Shown, here: Places, spots: Mapping[int, Point]
+) -> Iterator[Label | None]:
+    for n, state in enumerate(shown.bus_state):
+        if state in ("near-low", "near-high") and here.bar[n] is None:
+            yield sheet.label(
+                f"{SIGNS[state]} {shown.values.vm_pu[n]:.3f}", _bus_spots(here, n)[:8], counts=False
+            )
+    for n, state in enumerate(shown.branch_state):
+        one = shown.scheme.branches[n]
+        if state == "near" and one.kind == "line":
+            yield sheet.label(f"{shown.loading(one):.0f} %", _on_wire(spots[n])[:4], counts=False)
+
+
+def _rest(
+    sheet: Sheet, shown: Shown, here: Places, spots: Mapping[int, Point]
+) -> Iterator[Label | None]:
+    """Name the voltage at each end and the loading at each beginning of a feeder."""
+    for one in here.feeders:
+        n = here.tree.up[one.first]
+        load = shown.loading(shown.scheme.branches[n])
+        if shown.branch_state[n] == "normal" and load is not None:
+            yield sheet.label(
+                f"{load:.0f} %", _on_wire(spots[n])[:2], kind="soft", counts=False
+            )
+    for n, vm in enumerate(shown.values.vm_pu):
+        if not here.tree.children[n] and vm is not None and shown.bus_state[n] == "normal":
+            yield sheet.label(
+                f"{vm:.3f}", around((here.x[n], here.y[n]))[:8], kind="soft", counts=False
+            )

@@ -1,0 +1,130 @@
+"""The sheet of a picture: what stands where, and where a label still has room."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from networks.drawing.svg import Point, width_px, words
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+MARK, LINE = 1, 2
+_ASCENT, _DESCENT, _AIR_PX = 0.82, 0.24, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a label may stand: its baseline and which of its ends is at `x`."""
+
+    x: float
+    y: float
+    anchor: str = "middle"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A text that has its place."""
+
+    text: str
+    spot: Spot
+    size_px: float
+    kind: str
+
+    @property
+    def box(self) -> Box:
+        return label_box(self.text, self.spot, self.size_px)
+
+    def svg(self) -> str:
+        anchor = None if self.spot.anchor == "start" else self.spot.anchor
+        return words(
+            "text", self.text, class_=self.kind, x=self.spot.x, y=self.spot.y,
+            font_size=self.size_px, text_anchor=anchor,
+        )  # fmt: skip
+
+
+def label_box(text: str, spot: Spot, size_px: float) -> Box:
+    """Return what a text covers."""
+    wide = width_px(text, size_px)
+    left = spot.x - {"start": 0.0, "middle": wide / 2, "end": wide}[spot.anchor]
+    return left, spot.y - _ASCENT * size_px, left + wide, spot.y + _DESCENT * size_px
+
+
+class Sheet:
+    """Covered pixels of a picture, by mark or by line."""
+
+    def __init__(self, width: float, height: float) -> None:
+        self.covered = np.zeros((math.ceil(height), math.ceil(width)), dtype=np.uint8)
+        self.left_out = 0
+
+    def _cells(self, box: Box) -> tuple[slice, slice] | None:
+        left, top, right, bottom = box
+        height, width = self.covered.shape
+        if left < 0 or top < 0 or right > width or bottom > height:
+            return None
+        return (
+            slice(math.floor(top), math.ceil(bottom)),
+            slice(math.floor(left), math.ceil(right)),
+        )
+
+    def cover(self, box: Box, what: int = MARK) -> None:
+        """Cover a box, as far as it is on the sheet."""
+        height, width = self.covered.shape
+        left, top, right, bottom = box
+        inside = (max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height))
+        if inside[0] < inside[2] and inside[1] < inside[3]:
+            cells = self._cells(inside)
+            assert cells is not None
+            self.covered[cells] |= what
+
+    def cover_line(self, points: Sequence[Point], half_px: float = 1.5) -> None:
+        """Cover a line through points."""
+        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+            if x0 == x1 or y0 == y1:
+                self.cover(
+                    (min(x0, x1) - half_px, min(y0, y1) - half_px,
+                     max(x0, x1) + half_px, max(y0, y1) + half_px),
+                    LINE,
+                )  # fmt: skip
+                continue
+            for step in np.linspace(0.0, 1.0, max(2, math.ceil(math.hypot(x1 - x0, y1 - y0) / 2))):
+                x, y = x0 + step * (x1 - x0), y0 + step * (y1 - y0)
+                self.cover((x - half_px, y - half_px, x + half_px, y + half_px), LINE)
+
+    def is_free(self, box: Box, of: int = MARK | LINE) -> bool:
+        """Return whether a box is on the sheet and free."""
+        cells = self._cells(box)
+        return cells is not None and not (self.covered[cells] & of).any()
+
+    def label(
+        self,
+        text: str,
+        spots: Sequence[Spot],
+        *,
+        size_px: float = 11.0,
+        kind: str = "",
+        over_lines: bool = False,
+        counts: bool = True,
+    ) -> Label | None:
+        """Return the label at the first free spot, which it then covers; None when none is.
+
+        Parameters
+        ----------
+        over_lines : bool
+            Whether it may stand on a line where no spot is free of them.
+        counts : bool
+            Whether its absence is counted in `left_out`.
+        """
+        for of in (MARK | LINE, MARK) if over_lines else (MARK | LINE,):
+            for spot in spots:
+                made = Label(text, spot, size_px, kind)
+                left, top, right, bottom = made.box
+                if self.is_free((left - _AIR_PX, top, right + _AIR_PX, bottom), of):
+                    self.cover(made.box)
+                    return made
+        self.left_out += counts
+        return None
