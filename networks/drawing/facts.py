@@ -16,6 +16,9 @@ HEADER = (
 )  # fmt: skip
 
 
+_RATED_PERCENT = 0.05
+
+
 @dataclass(frozen=True, slots=True)
 class BusNote:
     """What stands behind a bus.
@@ -60,9 +63,19 @@ class Shown:
 
     scheme: Scheme
     values: Values
+    limits: Network
     bus_state: tuple[str, ...]
     branch_state: tuple[str, ...]
     alive: tuple[bool, ...]
+
+    def voltage_text(self, position: int) -> str:
+        """Return a voltage in as few digits as show on which side of a limit it is."""
+        vm = self.values.vm_pu[position]
+        assert vm is not None
+        digits = 3
+        if voltage_state(round(vm, digits), self.limits) != self.bus_state[position]:
+            digits = 4
+        return f"{vm:.{digits}f}"
 
     def loading(self, branch: Branch) -> float | None:
         """Return the loading in percent of a line or transformer that carries a current."""
@@ -114,7 +127,7 @@ def judged(scheme: Scheme, values: Values, limits: Network) -> Shown:
         voltage_state(vm, limits) if on else "dead"
         for vm, on in zip(values.vm_pu, alive, strict=True)
     )
-    shown = Shown(scheme, values, buses, (), alive)
+    shown = Shown(scheme, values, limits, buses, (), alive)
     branches = []
     for one in scheme.branches:
         if not one.on and one.kind != "switch":
@@ -127,7 +140,7 @@ def judged(scheme: Scheme, values: Values, limits: Network) -> Shown:
             branches.append("normal")
         else:
             branches.append(loading_state(shown.loading(one), limits))
-    return Shown(scheme, values, buses, tuple(branches), alive)
+    return Shown(scheme, values, limits, buses, tuple(branches), alive)
 
 
 def bus_text(shown: Shown, position: int, note: BusNote | None, words: Words) -> str:
@@ -186,7 +199,8 @@ def summary(shown: Shown, words: Words) -> str:
 def most_loaded(shown: Shown) -> int | None:
     """Return the branch with the highest loading, if any is known."""
     loads = [(shown.loading(one), -n) for n, one in enumerate(shown.scheme.branches)]
-    known = [(load, n) for load, n in loads if load is not None]
+    # A line that nobody has rated has a loading of nearly nothing.
+    known = [(load, n) for load, n in loads if load is not None and load >= _RATED_PERCENT]
     return -max(known)[1] if known else None
 
 

@@ -120,7 +120,7 @@ def picture(
     while width_px(fitting, 13.0) > width - 2 * _MARGIN:
         fitting = fitting[: -max(2, len(fitting) // 40)].rstrip("…") + "…"
     head += words("text", fitting, class_="soft", x=_MARGIN, y=48.0, font_size=13.0)
-    below, end = _legend(legend, HEAD_PX + height + 18.0, width)
+    below, end = _legend(legend, HEAD_PX + height + 26.0, width)
     svg = document(
         head,
         element("g", content, transform=f"translate(0 {number(HEAD_PX)})"),

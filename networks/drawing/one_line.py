@@ -22,13 +22,13 @@ from networks.drawing.picture import Picture
 from networks.drawing.places import Places, places
 from networks.drawing.routes import Route
 from networks.drawing.scheme import Branch, Scheme, scheme
-from networks.drawing.sheet import Sheet, Spot
+from networks.drawing.sheet import MARK, Box, Sheet, Spot
 from networks.drawing.state import values
 from networks.drawing.svg import element, words as text_element
 from networks.drawing.words import Words
 from networks.model import NetworkModel
 
-_NEAR_END_PX = 20.0
+_NEAR_END_PX, _AFTER_BEND_PX, _STUB_PX = 20.0, 13.0, 60.0
 
 
 def one_line(
@@ -117,13 +117,29 @@ def _band(here: Places, number: int) -> str:
     )  # fmt: skip
 
 
-def open_lengths(branch: Branch, route: Route) -> list[float]:
-    """Return where on a route its open switches stand."""
+def _opens(sheet: Sheet, branch: Branch, route: Route) -> list[float]:
+    """Return where on a route its open switches stand: after its first bend, where there is room.
+
+    Two branches that leave a bus side by side have theirs one after the other.
+    """
     if branch.kind == "switch":
         return [route.length / 2]
-    ends = {side for side, _ in branch.open_at}
-    px = min(_NEAR_END_PX, route.length / (2 * max(len(ends), 1)))
-    return [px if side == 0 else route.length - px for side in sorted(ends)]
+    ends = sorted({side for side, _ in branch.open_at})
+    made = []
+    for side in ends:
+        one = route if side == 0 else route.reversed()
+        first, most = one.first_px, route.length / (2 * len(ends))
+        px = first + _AFTER_BEND_PX if first < _STUB_PX < route.length - first else _NEAR_END_PX
+        places = [px + step for step in (0.0, 20.0, 40.0, 60.0) if px + step <= most]
+        free = (one_px for one_px in places if sheet.is_free(_around(one, one_px), MARK))
+        px = next(free, min(px, most))
+        made.append(px if side == 0 else route.length - px)
+    return made
+
+
+def _around(route: Route, px: float) -> Box:
+    (x, y), _ = route.along(px)
+    return x - 9, y - 9, x + 9, y + 9
 
 
 def _branch(
@@ -144,7 +160,7 @@ def _branch(
         made, spots[n] = symbols.transformer(sheet, route)
         inner += made
     elif is_open:
-        made, found = symbols.switched(sheet, route, open_lengths(branch, route))
+        made, found = symbols.switched(sheet, route, _opens(sheet, branch, route))
         inner += made
         opens += found
     elif branch.kind == "switch":
@@ -152,7 +168,7 @@ def _branch(
     else:
         inner += symbols.wire(sheet, route)
     if is_open and branch.kind == "trafo":
-        for px in open_lengths(branch, route):
+        for px in _opens(sheet, branch, route):
             at = route.along(px)[0]
             inner += symbols.open_mark(sheet, at)
             opens.append(at)

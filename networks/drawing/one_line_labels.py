@@ -12,6 +12,7 @@ from networks.drawing.svg import Point, short
 from networks.drawing.words import Words
 
 _NAME_LETTERS, _BAR_LETTERS = 10, 26
+_LONG_BAR_PX = 90.0
 
 
 def labels(
@@ -28,11 +29,11 @@ def labels(
     """Return the labels that found a place; the more one matters the earlier it is placed."""
     wanted = (
         *_source_labels(sheet, sources, head, shown, words),
+        *_bars(sheet, shown, here, words),
         *_judged_buses(sheet, shown, here, words),
         *_judged_branches(sheet, shown, spots),
         *_dead(sheet, shown, here, words),
         *_transformers(sheet, shown, spots, words),
-        *_bars(sheet, shown, here),
         *_feeders(sheet, here, words),
         *_switched(sheet, shown, spots, opens, words),
         *_names(sheet, shown, here, notes),
@@ -71,7 +72,7 @@ def _source_labels(
         else:
             text = f"{words.gives} {amount(head.import_kw)} kW"
         yield sheet.label(
-            text, [Spot(spot.x, spot.y + 17, spot.anchor)], size_px=12.0, kind="soft",
+            text, [Spot(spot.x, spot.y + 53, spot.anchor)], size_px=12.0, kind="soft",
             over_lines=True,
         )  # fmt: skip
 
@@ -88,36 +89,57 @@ def _judged_buses(
     vm = shown.values.vm_pu
     found = shown.values.extremes(frozenset(shown.scheme.head))
     beyond = [n for n, one in enumerate(shown.bus_state) if one in ("low", "high")]
-    order = [*found, *(n for n in sorted(beyond, key=lambda n: -abs((vm[n] or 1) - 1)))]
+    order = [*found, *sorted(beyond, key=lambda n: -abs((vm[n] or 1.0) - 1.0))]
     for n in dict.fromkeys(order):
-        state, value = shown.bus_state[n], vm[n]
-        text = f"{value:.4f} pu" if n in found else f"{value:.3f}"
-        if n in found:
-            text = f"{words.lowest if found[n] == 'lowest' else words.highest} {text}"
-        kind = "strong"
-        if state in ("low", "high"):
-            text, kind = f"{SIGNS[state]} {text}", state
-        yield sheet.label(
-            text, _bus_spots(here, n), size_px=12.0 if n in found else 11.0, kind=kind,
-            over_lines=True,
-        )  # fmt: skip
+        if here.bar[n] is None:
+            text, kind = _voltage(shown, n, found, words)
+            yield sheet.label(
+                text, around((here.x[n], here.y[n])), size_px=12.0 if n in found else 11.0,
+                kind=kind, over_lines=True,
+            )  # fmt: skip
 
 
-def _bus_spots(here: Places, n: int) -> list[Spot]:
-    end = here.bar[n]
-    if end is None:
-        return around((here.x[n], here.y[n]))
-    return bar_spots(here.x[n], end, 0)
+def _voltage(
+    shown: Shown, n: int, extremes: Mapping[int, str], words: Words
+) -> tuple[str, str]:
+    """Return how a voltage is told, and in which kind of text."""
+    state = shown.bus_state[n]
+    text, kind = shown.voltage_text(n), "soft"
+    if n in extremes:
+        word = words.lowest if extremes[n] == "lowest" else words.highest
+        text, kind = f"{word} {shown.values.vm_pu[n]:.4f} pu", "strong"
+    if state in ("low", "high"):
+        kind = state
+    return f"{SIGNS[state]} {text}" if state in SIGNS else text, kind
 
 
-def bar_spots(x: float, bar: tuple[float, float], line: int) -> list[Spot]:
-    """Return places at the ends of a busbar, for the first or a later line of a text."""
-    top, bottom = bar[0] - 20 + 13 * line, bar[1] + 14 + 13 * line
-    return [
+def _bars(sheet: Sheet, shown: Shown, here: Places, words: Words) -> Iterator[Label | None]:
+    """Name busbars, with what voltage they have."""
+    extremes = shown.values.extremes(frozenset(shown.scheme.head))
+    for n, end in enumerate(here.bar):
+        if end is None:
+            continue
+        name = short(shown.scheme.bus_name[n] or f"bus {shown.scheme.bus[n]}", _BAR_LETTERS)
+        first = sheet.label(name, _bar_spots(here.x[n], end), kind="name", over_lines=True)
+        yield first
+        if first is None or shown.values.vm_pu[n] is None or not shown.alive[n]:
+            continue
+        text, kind = _voltage(shown, n, extremes, words)
+        spot = first.spot
+        below = [Spot(spot.x, spot.y + dy, spot.anchor) for dy in (13.0, -13.0)]
+        yield sheet.label(text, below, kind=kind, over_lines=True)
+
+
+def _bar_spots(x: float, bar: tuple[float, float]) -> list[Spot]:
+    """Return places at a busbar for two lines of text: beside a long one, else at its ends."""
+    top, bottom = bar[0] - 20, bar[1] + 14
+    beside = [Spot(x - 9, bar[0] + 11, "end"), Spot(x - 9, bar[1] - 16, "end")]
+    ends = [
         Spot(x + 4, top, "end"), Spot(x, top), Spot(x - 3, top, "start"), Spot(x, bottom),
         Spot(x + 4, bottom, "end"), Spot(x - 3, bottom, "start"), Spot(x, top - 13),
         Spot(x, bottom + 13),
     ]  # fmt: skip
+    return beside + ends if bar[1] - bar[0] > _LONG_BAR_PX else ends
 
 
 def _judged_branches(
@@ -155,11 +177,11 @@ def _dead(sheet: Sheet, shown: Shown, here: Places, words: Words) -> Iterator[La
             text += f": {len(group)} {words.buses}"
         if all(one is not None for one in kw):
             text += f", {amount(sum(one or 0.0 for one in kw))} kW"
-        x, y = here.x[first], here.y[first]
+        x, y, end = here.x[first], here.y[first], here.bar[first]
         places = [Spot(x - 8, y - 15, "start"), Spot(x - 8, y + 22, "start"),
                   Spot(x + 8, y - 15, "end"), Spot(x - 8, y - 29, "start")]  # fmt: skip
         yield sheet.label(
-            text, _bus_spots(here, first) if here.bar[first] else places, size_px=12.0,
+            text, places if end is None else _bar_spots(x, end), size_px=12.0,
             kind="strong", over_lines=True,
         )  # fmt: skip
 
@@ -187,23 +209,6 @@ def _transformers(
 
 def _signed(position: int) -> str:
     return f"−{-position}" if position < 0 else f"+{position}" if position else "0"
-
-
-def _bars(sheet: Sheet, shown: Shown, here: Places) -> Iterator[Label | None]:
-    """Name busbars, with what voltage they have."""
-    for n, end in enumerate(here.bar):
-        if end is None:
-            continue
-        name = short(shown.scheme.bus_name[n] or f"bus {shown.scheme.bus[n]}", _BAR_LETTERS)
-        first = sheet.label(name, bar_spots(here.x[n], end, 0), kind="name", over_lines=True)
-        yield first
-        vm = shown.values.vm_pu[n]
-        if first is None or vm is None or shown.bus_state[n] in ("low", "high", "dead"):
-            continue
-        sign = f"{SIGNS[shown.bus_state[n]]} " if shown.bus_state[n] in SIGNS else ""
-        spot = first.spot
-        below = [Spot(spot.x, spot.y + 13, spot.anchor), Spot(spot.x, spot.y - 13, spot.anchor)]
-        yield sheet.label(f"{sign}{vm:.4f} pu", below, kind="soft", over_lines=True)
 
 
 def _feeders(sheet: Sheet, here: Places, words: Words) -> Iterator[Label | None]:
@@ -273,8 +278,9 @@ def _near(
     for n, state in enumerate(shown.bus_state):
         if state in ("near-low", "near-high") and here.bar[n] is None:
             yield sheet.label(
-                f"{SIGNS[state]} {shown.values.vm_pu[n]:.3f}", _bus_spots(here, n)[:8], counts=False
-            )
+                f"{SIGNS[state]} {shown.voltage_text(n)}", around((here.x[n], here.y[n]))[:8],
+                counts=False,
+            )  # fmt: skip
     for n, state in enumerate(shown.branch_state):
         one = shown.scheme.branches[n]
         if state == "near" and one.kind == "line":
@@ -292,7 +298,10 @@ def _rest(
             yield sheet.label(
                 f"{load:.0f} %", _on_wire(spots[n])[:2], kind="soft", counts=False
             )
+    told = shown.values.extremes(frozenset(shown.scheme.head))
     for n, vm in enumerate(shown.values.vm_pu):
+        if n in told:
+            continue
         if not here.tree.children[n] and vm is not None and shown.bus_state[n] == "normal":
             yield sheet.label(
                 f"{vm:.3f}", around((here.x[n], here.y[n]))[:8], kind="soft", counts=False

@@ -10,7 +10,7 @@ from networks.drawing.svg import Point
 from networks.drawing.tree import Tree, rows_of, tree_of
 
 LEFT, RIGHT, TOP, BOTTOM = 132.0, 64.0, 62.0, 30.0
-WIDTH = 1280.0
+WIDTH, _WIDTH_MIN = 1280.0, 980.0
 _TRAFO_PX, _BAR_PX, _SWITCH_PX = 124.0, 84.0, 76.0
 _STEP_PX_MAX, _STEP_PX_MIN = 66.0, 27.0
 _ROW_PX_MAX, _ROW_PX_MIN, _HEIGHT_PX = 84.0, 48.0, 760.0
@@ -63,7 +63,12 @@ def places(scheme: Scheme) -> Places:
     y = [round(TOP + one * row_px, 1) for one in row]
     at = {n: round(TOP + one * row_px, 1) for n, one in beside.items()}
     bar = _bars(scheme, tree, y, at)
-    tracks = Tracks(TOP, row_px, list(zip(x, y, strict=True)))
+    dropping = frozenset(
+        tree.parent[bus]
+        for bus in tree.order
+        if bar[tree.parent[bus]] is None and y[bus] > y[tree.parent[bus]]
+    )
+    tracks = Tracks(TOP, row_px, list(zip(x, y, strict=True)), dropping)
     route = _routes(scheme, tree, x, y, at, bar, tracks)
     return Places(
         tree=tree,
@@ -74,7 +79,7 @@ def places(scheme: Scheme) -> Places:
         feeders=tuple(_feeders(scheme, tree, x, y, row_px)),
         step_px=step_px,
         row_px=row_px,
-        width=max(WIDTH, tracks.right_px + RIGHT),
+        width=max(_WIDTH_MIN, tracks.right_px + RIGHT),
         height=round(TOP + max(count - 1, 1) * row_px + BOTTOM + tracks.below_px, 1),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from networks.drawing.svg import Point, path
 
-_TRACK_PX, _LANE_PX, _STUB_PX, _CLEAR_PX = 15.0, 6.0, 9.0, 40.0
+_TRACK_PX, _LANE_PX, _STUB_PX, _CLEAR_PX = 15.0, 8.0, 9.0, 40.0
 
 Bars = Sequence[tuple[float, float] | None]
 
@@ -26,6 +26,18 @@ class Route:
     @property
     def length(self) -> float:
         return sum(math.dist(p, q) for p, q in zip(self.points, self.points[1:], strict=False))
+
+    @property
+    def first_px(self) -> float:
+        """Length of the first straight part."""
+        return next(
+            (
+                math.dist(p, q)
+                for p, q in zip(self.points, self.points[1:], strict=False)
+                if p != q
+            ),
+            0.0,
+        )
 
     def reversed(self) -> Route:
         """Return the path from `b` to `a`."""
@@ -66,10 +78,22 @@ class Route:
 
 
 class Tracks:
-    """Free ways around what stands in rows: between them, and to the right of them."""
+    """Free ways around what stands in rows: between them, and to the right of them.
 
-    def __init__(self, top: float, row_px: float, at: Sequence[Point]) -> None:
+    Parameters
+    ----------
+    top, row_px : float
+    at : sequence of points
+        Where the buses stand.
+    dropping : frozenset of int
+        Buses from which a branch of the tree goes straight down.
+    """
+
+    def __init__(
+        self, top: float, row_px: float, at: Sequence[Point], dropping: frozenset[int]
+    ) -> None:
         self.top, self.row_px, self.at = top, row_px, at
+        self.dropping, self.left = dropping, set[int]()
         rows = max((self._half(y) for _, y in at), default=0) + 2
         self.extent = [0.0] * (rows + 1)
         for x, y in at:
@@ -118,7 +142,9 @@ class Tracks:
         if half >= len(self.lanes) - 2:
             self.below_px = self.row_px / 2
         start = (x, y) if end is None else (x, end[1])
-        return half, [start, (x + _STUB_PX, level)]
+        is_way_free = bus not in self.dropping and bus not in self.left
+        self.left.add(bus)
+        return half, [start, (x if is_way_free else x + _STUB_PX, level)]
 
     def _joined(
         self, first: tuple[int, list[Point]], last: tuple[int, list[Point]]
@@ -128,10 +154,8 @@ class Tracks:
         if low == high and len(first[1]) == len(last[1]) == 2:
             level = begin[1]
             from_x, to_x = first[1][0][0], last[1][0][0]
-            aside = _STUB_PX if from_x <= to_x else -_STUB_PX
-            return Route(
-                (first[1][0], (from_x + aside, level), (to_x - aside, level), last[1][0])
-            )
+            back = (to_x + (begin[0] - from_x) * (-1 if from_x < to_x else 1), level)
+            return Route((first[1][0], begin, back, last[1][0]))
         track = max([*self.extent[low : high + 1], begin[0], end[0]]) + _TRACK_PX
         for half in range(low, high + 1):
             self.extent[half] = track

@@ -133,7 +133,7 @@ def source(sheet: Sheet, at: Point, forming: bool, root: bool) -> tuple[str, Spo
     sheet.cover((x - 90, y - 14, x - 62, y + 14), MARK)
     sheet.cover_line([(x - 64, y), (x, y)])
     made += _body((x - 76, y), 12.0, forming)
-    return made, Spot(x - 112, y - 46, "start")
+    return made, Spot(x - 112, y - 22, "start")
 
 
 def _body(at: Point, half: float, forming: bool) -> str:
