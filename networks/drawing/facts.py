@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from grid.site import Network
 from networks.drawing.picture import Cell
 from networks.drawing.scheme import Branch, Scheme
 from networks.drawing.state import Values, loading_state, voltage_state
 from networks.drawing.words import Words
-from grid.site import Network
 
 HEADER = (
     "kind", "index", "name", "from_bus", "to_bus", "vn_kv", "vm_pu", "loading_percent", "state",

@@ -86,9 +86,7 @@ def _legend(rows: Sequence[Sequence[Key]], top: float, width: float) -> tuple[st
                 place = f"translate({number(x + key.wide_px / 2)} {number(y - 4)})"
                 made += element("g", key.sign, transform=place)
             kind = "strong" if key.strong else "soft"
-            made += words(
-                "text", key.text, class_=kind, x=x + key.wide_px + 6, y=y, font_size=12.0
-            )
+            made += words("text", key.text, class_=kind, x=x + key.wide_px + 6, y=y, font_size=12.0)
             x += size + _GAP_PX
         y += LEGEND_ROW_PX
     return element("g", made, class_="legend"), y

@@ -13,8 +13,16 @@ import xarray as xr
 
 from grid.site import Network
 from networks.drawing import symbols
+from networks.drawing.base import Base
 from networks.drawing.facts import (
-    BusNote, HeadFlow, Shown, branch_text, bus_text, judged, summary, table,
+    BusNote,
+    HeadFlow,
+    Shown,
+    branch_text,
+    bus_text,
+    judged,
+    summary,
+    table,
 )  # fmt: skip
 from networks.drawing.frame import picture, state_keys
 from networks.drawing.one_line_labels import labels
@@ -22,9 +30,10 @@ from networks.drawing.picture import Picture
 from networks.drawing.places import Places, places
 from networks.drawing.routes import Route
 from networks.drawing.scheme import Branch, Scheme, scheme
-from networks.drawing.sheet import MARK, Box, Sheet, Spot
+from networks.drawing.sheet import MARK, Box, Sheet
 from networks.drawing.state import values
-from networks.drawing.svg import element, words as text_element
+from networks.drawing.svg import element
+from networks.drawing.svg import words as text_element
 from networks.drawing.words import Words
 from networks.model import NetworkModel
 
@@ -70,29 +79,17 @@ def one_line(
     """
     drawn = network if isinstance(network, Scheme) else scheme(network)
     words = words or Words()
-    known = values(
-        state, len(drawn.bus), {kind: drawn.count(kind) for kind in ("line", "trafo")}
-    )
+    known = values(state, len(drawn.bus), {kind: drawn.count(kind) for kind in ("line", "trafo")})
     shown = judged(drawn, known, limits)
     here = places(drawn)
     sheet = Sheet(here.width, here.height)
     told = dict(notes or {})
-    made = [_band(here, n) for n in range(1, len(here.feeders), 2)]
-    spots: dict[int, tuple[float, float]] = {}
-    opens: list[tuple[float, float]] = []
-    for n, branch in enumerate(drawn.branches):
-        made.append(_branch(sheet, shown, n, here.route[n], words, prefix, spots, opens))
-    named: list[tuple[int, Spot]] = []
-    for position in dict.fromkeys(drawn.head):
-        at = here.x[position], here.y[position]
-        sign, spot = symbols.source(sheet, at, drawn.forming, here.tree.up[position] < 0)
-        what = words.forming if drawn.forming else words.public_grid
-        made.append(element("g", text_element("title", what), sign, class_="source"))
-        named.append((position, spot))
+    base = drawn_base(sheet, shown, here, words, prefix)
+    made = base.svg
     for position in range(len(drawn.bus)):
         note = told.get(drawn.bus[position])
         made.append(_bus(sheet, shown, here, position, note, notes is None, words, prefix))
-    labelled = labels(sheet, shown, here, told, named, spots, opens, head, words)
+    labelled = labels(sheet, shown, here, told, base, head, words)
     made.append(element("g", *(one.svg() for one in labelled), class_="labels"))
     return picture(
         "".join(made),
@@ -107,6 +104,21 @@ def one_line(
         standalone=standalone,
         left_out=sheet.left_out,
     )
+
+
+def drawn_base(sheet: Sheet, shown: Shown, here: Places, words: Words, prefix: str) -> Base:
+    """Return bands, branches and sources of a one-line diagram: all but its buses."""
+    drawn = shown.scheme
+    base = Base([_band(here, n) for n in range(1, len(here.feeders), 2)], {}, [], [])
+    for n in range(len(drawn.branches)):
+        base.svg.append(_branch(sheet, shown, n, here.route[n], words, prefix, base))
+    for position in dict.fromkeys(drawn.head):
+        at = here.x[position], here.y[position]
+        sign, spots = symbols.source(sheet, at, drawn.forming, here.tree.up[position] < 0)
+        what = words.forming if drawn.forming else words.public_grid
+        base.svg.append(element("g", text_element("title", what), sign, class_="source"))
+        base.sources.append((position, spots))
+    return base
 
 
 def _band(here: Places, number: int) -> str:
@@ -149,20 +161,19 @@ def _branch(
     route: Route,
     words: Words,
     prefix: str,
-    spots: dict[int, tuple[float, float]],
-    opens: list[tuple[float, float]],
+    base: Base,
 ) -> str:
     branch, state = shown.scheme.branches[n], shown.branch_state[n]
     is_open = bool(branch.open_at) or (branch.kind == "switch" and not branch.on)
-    spots[n] = route.longest()[0]
+    base.spots[n] = route.longest()[0]
     inner = symbols.reach(route)
     if branch.kind == "trafo":
-        made, spots[n] = symbols.transformer(sheet, route)
+        made, base.spots[n] = symbols.transformer(sheet, route)
         inner += made
     elif is_open:
         made, found = symbols.switched(sheet, route, _opens(sheet, branch, route))
         inner += made
-        opens += found
+        base.opens += found
     elif branch.kind == "switch":
         inner += symbols.closed(sheet, route)
     else:
@@ -171,9 +182,9 @@ def _branch(
         for px in _opens(sheet, branch, route):
             at = route.along(px)[0]
             inner += symbols.open_mark(sheet, at)
-            opens.append(at)
+            base.opens.append(at)
     if state == "out":
-        inner += symbols.cross(sheet, spots[n])
+        inner += symbols.cross(sheet, base.spots[n])
     return element(
         "g",
         text_element("title", branch_text(shown, branch, words)),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
+from networks.drawing.base import Base
 from networks.drawing.facts import BusNote, HeadFlow, Shown, most_loaded
 from networks.drawing.places import Places
 from networks.drawing.sheet import Label, Sheet, Spot
@@ -20,22 +21,21 @@ def labels(
     shown: Shown,
     here: Places,
     notes: Mapping[int, BusNote],
-    sources: Sequence[tuple[int, Spot]],
-    spots: Mapping[int, Point],
-    opens: Sequence[Point],
+    base: Base,
     head: HeadFlow | None,
     words: Words,
 ) -> list[Label]:
     """Return the labels that found a place; the more one matters the earlier it is placed."""
+    spots = base.spots
     wanted = (
-        *_source_labels(sheet, sources, head, shown, words),
+        *source_labels(sheet, base, head, shown, words),
         *_bars(sheet, shown, here, words),
         *_judged_buses(sheet, shown, here, words),
         *_judged_branches(sheet, shown, spots),
         *_dead(sheet, shown, here, words),
         *_transformers(sheet, shown, spots, words),
         *_feeders(sheet, here, words),
-        *_switched(sheet, shown, spots, opens, words),
+        *_switched(sheet, shown, base, words),
         *_names(sheet, shown, here, notes),
         *_near(sheet, shown, here, spots),
         *_rest(sheet, shown, here, spots),
@@ -53,18 +53,17 @@ def around(at: Point, *, above: bool = True) -> list[Spot]:
     return (upper + lower if above else lower + upper) + beside + far
 
 
-def _source_labels(
-    sheet: Sheet,
-    sources: Sequence[tuple[int, Spot]],
-    head: HeadFlow | None,
-    shown: Shown,
-    words: Words,
+def source_labels(
+    sheet: Sheet, base: Base, head: HeadFlow | None, shown: Shown, words: Words
 ) -> Iterator[Label | None]:
-    for number, (_, spot) in enumerate(sources):
+    """Name the sources, and at the first one what it gives or takes."""
+    for number, (_, spots) in enumerate(base.sources):
         what = words.forming if shown.scheme.forming else words.public_grid
-        yield sheet.label(what, [spot], size_px=13.0, over_lines=True)
-        if number or head is None:
+        first = sheet.label(what, spots, size_px=13.0, over_lines=True)
+        yield first
+        if number or head is None or first is None:
             continue
+        spot = first.spot
         if not head.available:
             text = f"✕ {words.without_voltage}"
         elif head.export_kw > head.import_kw:
@@ -72,7 +71,8 @@ def _source_labels(
         else:
             text = f"{words.gives} {amount(head.import_kw)} kW"
         yield sheet.label(
-            text, [Spot(spot.x, spot.y + 53, spot.anchor)], size_px=12.0, kind="soft",
+            text, [Spot(spot.x, spot.y + dy, spot.anchor) for dy in (53.0, 14.0, -15.0)],
+            size_px=12.0, kind="soft",
             over_lines=True,
         )  # fmt: skip
 
@@ -82,9 +82,7 @@ def amount(value: float) -> str:
     return f"{value:,.1f}".replace(",", "\u202f")
 
 
-def _judged_buses(
-    sheet: Sheet, shown: Shown, here: Places, words: Words
-) -> Iterator[Label | None]:
+def _judged_buses(sheet: Sheet, shown: Shown, here: Places, words: Words) -> Iterator[Label | None]:
     """Name the extremes, then every voltage beyond a limit, the farthest first."""
     vm = shown.values.vm_pu
     found = shown.values.extremes(frozenset(shown.scheme.head))
@@ -92,16 +90,14 @@ def _judged_buses(
     order = [*found, *sorted(beyond, key=lambda n: -abs((vm[n] or 1.0) - 1.0))]
     for n in dict.fromkeys(order):
         if here.bar[n] is None:
-            text, kind = _voltage(shown, n, found, words)
+            text, kind = voltage(shown, n, found, words)
             yield sheet.label(
                 text, around((here.x[n], here.y[n])), size_px=12.0 if n in found else 11.0,
                 kind=kind, over_lines=True,
             )  # fmt: skip
 
 
-def _voltage(
-    shown: Shown, n: int, extremes: Mapping[int, str], words: Words
-) -> tuple[str, str]:
+def voltage(shown: Shown, n: int, extremes: Mapping[int, str], words: Words) -> tuple[str, str]:
     """Return how a voltage is told, and in which kind of text."""
     state = shown.bus_state[n]
     text, kind = shown.voltage_text(n), "soft"
@@ -124,7 +120,7 @@ def _bars(sheet: Sheet, shown: Shown, here: Places, words: Words) -> Iterator[La
         yield first
         if first is None or shown.values.vm_pu[n] is None or not shown.alive[n]:
             continue
-        text, kind = _voltage(shown, n, extremes, words)
+        text, kind = voltage(shown, n, extremes, words)
         spot = first.spot
         below = [Spot(spot.x, spot.y + dy, spot.anchor) for dy in (13.0, -13.0)]
         yield sheet.label(text, below, kind=kind, over_lines=True)
@@ -154,12 +150,13 @@ def _judged_branches(
             continue
         is_over = shown.branch_state[n] == "over"
         yield sheet.label(
-            f"{'▲ ' if is_over else ''}{loads[n]:.0f} %", _on_wire(spots[n]),
+            f"{'▲ ' if is_over else ''}{loads[n]:.0f} %", on_wire(spots[n]),
             kind="over" if is_over else "strong", over_lines=True,
         )  # fmt: skip
 
 
-def _on_wire(at: Point) -> list[Spot]:
+def on_wire(at: Point) -> list[Spot]:
+    """Return places at a wire."""
     x, y = at
     return [
         Spot(x, y - 6), Spot(x, y + 14), Spot(x + 6, y + 4, "start"), Spot(x - 6, y + 4, "end"),
@@ -220,21 +217,15 @@ def _feeders(sheet: Sheet, here: Places, words: Words) -> Iterator[Label | None]
         )  # fmt: skip
 
 
-def _switched(
-    sheet: Sheet,
-    shown: Shown,
-    spots: Mapping[int, Point],
-    opens: Sequence[Point],
-    words: Words,
-) -> Iterator[Label | None]:
-    for x, y in opens:
+def _switched(sheet: Sheet, shown: Shown, base: Base, words: Words) -> Iterator[Label | None]:
+    for x, y in base.opens:
         yield sheet.label(
             words.open, [Spot(x, y + 17), Spot(x, y - 13), Spot(x + 12, y + 4, "start")],
             kind="strong", over_lines=True,
         )  # fmt: skip
     for n, state in enumerate(shown.branch_state):
         if state == "out":
-            x, y = spots[n]
+            x, y = base.spots[n]
             yield sheet.label(
                 words.out, [Spot(x, y + 18), Spot(x, y - 10), Spot(x + 9, y + 4, "start")],
                 kind="strong", over_lines=True,
@@ -284,7 +275,7 @@ def _near(
     for n, state in enumerate(shown.branch_state):
         one = shown.scheme.branches[n]
         if state == "near" and one.kind == "line":
-            yield sheet.label(f"{shown.loading(one):.0f} %", _on_wire(spots[n])[:4], counts=False)
+            yield sheet.label(f"{shown.loading(one):.0f} %", on_wire(spots[n])[:4], counts=False)
 
 
 def _rest(
@@ -295,9 +286,7 @@ def _rest(
         n = here.tree.up[one.first]
         load = shown.loading(shown.scheme.branches[n])
         if shown.branch_state[n] == "normal" and load is not None:
-            yield sheet.label(
-                f"{load:.0f} %", _on_wire(spots[n])[:2], kind="soft", counts=False
-            )
+            yield sheet.label(f"{load:.0f} %", on_wire(spots[n])[:2], kind="soft", counts=False)
     told = shown.values.extremes(frozenset(shown.scheme.head))
     for n, vm in enumerate(shown.values.vm_pu):
         if n in told:

@@ -104,9 +104,7 @@ def _columns(scheme: Scheme, tree: Tree) -> tuple[list[float], float]:
             fixed[bus] += _BAR_PX
         else:
             steps[bus] += 1
-    room = [
-        (WIDTH - RIGHT - at) / some for at, some in zip(fixed, steps, strict=True) if some
-    ]
+    room = [(WIDTH - RIGHT - at) / some for at, some in zip(fixed, steps, strict=True) if some]
     step_px = max(_STEP_PX_MIN, min([_STEP_PX_MAX, *room]))
     return [round(at + some * step_px, 1) for at, some in zip(fixed, steps, strict=True)], step_px
 
@@ -144,7 +142,9 @@ def _routes(
             continue
         for branch in (n, *tree.parallel.get(bus, [])):
             points = _tree_points(tree, bus, x, y, bar, at.get(branch, y[bus]))
-            made[branch] = Route(tuple(points if scheme.branches[branch].b == bus else points[::-1]))
+            made[branch] = Route(
+                tuple(points if scheme.branches[branch].b == bus else points[::-1])
+            )
     chords = []
     for n in tree.chords:
         a, b = scheme.branches[n].a, scheme.branches[n].b
@@ -188,9 +188,7 @@ def _tree_points(
     return [start, (x[above], level), (x[bus], level)]
 
 
-def _adjoin(
-    a: int, b: int, x: list[float], bar: list[tuple[float, float] | None]
-) -> bool:
+def _adjoin(a: int, b: int, x: list[float], bar: list[tuple[float, float] | None]) -> bool:
     """Return whether nothing stands between two busbars of one column."""
     first, last = bar[a], bar[b]
     assert first

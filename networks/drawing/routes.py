@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from networks.drawing.svg import Point, path
 
@@ -25,17 +26,13 @@ class Route:
 
     @property
     def length(self) -> float:
-        return sum(math.dist(p, q) for p, q in zip(self.points, self.points[1:], strict=False))
+        return sum(math.dist(p, q) for p, q in pairwise(self.points))
 
     @property
     def first_px(self) -> float:
         """Length of the first straight part."""
         return next(
-            (
-                math.dist(p, q)
-                for p, q in zip(self.points, self.points[1:], strict=False)
-                if p != q
-            ),
+            (math.dist(p, q) for p, q in pairwise(self.points) if p != q),
             0.0,
         )
 
@@ -47,7 +44,7 @@ class Route:
         """Return the point so far from the beginning, and the direction there."""
         left = px
         direction = (1.0, 0.0)
-        for p, q in zip(self.points, self.points[1:], strict=False):
+        for p, q in pairwise(self.points):
             size = math.dist(p, q)
             if size == 0.0:
                 continue
@@ -60,7 +57,7 @@ class Route:
     def longest(self) -> tuple[Point, Point]:
         """Return the middle of the longest straight part, and its direction."""
         p, q = max(
-            zip(self.points, self.points[1:], strict=False),
+            pairwise(self.points),
             key=lambda part: math.dist(*part) + 1e-3 * (part[0][1] == part[1][1]),
         )
         size = math.dist(p, q) or 1.0
@@ -70,7 +67,7 @@ class Route:
         """Return the part between two lengths."""
         made = [self.along(start)[0]]
         gone = 0.0
-        for p, q in zip(self.points, self.points[1:], strict=False):
+        for p, q in pairwise(self.points):
             gone += math.dist(p, q)
             if start < gone < end:
                 made.append(q)
@@ -146,9 +143,7 @@ class Tracks:
         self.left.add(bus)
         return half, [start, (x if is_way_free else x + _STUB_PX, level)]
 
-    def _joined(
-        self, first: tuple[int, list[Point]], last: tuple[int, list[Point]]
-    ) -> Route:
+    def _joined(self, first: tuple[int, list[Point]], last: tuple[int, list[Point]]) -> Route:
         low, high = sorted((first[0], last[0]))
         begin, end = first[1][-1], last[1][-1]
         if low == high and len(first[1]) == len(last[1]) == 2:

@@ -180,9 +180,7 @@ def _branches(model: NetworkModel) -> list[Branch]:
 
 
 def _tap(model: NetworkModel, row: int) -> tuple[int, int, int] | None:
-    low, high = (
-        int(getattr(model.equipment, name)[row]) for name in ("tap_lowest", "tap_highest")
-    )
+    low, high = (int(getattr(model.equipment, name)[row]) for name in ("tap_lowest", "tap_highest"))
     return (int(model.switching.tap_position[row]), low, high) if high > low else None
 
 
@@ -224,7 +222,11 @@ def store(model: NetworkModel) -> xr.Dataset:
             columns[f"{kind}_{name}"] = (kind, values)
     taps = [one.tap or (0, 0, 0) for one in made.branches if one.kind == "trafo"]
     columns["trafo_tap"] = (("trafo", "of_tap"), np.array(taps, np.int64).reshape(-1, 3))
-    facts = {"source": made.source, "geographic": int(made.geographic), "forming": int(made.forming)}
+    facts = {
+        "source": made.source,
+        "geographic": int(made.geographic),
+        "forming": int(made.forming),
+    }
     return xr.Dataset(columns, {"bus": np.array(made.bus)}, facts)
 
 

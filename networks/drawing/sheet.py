@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -83,7 +84,7 @@ class Sheet:
 
     def cover_line(self, points: Sequence[Point], half_px: float = 1.5) -> None:
         """Cover a line through points."""
-        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(points):
             if x0 == x1 or y0 == y1:
                 self.cover(
                     (min(x0, x1) - half_px, min(y0, y1) - half_px,

@@ -28,39 +28,84 @@ DARK = {
     "lowink": "#7cc0ee", "highink": "#ffab6b",
 }  # fmt: skip
 
-_RULES = Template("""
-.drawing .sheet { fill:$sheet; }
-.drawing text { fill:$ink; paint-order:stroke; stroke:$sheet; stroke-width:3.5px; stroke-linejoin:round; }
-.drawing text.soft { fill:$soft; } .drawing text.strong { font-weight:650; }
-.drawing text.over { fill:$over; font-weight:650; } .drawing text.low { fill:$lowink; font-weight:650; } .drawing text.high { fill:$highink; font-weight:650; } .drawing text.flag { fill:$flag; font-weight:700; }
-.drawing path { fill:none; stroke:$wire; stroke-width:2.5; } .drawing path.reach { stroke:transparent; stroke-width:14; }
-.drawing .band { fill:$band; } .drawing .rule { stroke:$rule; stroke-width:1; fill:none; } .drawing .axis { stroke:$wire; stroke-width:1; fill:none; } .drawing .scale { fill:$ink; } .drawing path.scale { fill:none; stroke:$ink; stroke-width:1.5; }
-.drawing .near path.wire { stroke:$near; stroke-width:4; } .drawing .over path.wire { stroke:$over; stroke-width:5; }
-.drawing .dead path.wire { stroke-width:2; stroke-dasharray:5 4; } .drawing .out path.wire { stroke-width:2; stroke-dasharray:2 4; } .drawing .idle path.wire { stroke-width:2; }
-.drawing .branch circle { fill:none; stroke:$slate; stroke-width:2.5; } .drawing .near circle { stroke:$near; } .drawing .over circle { stroke:$over; } .drawing .branch.dead circle, .drawing .branch.out circle { stroke:$wire; stroke-dasharray:4 3; }
-.drawing .branch circle.contact { fill:$ink; stroke:none; } .drawing path.blade { stroke:$ink; stroke-width:2; } .drawing path.cross { stroke:$ink; stroke-width:2; } .drawing rect.opened { fill:$sheet; stroke:$ink; stroke-width:2; } .drawing rect.closed { fill:$slate; } .drawing .dead rect.closed { fill:$wire; }
-.drawing .source path, .drawing .source rect, .drawing .source circle { fill:none; stroke:$slate; stroke-width:1.5; } .drawing .source rect { fill:$sheet; }
-.drawing .bus circle { fill:$sheet; stroke:$edge; stroke-width:2; } .drawing .bus rect { fill:$slate; } .drawing .has circle { fill:$has; }
-.drawing .near-low circle { fill:$nearlow; stroke:$nearlowedge; } .drawing .near-high circle { fill:$nearhigh; stroke:$nearhighedge; } .drawing .low circle { fill:$low; stroke:$lowedge; } .drawing .high circle { fill:$high; stroke:$highedge; } .drawing .dead circle { fill:$sheet; stroke:$soft; stroke-dasharray:3 2; }
-.drawing .near-low rect { fill:$nearlowedge; } .drawing .near-high rect { fill:$nearhighedge; } .drawing .low rect { fill:$low; } .drawing .high rect { fill:$high; } .drawing .bus.dead rect { fill:$sheet; stroke:$soft; stroke-dasharray:3 2; }
-.drawing text.sign { fill:$sign; stroke:none; font-weight:700; } .drawing .dead text.sign { fill:$soft; } .drawing .near-low text.sign { fill:$nearlowedge; } .drawing .near-high text.sign { fill:$nearhighedge; }
-.drawing .bus circle.ring { fill:none; stroke:$flag; stroke-width:2; stroke-dasharray:4 3; }
-.drawing g.bus:hover circle, .drawing g.branch:hover path.wire { stroke:$hot; stroke-width:4; }
-""")
+_RULES = """
+.sheet { fill:$sheet; }
+text { fill:$ink; paint-order:stroke; stroke:$sheet; stroke-width:3.5px; stroke-linejoin:round; }
+text.soft { fill:$soft; }
+text.strong { font-weight:650; }
+text.over { fill:$over; font-weight:650; }
+text.low { fill:$lowink; font-weight:650; }
+text.high { fill:$highink; font-weight:650; }
+text.flag { fill:$flag; font-weight:700; }
+path { fill:none; stroke:$wire; stroke-width:2.5; }
+path.reach { stroke:transparent; stroke-width:14; }
+.band { fill:$band; }
+.rule { stroke:$rule; stroke-width:1; fill:none; }
+.axis { stroke:$wire; stroke-width:1; fill:none; }
+.scale { fill:$ink; }
+path.scale { fill:none; stroke:$ink; stroke-width:1.5; }
+.near path.wire { stroke:$near; stroke-width:4; }
+.over path.wire { stroke:$over; stroke-width:5; }
+.dead path.wire { stroke-width:2; stroke-dasharray:5 4; }
+.out path.wire { stroke-width:2; stroke-dasharray:2 4; }
+.idle path.wire { stroke-width:2; }
+.branch circle { fill:none; stroke:$slate; stroke-width:2.5; }
+.near circle { stroke:$near; }
+.over circle { stroke:$over; }
+.branch.dead circle, .branch.out circle { stroke:$wire; stroke-dasharray:4 3; }
+.branch circle.contact { fill:$ink; stroke:none; }
+path.blade { stroke:$ink; stroke-width:2; }
+path.cross { stroke:$ink; stroke-width:2; }
+rect.opened { fill:$sheet; stroke:$ink; stroke-width:2; }
+rect.closed { fill:$slate; }
+.dead rect.closed { fill:$wire; }
+.source path, .source rect, .source circle { fill:none; stroke:$slate; stroke-width:1.5; }
+.source rect { fill:$sheet; }
+.bus circle { fill:$sheet; stroke:$edge; stroke-width:2; }
+.bus rect { fill:$slate; }
+.has circle { fill:$has; }
+.near-low circle { fill:$nearlow; stroke:$nearlowedge; }
+.near-high circle { fill:$nearhigh; stroke:$nearhighedge; }
+.low circle { fill:$low; stroke:$lowedge; }
+.high circle { fill:$high; stroke:$highedge; }
+.dead circle { fill:$sheet; stroke:$soft; stroke-dasharray:3 2; }
+.near-low rect { fill:$nearlowedge; }
+.near-high rect { fill:$nearhighedge; }
+.low rect { fill:$low; }
+.high rect { fill:$high; }
+.bus.dead rect { fill:$sheet; stroke:$soft; stroke-dasharray:3 2; }
+text.sign { fill:$sign; stroke:none; font-weight:700; }
+.dead text.sign { fill:$soft; }
+.near-low text.sign { fill:$nearlowedge; }
+.near-high text.sign { fill:$nearhighedge; }
+.bus circle.ring { fill:none; stroke:$flag; stroke-width:2; stroke-dasharray:4 3; }
+g.bus:hover circle, g.branch:hover path.wire { stroke:$hot; stroke-width:4; }
+.cell { stroke:none; }
+.below { fill:$low; }
+.above { fill:$high; }
+.nodata { fill:$sheet; }
+path.stripe { stroke:$soft; stroke-width:1.2; }
+path.dots { stroke:$sign; stroke-width:1.1; }
+.amount circle { fill:$has; stroke:$edge; stroke-width:1.5; }
+.amount.a0 circle { fill:$high; stroke:$highedge; }
+.amount.a1 circle { fill:$nearhigh; stroke:$nearhighedge; }
+.amount.none circle { fill:$sheet; stroke-dasharray:2 3; }
+"""
+"""What is true inside ``.drawing``, a rule to a line; ``$name`` is a colour of the palette."""
 
-_HEAT = Template("""
-.drawing .cell { stroke:none; } .drawing .c0 { fill:$c0; } .drawing .c1 { fill:$c1; } .drawing .c2 { fill:$c2; } .drawing .c3 { fill:$c3; } .drawing .c4 { fill:$c4; } .drawing .c5 { fill:$c5; } .drawing .c6 { fill:$c6; } .drawing .c7 { fill:$c7; }
-.drawing .below { fill:$low; } .drawing .above { fill:$high; } .drawing .nodata { fill:$sheet; } .drawing path.stripe { stroke:$soft; stroke-width:1.2; } .drawing path.dots { stroke:$sign; stroke-width:1.1; }
-.drawing .amount circle { fill:$has; stroke:$edge; stroke-width:1.5; } .drawing .amount.a0 circle { fill:$high; stroke:$highedge; } .drawing .amount.a1 circle { fill:$nearhigh; stroke:$nearhighedge; } .drawing .amount.none circle { fill:$sheet; stroke-dasharray:2 3; }
-""")
 
 _GREYS = ("#eceff1", "#d9dee2", "#c4cbd1", "#aeb7bf", "#98a3ac", "#828e98", "#6c7983", "#566570")
 FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif"
 
 
 def _rules(palette: dict[str, str]) -> str:
-    shades = {f"c{n}": shade for n, shade in enumerate(_GREYS)}
-    return _RULES.substitute(palette) + _HEAT.substitute(palette | shades).lstrip()
+    shades = "".join(f".c{n} {{ fill:{shade}; }}\n" for n, shade in enumerate(_GREYS))
+    made = []
+    for line in Template(_RULES + shades).substitute(palette).strip().splitlines():
+        selectors, _, declared = line.partition(" {")
+        inside = ", ".join(f".drawing {one}" for one in selectors.split(", "))
+        made.append(f"{inside} {{{declared}\n")
+    return "".join(made)
 
 
 STYLE = _rules(LIGHT)
@@ -70,6 +115,5 @@ STYLE = _rules(LIGHT)
 def embedded() -> str:
     """Return rules for a file that stands alone: light, or dark where the reader prefers that."""
     return (
-        f"\n.drawing {{ {FONT}; }}{STYLE}"
-        f"@media (prefers-color-scheme: dark) {{{_rules(DARK)}}}\n"
+        f"\n.drawing {{ {FONT}; }}{STYLE}@media (prefers-color-scheme: dark) {{\n{_rules(DARK)}}}\n"
     )

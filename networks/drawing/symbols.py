@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from networks.drawing.routes import Route
 from networks.drawing.sheet import MARK, Sheet, Spot
@@ -16,22 +17,26 @@ _BLADE = math.radians(32.0)
 
 
 def bus(
-    sheet: Sheet, at: Point, bar: tuple[float, float] | None, state: str, ring: bool
+    sheet: Sheet,
+    at: Point,
+    bar: tuple[float, float] | None,
+    state: str,
+    ring: bool,
+    radius: float = BUS_PX,
 ) -> str:
     """Return a bus: a dot with the sign of its state, or a busbar."""
     x, y = at
     if bar is not None:
         sheet.cover((x - 4, bar[0], x + 4, bar[1]))
-        return element(
-            "rect", x=x - 3, y=bar[0], width=6.0, height=bar[1] - bar[0], rx=2.0
-        )
-    radius = BUS_PX + 2 if state in SIGNS else BUS_PX
+        return element("rect", x=x - 3, y=bar[0], width=6.0, height=bar[1] - bar[0], rx=2.0)
+    size_px = 11.0 if radius == BUS_PX else 9.0
+    radius += 2 * (state in SIGNS)
     wide = 12.5 if ring else radius + 1
     sheet.cover((x - wide, y - wide, x + wide, y + wide))
     made = element("circle", cx=x, cy=y, r=radius)
     if state in SIGNS:
         made += words(
-            "text", SIGNS[state], class_="sign", x=x, y=y + 4, font_size=11.0,
+            "text", SIGNS[state], class_="sign", x=x, y=y + 0.36 * size_px, font_size=size_px,
             text_anchor="middle",
         )  # fmt: skip
     if ring:
@@ -69,7 +74,7 @@ def transformer(sheet: Sheet, route: Route) -> tuple[str, Point]:
 
 def _length_to(route: Route, at: Point) -> float:
     gone = 0.0
-    for p, q in zip(route.points, route.points[1:], strict=False):
+    for p, q in pairwise(route.points):
         size = math.dist(p, q)
         if abs(math.dist(p, at) + math.dist(at, q) - size) < 1e-6:
             return gone + math.dist(p, at)
@@ -121,19 +126,26 @@ def cross(sheet: Sheet, at: Point) -> str:
     )  # fmt: skip
 
 
-def source(sheet: Sheet, at: Point, forming: bool, root: bool) -> tuple[str, Spot]:
-    """Return the public network (a crossed square) or a forming source, and where it is named."""
+def source(sheet: Sheet, at: Point, forming: bool, root: bool) -> tuple[str, list[Spot]]:
+    """Return the public network (a crossed square) or a forming source, and where to name it.
+
+    To the left of a bus that is a `root`, else on the side that is free.
+    """
     x, y = at
     if not root:
-        sheet.cover((x - 8, y - 40, x + 8, y))
-        made = element("path", d=f"M{number(x)} {number(y)}v-22")
-        made += _body((x, y - 31), 9.0, forming)
-        return made, Spot(x + 13, y - 28, "start")
+        for dx, dy in ((0, -1), (1, 0), (-1, 0), (0, 1), (0, -1)):
+            u, v = x + 31 * dx, y + 31 * dy
+            if sheet.is_free((u - 10, v - 10, u + 10, v + 10), MARK):
+                break
+        made = element("path", d=path([at, (x + 22 * dx, y + 22 * dy)]))
+        sheet.cover((u - 10, v - 10, u + 10, v + 10))
+        spots = [Spot(u + 13, v + 4, "start"), Spot(u - 13, v + 4, "end"), Spot(u, v - 14),
+                 Spot(u, v + 22)]  # fmt: skip
+        return made + _body((u, v), 9.0, forming), spots
     made = element("path", d=f"M{number(x - 64)} {number(y)}H{number(x)}")
     sheet.cover((x - 90, y - 14, x - 62, y + 14), MARK)
     sheet.cover_line([(x - 64, y), (x, y)])
-    made += _body((x - 76, y), 12.0, forming)
-    return made, Spot(x - 112, y - 22, "start")
+    return made + _body((x - 76, y), 12.0, forming), [Spot(x - 112, y - 22, "start")]
 
 
 def _body(at: Point, half: float, forming: bool) -> str:
@@ -153,3 +165,10 @@ def open_mark(sheet: Sheet, at: Point) -> str:
     x, y = at
     sheet.cover((x - 6, y - 6, x + 6, y + 6))
     return element("rect", class_="opened", x=x - 5, y=y - 5, width=10.0, height=10.0)
+
+
+def short_transformer(sheet: Sheet, route: Route) -> str:
+    """Return two windings where buses are too close for them: above the wire's middle."""
+    (x, y), _ = route.longest()
+    sheet.cover((x - 13, y - 9, x + 13, y + 9))
+    return "".join(element("circle", cx=x + side, cy=y, r=7.0) for side in (-4.5, 4.5))
