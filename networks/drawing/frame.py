@@ -13,7 +13,7 @@ from networks.drawing.svg import document, element, number, width_px, words
 from networks.drawing.words import Words
 
 HEAD_PX, LEGEND_ROW_PX = 58.0, 26.0
-_MARGIN, _GAP_PX = 20.0, 20.0
+_MARGIN, _GAP_PX, _TOLD_PX = 20.0, 20.0, 13.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,18 @@ def _legend(rows: Sequence[Sequence[Key]], top: float, width: float) -> tuple[st
     return element("g", made, class_="legend"), y
 
 
+def _wrapped(text: str, width: float) -> list[str]:
+    """Return a text in lines, broken between its parts."""
+    lines: list[str] = []
+    for part in text.split(" · "):
+        longer = f"{lines[-1]} · {part}" if lines else part
+        if lines and width_px(longer, _TOLD_PX) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return lines
+
+
 def picture(
     content: str,
     *,
@@ -114,14 +126,16 @@ def picture(
         )  # fmt: skip
         return Picture(svg, title, description, table, left_out)
     head = words("text", title, class_="strong", x=_MARGIN, y=28.0, font_size=18.0)
-    fitting = description
-    while width_px(fitting, 13.0) > width - 2 * _MARGIN:
-        fitting = fitting[: -max(2, len(fitting) // 40)].rstrip("…") + "…"
-    head += words("text", fitting, class_="soft", x=_MARGIN, y=48.0, font_size=13.0)
-    below, end = _legend(legend, HEAD_PX + height + 26.0, width)
+    lines = _wrapped(description, width - 2 * _MARGIN)
+    for row, line in enumerate(lines):
+        head += words(
+            "text", line, class_="soft", x=_MARGIN, y=48.0 + 17.0 * row, font_size=_TOLD_PX
+        )
+    above = HEAD_PX + 17.0 * (len(lines) - 1)
+    below, end = _legend(legend, above + height + 26.0, width)
     svg = document(
         head,
-        element("g", content, transform=f"translate(0 {number(HEAD_PX)})"),
+        element("g", content, transform=f"translate(0 {number(above)})"),
         below,
         width=width,
         height=end,

@@ -104,7 +104,7 @@ def network_map(
 
 def _description(shown: Shown, here: MapPlaces, words: Words) -> str:
     text = summary(shown, words)
-    return f"{text} · {here.moved} {words.beside}" if here.moved else text
+    return f"{text} · {words.beside}: {here.moved}" if here.moved else text
 
 
 def map_base(sheet: Sheet, shown: Shown, here: MapPlaces, words: Words, prefix: str) -> Base:
@@ -273,7 +273,9 @@ def _labels(
     stations = {end for one in scheme_.branches if one.kind == "trafo" for end in (one.a, one.b)}
     for n in sorted(stations):
         name = short(scheme_.bus_name[n] or f"bus {scheme_.bus[n]}", 24)
-        yield sheet.label(name, around(here.at[n], above=False), kind="name", over_lines=True)
+        yield sheet.label(
+            name, around(here.at[n], above=False), kind="name", over_lines=True, leader=here.at[n]
+        )
     for n in range(len(scheme_.bus)):
         if n in stations:
             continue

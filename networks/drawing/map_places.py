@@ -12,7 +12,7 @@ from networks.drawing.svg import Point
 WIDTH, _MARGIN_PX, _HEIGHT_MIN, _HEIGHT_MAX = 1200.0, 64.0, 520.0, 1000.0
 _SEMI_MAJOR_M, _ECCENTRICITY_2 = 6_378_137.0, 0.006_694_379_990_14
 _EXTENT_KM_MAX, _SCHEMATIC_KV = 300.0, 100.0
-_TOGETHER_PX, _APART_PX = 14.0, 16.0
+_TOGETHER_PX, _APART_PX = 11.5, 13.0
 _BAR_PX_MAX = 220.0
 
 
@@ -100,7 +100,7 @@ def _apart(true: list[Point]) -> tuple[list[Point], int]:
     moved = 0
     for x, y in true:
         tries = [(x, y)]
-        for ring in (1, 2, 3, 4):
+        for ring in (1, 2, 3, 4, 5, 6):
             around = 8 * ring
             tries += [
                 (

@@ -59,7 +59,8 @@ def source_labels(
     """Name the sources, and at the first one what it gives or takes."""
     for number, (_, spots) in enumerate(base.sources):
         what = words.forming if shown.scheme.forming else words.public_grid
-        first = sheet.label(what, spots, size_px=13.0, over_lines=True)
+        leader = (spots[0].x - 13, spots[0].y - 4) if len(spots) > 1 else None
+        first = sheet.label(what, spots, size_px=13.0, over_lines=True, leader=leader)
         yield first
         if number or head is None or first is None:
             continue

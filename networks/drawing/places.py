@@ -156,10 +156,9 @@ def _routes(
         else:
             chords.append(n)
     leaf = [not below and not end for below, end in zip(tree.children, bar, strict=True)]
-    for n, route in tracks.chords(
+    made |= tracks.chords(
         [(n, scheme.branches[n].a, scheme.branches[n].b) for n in chords], leaf, bar
-    ):
-        made[n] = route
+    )
     here = Route(((0.0, 0.0), (0.0, 0.0)))
     return [made.get(n, here) for n in range(len(scheme.branches))]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -106,9 +106,10 @@ class Tracks:
 
     def chords(
         self, wanted: Sequence[tuple[int, int, int]], leaf: Sequence[bool], bar: Bars
-    ) -> Iterator[tuple[int, Route]]:
-        """Yield the route of each (branch, bus a, bus b), short ones inside."""
+    ) -> dict[int, Route]:
+        """Return the route of each (branch, bus a, bus b), short ones inside."""
         straight: set[int] = set()
+        made: dict[int, Route] = {}
 
         def reach(one: tuple[int, int, int]) -> tuple[float, int]:
             _, a, b = one
@@ -122,7 +123,8 @@ class Tracks:
                     exits.append((self._half(self.at[bus][1]), [self.at[bus]]))
                 else:
                     exits.append(self._channel(bus, bar))
-            yield n, self._joined(*exits)
+            made[n] = self._joined(*exits)
+        return made
 
     def _channel(self, bus: int, bar: Bars) -> tuple[int, list[Point]]:
         """Return the half row between two rows that a bus goes into, and how it gets there."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from networks.drawing.svg import Point, width_px, words
+from networks.drawing.svg import Point, element, path, width_px, words
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
@@ -35,6 +35,7 @@ class Label:
     spot: Spot
     size_px: float
     kind: str
+    leader: Point | None = None
 
     @property
     def box(self) -> Box:
@@ -42,7 +43,13 @@ class Label:
 
     def svg(self) -> str:
         anchor = None if self.spot.anchor == "start" else self.spot.anchor
-        return words(
+        line = ""
+        if self.leader is not None:
+            left, top, right, bottom = self.box
+            x, y = self.leader
+            end = (min(max(x, left), right), min(max(y, top), bottom))
+            line = element("path", class_="leader", d=path([self.leader, end]))
+        return line + words(
             "text", self.text, class_=self.kind, x=self.spot.x, y=self.spot.y,
             font_size=self.size_px, text_anchor=anchor,
         )  # fmt: skip
@@ -110,6 +117,7 @@ class Sheet:
         kind: str = "",
         over_lines: bool = False,
         counts: bool = True,
+        leader: Point | None = None,
     ) -> Label | None:
         """Return the label at the first free spot, which it then covers; None when none is.
 
@@ -119,6 +127,8 @@ class Sheet:
             Whether it may stand on a line where no spot is free of them.
         counts : bool
             Whether its absence is counted in `left_out`.
+        leader : point, optional
+            What the label is of: where no spot is free it stands farther off, with a line to it.
         """
         for of in (MARK | LINE, MARK) if over_lines else (MARK | LINE,):
             for spot in spots:
@@ -127,5 +137,19 @@ class Sheet:
                 if self.is_free((left - _AIR_PX, top, right + _AIR_PX, bottom), of):
                     self.cover(made.box)
                     return made
+        if leader is not None:
+            for spot in _farther(leader):
+                made = Label(text, spot, size_px, kind, leader)
+                if self.is_free(made.box, MARK):
+                    self.cover(made.box)
+                    return made
         self.left_out += counts
         return None
+
+
+def _farther(at: Point) -> Iterator[Spot]:
+    for px in (34.0, 52.0, 72.0, 96.0):
+        for degree in (-30, 30, -150, 150, 0, 180, -60, 60, -120, 120):
+            x = at[0] + px * math.cos(math.radians(degree))
+            y = at[1] + px * math.sin(math.radians(degree))
+            yield Spot(x, y + 4, "start" if x > at[0] else "end")

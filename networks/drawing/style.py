@@ -55,6 +55,7 @@ path.scale { fill:none; stroke:$ink; stroke-width:1.5; }
 .branch.dead circle, .branch.out circle { stroke:$wire; stroke-dasharray:4 3; }
 .branch circle.contact { fill:$ink; stroke:none; }
 path.blade { stroke:$ink; stroke-width:2; }
+path.leader { stroke:$soft; stroke-width:1; }
 path.cross { stroke:$ink; stroke-width:2; }
 rect.opened { fill:$sheet; stroke:$ink; stroke-width:2; }
 rect.closed { fill:$slate; }

@@ -32,4 +32,4 @@ class Words:
     loading: str = "Loading"
     no_usage_point: str = "no usage point"
     north: str = "N"
-    beside: str = "buses are drawn beside their place, which another has"
+    beside: str = "drawn beside their place"
