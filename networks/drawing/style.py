@@ -81,12 +81,16 @@ text.sign { fill:$sign; stroke:none; font-weight:700; }
 .near-high text.sign { fill:$nearhighedge; }
 .bus circle.ring { fill:none; stroke:$flag; stroke-width:2; stroke-dasharray:4 3; }
 g.bus:hover circle, g.branch:hover path.wire { stroke:$hot; stroke-width:4; }
-.cell { stroke:none; }
-.below { fill:$low; }
-.above { fill:$high; }
-.nodata { fill:$sheet; }
+path.cell, rect.cell { stroke:none; }
+.cell.below { fill:$low; }
+.cell.above { fill:$high; }
+.cell.nodata { fill:$sheet; }
+path.mark { stroke:$sign; stroke-width:1; }
+.over-cell { stroke:none; }
+path.month { stroke:$sheet; stroke-width:1; }
+circle.worst { fill:none; stroke:$hot; stroke-width:2; }
+circle.halo { fill:none; stroke:$sheet; stroke-width:5; }
 path.stripe { stroke:$soft; stroke-width:1.2; }
-path.dots { stroke:$sign; stroke-width:1.1; }
 .amount circle { fill:$has; stroke:$edge; stroke-width:1.5; }
 .amount.a0 circle { fill:$high; stroke:$highedge; }
 .amount.a1 circle { fill:$nearhigh; stroke:$nearhighedge; }
@@ -100,7 +104,7 @@ FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-s
 
 
 def _rules(palette: dict[str, str]) -> str:
-    shades = "".join(f".c{n} {{ fill:{shade}; }}\n" for n, shade in enumerate(_GREYS))
+    shades = "".join(f".cell.c{n} {{ fill:{shade}; }}\n" for n, shade in enumerate(_GREYS))
     made = []
     for line in Template(_RULES + shades).substitute(palette).strip().splitlines():
         selectors, _, declared = line.partition(" {")

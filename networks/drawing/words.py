@@ -33,3 +33,21 @@ class Words:
     no_usage_point: str = "no usage point"
     north: str = "N"
     beside: str = "drawn beside their place"
+
+
+@dataclass(frozen=True, slots=True)
+class HeatWords:
+    """Every word that a heat map may hold."""
+
+    months: tuple[str, ...] = ENGLISH_MONTHS
+    lowest: str = "lowest"
+    highest: str = "highest"
+    below: str = "below"
+    above: str = "above"
+    missing: str = "missing"
+    utc: str = "Times are UTC: clocks are never changed."
+    civil: str = "Civil time in {zone}."
+    changes: str = (
+        "Clocks are changed: the hour left out is blank, of the hour that comes twice the worse "
+        "is shown."
+    )

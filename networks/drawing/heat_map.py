@@ -1,0 +1,337 @@
+"""The heat map of a year: each interval a cell, days to the right, hours downwards.
+
+Grey within the limits, the darker the nearer to the worse end; colour and stripes beyond them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import xarray as xr
+
+from grid.interval import label
+from grid.site import Network
+from networks.drawing.calendar_grid import CalendarGrid, calendar_grid
+from networks.drawing.frame import Key, heading, picture
+from networks.drawing.heat_table import months, table
+from networks.drawing.picture import Picture
+from networks.drawing.svg import element, number, width_px
+from networks.drawing.svg import words as text_element
+from networks.drawing.words import HeatWords
+from networks.equipment import Float, Int
+
+CLASSES = 8
+_LEFT, _TOP, _RIGHT, _BOTTOM = 62.0, 44.0, 24.0, 40.0
+_PLOT_PX, _CELL_PX_MAX, _ROWS_PX = 1098.0, 28.0, 480.0
+_BELOW, _ABOVE, _MISSING = CLASSES, CLASSES + 1, CLASSES + 2
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What a heat map shows.
+
+    Attributes
+    ----------
+    column : str
+        In the dataset of :func:`networks.flow.year.year`.
+    unit : str
+    digits : int
+    worse_is_low : bool
+    low, high : float, optional
+        Limits.
+    """
+
+    column: str
+    name: str
+    unit: str
+    digits: int
+    worse_is_low: bool = False
+    low: float | None = None
+    high: float | None = None
+
+    def text(self, value: float) -> str:
+        """Return a value with its unit."""
+        return f"{value:,.{self.digits}f} {self.unit}".replace(",", "\u202f")
+
+
+QUANTITIES = {
+    one.column: one
+    for one in (
+        Quantity("vm_pu_lowest", "Lowest voltage", "pu", 4, worse_is_low=True),
+        Quantity("vm_pu_highest", "Highest voltage", "pu", 4),
+        Quantity("line_loading_percent_highest", "Highest loading of a line", "%", 1),
+        Quantity("trafo_loading_percent_highest", "Highest loading of a transformer", "%", 1),
+        Quantity("losses_kw", "Losses", "kW", 2),
+        Quantity("head_import_kw", "Import at the feeder head", "kW", 1),
+        Quantity("head_export_kw", "Export at the feeder head", "kW", 1),
+    )
+}
+"""What can be shown of a year, by its column."""
+
+
+def quantity(column: str, limits: Network, name: str = "") -> Quantity:
+    """Return a quantity with its limits, and with a name of one's own where one is given."""
+    made = QUANTITIES[column]
+    if column == "vm_pu_lowest":
+        made = replace(made, low=limits.voltage_min_pu)
+    elif column == "vm_pu_highest":
+        made = replace(made, high=limits.voltage_max_pu)
+    elif "loading" in column:
+        made = replace(made, high=limits.loading_max_percent)
+    return replace(made, name=name or made.name)
+
+
+def heat_map(
+    series: xr.DataArray,
+    shown: Quantity,
+    *,
+    time_zone: str = "UTC",
+    words: HeatWords | None = None,
+    subject: str = "",
+    prefix: str = "year",
+    standalone: bool = False,
+) -> Picture:
+    """Return the heat map of a series, the same bytes for the same input.
+
+    Parameters
+    ----------
+    series : xarray.DataArray (interval,)
+        With starts of intervals as coordinate; NaN, or an interval left out, is missing.
+    shown : Quantity
+    time_zone : str
+        Whose days and hours the axes have.
+    subject : str
+        Of what the series is, for the title.
+
+    Raises
+    ------
+    BadInputError
+        See :func:`networks.drawing.calendar_grid.calendar_grid`.
+    """
+    words = words or HeatWords()
+    values = np.asarray(series.values, dtype=np.float64)
+    grid = calendar_grid(
+        series["interval"].to_numpy(), values, time_zone, worse_is_low=shown.worse_is_low
+    )
+    edges = _edges(grid.values, shown)
+    kinds = _kinds(grid, edges, shown)
+    wide = min(_CELL_PX_MAX, _PLOT_PX / kinds.shape[1])
+    high = _ROWS_PX / kinds.shape[0]
+    width = max(_LEFT + wide * kinds.shape[1] + _RIGHT, 640.0)
+    height = _TOP + _ROWS_PX + _BOTTOM
+    content = [
+        _patterns(prefix),
+        *(_cells(kinds, kind, wide, high, prefix) for kind in range(_MISSING + 1)),
+        _month_axis(grid, wide, words),
+        _hour_axis(grid, wide, high),
+        text_element(
+            "text", _clock(grid, time_zone, words), class_="soft", x=_LEFT,
+            y=height - 12.0, font_size=12.0,
+        ),
+        _worst(grid, shown, wide, high, words),
+    ]  # fmt: skip
+    return picture(
+        "".join(content),
+        kind="year",
+        width=width,
+        height=height,
+        title=f"{shown.name}, {shown.unit}" + (f": {subject}" if subject else ""),
+        description=_description(grid, shown, time_zone, words),
+        table=table(grid, shown.unit, shown.low, shown.high, shown.worse_is_low),
+        prefix=prefix,
+        legend=_legend(kinds, edges, shown, words, prefix),
+        standalone=standalone,
+    )
+
+
+def _edges(values: Float, shown: Quantity) -> Float:
+    """Return the bounds of the classes between the limits, (class + 1,)."""
+    low = -np.inf if shown.low is None else shown.low
+    high = np.inf if shown.high is None else shown.high
+    inside = values[np.isfinite(values) & (values >= low) & (values <= high)]
+    if not inside.size:
+        inside = np.array([x for x in (shown.low, shown.high, 0.0) if x is not None][:1])
+    bottom, top = float(inside.min()), float(inside.max())
+    return np.linspace(bottom, top if top > bottom else bottom + 1.0, CLASSES + 1)
+
+
+def _kinds(grid: CalendarGrid, edges: Float, shown: Quantity) -> Int:
+    """Return the class of each cell; -1 where there is no such interval."""
+    values = grid.values
+    with np.errstate(invalid="ignore"):
+        place = np.searchsorted(edges[1:-1], values, side="right").astype(np.int64)
+        if shown.worse_is_low:
+            place = CLASSES - 1 - place
+        if shown.low is not None:
+            place[values < shown.low] = _BELOW
+        if shown.high is not None:
+            place[values > shown.high] = _ABOVE
+    place[np.isnan(values)] = _MISSING
+    place[~grid.exists] = -1
+    return place
+
+
+def _cells(kinds: Int, kind: int, wide: float, high: float, prefix: str) -> str:
+    """Return all cells of a class as one path, each run of a day as one rectangle."""
+    parts = []
+    for day in np.flatnonzero((kinds == kind).any(axis=0)).tolist():
+        mask = np.concatenate([[False], kinds[:, day] == kind, [False]])
+        turns = np.flatnonzero(mask[1:] != mask[:-1]).reshape(-1, 2)
+        x = number(_LEFT + day * wide)
+        for first, last in turns.tolist():
+            top, size = _TOP + first * high, (last - first) * high
+            parts.append(f"M{x} {number(top)}h{number(wide)}v{number(size)}h-{number(wide)}z")
+    if not parts:
+        return ""
+    d = "".join(parts)
+    name = {_BELOW: "below", _ABOVE: "above", _MISSING: "nodata"}.get(kind, f"c{kind}")
+    made = element("path", class_=f"cell {name}", d=d, shape_rendering="crispEdges")
+    if kind >= CLASSES:
+        fill = f"url(#{prefix}-{name})"
+        made += element("path", class_="over-cell", fill=fill, d=d)
+    return made
+
+
+def _patterns(prefix: str) -> str:
+    """Return stripes that rise for what is above, fall for what is below; a net where nothing is."""
+    lines = {"above": "M-1 5L5 -1", "below": "M-1 -1L5 5", "nodata": "M0 0L4 4M4 0L0 4"}
+    return element(
+        "defs",
+        *(
+            element(
+                "pattern",
+                element("path", class_="stripe" if name == "nodata" else "mark", d=d),
+                id=f"{prefix}-{name}", width=4.0, height=4.0, patternUnits="userSpaceOnUse",
+            )
+            for name, d in lines.items()
+        ),
+    )  # fmt: skip
+
+
+def _month_axis(grid: CalendarGrid, wide: float, words: HeatWords) -> str:
+    days = grid.values.shape[1]
+    end = _LEFT + days * wide
+    made = [element("path", class_="axis", d=f"M{number(_LEFT)} {number(_TOP)}H{number(end)}")]
+    right = 0.0
+    for first, last in months(grid):
+        begin = _LEFT + first * wide
+        day = grid.day(first)
+        name = words.months[day.month - 1]
+        if day.month == 1 or first == 0:
+            name = f"{name} {day.year}"
+        if first:
+            line = f"M{number(begin)} {number(_TOP - 8)}V{number(_TOP + _ROWS_PX)}"
+            made.append(element("path", class_="month", d=line))
+        middle, half = (begin + _LEFT + last * wide) / 2, width_px(name, 11.0) / 2
+        if middle - half > right and middle + half < end + _RIGHT:
+            made.append(
+                text_element("text", name, x=middle, y=_TOP - 12.0, font_size=11.0,
+                             text_anchor="middle")
+            )  # fmt: skip
+            right = middle + half + 4
+    return element("g", *made, class_="months")
+
+
+def _hour_axis(grid: CalendarGrid, wide: float, high: float) -> str:
+    del high
+    left = number(_LEFT)
+    made = [element("path", class_="axis", d=f"M{left} {number(_TOP)}v{number(_ROWS_PX)}")]
+    for hour in range(0, 25, 3):
+        y = _TOP + _ROWS_PX * hour / 24
+        made.append(element("path", class_="axis", d=f"M{number(_LEFT - 5)} {number(y)}h5"))
+        made.append(
+            text_element("text", f"{hour:02d}:00", class_="soft", x=_LEFT - 9, y=y + 4,
+                         font_size=11.0, text_anchor="end")
+        )  # fmt: skip
+    return element("g", *made, class_="hours")
+
+
+def _worst_cell(grid: CalendarGrid, shown: Quantity) -> tuple[int, int] | None:
+    if not np.isfinite(grid.values).any():
+        return None
+    best = np.nanargmin(grid.values) if shown.worse_is_low else np.nanargmax(grid.values)
+    slot, day = np.unravel_index(int(best), grid.values.shape)
+    return int(slot), int(day)
+
+
+def _civil(grid: CalendarGrid, slot: int, day: int) -> str:
+    minute = slot * grid.interval_s // 60
+    return f"{grid.day(day).isoformat()} {minute // 60:02d}:{minute % 60:02d}"
+
+
+def _worst(grid: CalendarGrid, shown: Quantity, wide: float, high: float, words: HeatWords) -> str:
+    found = _worst_cell(grid, shown)
+    if found is None:
+        return ""
+    slot, day = found
+    x, y = _LEFT + (day + 0.5) * wide, _TOP + (slot + 0.5) * high
+    word = words.lowest if shown.worse_is_low else words.highest
+    text = f"{word} {shown.text(float(grid.values[slot, day]))}, {_civil(grid, slot, day)}"
+    to_left = x + 14 + width_px(text, 12.0) > _LEFT + grid.values.shape[1] * wide
+    return element(
+        "g",
+        element("circle", class_="halo", cx=x, cy=y, r=8.0),
+        element("circle", class_="worst", cx=x, cy=y, r=8.0),
+        text_element(
+            "text", text, class_="strong", x=x - 13 if to_left else x + 13,
+            y=min(max(y + 4, _TOP + 14), _TOP + _ROWS_PX - 8), font_size=12.0,
+            text_anchor="end" if to_left else None,
+        ),
+    )  # fmt: skip
+
+
+def _clock(grid: CalendarGrid, time_zone: str, words: HeatWords) -> str:
+    if time_zone == "UTC":
+        return words.utc
+    text = words.civil.format(zone=time_zone)
+    if grid.doubled or grid.skipped:
+        text += f" {words.changes}"
+    return text
+
+
+def _description(grid: CalendarGrid, shown: Quantity, time_zone: str, words: HeatWords) -> str:
+    parts = [f"{grid.day(0).isoformat()} – {grid.day(grid.values.shape[1] - 1).isoformat()}"]
+    found = _worst_cell(grid, shown)
+    if found is not None:
+        word = words.lowest if shown.worse_is_low else words.highest
+        at = label(int(grid.at_s[found]))
+        parts.append(f"{word} {shown.text(float(grid.values[found]))} ({at})")
+    hours = grid.interval_s / 3600
+    with np.errstate(invalid="ignore"):
+        for limit, beyond, word in (
+            (shown.low, grid.values < (shown.low or 0.0), words.below),
+            (shown.high, grid.values > (shown.high or 0.0), words.above),
+        ):
+            if limit is not None:
+                parts.append(f"{beyond.sum() * hours:,.2f} h {word} {limit:g} {shown.unit}")
+    missing = int((np.isnan(grid.values) & grid.exists).sum())
+    if missing:
+        parts.append(f"{missing} {words.missing}")
+    parts.append(_clock(grid, time_zone, words))
+    return " · ".join(parts)
+
+
+def _legend(
+    kinds: Int, edges: Float, shown: Quantity, words: HeatWords, prefix: str
+) -> list[list[Key]]:
+    def swatch(name: str, text: str) -> Key:
+        box = {"x": -8.0, "y": -8.0, "width": 16.0, "height": 16.0}
+        sign = element("rect", class_=f"cell {name}", **box)
+        if name in ("below", "above", "nodata"):
+            sign += element("rect", class_="over-cell", fill=f"url(#{prefix}-{name})", **box)
+        return Key(sign, 16.0, text)
+
+    row = [heading(shown.unit)]
+    for step in range(CLASSES):
+        place = CLASSES - 1 - step if shown.worse_is_low else step
+        low, high = (f"{edges[step + k]:.{shown.digits}f}" for k in (0, 1))
+        row.append(swatch(f"c{place}", f"{low}–{high}"))
+    last = []
+    if shown.low is not None:
+        last.append(swatch("below", f"{words.below} {shown.low:g} {shown.unit}"))
+    if shown.high is not None:
+        last.append(swatch("above", f"{words.above} {shown.high:g} {shown.unit}"))
+    if (kinds == _MISSING).any():
+        last.append(swatch("nodata", words.missing))
+    return [row, last] if last else [row]
