@@ -194,7 +194,7 @@ def _cells(kinds: Int, kind: int, wide: float, high: float, prefix: str) -> str:
 
 
 def _patterns(prefix: str) -> str:
-    """Return stripes that rise for what is above, fall for what is below; a net where nothing is."""
+    """Return rising stripes for what is above, falling ones for below, a net for missing."""
     lines = {"above": "M-1 5L5 -1", "below": "M-1 -1L5 5", "nodata": "M0 0L4 4M4 0L0 4"}
     return element(
         "defs",

@@ -32,8 +32,10 @@ def table(
         "month", "intervals", "missing", f"minimum_{suffix}", f"mean_{suffix}",
         f"maximum_{suffix}", "worst_at",
     ]  # fmt: skip
-    header += [f"hours_below_{low:g}_{suffix}"] * (low is not None)
-    header += [f"hours_above_{high:g}_{suffix}"] * (high is not None)
+    if low is not None:
+        header.append(f"hours_below_{low:g}_{suffix}")
+    if high is not None:
+        header.append(f"hours_above_{high:g}_{suffix}")
     rows: list[tuple[Cell, ...]] = [tuple(header)]
     hours = grid.interval_s / 3600
     for first, last in months(grid):
