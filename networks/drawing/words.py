@@ -51,3 +51,13 @@ class HeatWords:
         "Clocks are changed: the hour left out is blank, of the hour that comes twice the worse "
         "is shown."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class HostingWords:
+    """Every word that a picture of hosting capacities may hold."""
+
+    title: str = "Hosting capacity"
+    least: str = "least"
+    most: str = "most"
+    unknown: str = "not known"
