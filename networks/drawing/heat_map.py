@@ -124,13 +124,14 @@ def heat_map(
         _patterns(prefix),
         *(_cells(kinds, kind, wide, high, prefix) for kind in range(_MISSING + 1)),
         _month_axis(grid, wide, words),
-        _hour_axis(grid, wide, high),
-        text_element(
-            "text", _clock(grid, time_zone, words), class_="soft", x=_LEFT,
-            y=height - 12.0, font_size=12.0,
-        ),
+        _hour_axis(),
         _worst(grid, shown, wide, high, words),
     ]  # fmt: skip
+    if not standalone:
+        told = _clock(grid, time_zone, words)
+        content.append(
+            text_element("text", told, class_="soft", x=_LEFT, y=height - 12.0, font_size=12.0)
+        )
     return picture(
         "".join(content),
         kind="year",
@@ -188,8 +189,12 @@ def _cells(kinds: Int, kind: int, wide: float, high: float, prefix: str) -> str:
     name = {_BELOW: "below", _ABOVE: "above", _MISSING: "nodata"}.get(kind, f"c{kind}")
     made = element("path", class_=f"cell {name}", d=d, shape_rendering="crispEdges")
     if kind >= CLASSES:
-        fill = f"url(#{prefix}-{name})"
-        made += element("path", class_="over-cell", fill=fill, d=d)
+        # A style sheet that says how paths are filled would outrank a pattern on the path.
+        made += element("clipPath", element("path", d=d), id=f"{prefix}-{name}-cells")
+        made += element(
+            "rect", x=_LEFT, y=_TOP, width=kinds.shape[1] * wide, height=_ROWS_PX,
+            fill=f"url(#{prefix}-{name})", clip_path=f"url(#{prefix}-{name}-cells)",
+        )  # fmt: skip
     return made
 
 
@@ -233,8 +238,7 @@ def _month_axis(grid: CalendarGrid, wide: float, words: HeatWords) -> str:
     return element("g", *made, class_="months")
 
 
-def _hour_axis(grid: CalendarGrid, wide: float, high: float) -> str:
-    del high
+def _hour_axis() -> str:
     left = number(_LEFT)
     made = [element("path", class_="axis", d=f"M{left} {number(_TOP)}v{number(_ROWS_PX)}")]
     for hour in range(0, 25, 3):
@@ -319,7 +323,7 @@ def _legend(
         box = {"x": -8.0, "y": -8.0, "width": 16.0, "height": 16.0}
         sign = element("rect", class_=f"cell {name}", **box)
         if name in ("below", "above", "nodata"):
-            sign += element("rect", class_="over-cell", fill=f"url(#{prefix}-{name})", **box)
+            sign += element("rect", fill=f"url(#{prefix}-{name})", **box)
         return Key(sign, 16.0, text)
 
     row = [heading(shown.unit)]

@@ -86,7 +86,6 @@ path.cell, rect.cell { stroke:none; }
 .cell.above { fill:$high; }
 .cell.nodata { fill:$sheet; }
 path.mark { stroke:$sign; stroke-width:1; }
-.over-cell { stroke:none; }
 path.month { stroke:$sheet; stroke-width:1; }
 circle.worst { fill:none; stroke:$hot; stroke-width:2; }
 circle.halo { fill:none; stroke:$sheet; stroke-width:5; }
