@@ -200,14 +200,14 @@ def _cells(kinds: Int, kind: int, wide: float, high: float, prefix: str) -> str:
 
 def _patterns(prefix: str) -> str:
     """Return rising stripes for what is above, falling ones for below, a net for missing."""
-    lines = {"above": "M-1 5L5 -1", "below": "M-1 -1L5 5", "nodata": "M0 0L4 4M4 0L0 4"}
+    lines = {"above": "M-1 6L6 -1", "below": "M-1 -1L6 6", "nodata": "M0 0L5 5M5 0L0 5"}
     return element(
         "defs",
         *(
             element(
                 "pattern",
                 element("path", class_="stripe" if name == "nodata" else "mark", d=d),
-                id=f"{prefix}-{name}", width=4.0, height=4.0, patternUnits="userSpaceOnUse",
+                id=f"{prefix}-{name}", width=5.0, height=5.0, patternUnits="userSpaceOnUse",
             )
             for name, d in lines.items()
         ),

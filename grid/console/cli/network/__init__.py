@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from grid.console.cli.network import flow
+from grid.console.cli.network import draw, flow
 
-VERBS = (flow,)
+VERBS = (flow, draw)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
