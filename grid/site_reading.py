@@ -9,6 +9,7 @@ from typing import Final
 from grid import interval
 from grid.site_facts import outside, refuse
 
+_LAST_PORT = 65_535
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 
 
@@ -39,6 +40,9 @@ class Reading:
         One further off than this is set; None: none ever is.
     clock_max_s : int
         One further off than this is an alarm, and not set.
+    push_port : int or None
+        Where meters that lose their supply tell it, on all of the machine's addresses; None:
+        nobody listens at real devices. A simulated field is listened to on loopback.
 
     Raises
     ------
@@ -59,6 +63,7 @@ class Reading:
     clock_warn_s: int = 5
     clock_correct_s: int | None = None
     clock_max_s: int = 300
+    push_port: int | None = None
 
     def __post_init__(self) -> None:
         faults = outside(
@@ -86,6 +91,9 @@ class Reading:
                 f"must be within 1 to clock_max_s = {self.clock_max_s}"
             )
             faults.append(("clock_correct_s", message))
+        if self.push_port is not None and not 1 <= self.push_port <= _LAST_PORT:
+            message = f"[reading]: push_port is {self.push_port}, must be within 1 to {_LAST_PORT}"
+            faults.append(("push_port", message))
         refuse(faults)
 
     def is_open(self, at_s: int, time_zone: str) -> bool:

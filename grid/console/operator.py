@@ -67,9 +67,8 @@ def _now() -> dict[str, Any]:
         if now_s is None:
             return {"clock_s": None, "alarms_open": []}
         actual = _scalars(tx, "actual", now_s)
-        network_s = views.latest(tx, "network", now_s)
+        network_s, network = _state(tx, now_s)
         rests = readings(tx, here.site, network_s, now_s)
-        network = None if network_s is None else stored(tx, "network", network_s)
         plan_s = views.latest_plan(tx, now_s)
         plan = None if plan_s is None else control.get_plan(tx, plan_s)
         waiting = [found for group in views.open_groups(tx) for found in group]
@@ -91,6 +90,7 @@ def _now() -> dict[str, Any]:
         "scale_kw": max([v for row in balance for v in row[1:] if v is not None] + [1.0]),
         "capacity_kwh": sum(battery.energy_kwh for battery in here.site.battery),
         "network": operator_network.extremes(network, here.site.network),
+        "confidence": operator_network.confidence(network, len(here.site.usage_point)),
         "readings": rests,
         "plan": plan,
         "alarms_open": groups,
@@ -197,6 +197,14 @@ def live_json(content: object) -> Response:
     return response
 
 
+def _state(tx: Transaction, now_s: int) -> tuple[int | None, xr.Dataset | None]:
+    """Return the newest state of the network and its interval: the estimate, where there is one."""
+    found = {kind: views.latest(tx, kind, now_s) for kind in ("estimate", "network")}
+    newest = max((at_s for at_s in found.values() if at_s is not None), default=None)
+    kind = "estimate" if found["estimate"] == newest else "network"
+    return newest, None if newest is None else stored(tx, kind, newest)
+
+
 def _head(state: xr.Dataset | None) -> dict[str, Any] | None:
     """Return what the public network gives or takes at the feeder head, if it is there."""
     if state is None or "head_import_kw" not in state:
@@ -212,8 +220,7 @@ def _network() -> dict[str, Any]:
     here = room()
     with here.store.read() as tx:
         now_s = clock(tx)
-        at_s = None if now_s is None else views.latest(tx, "network", now_s)
-        state = None if at_s is None else stored(tx, "network", at_s)
+        at_s, state = (None, None) if now_s is None else _state(tx, now_s)
         layout_s = views.latest(tx, "layout", now_s or 0)
         layout = None if layout_s is None else stored(tx, "layout", layout_s)
         rests = readings(tx, here.site, at_s, now_s)
@@ -229,6 +236,7 @@ def _network() -> dict[str, Any]:
         "voltages": sorted(drawn.buses, key=_urgency, reverse=True) if drawn else [],
         "loadings": sorted(drawn.branches, key=_load, reverse=True) if drawn else [],
         "network": operator_network.extremes(state, here.site.network),
+        "confidence": operator_network.confidence(state, len(here.site.usage_point)),
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from grid.console.operator_network import column, loading_state, voltage_state
+from grid.console.operator_network import NORMAL_95, column, loading_state, voltage_state
 from grid.console.operator_tree import WIDTH, Edge, Tree, columns_of, rows_of, tree_of
 from grid.site import Site
 
@@ -20,6 +20,7 @@ _LABEL_STEP_PX, _LABEL_ROW_PX = 16.0, 44.0
 class BusMark:
     """A bus: where it stands, its half height when it is a busbar, and how it is.
 
+    `margin_pu` is half the 95 % interval of an estimated voltage.
     `label` is what tells its name from the others', `tags` the devices behind it,
     `extreme` ``highest`` or ``lowest`` when no other bus is more so, `estimated` whether a
     reading behind it was.
@@ -31,6 +32,7 @@ class BusMark:
     y: float
     bar_px: float
     vm_pu: float | None
+    margin_pu: float | None
     state: str
     points: str
     devices: str
@@ -162,13 +164,15 @@ def diagram(
     x, step_px = columns_of(tree, trafos)
     row_px = min(84.0, max(18.0, 700.0 / max(rows, 1)))
     y = {bus: round(_TOP + row[bus] * row_px, 1) for bus in row}
-    vm = column(state, "vm_pu")
+    vm, deviation = column(state, "vm_pu"), column(state, "vm_sd_pu")
     extremes = _extremes(vm, tree.root)
     indices, behind = _indices(layout, count), _behind(site)
     names, estimated = _names(layout, "bus", count), frozenset(estimated)
     buses = []
     for n, name in enumerate(names):
-        vm_pu = float(vm[n]) if n < vm.size else None
+        sd_pu = float(deviation[n]) if n < deviation.size else float("nan")
+        # Nothing tells an unobservable voltage; that of a dead bus is known: there is none.
+        vm_pu = float(vm[n]) if n < vm.size and sd_pu != float("inf") else None
         points, devices, tags = behind.get(indices[n], ("", "", ()))
         ends = [y[one] for one in tree.children[n]]
         bar_px = (max(ends) - min(ends)) / 2 + 16 if tree.is_busbar(n) else 0.0
@@ -180,6 +184,7 @@ def diagram(
                 y=y[n],
                 bar_px=20.0 if n == tree.root and trafos else bar_px,
                 vm_pu=vm_pu,
+                margin_pu=NORMAL_95 * sd_pu if np.isfinite(sd_pu) else None,
                 state=voltage_state(vm_pu, site.network),
                 points=points,
                 devices=devices,

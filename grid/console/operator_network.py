@@ -33,6 +33,44 @@ class Extremes:
     trafo_ok: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """How well an estimated state is known.
+
+    `silent` of `points` usage points told nothing; `within_percent` of nominal is the 95 %
+    interval of the bus that is known least, `bus` its index; `unobservable` counts buses of which
+    nothing is known; `verdict` is that on the measurements.
+    """
+
+    silent: int
+    points: int
+    within_percent: float | None
+    bus: int | None
+    unobservable: int
+    verdict: str
+
+
+NORMAL_95 = 1.959964
+"""Standard deviations within which a normal variable lies 95 % of the time."""
+
+
+def confidence(state: xr.Dataset | None, points: int) -> Confidence | None:
+    """Return how well a state is known, or ``None`` when it was not estimated."""
+    if state is None or "vm_sd_pu" not in state:
+        return None
+    deviation = column(state, "vm_sd_pu")
+    known = np.isfinite(deviation)
+    worst = int(np.argmax(np.where(known, deviation, -1.0))) if known.any() else None
+    return Confidence(
+        silent=int(state["silent"]),
+        points=points,
+        within_percent=None if worst is None else 100.0 * NORMAL_95 * float(deviation[worst]),
+        bus=None if worst is None else int(state["bus"].values[worst]),
+        unobservable=int(np.isinf(deviation).sum()),
+        verdict=str(state["verdict"].values),
+    )
+
+
 def _worst(values: npt.NDArray[np.float64]) -> float:
     return float(np.nanmax(values)) if np.isfinite(values).any() else float("nan")
 
@@ -57,13 +95,18 @@ def extremes(state: xr.Dataset | None, limits: Network) -> Extremes | None:
         vm_max_pu=high,
         line_loading_max_percent=_worst(line),
         trafo_loading_max_percent=_worst(trafo),
-        dead_buses=int(np.isnan(vm).sum()),
+        dead_buses=int((np.isnan(vm) & ~np.isinf(_deviation(state, vm))).sum()),
         losses_kw=float(losses[0]) if losses.size else None,
         low_ok=not low < limits.voltage_min_pu,
         high_ok=not high > limits.voltage_max_pu,
         line_ok=not _worst(line) > limits.loading_max_percent,
         trafo_ok=not _worst(trafo) > limits.loading_max_percent,
     )
+
+
+def _deviation(state: xr.Dataset, vm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    deviation = column(state, "vm_sd_pu")
+    return deviation if deviation.size else np.zeros(vm.size)
 
 
 def voltage_state(vm_pu: float | None, limits: Network) -> str:

@@ -31,6 +31,8 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "operator.dispatch_data": frozenset({"operator"}),
     "operator.network": frozenset({"operator"}),
     "operator.network_live": frozenset({"operator"}),
+    "incidents.incidents": frozenset({"operator", "metering"}),
+    "incidents.incidents_live": frozenset({"operator", "metering"}),
     "prosumer.energy": frozenset({"prosumer"}),
     "prosumer.trades": frozenset({"prosumer"}),
     "prosumer.order": frozenset({"prosumer"}),

@@ -14,6 +14,7 @@ from grid.console import (
     administrator,
     auditor,
     auth,
+    incidents,
     lost_energy,
     meter_exchanges,
     meter_orders,
@@ -99,8 +100,8 @@ def create_app(
     web_language.init(app)
     auth.init(app, store)
     for module in (
-        operator, readings, lost_energy, meter_orders, meter_exchanges, prosumer, auditor,
-        administrator,
+        operator, incidents, readings, lost_energy, meter_orders, meter_exchanges, prosumer,
+        auditor, administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)
     _register(app, site, store)

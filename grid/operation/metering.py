@@ -14,15 +14,19 @@ from grid import interval
 from grid.errors import Finding
 from grid.operation import (
     given_up_orders,
+    last_gasps,
     meter_exchanges,
     meter_keys,
     meter_order_execution,
+    outage_facts,
+    outages,
     reading_rounds,
     resettlement,
 )
 from grid.operation.commission import AVAILABLE, simulated
 from grid.operation.day_judgement import judge_days, limits_wh
 from grid.operation.devices import cannot_follow, plausible
+from grid.operation.network_estimates import network_estimates
 from grid.operation.network_states import network_states
 from grid.operation.room import Room
 from grid.operation.validation_facts import devices_there, thresholds, window_facts
@@ -91,6 +95,7 @@ def read(room: Room, at_s: int) -> None:
         )
     beside = reading_rounds.after_reading(room, at_s, addresses, reads, record)
     findings += beside.findings
+    heard = room.door.waiting() if room.door else []
     with room.store.write() as tx:
         field.put_reads(tx, reads, cycle_s=at_s)
         beside.keep(tx, at_s)
@@ -101,9 +106,13 @@ def read(room: Room, at_s: int) -> None:
         findings += given_up_orders.settle_keys(tx, known, replaced, at_s)
         states, doubted = plausible(room, tx, states, at_s)
         findings += doubted
+        last_gasps.keep(room, tx, at_s, heard)
+        findings = outages.watch(room, tx, at_s, reads, findings, last)
         field.put_device_states(tx, states, at_s=at_s)
         control.put_findings(tx, at_s, findings)
         control.mark_done(tx, at_s, "read")
+    if room.door:
+        room.door.forget(len(heard))
     room.log(at_s, "read", meters=len(reads), devices=len(states), findings=len(findings))
 
 
@@ -154,7 +163,10 @@ def validate_intervals(room: Room, at_s: int) -> None:
             resettlement.mark_changed(tx, late)
             findings += judge_days(room, tx, at_s, {when for _, when in changed})
             # What people set and files told since the last cycle moved the network, too.
-            findings += network_states(room, tx, at_s, start_s, resettlement.changed(tx))
+            since = resettlement.changed(tx)
+            findings += network_states(room, tx, at_s, start_s, since)
+            findings += network_estimates(room, tx, at_s, start_s, since)
+            findings = outage_facts.unexplained(tx, room.site, findings)
         control.put_findings(tx, at_s, findings)
         control.mark_done(tx, at_s, "validate")
     room.log(at_s, "validate", intervals=count, findings=len(findings))

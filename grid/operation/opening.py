@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from grid.operation import commission, cycle
+from grid.operation import commission, cycle, last_gasps
 from grid.operation.field import link
 from grid.operation.field.real import Clock
 from grid.operation.room import Room
@@ -41,13 +41,15 @@ def opened(directory: Path, *, store_url: str = "", clock: Clock = time.time) ->
             def again() -> None:
                 revive()
                 room.link = cycle.field_of(directory, site, clock)
+                last_gasps.tell_field(room)
 
             room.revive_field = again
             try:
                 room.solver.start()
                 # What is loaded stays: a collection over it would hold up a round of readings.
                 gc.freeze()
-                yield room
+                with last_gasps.listening(room):
+                    yield room
             finally:
                 gc.unfreeze()
                 room.solver.close()

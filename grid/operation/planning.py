@@ -23,7 +23,7 @@ from dispatch.plan import (
 )
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
-from grid.operation import record
+from grid.operation import outage_facts, record
 from grid.operation.field.serve import device_kind, rating_w
 from grid.operation.plan_inputs import plan_input, stale
 from grid.operation.record import Personal
@@ -240,7 +240,7 @@ def send(room: Room, at_s: int) -> None:
     with room.store.write() as tx:
         control.put_setpoints(tx, at_s, confirmed, "confirmed")
         control.put_setpoints(tx, at_s, [wanted[name] for name in failed], "failed")
-        control.put_findings(tx, at_s, findings)
+        control.put_findings(tx, at_s, outage_facts.unexplained(tx, room.site, findings))
         payload = json.loads(json.dumps([_payload(one) for one in confirmed]))
         facts = {"confirmed": len(confirmed), "failed": len(failed)}
         who = record.community(room.site)

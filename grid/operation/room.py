@@ -15,6 +15,7 @@ import xarray as xr
 
 from grid import interval
 from grid.operation.field.link import Link
+from grid.operation.gasp_door import GaspDoor
 from grid.operation.solver import Solver
 from grid.site import MeterRole, Shedding, Site
 from grid.store import Store
@@ -40,6 +41,8 @@ class Room:
         means. Never the only place of a fact.
     revive_field : callable
         Starts a simulated field again when it has died, and links to it.
+    door : GaspDoor or None
+        Hears what meters say when they lose their supply; None where nobody listens.
     """
 
     directory: Path
@@ -49,6 +52,7 @@ class Room:
     first_cycle_s: int
     memory: dict[str, Any] = field(default_factory=dict)
     revive_field: Callable[[], None] = lambda: None
+    door: GaspDoor | None = None
 
     @cached_property
     def model(self) -> NetworkModel:

@@ -14,7 +14,7 @@ import xarray as xr
 
 from grid import interval
 from grid.errors import BadInputError, SolverError
-from grid.operation import meter_exchanges
+from grid.operation import meter_exchanges, outage_facts
 from grid.operation.metering_facts import standings
 from grid.operation.room import Room
 from grid.site import Site, Threshold, UsageKind
@@ -105,8 +105,9 @@ def window_facts(
     serial, tenures = devices
     end_s = int(starts[-1]) + room.site.interval_s
     events = _clocks_set(tx, int(starts[0]), end_s)
+    outage = outage_facts.dark(tx, room.site, int(starts[0]), starts.size)
     if not lost[member].any():
-        return Facts(serial=serial, tenures=tenures, events=events)
+        return Facts(outage=outage, serial=serial, tenures=tenures, events=events)
     group = _groups(room.site)
     shape = {
         name: group_shape(values, (values != MISSING) & member[:, None], group)
@@ -115,6 +116,7 @@ def window_facts(
     return Facts(
         shape=shape,
         feeder=_feeder(room, energy, starts, lost[member].any(axis=0)),
+        outage=outage,
         serial=serial,
         tenures=tenures,
         events=events,
@@ -171,6 +173,7 @@ def day_facts(room: Room, tx: Transaction, day: date, intervals: xr.Dataset) -> 
         average_day_wh=past.average_day_wh,
         # What stands behind a plant, a battery or a genset may rest for weeks.
         zero_days=np.where(_has_device(room), MISSING, past.zero_days),
+        outage=outage_facts.dark(tx, room.site, low, (high - low) // step_s),
         estimated_days=past.estimated_days,
         voltage_v=phase_voltages(room, tx, meters, low, (high - low) // step_s),
         nominal_v=np.full(len(meters), PHASE_VOLTAGE_V),

@@ -190,6 +190,32 @@ def read_share(tx: Transaction, since_s: int, until_s: int) -> tuple[int, dict[s
     return int(cycles), {str(meter): int(count) for meter, count in rows}
 
 
+def read_cycles(tx: Transaction, since_s: int, until_s: int) -> list[int]:
+    """Return the cycles of ``[since_s, until_s]`` that read, oldest first."""
+    query = select(stage.c.cycle_s).where(
+        stage.c.stage == "read", stage.c.cycle_s >= since_s, stage.c.cycle_s <= until_s
+    )
+    return [int(one) for one in tx.execute(query.order_by(stage.c.cycle_s)).scalars()]
+
+
+def captured(
+    tx: Transaction, meters: Sequence[str], start_s: int, end_s: int
+) -> dict[str, set[int]]:
+    """Return at which instants of ``(start_s, end_s]`` meters captured rows of a load profile."""
+    rows = tx.execute(
+        select(register_read.c.meter, register_read.c.at_s).where(
+            register_read.c.meter.in_(meters),
+            register_read.c.at_s > start_s,
+            register_read.c.at_s <= end_s,
+            register_read.c.from_profile.is_(True),
+        )
+    )
+    found: dict[str, set[int]] = {meter: set() for meter in meters}
+    for meter, at_s in rows:
+        found[str(meter)].add(int(at_s))
+    return found
+
+
 def last_reads(tx: Transaction, until_s: int = 2**62) -> dict[str, int]:
     """Return for each meter the instant of its newest register row, seconds UTC.
 

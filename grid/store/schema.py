@@ -263,6 +263,34 @@ loss_case = Table(
 )
 Index("ix_loss_case_family", loss_case.c.family, loss_case.c.closed_s)
 
+last_gasp = Table("last_gasp", metadata, _key("meter"), _key("at_s", Whole), _fact("received_s"))
+
+incident = Table(
+    "incident",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    _fact("kind", Key),
+    _fact("element", Whole),
+    _fact("name", String(255)),
+    _fact("start_s"),
+    _fact("found_s"),
+    _fact("end_s", nullable=True),
+    _fact("state", Key),
+    _fact("planned", Boolean),
+    _fact("content", Text),
+)
+Index("ix_incident_end", incident.c.end_s)
+
+interruption = Table(
+    "interruption",
+    metadata,
+    _key("incident", Whole),
+    _key("usage_point"),
+    _key("start_s", Whole),
+    _fact("end_s", nullable=True),
+)
+Index("ix_interruption_start", interruption.c.start_s)
+
 device_state = Table(
     "device_state",
     metadata,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from meters import obis
@@ -27,6 +28,7 @@ from meters.simulator.points import MeterPoint
 
 WPORT = 1
 _PUSH_PORT = 103
+_TAKEN_S = 2.0
 
 
 HDLC = Parameters(512, 512, 1, 1)
@@ -293,17 +295,29 @@ class DlmsServers:
 
     async def push(self, meter: str, host: str, port: int) -> None:
         """Let a meter tell its registers to whoever listens there, protected if it can."""
+        objects = self.meters[meter].objects
+        await self._tell(meter, objects.clock_time(), objects.registers(), host, port)
+
+    async def gasp(self, meter: str, at_s: int, host: str, port: int) -> None:
+        """Let a meter tell that it lost its supply at an instant; return once that was taken."""
+        when, value = self.meters[meter].objects.last_gasp(at_s)
+        await self._tell(meter, when, value, host, port)
+
+    async def _tell(self, meter: str, when: bytes, value: bytes, host: str, port: int) -> None:
         served = self.meters[meter]
-        clock = served.objects.clock_time()
-        apdu = push.encode_notification(
-            push.Notification(1, clock, None), served.objects.registers()
-        )
+        apdu = push.encode_notification(push.Notification(1, when, None), value)
         if served.setup.ciphering is not None:
             apdu = served.new_cipher().protect(apdu)
-        _, writer = await asyncio.open_connection(host, port)
+        reader, writer = await asyncio.open_connection(host, port)
         writer.write(frame(WPORT, _PUSH_PORT, apdu))
+        writer.write_eof()
+        with suppress(OSError, TimeoutError):
+            # Whoever listens closes the connection when it has taken all.
+            async with asyncio.timeout(_TAKEN_S):
+                await reader.read()
         writer.close()
-        await writer.wait_closed()
+        with suppress(OSError):
+            await writer.wait_closed()
 
     async def stop(self) -> None:
         """Close every port and connection."""

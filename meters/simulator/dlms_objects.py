@@ -14,7 +14,7 @@ from operator import attrgetter, itemgetter
 from zlib import crc32
 
 from meters import obis
-from meters.dlms import civil_time, cosem, data, writing, xdlms
+from meters.dlms import civil_time, cosem, data, last_gasp, writing, xdlms
 from meters.dlms.data import Tag
 from meters.dlms.errors import DlmsError
 from meters.dlms.selection import capture_object
@@ -194,6 +194,11 @@ class DlmsMeter:
         energy = [self._energy(value) for value in self.point.registers]
         name = self._fixed[cosem.DATA, obis.DEVICE_NAME, 2]
         return data.structure([name, self._clock(), *energy])
+
+    def last_gasp(self, at_s: int) -> tuple[bytes, bytes]:
+        """Return the date-time and the value that tell of a power failure at an instant."""
+        name = self._fixed[cosem.DATA, obis.DEVICE_NAME, 2]
+        return self._time(at_s)[2:], last_gasp.value_of(name)
 
     def clock_time(self) -> bytes:
         """Return the twelve bytes of the clock."""

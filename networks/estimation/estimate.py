@@ -30,7 +30,8 @@ class Estimate:
     ----------
     state : xarray.Dataset
         As of :func:`networks.flow.solve.flow`, NaN at buses that are unobservable. Beside it,
-        (interval, bus): `vm_sd_pu`, the standard deviation; (interval, point): `absorbed_point_kw`
+        (interval, bus): `vm_sd_pu`, the standard deviation, infinite where unobservable and NaN
+        where dead; (interval, point): `absorbed_point_kw`
         and `injected_point_kw`; (interval,): `source_pu`, and `verdict`, one of
         :data:`networks.estimation.bad_data.CLEAN`, `IDENTIFIED` and `DETECTED`.
     findings : tuple of Finding
@@ -51,6 +52,8 @@ def estimate(
     measured: xr.Dataset,
     expected: Expected | None,
     accuracy: Accuracy | None = None,
+    *,
+    source_sd_pu: float | None = None,
 ) -> Estimate:
     """Return the likeliest state of every interval.
 
@@ -64,6 +67,8 @@ def estimate(
     expected : Expected or None
         What is usual at usage points, see :mod:`networks.estimation.pseudo`; without it, buses
         behind usage points without a meter are unobservable.
+    source_sd_pu : float, optional
+        Standard deviation of the source's voltage about that of the model.
 
     Raises
     ------
@@ -72,10 +77,10 @@ def estimate(
     SolverError
         Naming the first interval that has no estimate.
     """
-    known = problem(model, measured, expected, accuracy)
+    known = problem(model, measured, expected, accuracy, source_sd_pu=source_sd_pu)
     usual = None
     if expected is not None:
-        usual = problem(model, _unmetered(measured), expected, accuracy)
+        usual = problem(model, _unmetered(measured), expected, accuracy, source_sd_pu=source_sd_pu)
     solution = solve(known)
     verdict = np.full(len(known.starts), bad_data.CLEAN, dtype="U32")
     known, solution, found = _examined(known, solution, usual, verdict)
@@ -113,10 +118,9 @@ def _examined(
                 code = "network.bad_measurements"
                 text = f"one of {len(names)} measurements is wrong: {', '.join(names[:6])}"
                 text += ", …" if len(names) > 6 else ""
-            message = f"{at}: {text} ({size:.1f} standard deviations, {judged.threshold[place]:.1f}"
-            found.append(
-                Finding(code, names[0], at, Severity.WARNING, f"{message} are no accident)")
-            )
+            limit = float(judged.threshold[place])
+            message = f"{at}: {text} ({size:.2f} standard deviations, limit {limit:.2f})"
+            found.append(Finding(code, names[0], at, Severity.WARNING, message))
         if not wrong:
             break
         steps, which = (np.array(one, dtype=np.int64) for one in zip(*wrong, strict=True))
@@ -176,7 +180,7 @@ def _state(known: Problem, solution: Solution, blind: Bool, verdict: np.ndarray)
     deviation[:, alive] = voltage_deviation(known, solution)[:, model.node[alive]]
     hidden = np.zeros((count, len(model.bus)), dtype=np.bool_)
     hidden[:, alive] = blind[:, model.node[alive]]
-    deviation[hidden] = np.nan
+    deviation[hidden] = np.inf
     for name in ("vm_pu", "va_degree"):
         columns[name][hidden] = np.nan
     columns["vm_sd_pu"] = deviation

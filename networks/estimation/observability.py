@@ -25,14 +25,18 @@ def unobservable(problem: Problem, derivative: Jacobian) -> Bool:
     known = np.concatenate([problem.metered | problem.usual, problem.present], axis=1)
     patterns, back = np.unique(known, axis=0, return_inverse=True)
     rows = measured_rows(problem, derivative)
-    found = np.array([_of(pattern, rows, derivative.vm) for pattern in patterns], dtype=np.bool_)
+    found = np.array(
+        [_of(pattern, rows, derivative.vm, problem.source_usual) for pattern in patterns],
+        dtype=np.bool_,
+    )
     return np.asarray(found[back.ravel()])
 
 
-def _of(known: Bool, rows: Float, vm: Float) -> Bool:
+def _of(known: Bool, rows: Float, vm: Float, source_usual: bool) -> Bool:
     injections = vm.shape[1] - 1
-    # The voltage of the source is known from measurements alone.
-    free = np.flatnonzero(np.append(~known[:injections], True))
+    free = np.flatnonzero(np.append(~known[:injections], not source_usual))
+    if not len(free):
+        return np.zeros(len(vm), dtype=np.bool_)
     blind = _null_space(rows[known[injections:]][:, free])
     if not blind.shape[1]:
         return np.zeros(len(vm), dtype=np.bool_)

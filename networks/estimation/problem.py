@@ -72,6 +72,16 @@ class Expected:
     reactive_sd_kvar: Float
     shared: Float
 
+    def of(self, points: Bool) -> Expected:
+        """Return it of some points."""
+        return Expected(
+            self.active_kw[:, points],
+            self.reactive_kvar[:, points],
+            self.active_sd_kw[:, points],
+            self.reactive_sd_kvar[:, points],
+            self.shared[np.concatenate([points, points])],
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -91,6 +101,8 @@ class Problem:
         What several have in common.
     metered, usual : bool (interval, 2 point)
         Whether an injection is known from its meter, or from what is usual; neither: not at all.
+    source_usual : bool
+        Whether the source's voltage is known from what is usual.
     value, spread : float64 (interval, measurement)
         Measured voltages, then active and reactive power that enters at the head; variances.
     present : bool (interval, measurement)
@@ -109,6 +121,7 @@ class Problem:
     shared: Float
     metered: Bool
     usual: Bool
+    source_usual: bool
     value: Float
     spread: Float
     present: Bool
@@ -127,6 +140,8 @@ def problem(
     measured: xr.Dataset,
     expected: Expected | None,
     accuracy: Accuracy | None = None,
+    *,
+    source_sd_pu: float | None = None,
 ) -> Problem:
     """Return what is known.
 
@@ -141,6 +156,9 @@ def problem(
         Coordinates: `interval`, `point`, `sensor`, and the `bus` and `sensor_bus` of each.
     expected : Expected or None
         What is usual; nothing when None.
+    source_sd_pu : float, optional
+        Standard deviation of the source's voltage about that of the model; without it, nothing
+        is known of it but what meters say.
 
     Raises
     ------
@@ -165,6 +183,7 @@ def problem(
     unknown = ~metered & ~usual
     variance[unknown] = (UNKNOWN_KW * unit) ** 2
     source = np.full((count, 1), model.source_voltage_pu)
+    source_variance = np.full((count, 1), (source_sd_pu or UNKNOWN_PU) ** 2)
     value, spread, told = _measurements(measured, accuracy, unit)
     at_sensor = _nodes(model, measured, "sensor", "sensor_bus")
     present = np.isfinite(value) & np.isfinite(spread)
@@ -179,10 +198,11 @@ def problem(
         point=tuple(str(name) for name in measured["point"].to_numpy()),
         node=node,
         mean=np.concatenate([mean, source], axis=1),
-        variance=np.concatenate([variance, np.full((count, 1), UNKNOWN_PU**2)], axis=1),
+        variance=np.concatenate([variance, source_variance], axis=1),
         shared=shared,
         metered=metered,
         usual=usual,
+        source_usual=source_sd_pu is not None,
         value=np.where(present, value, 0.0),
         spread=spread,
         present=present,

@@ -16,8 +16,14 @@ from grid.interval import label
 from networks.flow.solve import regimes
 from networks.injection import INPUTS, check_inputs
 from networks.model import Complex, Float, NetworkModel
+from networks.topology import island
 
 TOLERANCE_MVA = 1e-10
+
+Opened = frozenset[tuple[str, int]]
+"""Kind (``"line"`` or ``"trafo"``) and index of each branch that is taken out of service."""
+
+NONE_OPENED: Opened = frozenset()
 
 
 class Judge:
@@ -90,6 +96,20 @@ def newton_raphson(model: NetworkModel, inputs: Sequence[Float]) -> Complex | No
     return voltage
 
 
+def _opened(model: NetworkModel, opened: Opened, forming_bus: int | None) -> NetworkModel:
+    """Return the network with branches out of service, kept on the whole one."""
+    if not opened:
+        return model
+    key = f"opened {sorted(opened)}"
+    if key not in model.kept:
+        without = model.switched(out=sorted(opened))
+        if forming_bus is not None:
+            without.kept[f"island {forming_bus}"] = island(without, forming_bus)
+        model.kept[key] = without
+    part: NetworkModel = model.kept[key]
+    return part
+
+
 def judge_flow(
     model: NetworkModel,
     absorbed_kw: npt.ArrayLike,
@@ -100,19 +120,22 @@ def judge_flow(
     starts: npt.NDArray[np.datetime64],
     grid_available: npt.ArrayLike,
     forming_bus: int | None,
+    opened: Opened = NONE_OPENED,
 ) -> xr.Dataset:
     """Solve every interval by pandapower alone.
 
-    Takes what :func:`networks.flow.solve.flow` takes, and returns of its columns
-    `vm_pu`, `losses_kw`, the four `head_*` and the four `forming_*`.
+    Takes what :func:`networks.flow.solve.flow` takes, and `opened`, the branches that are out of
+    service; a forming source behind one of them feeds what is left with it. Returns of its
+    columns `vm_pu`, `losses_kw`, the four `head_*` and the four `forming_*`.
 
     Raises
     ------
     BadInputError
-        See :func:`networks.flow.solve.flow`.
+        See :func:`networks.flow.solve.flow`; an opened branch that is not there.
     SolverError
         Naming the first interval in which ``runpp`` does not converge.
     """
+    model = _opened(model, opened, forming_bus)
     starts = np.asarray(starts).astype("datetime64[s]")
     available = np.asarray(grid_available, dtype=np.bool_)
     if available.shape != starts.shape:

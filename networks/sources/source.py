@@ -5,8 +5,8 @@
 ``pandapower:NAME``
     A function of ``pandapower.networks`` that needs no argument.
 ``file:PATH``
-    Our tables-only network file (:mod:`networks.sources.tables`). pandapower's own JSON
-    can run code when it is read, so it is never read.
+    Our tables-only network file (:mod:`networks.sources.tables`). What others write comes in
+    through :mod:`networks.sources.importing` and is such a file from then on.
 """
 
 from __future__ import annotations

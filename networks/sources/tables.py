@@ -1,14 +1,16 @@
 """Our network file: plain tables in TOML or JSON, with strict columns.
 
-A file is an object of tables; a table is a list of rows; a row has the columns
-below and no others. The words and units are pandapower's. An untrusted network
-enters only through here: nothing in it is ever code, a path or an object.
+A file is an object of tables; a table is a list of rows; a row has the columns of
+:mod:`networks.sources.columns` and no others. The words and units are
+pandapower's. An untrusted network enters only through here: nothing in it is
+ever code, a path or an object.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,8 +27,8 @@ MAX_ROWS = 50_000
 MAX_TEXT = 200
 
 
-_REQUIRED = ("bus", "ext_grid")
 _BUS_COLUMNS = ("bus", "from_bus", "to_bus", "hv_bus", "lv_bus")
+_TAP = tuple(name for name in COLUMNS["trafo"] if name.startswith("tap_"))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -55,18 +57,33 @@ def read_tables(path: Path) -> Tables:
     BadInputError
         Naming the file, table, row and column that is wrong.
     """
+    return check_tables(parsed(path), str(path))
+
+
+def parsed(path: Path) -> Any:
+    """Return what a ``.toml`` or ``.json`` file says, not yet checked.
+
+    Raises
+    ------
+    BadInputError
+        When it cannot be read, is too large, or is no text of its kind.
+    """
     content = read_bytes(path)
     if path.suffix not in (".toml", ".json"):
-        raise BadInputError(f"network file {path} must end in .toml or .json")
+        raise BadInputError(
+            f"network file {path} must end in .toml or .json; other formats come in with 'khazri "
+            "network import'"
+        )
     try:
         text = content.decode()
-        given = tomllib.loads(text) if path.suffix == ".toml" else _strict_json(text)
+        return tomllib.loads(text) if path.suffix == ".toml" else strict_json(text)
     except (ValueError, RecursionError) as error:
-        raise BadInputError(f"network file {path}: {error}") from error
-    return check_tables(given, str(path))
+        raise BadInputError(f"network file {path}: {error!s:.200}") from error
 
 
-def _strict_json(text: str) -> Any:
+def strict_json(text: str) -> Any:
+    """Return parsed JSON; an object that names a key twice is a ValueError."""
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
         if len(made) != len(pairs):
@@ -88,7 +105,10 @@ def check_tables(given: Any, subject: str = "network") -> Tables:
         raise BadInputError(f"{subject}: must be an object of tables")
     unknown = sorted(set(given) - set(COLUMNS))
     if unknown:
-        raise BadInputError(f"{subject}: unknown table {unknown[0]!r}")
+        hint = ""
+        if "_module" in given:
+            hint = "; a file of pandapower is imported with 'khazri network import'"
+        raise BadInputError(f"{subject}: unknown table {unknown[0]!r:.60}{hint}")
     tables: Tables = {}
     for name, columns in COLUMNS.items():
         rows = given.get(name, [])
@@ -96,8 +116,8 @@ def check_tables(given: Any, subject: str = "network") -> Tables:
             raise BadInputError(f"{subject}: table {name} must be a list of rows")
         if len(rows) > MAX_ROWS:
             raise BadInputError(f"{subject}: table {name} has {len(rows)} rows, limit {MAX_ROWS}")
-        if not rows and name in _REQUIRED:
-            raise BadInputError(f"{subject}: table {name} is missing")
+        if not rows and name == "bus":
+            raise BadInputError(f"{subject}: table bus is missing")
         tables[name] = [
             _check_row(row, columns, f"{subject}: {name} row {number}")
             for number, row in enumerate(rows, start=1)
@@ -106,7 +126,34 @@ def check_tables(given: Any, subject: str = "network") -> Tables:
         if len(set(indices)) != len(indices):
             twice = next(index for index in indices if indices.count(index) > 1)
             raise BadInputError(f"{subject}: {name} {twice} is there twice")
+    if not tables["ext_grid"] and not any(row["slack"] for row in tables["gen"]):
+        raise BadInputError(f"{subject}: table ext_grid is missing, and no gen is a slack")
     _check_references(tables, subject)
+    _check_shares(tables, subject)
+    return _plain(tables)
+
+
+def _plain(tables: Tables) -> Tables:
+    """Return `tables` in one form for one meaning.
+
+    A tap without a side is no tap, half a place is no place, and a place on Earth
+    needs none in a plane.
+    """
+    for row in tables["trafo"]:
+        if not row["tap_side"]:
+            row |= {name: COLUMNS["trafo"][name].default for name in _TAP}
+    for row in tables["bus"]:
+        for pair in (("longitude", "latitude"), ("x", "y")):
+            half = any(math.isnan(row[name]) for name in pair)
+            beside = pair == ("x", "y") and not math.isnan(row["longitude"])
+            if half or beside:
+                row |= dict.fromkeys(pair, math.nan)
+    columns = COLUMNS["network"]
+    tables["network"] = [
+        row
+        for row in tables["network"]
+        if any(row[name] != column.default for name, column in columns.items())
+    ]
     return tables
 
 
@@ -115,7 +162,7 @@ def _check_row(row: Any, columns: Mapping[str, Column], subject: str) -> Row:
         raise BadInputError(f"{subject}: must be an object of columns")
     unknown = sorted(set(row) - set(columns))
     if unknown:
-        raise BadInputError(f"{subject}: unknown column {unknown[0]!r}")
+        raise BadInputError(f"{subject}: unknown column {unknown[0]!r:.60}")
     checked: Row = {}
     for name, column in columns.items():
         if name in row:
@@ -137,6 +184,8 @@ def _check_value(value: Any, column: Column, subject: str) -> Any:
             raise BadInputError(f"{subject} must be a printable text up to {MAX_TEXT} characters")
         if column.choices and value not in column.choices:
             raise BadInputError(f"{subject} is {value!r}, must be one of {list(column.choices)}")
+        if column.pattern and value and not re.fullmatch(column.pattern, value):
+            raise BadInputError(f"{subject} is {value!r}, must match {column.pattern}")
         return value
     numeric = (int,) if column.kind == "int" else (int, float)
     if isinstance(value, bool) or not isinstance(value, numeric):
@@ -173,6 +222,17 @@ def _check_references(tables: Tables, subject: str) -> None:
             raise BadInputError(f"{where}: element {row['element']} is not a {table}")
         if table != "bus" and row["bus"] not in ends[table, row["element"]]:
             raise BadInputError(f"{where}: bus {row['bus']} is no end of {table} {row['element']}")
+
+
+def _check_shares(tables: Tables, subject: str) -> None:
+    for row in tables["load"]:
+        for power in "pq":
+            share = row[f"const_z_{power}_percent"] + row[f"const_i_{power}_percent"]
+            if share > 100:
+                raise BadInputError(
+                    f"{subject}: load {row['index']}: const_z_{power}_percent and "
+                    f"const_i_{power}_percent add up to {share:g}, must be at most 100"
+                )
 
 
 def write_tables(tables: Tables, path: Path) -> None:

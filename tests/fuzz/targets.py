@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import dlms_bytes, dlms_sides, files_text, modbus_bytes
+from tests.fuzz import dlms_bytes, dlms_sides, files_text, modbus_bytes, networks_files
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
@@ -10,4 +10,5 @@ TARGETS: dict[str, Target] = {
     **dlms_sides.TARGETS,
     **modbus_bytes.TARGETS,
     **files_text.TARGETS,
+    **networks_files.TARGETS,
 }

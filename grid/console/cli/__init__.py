@@ -57,6 +57,9 @@ def _as_ctrl_c(number: int, frame: object) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 failed, 2 wrong usage."""
+    # Control room, console, field and solver share the cores: two threads of linear algebra on
+    # a core wait for each other. Long work takes its cores itself.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]

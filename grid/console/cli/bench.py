@@ -13,7 +13,7 @@ from grid.console.cli.options import answer, as_json
 
 CRAFTS: dict[str, tuple[str, ...]] = {
     "meters": ("meters.bench",),
-    "networks": ("networks.bench", "networks.bench_estimation"),
+    "networks": ("networks.bench", "networks.bench_estimation", "networks.bench_threephase"),
     "dispatch": ("dispatch.bench",),
     "trading": ("trading.bench", "grid.operation.bench"),
     "store": ("grid.store.bench",),

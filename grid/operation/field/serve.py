@@ -6,6 +6,7 @@ object a line and answers one::
     {"do": "advance", "to_s": 1780000000}   {"clock_s": 1780000000}
     {"do": "clock"}                         {"clock_s": …}
     {"do": "fault", "fault": {…}}           {"clock_s": …}
+    {"do": "hear", "port": 40590}           {"clock_s": …}   where last gasps are heard
     {"do": "stop"}                          {"clock_s": …}
 
 Time passes only when told, and never backwards. The state is on disk before
@@ -25,6 +26,7 @@ from typing import Any
 from grid.errors import BadInputError, GridError
 from grid.operation import meter_keys
 from grid.operation.field import state as states
+from grid.operation.field.gasps import tell
 from grid.operation.field.world import World, registers_wh, silent
 from grid.site import Asset, Battery, Genset, Protocol, Shedding, Site
 from meters.device import DeviceKind, Setpoint
@@ -66,6 +68,7 @@ class Field:
         self.world = world
         self.state = state
         self._unsaved: asyncio.TimerHandle | None = None
+        self.hearing_port: int | None = None
         self.ready: asyncio.Future[None] = asyncio.ensure_future(asyncio.to_thread(world.rehearse))
         self.meters: dict[str, MeterPoint] = {
             meter.id: MeterPoint(
@@ -99,6 +102,7 @@ class Field:
 
     def show(self) -> None:
         """Bring every point up to date with the world."""
+        dark = self.world.supply.dark(self.state)
         for facts in self.world.site.meter:
             name = str(facts.id)
             shown, meter = self.state.meters[name], self.meters[name]
@@ -106,7 +110,7 @@ class Field:
             meter.registers = registers_wh(shown, facts)
             meter.voltage_v = shown.voltage_v / float(facts.voltage.value)
             meter.rows = shown.rows
-            meter.silent = silent(self.state, name)
+            meter.silent = name in dark or silent(self.state, name)
             meter.connected = shown.connected
         for name, held in self.state.devices.items():
             device = self.devices[name]
@@ -116,7 +120,7 @@ class Field:
             is_storage = device.kind == "storage"
             device.energy_wh = held.energy_mwh // states.MWH_PER_WH if is_storage else None
             device.running, device.alarm = held.running, held.alarm
-            device.silent = silent(self.state, name)
+            device.silent = name in dark or silent(self.state, name)
             if held.setpoint is None:
                 device.setpoint = _default(name, device_kind_of(device), device.rating_w)
             else:
@@ -175,11 +179,10 @@ class Field:
                 self._take_clocks()
                 self.world.advance(self.state, to_s)
             case "fault":
-                fault = states.Fault(**command["fault"])
-                known = self.state.devices if fault.kind == "silent" else {}
-                if fault.meter not in self.state.meters and fault.meter not in known:
-                    raise BadInputError(f"no meter {fault.meter}")
-                self.state.faults.append(fault)
+                self.world.take(self.state, states.Fault(**command["fault"]))
+            case "hear":
+                self.hearing_port = int(command["port"])
+                return {"clock_s": self.state.clock_s}
             case "clock" | "stop":
                 return {"clock_s": self.state.clock_s}
             case other:
@@ -249,7 +252,9 @@ async def serve(
         setups=setups,
         connections={name: DLMS_FAULTS[faults[name]] for name in dlms if name in faults},
     )
-    control = await asyncio.start_server(partial(_converse, field, stopped), "127.0.0.1", 0)
+    control = await asyncio.start_server(
+        partial(_converse, field, dlms_servers, stopped), "127.0.0.1", 0
+    )
     field.save()
     announcement = {
         "pid": os.getpid(),
@@ -269,6 +274,7 @@ async def serve(
 
 async def _converse(
     field: Field,
+    servers: DlmsServers,
     stopped: asyncio.Event,
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
@@ -280,9 +286,11 @@ async def _converse(
                 command = json.loads(line)
                 if not isinstance(command, dict):
                     raise BadInputError("a command is a JSON object")
-                if field.moves(command):
+                if field.moves(command) or command.get("do") == "fault":
                     await field.ready
                 answer = field.obey(command)
+                lost, field.world.gasps = field.world.gasps, []
+                await tell(servers, lost, field.hearing_port, field.world.site.field.seed)
             except (GridError, ValueError, TypeError, KeyError) as error:
                 answer = {"error": f"{error}"}
             writer.write(json.dumps(answer).encode() + b"\n")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from meters.reading import RegisterRow
 
 MWH_PER_WH = 1000
 ROWS_KEPT = 3 * 96
+_BRANCH = re.compile(r"(line|trafo) [0-9]{1,9}", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -50,27 +52,40 @@ class DeviceState:
     lapses_s: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Something wrong with a meter during ``[from_s, to_s)``.
+    """Something wrong with a meter, or with the feeder, during ``[from_s, to_s)``.
 
-    ``silent``: it answers nothing. ``jump``: its import register leaps by `wh`
+    ``silent``: the meter answers nothing. ``jump``: its import register leaps by `wh`
     at `from_s`. ``rollover``: its import register stands `wh` below its end at
-    `from_s`. ``clock``: its clock leaps by `shift_s` at `from_s`.
+    `from_s`. ``clock``: its clock leaps by `shift_s` at `from_s`. ``open``: the
+    `branch`, as ``"line 17"``, carries nothing, as behind a blown fuse.
     """
 
-    meter: str
     kind: str
     from_s: int
     to_s: int
+    meter: str = ""
+    branch: str = ""
     wh: int = 0
     shift_s: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("silent", "jump", "rollover", "clock"):
-            raise BadInputError(f"fault of {self.meter}: {self.kind!r} is no kind of fault")
+        subject = self.branch if self.kind == "open" else self.meter
+        if self.kind not in ("silent", "jump", "rollover", "clock", "open"):
+            raise BadInputError(f"fault of {subject}: {self.kind!r} is no kind of fault")
         if self.to_s < self.from_s:
-            raise BadInputError(f"fault of {self.meter}: to_s is before from_s")
+            raise BadInputError(f"fault of {subject}: to_s is before from_s")
+        if self.kind == "open" and not _BRANCH.fullmatch(self.branch):
+            raise BadInputError(
+                f"fault: branch is {self.branch[:40]!r}, must be 'line NUMBER' or 'trafo NUMBER'"
+            )
+
+    @property
+    def opened(self) -> tuple[str, int]:
+        """Kind and index of the branch."""
+        kind, number = self.branch.split()
+        return kind, int(number)
 
 
 @dataclass(slots=True)

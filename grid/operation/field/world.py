@@ -2,6 +2,9 @@
 
 The feeder-head meter shows what pandapower's ``runpp`` says, never what the
 engine of the control room says. Within an interval every power is constant.
+
+Behind an open branch nothing runs, and meters neither count nor capture nor answer
+until it is closed: what they showed before stays. pandapower says which buses those are.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from grid import interval
+from grid.errors import BadInputError
 from grid.operation.field.power import Power
 from grid.operation.field.state import (
     MWH_PER_WH,
@@ -22,6 +26,7 @@ from grid.operation.field.state import (
     FieldState,
     MeterState,
 )
+from grid.operation.field.supply import Opened, Supply, opened
 from grid.operation.field.year import Weather, Year
 from grid.site import Meter, MeterRole, Protocol, Site
 from meters.device import Setpoint
@@ -47,6 +52,12 @@ class World:
         Buses of the network model in its order.
     judge : callable
         Takes what :func:`networks.flow.judge.judge_flow` takes after the model.
+
+    Attributes
+    ----------
+    supply : Supply
+    gasps : list of (str, int)
+        Meters that lost their supply since somebody last emptied the list, and when.
     """
 
     def __init__(
@@ -59,6 +70,8 @@ class World:
         self._bus_count = len(bus)
         self._row = {point.id: row for row, point in enumerate(site.usage_point)}
         self._position = np.array([position[point.bus] for point in site.usage_point])
+        self.supply = Supply(site, self._position, self._bus_count, judge)
+        self.gasps: list[tuple[str, int]] = []
 
     def first_state(self, start_s: int) -> FieldState:
         """Return the world at `start_s` before anything has happened.
@@ -94,13 +107,41 @@ class World:
     def advance(self, state: FieldState, to_s: int) -> None:
         """Let time pass up to `to_s`; nothing happens when that is not later."""
         while state.clock_s < to_s:
+            before = self.supply.dark(state)
             self._step(state)
+            self.gasps += [
+                (name, state.clock_s) for name in sorted(self.supply.dark(state) - before)
+            ]
+
+    def take(self, state: FieldState, fault: Fault) -> None:
+        """Let something be wrong from now or later on.
+
+        Raises
+        ------
+        BadInputError
+            When there is no such meter or branch, or a branch opens within an interval.
+        """
+        if fault.kind == "open":
+            self.supply.require(fault)
+        elif fault.meter not in state.meters and (
+            fault.kind != "silent" or fault.meter not in state.devices
+        ):
+            raise BadInputError(f"no meter {fault.meter}")
+        before = self.supply.dark(state)
+        state.faults.append(fault)
+        self._gasp(state, before)
+
+    def _gasp(self, state: FieldState, before: frozenset[str]) -> None:
+        lost = self.supply.dark(state) - before
+        self.gasps += [(name, state.clock_s) for name in sorted(lost & set(state.meters))]
 
     def _step(self, state: FieldState) -> None:
         start_s, end_s = state.clock_s, state.clock_s + self.site.interval_s
         many = self.weather(np.array([start_s]))
         weather = Weather(*(getattr(many, name)[0] for name in Weather.__slots__))
-        islanded = any(one.start_s <= start_s < one.end_s for one in self.site.outage)
+        islanded = self.supply.islanded(start_s)
+        off = opened(state, start_s)
+        dead = self.supply.dead(off, islanded=islanded)
         for device in state.devices.values():
             if device.setpoint is not None and start_s >= device.lapses_s:
                 device.setpoint = None
@@ -112,24 +153,25 @@ class World:
             cut_off=[
                 meter.usage_point
                 for meter in self.site.meter
-                if meter.usage_point is not None and not state.meters[meter.id].connected
+                if meter.usage_point is not None
+                and (not state.meters[meter.id].connected or meter.usage_point in dead)
             ],
         )
-        flow = self._flow(power, start_s)
+        flow = self._flow(power, start_s, off)
         if power.forming is not None:
             device = state.devices[power.forming.id]
             for _ in range(_RELIEFS):
                 given, taken = _forming(flow, "kw")
                 if not power.relieve(given, taken, device):
                     break
-                flow = self._flow(power, start_s)
+                flow = self._flow(power, start_s, off)
             power.form(_forming(flow, "kw"), _forming(flow, "kvar"))
-        self._count(state, power, flow, end_s)
+        self._count(state, power, flow, end_s, dead)
         state.clock_s = end_s
         for fault in state.faults:
             self._apply(fault, state)
 
-    def _flow(self, power: Power, start_s: int) -> xr.Dataset:
+    def _flow(self, power: Power, start_s: int, off: Opened) -> xr.Dataset:
         """Judge the feeder; the forming battery is not in the injections yet."""
         taken, given = power.net_kw()
         weather, served = power.weather, power.served
@@ -146,9 +188,17 @@ class World:
             starts=interval.starts(start_s, 1, self.site.interval_s),
             grid_available=np.array([forming is None]),
             forming_bus=bus,
+            opened=off,
         )
 
-    def _count(self, state: FieldState, power: Power, flow: xr.Dataset, end_s: int) -> None:
+    def _count(
+        self,
+        state: FieldState,
+        power: Power,
+        flow: xr.Dataset,
+        end_s: int,
+        dead: frozenset[str],
+    ) -> None:
         taken, given = power.net_kw()
         absorbed = power.weather.absorbed_kvar * power.served
         injected = power.weather.injected_kvar * power.served
@@ -165,14 +215,16 @@ class World:
                 assert meter.usage_point is not None
                 row = self._row[meter.usage_point]
                 values = [float(column[row]) for column in (taken, given, absorbed, injected)]
-                shown.voltage_v = round(float(voltage[row]), 3)
+                if meter.usage_point not in dead:
+                    shown.voltage_v = round(float(voltage[row]), 3)
             for channel, value in enumerate(values):
                 shown.registers_mwh[channel] += round(value * _MWH_PER_KW_INTERVAL)
-            _capture(shown, meter, end_s)
+            if meter.usage_point not in dead:
+                _capture(shown, meter, end_s)
         power.count(state.devices)
 
     def _apply(self, fault: Fault, state: FieldState) -> None:
-        if state.clock_s != fault.from_s or fault.kind == "silent":
+        if state.clock_s != fault.from_s or fault.kind in ("silent", "open"):
             return
         shown = state.meters[fault.meter]
         if fault.kind == "clock":

@@ -1,13 +1,17 @@
 import numpy as np
+import pandapower.topology as topology
 import pytest
 
 from grid.errors import BadInputError, SolverError
+from grid.interval import starts
 from networks.flow.judge import TOLERANCE_MVA, compare, judge, judge_flow, verify
 from networks.flow.operator import MAX_ITERATIONS
 from networks.flow.solve import flow
 from networks.injection import INPUTS
 from networks.sources.source import load
 from networks.sources.tables import write_tables
+
+START_S = 1_463_313_600
 
 
 def _triangle(open_switch):
@@ -197,3 +201,28 @@ def test_verify_sees_a_voltage_that_is_wrong(rural, random_inputs, solve):
 def test_the_same_batch_gives_the_same_bytes(rural, random_inputs, solve):
     inputs = random_inputs(rural, 20)
     assert solve(rural, inputs).identical(solve(rural, inputs))
+
+
+def test_the_judge_finds_what_is_behind_an_opened_branch_dead(rural, rural_net, random_inputs):
+    inputs = random_inputs(rural, 1)
+    line = int(rural.line.index[3])
+    net = rural_net()
+    net.line.loc[line, "in_service"] = False
+    dead = topology.unsupplied_buses(net)
+    options = {
+        "starts": starts(START_S, 1, 900),
+        "grid_available": np.array([True]),
+        "forming_bus": None,
+    }
+    opened = judge_flow(rural, *inputs, **options, opened=frozenset({("line", line)}))
+    assert dead
+    assert set(rural.bus[np.isnan(opened["vm_pu"].values[0])].tolist()) == dead
+    less = [np.where(np.isin(rural.bus, list(dead)), 0.0, values) for values in inputs]
+    # Nothing flows behind it: the head gives what it would if those loads were not there.
+    whole = judge_flow(rural, *less, **options)
+    assert float(opened["head_import_kw"][0]) == pytest.approx(
+        float(whole["head_import_kw"][0]), abs=0.05
+    )
+    assert not np.isnan(judge_flow(rural, *inputs, **options)["vm_pu"].values).any()
+    with pytest.raises(BadInputError, match="line 999 is not in the network"):
+        judge_flow(rural, *inputs, **options, opened=frozenset({("line", 999)}))

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import argparse
 
-from grid.console.cli.network import draw, flow
+from grid.console.cli.network import (
+    draw,
+    estimate,
+    exchange,
+    flow,
+    outage,
+    shortcircuit,
+    threephase,
+)
 
-VERBS = (flow, draw)
+VERBS = (
+    draw,
+    estimate,
+    exchange,
+    flow,
+    outage,
+    shortcircuit,
+    threephase,
+)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
