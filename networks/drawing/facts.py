@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import xarray as xr
+
 from grid.site import Network
 from networks.drawing.picture import Cell
 from networks.drawing.scheme import Branch, Scheme
-from networks.drawing.state import Values, loading_state, voltage_state
+from networks.drawing.state import Values, loading_state, values, voltage_state
 from networks.drawing.words import Words
 
 HEADER = (
-    "kind", "index", "name", "from_bus", "to_bus", "vn_kv", "vm_pu", "loading_percent", "state",
+    "kind", "index", "name", "from_bus", "to_bus", "vn_kv", "vm_pu", "margin_pu", "loading_percent", "state",
     "switched", "remark",
 )  # fmt: skip
 
@@ -117,6 +119,17 @@ class Shown:
         return groups
 
 
+def values_of(scheme: Scheme, state: xr.Dataset | None) -> Values:
+    """Return what a state of one interval says of a network.
+
+    Raises
+    ------
+    BadInputError
+        When it is of another network, or of more than one interval.
+    """
+    return values(state, len(scheme.bus), {kind: scheme.count(kind) for kind in ("line", "trafo")})
+
+
 def judged(scheme: Scheme, values: Values, limits: Network) -> Shown:
     """Return a network with its values as they stand to the limits."""
     alive = tuple(
@@ -151,7 +164,8 @@ def bus_text(shown: Shown, position: int, note: BusNote | None, words: Words) ->
     if not shown.alive[position]:
         parts.append(words.without_voltage)
     elif vm is not None:
-        parts.append(f"{vm:.4f} pu")
+        margin = shown.values.margin_pu[position]
+        parts.append(f"{vm:.4f}{'' if margin is None else f' ± {margin:.4f}'} pu")
     if note is not None and note.text:
         parts.append(note.text)
     if note is not None and note.estimated:
@@ -221,7 +235,7 @@ def table(shown: Shown, notes: dict[int, BusNote]) -> tuple[tuple[Cell, ...], ..
         rows.append(
             (
                 "bus", index, scheme.bus_name[position], None, None, kv if kv == kv else None,
-                vm if shown.alive[position] else None, None, shown.bus_state[position], None,
+                vm if shown.alive[position] else None, values.margin_pu[position], None, shown.bus_state[position], None,
                 ", ".join(remark),
             )
         )  # fmt: skip
@@ -235,7 +249,7 @@ def table(shown: Shown, notes: dict[int, BusNote]) -> tuple[tuple[Cell, ...], ..
             opened.append("out of service")
         rows.append(
             (
-                one.kind, one.index, one.name, scheme.bus[one.a], scheme.bus[one.b], None, None,
+                one.kind, one.index, one.name, scheme.bus[one.a], scheme.bus[one.b], None, None, None,
                 loading, shown.branch_state[n], ", ".join(opened) or "in service",
                 "" if one.tap is None else f"tap {one.tap[0]} of {one.tap[1]} to {one.tap[2]}",
             )

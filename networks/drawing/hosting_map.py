@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from grid.errors import BadInputError
 from grid.site import Network
 from networks.drawing.base import Base
-from networks.drawing.facts import Shown, judged
+from networks.drawing.facts import Shown, judged, values_of
 from networks.drawing.frame import Key, heading, picture
 from networks.drawing.map import map_base
 from networks.drawing.map_places import is_placed, map_places
@@ -22,7 +22,6 @@ from networks.drawing.picture import Cell, Picture
 from networks.drawing.places import places
 from networks.drawing.scheme import Scheme, scheme
 from networks.drawing.sheet import Label, Sheet
-from networks.drawing.state import values
 from networks.drawing.svg import Point, element
 from networks.drawing.svg import words as text_element
 from networks.drawing.words import HostingWords, Words
@@ -100,7 +99,7 @@ def hosting_map(
     drawn = network if isinstance(network, Scheme) else scheme(network)
     words, own = words or Words(), hosting_words or HostingWords()
     known = _checked(drawn, hosting_kw)
-    none = values(None, len(drawn.bus), {kind: drawn.count(kind) for kind in ("line", "trafo")})
+    none = values_of(drawn, None)
     shown = judged(drawn, none, limits)
     on = on or ("map" if is_placed(drawn) else "one-line")
     if on not in ("map", "one-line"):

@@ -23,6 +23,7 @@ from networks.drawing.facts import (
     most_loaded,
     summary,
     table,
+    values_of,
 )  # fmt: skip
 from networks.drawing.frame import picture, state_keys
 from networks.drawing.map_places import MapPlaces, map_places, scale_bar
@@ -38,7 +39,7 @@ from networks.drawing.picture import Picture
 from networks.drawing.routes import Route
 from networks.drawing.scheme import Branch, Scheme, scheme
 from networks.drawing.sheet import Label, Sheet, Spot
-from networks.drawing.state import values
+from networks.drawing.state import Values
 from networks.drawing.svg import Point, element, number, short
 from networks.drawing.svg import words as text_element
 from networks.drawing.words import Words
@@ -50,7 +51,7 @@ _TRAFO_PX_MIN = 44.0
 
 def network_map(
     network: NetworkModel | Scheme,
-    state: xr.Dataset | None = None,
+    state: xr.Dataset | Values | None = None,
     *,
     limits: Network,
     notes: Mapping[int, BusNote] | None = None,
@@ -73,7 +74,7 @@ def network_map(
     """
     drawn = network if isinstance(network, Scheme) else scheme(network)
     words = words or Words()
-    known = values(state, len(drawn.bus), {kind: drawn.count(kind) for kind in ("line", "trafo")})
+    known = state if isinstance(state, Values) else values_of(drawn, state)
     shown = judged(drawn, known, limits)
     here = map_places(drawn)
     sheet = Sheet(here.width, here.height)

@@ -23,6 +23,7 @@ from networks.drawing.facts import (
     judged,
     summary,
     table,
+    values_of,
 )  # fmt: skip
 from networks.drawing.frame import picture, state_keys
 from networks.drawing.one_line_labels import labels
@@ -31,7 +32,7 @@ from networks.drawing.places import Places, places
 from networks.drawing.routes import Route
 from networks.drawing.scheme import Branch, Scheme, scheme
 from networks.drawing.sheet import MARK, Box, Sheet
-from networks.drawing.state import values
+from networks.drawing.state import Values
 from networks.drawing.svg import element
 from networks.drawing.svg import words as text_element
 from networks.drawing.words import Words
@@ -42,7 +43,7 @@ _NEAR_END_PX, _AFTER_BEND_PX, _STUB_PX = 20.0, 13.0, 60.0
 
 def one_line(
     network: NetworkModel | Scheme,
-    state: xr.Dataset | None = None,
+    state: xr.Dataset | Values | None = None,
     *,
     limits: Network,
     notes: Mapping[int, BusNote] | None = None,
@@ -79,7 +80,7 @@ def one_line(
     """
     drawn = network if isinstance(network, Scheme) else scheme(network)
     words = words or Words()
-    known = values(state, len(drawn.bus), {kind: drawn.count(kind) for kind in ("line", "trafo")})
+    known = state if isinstance(state, Values) else values_of(drawn, state)
     shown = judged(drawn, known, limits)
     here = places(drawn)
     sheet = Sheet(here.width, here.height)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,9 @@ NEAR_PU = 0.005
 
 NEAR_SHARE = 0.8
 """A loading above this share of its limit is shown as near it."""
+
+NORMAL_95 = 1.959964
+"""Standard deviations within which a normal variable lies 95 % of the time."""
 
 SIGNS = {"low": "▼", "high": "▲", "near-low": "▽", "near-high": "△", "dead": "✕"}
 """What tells a state beside its colour."""
@@ -70,12 +74,15 @@ class Values:
     Attributes
     ----------
     vm_pu : tuple (bus,)
-        NaN where dead.
+        NaN where dead; None where nothing tells it.
+    margin_pu : tuple (bus,)
+        Half the 95 % interval of an estimated voltage.
     loading_percent : dict of kind to tuple (branch,)
     absorbed_kw : tuple (bus,)
     """
 
     vm_pu: tuple[float | None, ...]
+    margin_pu: tuple[float | None, ...]
     loading_percent: dict[str, tuple[float | None, ...]]
     absorbed_kw: tuple[float | None, ...]
 
@@ -103,6 +110,8 @@ def column(state: xr.Dataset | None, name: str) -> Float:
 def values(state: xr.Dataset | None, buses: int, branches: dict[str, int]) -> Values:
     """Return what a state of one interval says, as :func:`networks.flow.solve.flow` names it.
 
+    An estimate has `vm_sd_pu` beside `vm_pu`, infinite where nothing tells a voltage.
+
     Raises
     ------
     BadInputError
@@ -117,8 +126,16 @@ def values(state: xr.Dataset | None, buses: int, branches: dict[str, int]) -> Va
             raise BadInputError(f"{name} has {found.size} values, must be {count}: one interval")
         return tuple(found.tolist())
 
+    deviation = told("vm_sd_pu", buses)
     return Values(
-        vm_pu=told("vm_pu", buses),
+        # Nothing tells an unobservable voltage; that of a dead bus is known: there is none.
+        vm_pu=tuple(
+            None if sd == math.inf else vm
+            for vm, sd in zip(told("vm_pu", buses), deviation, strict=True)
+        ),
+        margin_pu=tuple(
+            NORMAL_95 * sd if sd is not None and math.isfinite(sd) else None for sd in deviation
+        ),
         loading_percent={
             kind: told(f"{kind}_loading_percent", count) for kind, count in branches.items()
         },
