@@ -31,7 +31,9 @@ def network_states(
     chosen = np.flatnonzero(complete & np.isin(starts, wanted))
     if not chosen.size:
         return []
-    if datasets.get_dataset(tx, "layout", 0) is None:
+    drawn = datasets.get_dataset(tx, "layout", 0)
+    # A layout of before there were maps does not say what is open or dead.
+    if drawn is None or "dead" not in drawn:
         datasets.put_dataset(tx, "layout", 0, layout(room))
     state = room.flow(readings.isel(interval=chosen))
     for number in range(len(chosen)):
@@ -43,18 +45,9 @@ def network_states(
 
 def layout(room: Room) -> xr.Dataset:
     """Return where buses stand and what joins them, for drawing."""
-    model = room.model
-    columns: dict[str, tuple[str, object]] = {
-        "x": ("bus", model.equipment.x),
-        "y": ("bus", model.equipment.y),
-        "bus_name": ("bus", np.array(model.bus_name)),
-    }
-    for kind, branches in (("line", model.line), ("trafo", model.trafo)):
-        for end, buses in (("from", branches.from_bus), ("to", branches.to_bus)):
-            positions = np.array([model.position(int(bus)) for bus in buses], np.int64)
-            columns[f"{kind}_{end}"] = (kind, positions)
-        columns[f"{kind}_name"] = (kind, np.array(branches.name))
-    return xr.Dataset(columns, coords={"bus": model.bus})
+    from networks.drawing.scheme import store
+
+    return store(room.model)
 
 
 def _actual(room: Room, tx: Transaction, start_s: int, state: xr.Dataset) -> None:

@@ -13,7 +13,8 @@ from networks.drawing.state import Values, loading_state, values, voltage_state
 from networks.drawing.words import Words
 
 HEADER = (
-    "kind", "index", "name", "from_bus", "to_bus", "vn_kv", "vm_pu", "margin_pu", "loading_percent", "state",
+    "kind", "index", "name", "from_bus", "to_bus", "vn_kv", "vm_pu", "margin_pu",
+    "loading_percent", "state",
     "switched", "remark",
 )  # fmt: skip
 
@@ -235,7 +236,8 @@ def table(shown: Shown, notes: dict[int, BusNote]) -> tuple[tuple[Cell, ...], ..
         rows.append(
             (
                 "bus", index, scheme.bus_name[position], None, None, kv if kv == kv else None,
-                vm if shown.alive[position] else None, values.margin_pu[position], None, shown.bus_state[position], None,
+                vm if shown.alive[position] else None, values.margin_pu[position], None,
+                shown.bus_state[position], None,
                 ", ".join(remark),
             )
         )  # fmt: skip
@@ -249,7 +251,8 @@ def table(shown: Shown, notes: dict[int, BusNote]) -> tuple[tuple[Cell, ...], ..
             opened.append("out of service")
         rows.append(
             (
-                one.kind, one.index, one.name, scheme.bus[one.a], scheme.bus[one.b], None, None, None,
+                one.kind, one.index, one.name, scheme.bus[one.a], scheme.bus[one.b], None, None,
+                None,
                 loading, shown.branch_state[n], ", ".join(opened) or "in service",
                 "" if one.tap is None else f"tap {one.tap[0]} of {one.tap[1]} to {one.tap[2]}",
             )
