@@ -99,7 +99,7 @@ def _words() -> Words:
         lowest=_("lowest"),
         highest=_("highest"),
         tap=_("tap"),
-        open=_("open"),
+        open=_("opened"),
         out=_("out of service"),
         without_voltage=_("without voltage"),
         buses=_("buses"),

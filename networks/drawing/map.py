@@ -137,14 +137,14 @@ def _scale(sheet: Sheet, here: MapPlaces) -> str:
 
 
 def _north(sheet: Sheet, here: MapPlaces, words: Words) -> str:
-    x, y = here.width - 36.0, 50.0
-    sheet.cover((x - 14, y - 40, x + 14, y + 12))
+    x, y = here.width - 36.0, 54.0
+    sheet.cover((x - 14, y - 46, x + 14, y + 12))
     arrow = element(
         "path", class_="scale",
         d=f"M{number(x)} {number(y)}v-26m-6 8l6 -9l6 9",
     )  # fmt: skip
     return element(
-        "g", arrow, text_element("text", words.north, class_="strong", x=x, y=y - 30,
+        "g", arrow, text_element("text", words.north, class_="strong", x=x, y=y - 33,
                                  font_size=12.0, text_anchor="middle"), class_="north",
     )  # fmt: skip
 

@@ -255,13 +255,28 @@ def _names(
                 "≈", [Spot(x + 13, y - 8, "start"), Spot(x + 13, y + 16, "start")], size_px=14.0,
                 kind="flag", over_lines=True,
             )  # fmt: skip
-        for number, tag in enumerate(note.tags):
-            if end is None:
-                places = [Spot(x, y - 13 - 12 * k) for k in range(number, number + 3)]
-                places += [Spot(x + 12, y - 12, "start"), Spot(x, y + 33)]
-            else:
-                places = [Spot(x - 9, end[0] + 20 + 13 * k, "end") for k in range(number, 6)]
-            yield sheet.label(tag, places, over_lines=True)
+        yield from _tags(sheet, note.tags, (x, y), end)
+
+
+def _tags(
+    sheet: Sheet, tags: tuple[str, ...], at: Point, bar: tuple[float, float] | None
+) -> Iterator[Label | None]:
+    """Name devices side by side, or one above the other where buses are close."""
+    if not tags:
+        return
+    x, y = at
+    if bar is not None:
+        places = [Spot(x - 9, bar[0] + 20 + 13 * k, "end") for k in range(6)]
+        yield sheet.label(" ".join(tags), places, over_lines=True)
+        return
+    beside = sheet.label(" ".join(tags), around(at)[:3], counts=False)
+    if beside is not None:
+        yield beside
+        return
+    for number, tag in enumerate(tags):
+        places = [Spot(x, y - 13 - 12 * k) for k in range(number, number + 3)]
+        places += [Spot(x + 12, y - 12, "start"), Spot(x, y + 33)]
+        yield sheet.label(tag, places, over_lines=True)
 
 
 def _near(
@@ -293,6 +308,5 @@ def _rest(
         if n in told:
             continue
         if not here.tree.children[n] and vm is not None and shown.bus_state[n] == "normal":
-            yield sheet.label(
-                f"{vm:.3f}", around((here.x[n], here.y[n]))[:8], kind="soft", counts=False
-            )
+            places = around((here.x[n], here.y[n]))
+            yield sheet.label(f"{vm:.3f}", places[:3] + places[6:8], kind="soft", counts=False)

@@ -80,7 +80,9 @@ def places(scheme: Scheme) -> Places:
         step_px=step_px,
         row_px=row_px,
         width=max(_WIDTH_MIN, tracks.right_px + RIGHT),
-        height=round(TOP + max(count - 1, 1) * row_px + BOTTOM + tracks.below_px, 1),
+        height=round(
+            TOP + max(count - 1, 1) * row_px + max(BOTTOM, row_px / 2) + tracks.below_px, 1
+        ),
     )
 
 
