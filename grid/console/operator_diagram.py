@@ -18,8 +18,9 @@ from networks.drawing.facts import BusNote, HeadFlow, Shown, judged, values_of
 from networks.drawing.map import network_map
 from networks.drawing.map_places import is_placed
 from networks.drawing.one_line import one_line
-from networks.drawing.scheme import Branch, Scheme, stored
+from networks.drawing.scheme import Branch, Scheme
 from networks.drawing.state import Values
+from networks.drawing.stored import stored
 from networks.drawing.words import Words
 
 VIEWS = ("one-line", "map")
@@ -146,7 +147,7 @@ def diagram(
     Parameters
     ----------
     layout : xarray.Dataset
-        As :func:`networks.drawing.scheme.stored` takes it.
+        As :func:`networks.drawing.stored.stored` takes it.
     state : xarray.Dataset
         `vm_pu` (bus), `line_loading_percent` (line), `trafo_loading_percent` (trafo), and
         `vm_sd_pu` (bus) of an estimate.

@@ -45,7 +45,7 @@ def network_states(
 
 def layout(room: Room) -> xr.Dataset:
     """Return where buses stand and what joins them, for drawing."""
-    from networks.drawing.scheme import store
+    from networks.drawing.stored import store
 
     return store(room.model)
 

@@ -5,81 +5,25 @@ Grey within the limits, the darker the nearer to the worse end; colour and strip
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 import xarray as xr
 
 from grid.interval import label
-from grid.site import Network
 from networks.drawing.calendar_grid import CalendarGrid, calendar_grid
 from networks.drawing.frame import Key, heading, picture
-from networks.drawing.heat_table import months, table
+from networks.drawing.heat_axes import LEFT, RIGHT, ROWS_PX, TOP, hour_axis, month_axis
+from networks.drawing.heat_table import table
 from networks.drawing.picture import Picture
+from networks.drawing.quantity import Quantity
 from networks.drawing.svg import element, number, width_px
 from networks.drawing.svg import words as text_element
 from networks.drawing.words import HeatWords
 from networks.equipment import Float, Int
 
 CLASSES = 8
-_LEFT, _TOP, _RIGHT, _BOTTOM = 62.0, 44.0, 24.0, 40.0
-_PLOT_PX, _CELL_PX_MAX, _ROWS_PX = 1098.0, 28.0, 480.0
+_BOTTOM = 40.0
+_PLOT_PX, _CELL_PX_MAX = 1098.0, 28.0
 _BELOW, _ABOVE, _MISSING = CLASSES, CLASSES + 1, CLASSES + 2
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """What a heat map shows.
-
-    Attributes
-    ----------
-    column : str
-        In the dataset of :func:`networks.flow.year.year`.
-    unit : str
-    digits : int
-    worse_is_low : bool
-    low, high : float, optional
-        Limits.
-    """
-
-    column: str
-    name: str
-    unit: str
-    digits: int
-    worse_is_low: bool = False
-    low: float | None = None
-    high: float | None = None
-
-    def text(self, value: float) -> str:
-        """Return a value with its unit."""
-        return f"{value:,.{self.digits}f} {self.unit}".replace(",", "\u202f")
-
-
-QUANTITIES = {
-    one.column: one
-    for one in (
-        Quantity("vm_pu_lowest", "Lowest voltage", "pu", 4, worse_is_low=True),
-        Quantity("vm_pu_highest", "Highest voltage", "pu", 4),
-        Quantity("line_loading_percent_highest", "Highest loading of a line", "%", 1),
-        Quantity("trafo_loading_percent_highest", "Highest loading of a transformer", "%", 1),
-        Quantity("losses_kw", "Losses", "kW", 2),
-        Quantity("head_import_kw", "Import at the feeder head", "kW", 1),
-        Quantity("head_export_kw", "Export at the feeder head", "kW", 1),
-    )
-}
-"""What can be shown of a year, by its column."""
-
-
-def quantity(column: str, limits: Network, name: str = "") -> Quantity:
-    """Return a quantity with its limits, and with a name of one's own where one is given."""
-    made = QUANTITIES[column]
-    if column == "vm_pu_lowest":
-        made = replace(made, low=limits.voltage_min_pu)
-    elif column == "vm_pu_highest":
-        made = replace(made, high=limits.voltage_max_pu)
-    elif "loading" in column:
-        made = replace(made, high=limits.loading_max_percent)
-    return replace(made, name=name or made.name)
 
 
 def heat_map(
@@ -117,20 +61,20 @@ def heat_map(
     edges = _edges(grid.values, shown)
     kinds = _kinds(grid, edges, shown)
     wide = min(_CELL_PX_MAX, _PLOT_PX / kinds.shape[1])
-    high = _ROWS_PX / kinds.shape[0]
-    width = max(_LEFT + wide * kinds.shape[1] + _RIGHT, 640.0)
-    height = _TOP + _ROWS_PX + _BOTTOM
+    high = ROWS_PX / kinds.shape[0]
+    width = max(LEFT + wide * kinds.shape[1] + RIGHT, 640.0)
+    height = TOP + ROWS_PX + _BOTTOM
     content = [
         _patterns(prefix),
         *(_cells(kinds, kind, wide, high, prefix) for kind in range(_MISSING + 1)),
-        _month_axis(grid, wide, words),
-        _hour_axis(),
+        month_axis(grid, wide, words),
+        hour_axis(),
         _worst(grid, shown, wide, high, words),
     ]  # fmt: skip
     if not standalone:
         told = _clock(grid, time_zone, words)
         content.append(
-            text_element("text", told, class_="soft", x=_LEFT, y=height - 12.0, font_size=12.0)
+            text_element("text", told, class_="soft", x=LEFT, y=height - 12.0, font_size=12.0)
         )
     return picture(
         "".join(content),
@@ -179,9 +123,9 @@ def _cells(kinds: Int, kind: int, wide: float, high: float, prefix: str) -> str:
     for day in np.flatnonzero((kinds == kind).any(axis=0)).tolist():
         mask = np.concatenate([[False], kinds[:, day] == kind, [False]])
         turns = np.flatnonzero(mask[1:] != mask[:-1]).reshape(-1, 2)
-        x = number(_LEFT + day * wide)
+        x = number(LEFT + day * wide)
         for first, last in turns.tolist():
-            top, size = _TOP + first * high, (last - first) * high
+            top, size = TOP + first * high, (last - first) * high
             parts.append(f"M{x} {number(top)}h{number(wide)}v{number(size)}h-{number(wide)}z")
     if not parts:
         return ""
@@ -192,7 +136,7 @@ def _cells(kinds: Int, kind: int, wide: float, high: float, prefix: str) -> str:
         # A style sheet that says how paths are filled would outrank a pattern on the path.
         made += element("clipPath", element("path", d=d), id=f"{prefix}-{name}-cells")
         made += element(
-            "rect", x=_LEFT, y=_TOP, width=kinds.shape[1] * wide, height=_ROWS_PX,
+            "rect", x=LEFT, y=TOP, width=kinds.shape[1] * wide, height=ROWS_PX,
             fill=f"url(#{prefix}-{name})", clip_path=f"url(#{prefix}-{name}-cells)",
         )  # fmt: skip
     return made
@@ -214,43 +158,6 @@ def _patterns(prefix: str) -> str:
     )  # fmt: skip
 
 
-def _month_axis(grid: CalendarGrid, wide: float, words: HeatWords) -> str:
-    days = grid.values.shape[1]
-    end = _LEFT + days * wide
-    made = [element("path", class_="axis", d=f"M{number(_LEFT)} {number(_TOP)}H{number(end)}")]
-    right = 0.0
-    for first, last in months(grid):
-        begin = _LEFT + first * wide
-        day = grid.day(first)
-        name = words.months[day.month - 1]
-        if day.month == 1 or first == 0:
-            name = f"{name} {day.year}"
-        if first:
-            line = f"M{number(begin)} {number(_TOP - 8)}V{number(_TOP + _ROWS_PX)}"
-            made.append(element("path", class_="month", d=line))
-        middle, half = (begin + _LEFT + last * wide) / 2, width_px(name, 11.0) / 2
-        if middle - half > right and middle + half < end + _RIGHT:
-            made.append(
-                text_element("text", name, x=middle, y=_TOP - 12.0, font_size=11.0,
-                             text_anchor="middle")
-            )  # fmt: skip
-            right = middle + half + 4
-    return element("g", *made, class_="months")
-
-
-def _hour_axis() -> str:
-    left = number(_LEFT)
-    made = [element("path", class_="axis", d=f"M{left} {number(_TOP)}v{number(_ROWS_PX)}")]
-    for hour in range(0, 25, 3):
-        y = _TOP + _ROWS_PX * hour / 24
-        made.append(element("path", class_="axis", d=f"M{number(_LEFT - 5)} {number(y)}h5"))
-        made.append(
-            text_element("text", f"{hour:02d}:00", class_="soft", x=_LEFT - 9, y=y + 4,
-                         font_size=11.0, text_anchor="end")
-        )  # fmt: skip
-    return element("g", *made, class_="hours")
-
-
 def _worst_cell(grid: CalendarGrid, shown: Quantity) -> tuple[int, int] | None:
     if not np.isfinite(grid.values).any():
         return None
@@ -269,17 +176,17 @@ def _worst(grid: CalendarGrid, shown: Quantity, wide: float, high: float, words:
     if found is None:
         return ""
     slot, day = found
-    x, y = _LEFT + (day + 0.5) * wide, _TOP + (slot + 0.5) * high
+    x, y = LEFT + (day + 0.5) * wide, TOP + (slot + 0.5) * high
     word = words.lowest if shown.worse_is_low else words.highest
     text = f"{word} {shown.text(float(grid.values[slot, day]))}, {_civil(grid, slot, day)}"
-    to_left = x + 14 + width_px(text, 12.0) > _LEFT + grid.values.shape[1] * wide
+    to_left = x + 14 + width_px(text, 12.0) > LEFT + grid.values.shape[1] * wide
     return element(
         "g",
         element("circle", class_="halo", cx=x, cy=y, r=8.0),
         element("circle", class_="worst", cx=x, cy=y, r=8.0),
         text_element(
             "text", text, class_="strong", x=x - 13 if to_left else x + 13,
-            y=min(max(y + 4, _TOP + 14), _TOP + _ROWS_PX - 8), font_size=12.0,
+            y=min(max(y + 4, TOP + 14), TOP + ROWS_PX - 8), font_size=12.0,
             text_anchor="end" if to_left else None,
         ),
     )  # fmt: skip

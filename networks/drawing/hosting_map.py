@@ -17,11 +17,12 @@ from networks.drawing.frame import Key, heading, picture
 from networks.drawing.map import map_base
 from networks.drawing.map_places import is_placed, map_places
 from networks.drawing.one_line import drawn_base
-from networks.drawing.one_line_labels import amount, around, short_name, source_labels
+from networks.drawing.one_line_labels import source_labels
 from networks.drawing.picture import Cell, Picture
 from networks.drawing.places import places
 from networks.drawing.scheme import Scheme, scheme
 from networks.drawing.sheet import Label, Sheet
+from networks.drawing.spots import amount, around, short_name
 from networks.drawing.svg import Point, element
 from networks.drawing.svg import words as text_element
 from networks.drawing.words import HostingWords, Words

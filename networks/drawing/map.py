@@ -27,18 +27,12 @@ from networks.drawing.facts import (
 )  # fmt: skip
 from networks.drawing.frame import picture, state_keys
 from networks.drawing.map_places import MapPlaces, map_places, scale_bar
-from networks.drawing.one_line_labels import (
-    amount,
-    around,
-    on_wire,
-    short_name,
-    source_labels,
-    voltage,
-)  # fmt: skip
+from networks.drawing.one_line_labels import source_labels, voltage
 from networks.drawing.picture import Picture
 from networks.drawing.routes import Route
 from networks.drawing.scheme import Branch, Scheme, scheme
 from networks.drawing.sheet import Label, Sheet, Spot
+from networks.drawing.spots import amount, around, on_wire, short_name
 from networks.drawing.state import Values
 from networks.drawing.svg import Point, element, number, short
 from networks.drawing.svg import words as text_element

@@ -8,12 +8,12 @@ from networks.drawing.base import Base
 from networks.drawing.facts import BusNote, HeadFlow, Shown, most_loaded
 from networks.drawing.places import Places
 from networks.drawing.sheet import Label, Sheet, Spot
+from networks.drawing.spots import amount, around, bar_spots, on_wire, short_name, signed
 from networks.drawing.state import SIGNS
 from networks.drawing.svg import Point, short
 from networks.drawing.words import Words
 
-_NAME_LETTERS, _BAR_LETTERS = 10, 26
-_LONG_BAR_PX = 90.0
+_BAR_LETTERS = 26
 
 
 def labels(
@@ -43,16 +43,6 @@ def labels(
     return [one for one in wanted if one is not None]
 
 
-def around(at: Point, *, above: bool = True) -> list[Spot]:
-    """Return places around a dot."""
-    x, y = at
-    upper = [Spot(x, y - 13), Spot(x + 6, y - 14, "start"), Spot(x - 6, y - 14, "end")]
-    lower = [Spot(x, y + 21), Spot(x + 6, y + 21, "start"), Spot(x - 6, y + 21, "end")]
-    beside = [Spot(x + 13, y + 4, "start"), Spot(x - 13, y + 4, "end")]
-    far = [Spot(x, y - 25), Spot(x, y + 33), Spot(x, y - 37)]
-    return (upper + lower if above else lower + upper) + beside + far
-
-
 def source_labels(
     sheet: Sheet, base: Base, head: HeadFlow | None, shown: Shown, words: Words
 ) -> Iterator[Label | None]:
@@ -76,11 +66,6 @@ def source_labels(
             size_px=12.0, kind="soft",
             over_lines=True,
         )  # fmt: skip
-
-
-def amount(value: float) -> str:
-    """Return a number with thousands apart."""
-    return f"{value:,.1f}".replace(",", "\u202f")
 
 
 def _judged_buses(sheet: Sheet, shown: Shown, here: Places, words: Words) -> Iterator[Label | None]:
@@ -117,7 +102,7 @@ def _bars(sheet: Sheet, shown: Shown, here: Places, words: Words) -> Iterator[La
         if end is None:
             continue
         name = short(shown.scheme.bus_name[n] or f"bus {shown.scheme.bus[n]}", _BAR_LETTERS)
-        first = sheet.label(name, _bar_spots(here.x[n], end), kind="name", over_lines=True)
+        first = sheet.label(name, bar_spots(here.x[n], end), kind="name", over_lines=True)
         yield first
         if first is None or shown.values.vm_pu[n] is None or not shown.alive[n]:
             continue
@@ -125,18 +110,6 @@ def _bars(sheet: Sheet, shown: Shown, here: Places, words: Words) -> Iterator[La
         spot = first.spot
         below = [Spot(spot.x, spot.y + dy, spot.anchor) for dy in (13.0, -13.0)]
         yield sheet.label(text, below, kind=kind, over_lines=True)
-
-
-def _bar_spots(x: float, bar: tuple[float, float]) -> list[Spot]:
-    """Return places at a busbar for two lines of text: beside a long one, else at its ends."""
-    top, bottom = bar[0] - 20, bar[1] + 14
-    beside = [Spot(x - 9, bar[0] + 11, "end"), Spot(x - 9, bar[1] - 16, "end")]
-    ends = [
-        Spot(x + 4, top, "end"), Spot(x, top), Spot(x - 3, top, "start"), Spot(x, bottom),
-        Spot(x + 4, bottom, "end"), Spot(x - 3, bottom, "start"), Spot(x, top - 13),
-        Spot(x, bottom + 13),
-    ]  # fmt: skip
-    return beside + ends if bar[1] - bar[0] > _LONG_BAR_PX else ends
 
 
 def _judged_branches(
@@ -156,15 +129,6 @@ def _judged_branches(
         )  # fmt: skip
 
 
-def on_wire(at: Point) -> list[Spot]:
-    """Return places at a wire."""
-    x, y = at
-    return [
-        Spot(x, y - 6), Spot(x, y + 14), Spot(x + 6, y + 4, "start"), Spot(x - 6, y + 4, "end"),
-        Spot(x, y - 18), Spot(x, y + 26),
-    ]  # fmt: skip
-
-
 def _dead(sheet: Sheet, shown: Shown, here: Places, words: Words) -> Iterator[Label | None]:
     rank = {bus: n for n, bus in enumerate(here.tree.order)}
     for group in shown.dead_groups():
@@ -179,7 +143,7 @@ def _dead(sheet: Sheet, shown: Shown, here: Places, words: Words) -> Iterator[La
         places = [Spot(x - 8, y - 15, "start"), Spot(x - 8, y + 22, "start"),
                   Spot(x + 8, y - 15, "end"), Spot(x - 8, y - 29, "start")]  # fmt: skip
         yield sheet.label(
-            text, places if end is None else _bar_spots(x, end), size_px=12.0,
+            text, places if end is None else bar_spots(x, end), size_px=12.0,
             kind="strong", over_lines=True,
         )  # fmt: skip
 
@@ -200,13 +164,9 @@ def _transformers(
             )  # fmt: skip
         if one.tap is not None:
             yield sheet.label(
-                f"{words.tap} {_signed(one.tap[0])}",
+                f"{words.tap} {signed(one.tap[0])}",
                 [Spot(x, y + 24), Spot(x + 20, y + 14, "start")], kind="soft", over_lines=True,
             )  # fmt: skip
-
-
-def _signed(position: int) -> str:
-    return f"−{-position}" if position < 0 else f"+{position}" if position else "0"
 
 
 def _feeders(sheet: Sheet, here: Places, words: Words) -> Iterator[Label | None]:
@@ -231,12 +191,6 @@ def _switched(sheet: Sheet, shown: Shown, base: Base, words: Words) -> Iterator[
                 words.out, [Spot(x, y + 18), Spot(x, y - 10), Spot(x + 9, y + 4, "start")],
                 kind="strong", over_lines=True,
             )  # fmt: skip
-
-
-def short_name(shown: Shown, n: int) -> str:
-    """Return what tells a bus from its neighbours: the last word of its name."""
-    name = shown.scheme.bus_name[n].split()
-    return short(name[-1] if name else str(shown.scheme.bus[n]), _NAME_LETTERS)
 
 
 def _names(

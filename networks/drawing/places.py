@@ -70,6 +70,7 @@ def places(scheme: Scheme) -> Places:
     )
     tracks = Tracks(TOP, row_px, list(zip(x, y, strict=True)), dropping)
     route = _routes(scheme, tree, x, y, at, bar, tracks)
+    height = TOP + max(count - 1, 1) * row_px + max(BOTTOM, row_px / 2)
     return Places(
         tree=tree,
         x=tuple(x),
@@ -80,9 +81,7 @@ def places(scheme: Scheme) -> Places:
         step_px=step_px,
         row_px=row_px,
         width=max(_WIDTH_MIN, tracks.right_px + RIGHT),
-        height=round(
-            TOP + max(count - 1, 1) * row_px + max(BOTTOM, row_px / 2) + tracks.below_px, 1
-        ),
+        height=round(height + tracks.below_px, 1),
     )
 
 

@@ -191,7 +191,8 @@ def _picture(options: argparse.Namespace, model: NetworkModel, limits: Network) 
 
 
 def _year(options: argparse.Namespace, model: NetworkModel, limits: Network) -> Picture:
-    from networks.drawing.heat_map import heat_map, quantity
+    from networks.drawing.heat_map import heat_map
+    from networks.drawing.quantity import quantity
     from networks.flow.year import year, year_inputs
     from networks.sources.demo import load_year
 
