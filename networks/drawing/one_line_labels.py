@@ -206,7 +206,7 @@ def _names(
             continue
         if note.estimated:
             yield sheet.label(
-                "≈", [Spot(x + 13, y - 8, "start"), Spot(x + 13, y + 16, "start")], size_px=14.0,
+                "≈", [Spot(x + 15, y - 8, "start"), Spot(x + 15, y + 18, "start")], size_px=14.0,
                 kind="flag", over_lines=True,
             )  # fmt: skip
         yield from _tags(sheet, note.tags, (x, y), end)
