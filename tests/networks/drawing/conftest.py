@@ -45,9 +45,7 @@ class Read:
 
     def groups(self, kind):
         """Return the groups that have a class."""
-        return [
-            one for one in self.root.iter(f"{SVG}g") if kind in one.get("class", "").split()
-        ]
+        return [one for one in self.root.iter(f"{SVG}g") if kind in one.get("class", "").split()]
 
     def of(self, identity):
         """Return the one element with an id."""

@@ -1,7 +1,7 @@
 """The heat map: every interval in its cell by whichever clock, and a table that adds up."""
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -43,9 +43,7 @@ def voltage():
 def cells(picture, kind):
     """Return the covered area of a class in cells of a year's map."""
     found = [
-        one
-        for one in read(picture).root.iter(f"{SVG}path")
-        if one.get("class") == f"cell {kind}"
+        one for one in read(picture).root.iter(f"{SVG}path") if one.get("class") == f"cell {kind}"
     ]
     if not found:
         return 0.0
@@ -114,10 +112,10 @@ def test_changed_clocks_leave_an_hour_out_and_show_the_worse_of_two():
             one["interval"].to_numpy(), values, "Europe/Berlin", worse_is_low=worse_is_low
         )
         assert (grid.skipped, grid.doubled) == (4, 4)
-        spring = (datetime(2016, 3, 27).date() - grid.first).days
+        spring = (date(2016, 3, 27) - grid.first).days
         assert not grid.exists[8:12, spring].any()
         assert grid.exists[:8, spring].all()
-        autumn = (datetime(2016, 10, 30).date() - grid.first).days
+        autumn = (date(2016, 10, 30) - grid.first).days
         first = (1_477_785_600 - BEGIN_S) // 900  # 2016-10-30T00:00Z, 02:00 for the first time
         shown = first + (0 if worse_is_low else 4)
         assert grid.values[8:12, autumn].tolist() == [shown + k for k in range(4)]

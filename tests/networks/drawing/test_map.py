@@ -89,10 +89,7 @@ def test_no_bus_covers_another_and_the_map_says_which_were_moved(drawn_case, dra
     model, _, _ = drawn_case(name)
     here = map_places(scheme(model))
     close = [
-        (p, q)
-        for n, p in enumerate(here.at)
-        for q in here.at[n + 1 :]
-        if math.dist(p, q) < 11.0
+        (p, q) for n, p in enumerate(here.at) for q in here.at[n + 1 :] if math.dist(p, q) < 11.0
     ]
     assert close == []
     told = re.search(r"drawn beside their place: (\d+)", drawn(name).description)
