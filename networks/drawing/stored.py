@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from networks.drawing.scheme import KINDS, Branch, Scheme, scheme
 from networks.model import NetworkModel
+
+_DEFAULTS: dict[str, object] = {
+    "name": "",
+    "on": True,
+    "usual": True,
+    "open_from": "",
+    "open_to": "",
+}
 
 
 def store(model: NetworkModel) -> xr.Dataset:
@@ -15,42 +26,44 @@ def store(model: NetworkModel) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        (bus,): `x`, `y`, `bus_name`, `vn_kv`, `dead`, `head`. For each of :data:`KINDS` (kind,):
-        `from` and `to` (positions of buses), `name`, `index`, `on`, `open_from`, `open_to` (names
-        of open switches, a space where one has no name), `usual`; `trafo_tap` (trafo, 3).
+        (bus,): `x`, `y`, `bus_name`, `vn_kv`, `dead`. For each of :data:`KINDS` (kind,):
+        `from` and `to` (positions of buses), `name`, `index`, `on`, `usual`, `open_from`,
+        `open_to` (names of open switches, a space where one has no name); `trafo_tap` (trafo, 3).
+        What is true of all, such as `on`, is left out. Attributes: `source`, `geographic`,
+        `forming` and `head`, positions of the buses that a source holds.
     """
     made = scheme(model)
-    head = np.zeros(len(made.bus), dtype=np.bool_)
-    head[list(made.head)] = True
-    columns: dict[str, tuple[object, object]] = {
+    columns: dict[str, tuple[object, npt.NDArray[Any]]] = {
         "x": ("bus", np.array(made.x)),
         "y": ("bus", np.array(made.y)),
         "bus_name": ("bus", np.array(made.bus_name, dtype=np.str_)),
         "vn_kv": ("bus", np.array(made.vn_kv)),
         "dead": ("bus", np.array(made.dead)),
-        "head": ("bus", head),
     }
     for kind in KINDS:
         some = [one for one in made.branches if one.kind == kind]
+        if not some:
+            continue
         for name, values in (
-            ("from", np.array([one.a for one in some], np.int64)),
-            ("to", np.array([one.b for one in some], np.int64)),
-            ("name", np.array([one.name for one in some], dtype=np.str_)),
-            ("index", np.array([one.index for one in some], np.int64)),
-            ("on", np.array([one.on for one in some], np.bool_)),
-            ("usual", np.array([one.usual for one in some], np.bool_)),
-            *(
-                (f"open_{end}", np.array([_opened(one, side) for one in some], dtype=np.str_))
-                for side, end in enumerate(("from", "to"))
-            ),
+            ("from", [one.a for one in some]),
+            ("to", [one.b for one in some]),
+            ("name", [one.name for one in some]),
+            ("index", [one.index for one in some]),
+            ("on", [one.on for one in some]),
+            ("usual", [one.usual for one in some]),
+            ("open_from", [_opened(one, 0) for one in some]),
+            ("open_to", [_opened(one, 1) for one in some]),
         ):
-            columns[f"{kind}_{name}"] = (kind, values)
+            if name not in _DEFAULTS or any(value != _DEFAULTS[name] for value in values):
+                columns[f"{kind}_{name}"] = (kind, np.array(values))
     taps = [one.tap or (0, 0, 0) for one in made.branches if one.kind == "trafo"]
-    columns["trafo_tap"] = (("trafo", "of_tap"), np.array(taps, np.int64).reshape(-1, 3))
+    if taps:
+        columns["trafo_tap"] = (("trafo", "of_tap"), np.array(taps, np.int64))
     facts = {
         "source": made.source,
         "geographic": int(made.geographic),
         "forming": int(made.forming),
+        "head": list(made.head),
     }
     return xr.Dataset(columns, {"bus": np.array(made.bus)}, facts)
 
@@ -72,7 +85,7 @@ def stored(layout: xr.Dataset) -> Scheme:
     count = layout.sizes["bus"]
     known = layout.variables
 
-    def column(name: str, size: int, default: object) -> list[object]:
+    def column(name: str, size: int, default: object) -> list[Any]:
         if name in known and layout[name].size == size:
             return list(layout[name].values.tolist())
         return [default] * size
@@ -95,11 +108,11 @@ def stored(layout: xr.Dataset) -> Scheme:
             branches.append(
                 Branch(
                     kind=kind,
-                    index=row if index is None else int(str(index)),
+                    index=row if index is None else int(index),
                     row=row,
                     name=str(name),
-                    a=int(str(a)),
-                    b=int(str(b)),
+                    a=int(a),
+                    b=int(b),
                     on=bool(on),
                     open_at=tuple(
                         (side, str(text).strip())
@@ -111,17 +124,17 @@ def stored(layout: xr.Dataset) -> Scheme:
                 )
             )
     indices = layout["bus"].values if "bus" in layout.coords else np.arange(count)
-    heads = [n for n, is_head in enumerate(column("head", count, False)) if is_head]
+    heads = layout.attrs.get("head") or [_upstream(branches)]
     return Scheme(
         source=str(layout.attrs.get("source", "")),
         bus=tuple(int(one) for one in indices),
         bus_name=tuple(str(one) for one in column("bus_name", count, "")),
-        vn_kv=tuple(float(str(one)) for one in column("vn_kv", count, float("nan"))),
-        x=tuple(float(str(one)) for one in column("x", count, 0.0)),
-        y=tuple(float(str(one)) for one in column("y", count, 0.0)),
+        vn_kv=tuple(float(one) for one in column("vn_kv", count, float("nan"))),
+        x=tuple(float(one) for one in column("x", count, 0.0)),
+        y=tuple(float(one) for one in column("y", count, 0.0)),
         geographic=bool(layout.attrs.get("geographic", False)),
         dead=tuple(bool(one) for one in column("dead", count, False)),
-        head=tuple(heads or [_upstream(branches)]),
+        head=tuple(int(one) for one in heads),
         forming=bool(layout.attrs.get("forming", False)),
         branches=tuple(branches),
     )
