@@ -13,6 +13,7 @@ from grid.site import Asset
 from grid.store import Transaction, datasets, field, series
 from meters.reading import MISSING
 from meters.vee import Quality
+from networks.model import NetworkModel
 
 
 def network_states(
@@ -31,10 +32,7 @@ def network_states(
     chosen = np.flatnonzero(complete & np.isin(starts, wanted))
     if not chosen.size:
         return []
-    drawn = datasets.get_dataset(tx, "layout", 0)
-    # A layout of before there were maps does not say what is open or dead.
-    if drawn is None or "dead" not in drawn:
-        datasets.put_dataset(tx, "layout", 0, layout(room))
+    keep_layout(tx, room.model)
     state = room.flow(readings.isel(interval=chosen))
     for number in range(len(chosen)):
         one = state.isel(interval=number, drop=False)
@@ -43,11 +41,14 @@ def network_states(
     return network_findings(state, room.model, room.site.network)
 
 
-def layout(room: Room) -> xr.Dataset:
-    """Return where buses stand and what joins them, for drawing."""
+def keep_layout(tx: Transaction, model: NetworkModel) -> None:
+    """Store where buses stand and what joins them, for drawing, unless it is there."""
     from networks.drawing.stored import store
 
-    return store(room.model)
+    known = datasets.get_dataset(tx, "layout", 0)
+    # A layout of before there were maps does not say what is open or dead.
+    if known is None or "dead" not in known:
+        datasets.put_dataset(tx, "layout", 0, store(model))
 
 
 def _actual(room: Room, tx: Transaction, start_s: int, state: xr.Dataset) -> None:
