@@ -223,6 +223,10 @@ def _labels(
     """Yield labels, what matters first; names of other buses where they fit."""
     scheme_, vm = shown.scheme, shown.values.vm_pu
     yield from source_labels(sheet, base, head, shown, words)
+    for n, index in enumerate(scheme_.bus):
+        tags = " ".join(notes[index].tags) if index in notes else ""
+        if tags:
+            yield sheet.label(tags, around(here.at[n])[:8], over_lines=True, leader=here.at[n])
     found = shown.values.extremes(frozenset(scheme_.head))
     beyond = [n for n, one in enumerate(shown.bus_state) if one in ("low", "high")]
     order = [*found, *sorted(beyond, key=lambda n: -abs((vm[n] or 1.0) - 1.0))]
@@ -262,9 +266,6 @@ def _labels(
         note = notes.get(index)
         if note is not None and note.estimated:
             yield sheet.label("≈", around(here.at[n]), size_px=14.0, kind="flag", over_lines=True)
-        tags = " ".join(note.tags) if note is not None else ""
-        if tags:
-            yield sheet.label(tags, around(here.at[n])[:8], over_lines=True)
     stations = {end for one in scheme_.branches if one.kind == "trafo" for end in (one.a, one.b)}
     for n in sorted(stations):
         name = short(scheme_.bus_name[n] or f"bus {scheme_.bus[n]}", 24)

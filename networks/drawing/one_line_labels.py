@@ -30,6 +30,7 @@ def labels(
     wanted = (
         *source_labels(sheet, base, head, shown, words),
         *_bars(sheet, shown, here, words),
+        *_devices(sheet, shown, here, notes),
         *_judged_buses(sheet, shown, here, words),
         *_judged_branches(sheet, shown, spots),
         *_dead(sheet, shown, here, words),
@@ -206,10 +207,18 @@ def _names(
             continue
         if note.estimated:
             yield sheet.label(
-                "≈", [Spot(x + 15, y - 8, "start"), Spot(x + 15, y + 18, "start")], size_px=14.0,
+                "≈", [Spot(x + 17, y - 8, "start"), Spot(x + 17, y + 18, "start")], size_px=14.0,
                 kind="flag", over_lines=True,
             )  # fmt: skip
-        yield from _tags(sheet, note.tags, (x, y), end)
+
+
+def _devices(
+    sheet: Sheet, shown: Shown, here: Places, notes: Mapping[int, BusNote]
+) -> Iterator[Label | None]:
+    """Name the devices behind each bus."""
+    for n, index in enumerate(shown.scheme.bus):
+        if index in notes:
+            yield from _tags(sheet, notes[index].tags, (here.x[n], here.y[n]), here.bar[n])
 
 
 def _tags(

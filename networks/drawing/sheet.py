@@ -15,7 +15,7 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
 MARK, LINE = 1, 2
-_ASCENT, _DESCENT, _AIR_PX = 0.82, 0.24, 1.0
+_ASCENT, _DESCENT, _AIR_PX = 0.82, 0.24, 3.0
 
 
 @dataclass(frozen=True, slots=True)
