@@ -15,6 +15,7 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
 MARK, LINE = 1, 2
+_BOLD, _BOLD_KINDS = 1.1, ("strong", "over", "low", "high", "flag")
 _ASCENT, _DESCENT, _AIR_PX = 0.82, 0.24, 3.0
 
 
@@ -39,7 +40,7 @@ class Label:
 
     @property
     def box(self) -> Box:
-        return label_box(self.text, self.spot, self.size_px)
+        return label_box(self.text, self.spot, self.size_px, self.kind)
 
     def svg(self) -> str:
         anchor = None if self.spot.anchor == "start" else self.spot.anchor
@@ -55,9 +56,9 @@ class Label:
         )  # fmt: skip
 
 
-def label_box(text: str, spot: Spot, size_px: float) -> Box:
-    """Return what a text covers."""
-    wide = width_px(text, size_px)
+def label_box(text: str, spot: Spot, size_px: float, kind: str = "") -> Box:
+    """Return what a text of some kind covers."""
+    wide = width_px(text, size_px) * (_BOLD if kind in _BOLD_KINDS else 1.0)
     left = spot.x - {"start": 0.0, "middle": wide / 2, "end": wide}[spot.anchor]
     return left, spot.y - _ASCENT * size_px, left + wide, spot.y + _DESCENT * size_px
 

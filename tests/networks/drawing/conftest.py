@@ -62,6 +62,7 @@ class Read:
                     one.text,
                     Spot(float(one.get("x")), float(one.get("y")), one.get("text-anchor", "start")),
                     float(one.get("font-size")),
+                    one.get("class", ""),
                 ),
             )
             for one in labels.iter(f"{SVG}text")
