@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from flask import Blueprint, Response, abort, jsonify, redirect, render_template, url_for
+from flask import Blueprint, Response, abort, jsonify, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_security import current_user
 
@@ -16,6 +16,8 @@ from grid.console.operator_readings import readings
 from grid.console.operator_reasons import limit_hours, reason_texts
 from grid.console.web_view import clock, form_text, live, only_fields, record, room, stored
 from grid.store import Transaction, control, views
+from networks.drawing.facts import HeadFlow
+from networks.drawing.state import SIGNS, ranges
 
 pages = Blueprint("operator", __name__, url_prefix="/operator")
 
@@ -205,19 +207,22 @@ def _state(tx: Transaction, now_s: int) -> tuple[int | None, xr.Dataset | None]:
     return newest, None if newest is None else stored(tx, kind, newest)
 
 
-def _head(state: xr.Dataset | None) -> dict[str, Any] | None:
+def _head(state: xr.Dataset | None) -> HeadFlow | None:
     """Return what the public network gives or takes at the feeder head, if it is there."""
     if state is None or "head_import_kw" not in state:
         return None
-    return {
-        "import_kw": float(state["head_import_kw"]),
-        "export_kw": float(state["head_export_kw"]),
-        "available": bool(state["grid_available"]),
-    }
+    return HeadFlow(
+        import_kw=float(state["head_import_kw"]),
+        export_kw=float(state["head_export_kw"]),
+        available=bool(state["grid_available"]),
+    )
 
 
 def _network() -> dict[str, Any]:
     here = room()
+    view = request.args.get("view", operator_diagram.VIEWS[0])
+    if view not in operator_diagram.VIEWS:
+        abort(400)
     with here.store.read() as tx:
         now_s = clock(tx)
         at_s, state = (None, None) if now_s is None else _state(tx, now_s)
@@ -225,14 +230,16 @@ def _network() -> dict[str, Any]:
         layout = None if layout_s is None else stored(tx, "layout", layout_s)
         rests = readings(tx, here.site, at_s, now_s)
     estimated = rests.estimated if rests else []
-    drawn = operator_diagram.diagram(layout, state, here.site, estimated)
+    drawn = operator_diagram.diagram(layout, state, here.site, estimated, _head(state), view)
     return {
         "clock_s": now_s,
         "at_s": at_s,
         "diagram": drawn,
-        "head": _head(state),
+        "view": drawn.view if drawn else view,
+        "views": operator_diagram.VIEWS,
+        "signs": SIGNS,
         "readings": rests,
-        "legend": operator_network.legend(here.site.network),
+        "legend": ranges(here.site.network),
         "voltages": sorted(drawn.buses, key=_urgency, reverse=True) if drawn else [],
         "loadings": sorted(drawn.branches, key=_load, reverse=True) if drawn else [],
         "network": operator_network.extremes(state, here.site.network),
@@ -240,13 +247,13 @@ def _network() -> dict[str, Any]:
     }
 
 
-def _urgency(bus: operator_diagram.BusMark) -> tuple[bool, float]:
+def _urgency(bus: operator_diagram.BusRow) -> tuple[bool, float]:
     vm_pu = bus.vm_pu
     known = vm_pu is not None and vm_pu == vm_pu
     return bus.state in ("low", "high", "dead"), vm_pu if known and vm_pu is not None else -1.0
 
 
-def _load(line: operator_diagram.BranchMark) -> float:
+def _load(line: operator_diagram.BranchRow) -> float:
     value = line.loading_percent
     return -1.0 if value is None or value != value else value
 

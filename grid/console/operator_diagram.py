@@ -1,108 +1,115 @@
-"""The one-line diagram: public network, transformer, busbar, then its feeders to the right."""
+"""The pictures of the operator's network page, drawn once for each state and language."""
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import numpy as np
 import xarray as xr
+from flask_babel import gettext as _
+from markupsafe import Markup
 
-from grid.console.operator_network import NORMAL_95, column, loading_state, voltage_state
-from grid.console.operator_tree import WIDTH, Edge, Tree, columns_of, rows_of, tree_of
-from grid.site import Site
+from grid.errors import BadInputError
+from grid.site import Network, Site
+from networks.drawing.facts import BusNote, HeadFlow, Shown, judged, values_of
+from networks.drawing.map import network_map
+from networks.drawing.map_places import is_placed
+from networks.drawing.one_line import one_line
+from networks.drawing.scheme import Branch, Scheme
+from networks.drawing.state import Values
+from networks.drawing.stored import stored
+from networks.drawing.words import Words
 
-_TOP, _BOTTOM = 68.0, 34.0
-_LABEL_STEP_PX, _LABEL_ROW_PX = 16.0, 44.0
+VIEWS = ("one-line", "map")
+_KEPT_MAX = 24
 
 
 @dataclass(frozen=True, slots=True)
-class BusMark:
-    """A bus: where it stands, its half height when it is a busbar, and how it is.
-
-    `margin_pu` is half the 95 % interval of an estimated voltage.
-    `label` is what tells its name from the others', `tags` the devices behind it,
-    `extreme` ``highest`` or ``lowest`` when no other bus is more so, `estimated` whether a
-    reading behind it was.
-    """
+class BusRow:
+    """A bus as the table tells it."""
 
     name: str
-    label: str
-    x: float
-    y: float
-    bar_px: float
     vm_pu: float | None
     margin_pu: float | None
     state: str
     points: str
     devices: str
-    tags: tuple[str, ...]
-    extreme: str
     estimated: bool
 
 
 @dataclass(frozen=True, slots=True)
-class BranchMark:
-    """A line or transformer: its path, and where its sign or label stands."""
+class BranchRow:
+    """A line, transformer or switch between buses as the table tells it."""
 
     name: str
-    path: str
-    x: float
-    y: float
     loading_percent: float | None
     state: str
-    transformer: bool
+    is_open: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Diagram:
-    """What the page draws, in units of its view box."""
+    """What the page shows: a picture, and the same in tables.
 
-    buses: list[BusMark]
-    branches: list[BranchMark]
-    source: BusMark
-    feeders: list[tuple[float, float, int]]
-    width: float
-    height: float
-    labelled: bool
+    Attributes
+    ----------
+    svg : Markup
+        A whole ``<svg>`` element; names in it are escaped.
+    view : str
+        Of :data:`VIEWS`.
+    placed : bool
+        Whether there is a map to look at.
+    known : bool
+        Whether a state is shown.
+    """
+
+    svg: Markup
+    view: str
+    placed: bool
     known: bool
+    buses: list[BusRow]
+    branches: list[BranchRow]
+    left_out: int
 
 
-def _pairs(layout: xr.Dataset, kind: str) -> list[Edge]:
-    if f"{kind}_from" not in layout:
-        return []
-    ends = (layout[f"{kind}_from"].values, layout[f"{kind}_to"].values)
-    return [(int(a), int(b)) for a, b in zip(*ends, strict=True)]
-
-
-def _names(layout: xr.Dataset, kind: str, count: int) -> list[str]:
-    name = f"{kind}_name"
-    if name in layout.variables and layout[name].dtype.kind == "U":
-        return [str(one) for one in layout[name].values]
-    return [f"{kind} {number}" for number in range(count)]
-
-
-def _indices(layout: xr.Dataset, count: int) -> list[int]:
-    """Return the bus index of each position: the coordinate ``bus``, else the position."""
-    if "bus" in layout.coords and layout["bus"].dtype.kind in "iu":
-        return [int(one) for one in layout["bus"].values]
-    return list(range(count))
+_kept: OrderedDict[bytes, tuple[Markup, int]] = OrderedDict()
+_lock = threading.Lock()
 
 
 def bus_names(layout: xr.Dataset) -> dict[int, str]:
     """Return the names of buses by their index in the network."""
-    count = layout.sizes["bus"]
-    return dict(zip(_indices(layout, count), _names(layout, "bus", count), strict=True))
+    scheme = stored(layout)
+    return {
+        index: name or f"bus {index}"
+        for index, name in zip(scheme.bus, scheme.bus_name, strict=True)
+    }
 
 
-def _extremes(vm: np.ndarray, root: int) -> dict[int, str]:
-    """Return the buses with the highest and the lowest voltage beside the held one."""
-    free = vm.copy()
-    if free.size > root:
-        free[root] = np.nan
-    if not np.isfinite(free).any() or np.nanmax(free) == np.nanmin(free):
-        return {}
-    return {int(np.nanargmin(free)): "lowest", int(np.nanargmax(free)): "highest"}
+def _words() -> Words:
+    return Words(
+        one_line=_("One-line diagram of the feeder"),
+        map=_("Map of the feeder"),
+        public_grid=_("Public grid"),
+        forming=_("Forming source"),
+        gives=_("gives"),
+        takes=_("takes"),
+        feeder=_("feeder"),
+        lowest=_("lowest"),
+        highest=_("highest"),
+        tap=_("tap"),
+        open=_("opened"),
+        out=_("out of service"),
+        without_voltage=_("without voltage"),
+        buses=_("buses"),
+        estimated=_("estimated"),
+        voltage=_("Voltage"),
+        loading=_("Loading"),
+        north=_("N"),
+        beside=_("drawn beside their place"),
+    )
 
 
 def _behind(site: Site) -> dict[int, tuple[str, str, tuple[str, ...]]]:
@@ -127,98 +134,104 @@ def _behind(site: Site) -> dict[int, tuple[str, str, tuple[str, ...]]]:
     }
 
 
-def _path(tree: Tree, a: int, b: int, x: dict[int, float], y: dict[int, float]) -> str:
-    """Return a right-angled path from the bus above to the one below; a loop goes straight."""
-    if tree.parent[a] == b:
-        a, b = b, a
-    if tree.parent[b] != a:
-        return f"M{x[a]} {y[a]}L{x[b]} {y[b]}"
-    return f"M{x[a]} {y[a]}V{y[b]}H{x[b]}"
-
-
 def diagram(
     layout: xr.Dataset | None,
     state: xr.Dataset | None,
     site: Site,
     estimated: Collection[str] = (),
+    head: HeadFlow | None = None,
+    view: str = "one-line",
 ) -> Diagram | None:
-    """Return the marks of the one-line diagram, or ``None`` without a layout.
+    """Return what the page shows, or ``None`` without a layout.
 
     Parameters
     ----------
     layout : xarray.Dataset
-        ``bus_name`` (bus), ``line_from``, ``line_to``, ``line_name`` (line) and, when there
-        are transformers, ``trafo_from`` (upstream), ``trafo_to``, ``trafo_name`` (trafo), as
-        positions of buses.
+        As :func:`networks.drawing.stored.stored` takes it.
     state : xarray.Dataset
-        ``vm_pu`` (bus), ``line_loading_percent`` (line), ``trafo_loading_percent`` (trafo).
+        `vm_pu` (bus), `line_loading_percent` (line), `trafo_loading_percent` (trafo), and
+        `vm_sd_pu` (bus) of an estimate.
     estimated : collection of str
         Usage points whose reading in the state is an estimate.
+    view : str
+        Of :data:`VIEWS`; the one-line diagram where there is no map.
     """
     if layout is None or not layout.sizes.get("bus"):
         return None
-    lines, trafos = _pairs(layout, "line"), _pairs(layout, "trafo")
-    count = layout.sizes["bus"]
-    tree = tree_of(count, lines, trafos)
-    row, rows = rows_of(tree)
-    x, step_px = columns_of(tree, trafos)
-    row_px = min(84.0, max(18.0, 700.0 / max(rows, 1)))
-    y = {bus: round(_TOP + row[bus] * row_px, 1) for bus in row}
-    vm, deviation = column(state, "vm_pu"), column(state, "vm_sd_pu")
-    extremes = _extremes(vm, tree.root)
-    indices, behind = _indices(layout, count), _behind(site)
-    names, estimated = _names(layout, "bus", count), frozenset(estimated)
-    buses = []
-    for n, name in enumerate(names):
-        sd_pu = float(deviation[n]) if n < deviation.size else float("nan")
-        # Nothing tells an unobservable voltage; that of a dead bus is known: there is none.
-        vm_pu = float(vm[n]) if n < vm.size and sd_pu != float("inf") else None
-        points, devices, tags = behind.get(indices[n], ("", "", ()))
-        ends = [y[one] for one in tree.children[n]]
-        bar_px = (max(ends) - min(ends)) / 2 + 16 if tree.is_busbar(n) else 0.0
-        buses.append(
-            BusMark(
-                name=name,
-                label=name.split()[-1] if name.strip() else str(indices[n]),
-                x=x[n],
-                y=y[n],
-                bar_px=20.0 if n == tree.root and trafos else bar_px,
-                vm_pu=vm_pu,
-                margin_pu=NORMAL_95 * sd_pu if np.isfinite(sd_pu) else None,
-                state=voltage_state(vm_pu, site.network),
-                points=points,
-                devices=devices,
-                tags=tags,
-                extreme=extremes.get(n, ""),
-                estimated=not estimated.isdisjoint(points.split(", ")),
-            )
+    scheme = stored(layout)
+    try:
+        values = values_of(scheme, state)
+    except BadInputError:
+        # The state is of a network with other equipment than the drawing shows.
+        state, values = None, values_of(scheme, None)
+    behind, placed = _behind(site), is_placed(scheme)
+    flagged = frozenset(estimated)
+    notes = {
+        bus: BusNote(
+            text=" · ".join(part for part in (points, devices) if part),
+            tags=tags,
+            estimated=not flagged.isdisjoint(points.split(", ")),
         )
-    branches = []
-    for kind, pairs in (("trafo", trafos), ("line", lines)):
-        loading = column(state, f"{kind}_loading_percent")
-        titles = _names(layout, kind, len(pairs))
-        for n, ((a, b), name) in enumerate(zip(pairs, titles, strict=True)):
-            value = float(loading[n]) if n < loading.size else None
-            branches.append(
-                BranchMark(
-                    name=name,
-                    path=_path(tree, a, b, x, y),
-                    x=(x[a] + x[b]) / 2,
-                    y=max(y[a], y[b]) if kind == "line" else y[b],
-                    loading_percent=value,
-                    state=loading_state(value, site.network),
-                    transformer=kind == "trafo",
-                )
-            )
-    busbar = next((bus for bus in tree.order if tree.is_busbar(bus)), None)
-    heads = [] if busbar is None else tree.children[busbar]
+        for bus, (points, devices, tags) in behind.items()
+    }
+    view = view if placed else "one-line"
+    svg, left_out = _picture(scheme, values, site.network, notes, head, _words(), view)
+    shown = judged(scheme, values, site.network)
     return Diagram(
-        buses=buses,
-        branches=branches,
-        source=buses[tree.root],
-        feeders=[(x[busbar or 0], y[bus], n) for n, bus in enumerate(heads, start=1)],
-        width=WIDTH,
-        height=round(_TOP + max(rows - 1, 1) * row_px + _BOTTOM, 1),
-        labelled=step_px >= _LABEL_STEP_PX and row_px >= _LABEL_ROW_PX,
+        svg=svg,
+        view=view,
+        placed=placed,
         known=state is not None,
+        buses=[
+            BusRow(
+                name=scheme.bus_name[n] or f"bus {index}",
+                vm_pu=values.vm_pu[n] if shown.alive[n] else float("nan"),
+                margin_pu=values.margin_pu[n],
+                state=shown.bus_state[n],
+                points=behind.get(index, ("", "", ()))[0],
+                devices=behind.get(index, ("", "", ()))[1],
+                estimated=index in notes and notes[index].estimated,
+            )
+            for n, index in enumerate(scheme.bus)
+        ],
+        branches=[_row(shown, n, one) for n, one in enumerate(scheme.branches)],
+        left_out=left_out,
     )
+
+
+def _row(shown: Shown, n: int, branch: Branch) -> BranchRow:
+    return BranchRow(
+        name=branch.name or f"{branch.kind} {branch.index}",
+        loading_percent=shown.loading(branch),
+        state=shown.branch_state[n],
+        is_open=bool(branch.open_at) or (branch.kind == "switch" and not branch.on),
+    )
+
+
+def _picture(
+    scheme: Scheme,
+    values: Values,
+    limits: Network,
+    notes: dict[int, BusNote],
+    head: HeadFlow | None,
+    words: Words,
+    view: str,
+) -> tuple[Markup, int]:
+    """Return a picture and how many labels it leaves out, drawn once for the same content."""
+    content = repr((scheme, values, limits, notes, head, words, view))
+    key = hashlib.sha256(content.encode("utf-8", "surrogatepass")).digest()
+    with _lock:
+        if key in _kept:
+            _kept.move_to_end(key)
+            return _kept[key]
+    draw = network_map if view == "map" else one_line
+    made = draw(
+        scheme, values, limits=limits, notes=notes, head=head, words=words, prefix="network",
+        title=words.map if view == "map" else words.one_line,
+    )  # fmt: skip
+    kept = Markup(made.svg), made.left_out
+    with _lock:
+        _kept[key] = kept
+        while len(_kept) > _KEPT_MAX:
+            _kept.popitem(last=False)
+    return kept

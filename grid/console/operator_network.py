@@ -9,12 +9,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from grid.site import Network
-
-NEAR_PU = 0.005
-"""A voltage within this of its limit is shown as near it."""
-
-NEAR_SHARE = 0.8
-"""A loading above this share of its limit is shown as near it."""
+from networks.drawing.state import NORMAL_95, column
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +45,6 @@ class Confidence:
     verdict: str
 
 
-NORMAL_95 = 1.959964
-"""Standard deviations within which a normal variable lies 95 % of the time."""
-
-
 def confidence(state: xr.Dataset | None, points: int) -> Confidence | None:
     """Return how well a state is known, or ``None`` when it was not estimated."""
     if state is None or "vm_sd_pu" not in state:
@@ -73,13 +64,6 @@ def confidence(state: xr.Dataset | None, points: int) -> Confidence | None:
 
 def _worst(values: npt.NDArray[np.float64]) -> float:
     return float(np.nanmax(values)) if np.isfinite(values).any() else float("nan")
-
-
-def column(state: xr.Dataset | None, name: str) -> npt.NDArray[np.float64]:
-    """Return a column of a network state, empty when it is not there."""
-    if state is None or name not in state:
-        return np.zeros(0)
-    return np.asarray(state[name].values, np.float64).ravel()
 
 
 def extremes(state: xr.Dataset | None, limits: Network) -> Extremes | None:
@@ -107,45 +91,3 @@ def extremes(state: xr.Dataset | None, limits: Network) -> Extremes | None:
 def _deviation(state: xr.Dataset, vm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     deviation = column(state, "vm_sd_pu")
     return deviation if deviation.size else np.zeros(vm.size)
-
-
-def voltage_state(vm_pu: float | None, limits: Network) -> str:
-    """Return how a voltage stands to its limits, as the diagram's classes name it."""
-    if vm_pu is None:
-        return "unknown"
-    if vm_pu != vm_pu:
-        return "dead"
-    if vm_pu < limits.voltage_min_pu:
-        return "low"
-    if vm_pu > limits.voltage_max_pu:
-        return "high"
-    if vm_pu < limits.voltage_min_pu + NEAR_PU:
-        return "near-low"
-    return "near-high" if vm_pu > limits.voltage_max_pu - NEAR_PU else "normal"
-
-
-def loading_state(loading_percent: float | None, limits: Network) -> str:
-    """Return how a loading stands to its limit, as the diagram's classes name it."""
-    if loading_percent is None or loading_percent != loading_percent:
-        return "unknown"
-    if loading_percent > limits.loading_max_percent:
-        return "over"
-    return "near" if loading_percent > NEAR_SHARE * limits.loading_max_percent else "normal"
-
-
-def legend(limits: Network) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Return the classes of voltages and of loadings with their ranges."""
-    low, high, full = limits.voltage_min_pu, limits.voltage_max_pu, limits.loading_max_percent
-    voltages = [
-        ("low", f"< {low:.3f}"),
-        ("near-low", f"{low:.3f}–{low + NEAR_PU:.3f}"),
-        ("normal", f"{low + NEAR_PU:.3f}–{high - NEAR_PU:.3f}"),
-        ("near-high", f"{high - NEAR_PU:.3f}–{high:.3f}"),
-        ("high", f"> {high:.3f}"),
-    ]
-    loadings = [
-        ("normal", f"≤ {NEAR_SHARE * full:.0f}"),
-        ("near", f"{NEAR_SHARE * full:.0f}–{full:.0f}"),
-        ("over", f"> {full:.0f}"),
-    ]
-    return voltages, loadings

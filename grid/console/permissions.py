@@ -14,7 +14,7 @@ ROLES: Final = (
     "administrator",
 )
 
-PUBLIC: Final = frozenset({"healthz", "static", "security.login", "language"})
+PUBLIC: Final = frozenset({"healthz", "static", "drawing_style", "security.login", "language"})
 """Open to everyone."""
 
 SIGNED_IN: Final = frozenset(

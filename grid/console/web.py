@@ -32,6 +32,7 @@ from grid.errors import StoreError
 from grid.quantities import format_money, format_price
 from grid.site import Site
 from grid.store import Store, control, people, views
+from networks.drawing.style import STYLE
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SECRET = "console.secret_key"
@@ -142,13 +143,14 @@ def _register(app: Flask, site: Site, store: Store) -> None:
     def headers(response: Response) -> Response:
         for name, value in _HEADERS.items():
             response.headers[name] = value
-        if request.endpoint != "static":
+        if request.endpoint not in ("static", "drawing_style"):
             # Whoever answered: what is shown to one person is kept nowhere.
             response.headers["Cache-Control"] = "no-store"
             response.vary.add("Cookie")
         return response
 
     app.add_url_rule("/", "home", _home)
+    app.add_url_rule("/drawing.css", "drawing_style", _drawing_style)
     app.add_url_rule("/healthz", "healthz", lambda: _healthz(store))
     app.add_url_rule("/language", "language", lambda: _language(store), methods=["POST"])
     web_errors.init(app)
@@ -165,6 +167,15 @@ def _home() -> Any:
         if role in roles:
             return redirect(url_for(endpoint))
     return render_template("no_role.html")
+
+
+def _drawing_style() -> Response:
+    """Return the colours of networks' pictures, which a file that stands alone has inside."""
+    response = Response(STYLE, mimetype="text/css")
+    response.cache_control.no_cache = True
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 def _healthz(store: Store) -> Response:

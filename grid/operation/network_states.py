@@ -13,6 +13,7 @@ from grid.site import Asset
 from grid.store import Transaction, datasets, field, series
 from meters.reading import MISSING
 from meters.vee import Quality
+from networks.model import NetworkModel
 
 
 def network_states(
@@ -31,8 +32,7 @@ def network_states(
     chosen = np.flatnonzero(complete & np.isin(starts, wanted))
     if not chosen.size:
         return []
-    if datasets.get_dataset(tx, "layout", 0) is None:
-        datasets.put_dataset(tx, "layout", 0, layout(room))
+    keep_layout(tx, room.model)
     state = room.flow(readings.isel(interval=chosen))
     for number in range(len(chosen)):
         one = state.isel(interval=number, drop=False)
@@ -41,20 +41,14 @@ def network_states(
     return network_findings(state, room.model, room.site.network)
 
 
-def layout(room: Room) -> xr.Dataset:
-    """Return where buses stand and what joins them, for drawing."""
-    model = room.model
-    columns: dict[str, tuple[str, object]] = {
-        "x": ("bus", model.equipment.x),
-        "y": ("bus", model.equipment.y),
-        "bus_name": ("bus", np.array(model.bus_name)),
-    }
-    for kind, branches in (("line", model.line), ("trafo", model.trafo)):
-        for end, buses in (("from", branches.from_bus), ("to", branches.to_bus)):
-            positions = np.array([model.position(int(bus)) for bus in buses], np.int64)
-            columns[f"{kind}_{end}"] = (kind, positions)
-        columns[f"{kind}_name"] = (kind, np.array(branches.name))
-    return xr.Dataset(columns, coords={"bus": model.bus})
+def keep_layout(tx: Transaction, model: NetworkModel) -> None:
+    """Store where buses stand and what joins them, for drawing, unless it is there."""
+    from networks.drawing.stored import store
+
+    known = datasets.get_dataset(tx, "layout", 0)
+    # A layout of before there were maps does not say what is open or dead.
+    if known is None or "dead" not in known:
+        datasets.put_dataset(tx, "layout", 0, store(model))
 
 
 def _actual(room: Room, tx: Transaction, start_s: int, state: xr.Dataset) -> None:

@@ -1,0 +1,1 @@
+"""Pictures of a network as SVG text, each with the table that says the same."""
