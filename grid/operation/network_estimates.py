@@ -22,7 +22,6 @@ from grid.operation.validation_facts import PHASE_VOLTAGE_V, phase_voltages
 from grid.store import Transaction, datasets, incidents, series
 from meters.reading import CHANNELS, MISSING
 from meters.vee import Quality
-from networks.estimation.bad_data import CLEAN
 from networks.model import NetworkModel
 from networks.outages.feeder_tree import HEAD
 
@@ -90,6 +89,7 @@ def network_estimates(
 
 def _put_dead(room: Room, tx: Transaction, starts: list[int]) -> None:
     """Store the state of intervals in which nothing feeds the network."""
+    from networks.estimation.bad_data import CLEAN
     from networks.flow.solve import flow
 
     nothing = np.zeros((len(starts), len(room.model.bus)))

@@ -86,6 +86,11 @@ class Assumptions:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise BadInputError(f"{name} is {value}, must be within {low:g} to {high:g}")
+        least, most = self.s_sc_min_mva, self.s_sc_max_mva
+        if least is not None and most is not None and least > most:
+            raise BadInputError(
+                f"s_sc_min_mva is {least:g}, must not be above s_sc_max_mva, {most:g}"
+            )
 
 
 @dataclass(slots=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import xarray as xr
 
 from grid.errors import BadInputError, Finding
 from grid.site import Network
-from networks.limits.findings import findings
+from networks.limits.findings import branch_namer, findings
 from networks.model import NetworkModel
 from networks.operating.cautions import cautions
 from networks.operating.meshes import Meshes, meshes
@@ -71,6 +72,17 @@ class Snapshot:
     model: NetworkModel
     state: xr.Dataset
 
+    @property
+    def dead(self) -> frozenset[str]:
+        """Names of the buses and branches that no source reaches."""
+        model = self.model
+        names = {model.bus_label(int(row)) for row in np.flatnonzero(model.node < 0)}
+        for table in ("line", "trafo"):
+            name_of = branch_namer(model, table)
+            off = np.flatnonzero(getattr(model, table).from_node < 0)
+            names |= {name_of(int(row)) for row in off}
+        return frozenset(names)
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
@@ -87,7 +99,7 @@ class Comparison:
     plants_lost_kw : float
         What is injected at the buses that lose supply.
     new, gone : tuple of Finding
-        Of :func:`networks.limits.findings.findings`.
+        Of :func:`networks.limits.findings.findings`; what became dead is not `gone`.
     looped_line, looped_trafo : tuple of int
         Branches that lie on a loop after and not before.
     warnings : tuple of Finding
@@ -165,7 +177,11 @@ def compare(
         interrupted=supplies(model, load_kw, was & will & ~stays, customers),
         plants_lost_kw=float(drawn.injected_kw[was & ~will].sum()),
         new=tuple(one for one in sorted(found[1]) if _key(one) not in known[0]),
-        gone=tuple(one for one in sorted(found[0]) if _key(one) not in known[1]),
+        gone=tuple(
+            one
+            for one in sorted(found[0])
+            if _key(one) not in known[1] and one.subject not in after.dead
+        ),
         looped_line=_added(before.meshes.line, after.meshes.line),
         looped_trafo=_added(before.meshes.trafo, after.meshes.trafo),
         warnings=tuple(heed),

@@ -47,11 +47,17 @@ def comparison(made: Comparison) -> str:
         lines.append(f"loops     {count} {few(looped)}".rstrip())
     known = {(one.kind, one.subject) for one in before.broken}
     still = {(one.kind, one.subject) for one in after.broken}
+    dead = after.dead
     lines += _limits(
         "BROKEN", [one for one in after.broken if (one.kind, one.subject) not in known]
     )
     lines += _limits(
-        "cured", [one for one in before.broken if (one.kind, one.subject) not in still]
+        "cured",
+        [
+            one
+            for one in before.broken
+            if (one.kind, one.subject) not in still and one.subject not in dead
+        ],
     )
     lines += _limits("still", [one for one in after.broken if (one.kind, one.subject) in known])
     return "\n".join(lines)

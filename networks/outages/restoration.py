@@ -167,7 +167,8 @@ def restoration(
         cuts = _border(tree, nodes, zone)
         at += switching_minutes * (1 + len(cuts))
         lasts = _lasts_minutes(source, points)
-        saved = max(min(repair_minutes - at, lasts), 0.0) * len(points)
+        # Without it they wait until the repaired branch is closed again.
+        saved = max(min(repair_minutes + switching_minutes - at, lasts), 0.0) * len(points)
         action = "island" if source.from_bus is None else "back-feed"
         names = tuple(one.usage_point for one in points)
         steps.append(Step(action, source.name, cuts, names, at, saved))

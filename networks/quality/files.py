@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from grid.errors import BadInputError
 
 _BYTES_MAX = 2 << 30
 _INTERVALS_MAX = 2_000_000
+_VALUES_MAX = 400_000_000
 
 
 def read_voltages(path: Path, name: str = "voltage") -> tuple[xr.DataArray, int]:
@@ -50,6 +52,12 @@ def read_voltages(path: Path, name: str = "voltage") -> tuple[xr.DataArray, int]
     count = int((starts_s[-1] - starts_s[0]) // step_s) + 1
     if count > _INTERVALS_MAX:
         raise BadInputError(f"{path.name} spans {count} intervals, at most {_INTERVALS_MAX}")
+    points = table.sizes["usage_point"]
+    if count * points > _VALUES_MAX:
+        raise BadInputError(
+            f"{path.name} spans {count} intervals of {points} usage points, at most "
+            f"{_VALUES_MAX} values"
+        )
     whole = interval.starts(int(starts_s[0]), count, step_s)
     return table.assign_coords(interval=starts_s.astype("datetime64[s]")).reindex(
         interval=whole
@@ -63,6 +71,9 @@ def _csv(path: Path) -> xr.DataArray:
         frame = pd.read_csv(path, index_col=0, skipinitialspace=True)
     except (ValueError, pd.errors.ParserError) as error:
         raise BadInputError(f"{path.name} is not a CSV table of voltages: {error}") from error
+    _check_header(path)
+    if not len(frame):
+        raise BadInputError(f"{path.name} has no row, needs at least 2")
     starts_s = np.empty(len(frame), dtype=np.int64)
     for row, text in enumerate(frame.index):
         try:
@@ -70,6 +81,8 @@ def _csv(path: Path) -> xr.DataArray:
         except BadInputError as error:
             raise BadInputError(f"{path.name} line {row + 2}: {error}") from error
     for column in frame:
+        if pd.api.types.is_bool_dtype(frame[column]):
+            raise BadInputError(f"{path.name}: {column} holds true and false, not numbers")
         if not pd.api.types.is_numeric_dtype(frame[column]):
             wrong = frame[column][pd.to_numeric(frame[column], errors="coerce").isna()].dropna()
             line = int(np.argmax(frame.index == wrong.index[0])) + 2
@@ -78,6 +91,17 @@ def _csv(path: Path) -> xr.DataArray:
             )
     values = frame.to_numpy(dtype=np.float64)
     return _checked(path, values, starts_s, [str(name) for name in frame.columns])
+
+
+def _check_header(path: Path) -> None:
+    """Refuse names that pandas would make up or change."""
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        names = [name.strip() for name in next(csv.reader(file), [])][1:]
+    for place, name in enumerate(names):
+        if not name:
+            raise BadInputError(f"{path.name} line 1: column {place + 2} has no name")
+        if name in names[:place]:
+            raise BadInputError(f"{path.name} has the usage point {name} twice")
 
 
 def _netcdf(path: Path, name: str) -> xr.DataArray:

@@ -134,7 +134,9 @@ def load_year(source: str) -> xr.Dataset:
 def _demo(source: str) -> tuple[dict[str, Any], dict[str, Any]]:
     kind, _ = split(source)
     if kind != "simbench":
-        raise BadInputError(f"network source {source!r}: the demo needs a simbench: feeder")
+        raise BadInputError(
+            f"network source {source!r} has no year of series, only a simbench: network has"
+        )
     path = cache.cache_path("demo", source)
     stored = cache.read(path)
     if stored is None:
@@ -147,7 +149,10 @@ def _extract(net: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     import simbench
 
     if len(net.trafo) != 1:
-        raise BadInputError(f"the demo needs one transformer, the feeder has {len(net.trafo)}")
+        raise BadInputError(
+            f"the year of a network needs one transformer, this one has {len(net.trafo)}: "
+            "choose a low-voltage network"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         values = simbench.get_absolute_values(net, profiles_instead_of_study_cases=True)

@@ -89,6 +89,7 @@ def declare(verbs: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the currents and what protection makes of them; 1 when a device does not reach."""
+    from grid.errors import Finding, Severity
     from networks.faults.island import FormingInverter, island_short_circuit
     from networks.faults.protection import propose_feeder_fuses, reach
     from networks.faults.short_circuit import CASES, short_circuit
@@ -113,6 +114,12 @@ def run(options: argparse.Namespace) -> int:
     except BadInputError as error:
         hint = next((option for part, option in _MISSING.items() if part in str(error)), None)
         raise BadInputError(f"{error}; see {hint}" if hint else str(error)) from error
+    if options.s_sc_mva is not None and options.s_sc_min_mva is None:
+        message = (
+            "the least short-circuit power of the feeding network is not given: the most stands "
+            "for it, and protection may reach less far; see --s-sc-min-mva"
+        )
+        findings.append(Finding("faults.minimum_assumed", "network", "", Severity.WARNING, message))
     reaches: list[Reach] = []
     if options.protect:
         reaches, more = reach(net, propose_feeder_fuses(net), dataset)

@@ -65,6 +65,10 @@ def run(options: argparse.Namespace) -> int:
     from networks.operating.terminals import switch_types
     from networks.operating.words import comparison
 
+    moved = [trafo for trafo, _ in options.tap]
+    if len(set(moved)) < len(moved):
+        twice = next(trafo for trafo in moved if moved.count(trafo) > 1)
+        raise UsageError(f"--tap: trafo {twice} is given two positions, must be one")
     if not any((options.open, options.close, options.out, options.back, options.tap)):
         raise UsageError("nothing to switch: give --open, --close, --out, --back or --tap")
     model = loaded(options)
