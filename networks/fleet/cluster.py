@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 WAIT_S = 60.0
 _CONFIG = {
-    # A worker that dies is replaced at once, and told of by the run.
+    # A batch that was on this many workers that died, and one more, is what kills them.
     "distributed.scheduler.allowed-failures": 3,
-    "distributed.scheduler.work-stealing": True,
+    # Dask listens for HTTP in any case; nothing is served there.
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
 }
 
 
@@ -44,7 +46,7 @@ def local(workers: int, *, memory_limit: str = "2GiB") -> Iterator[Client]:
             host="127.0.0.1",
             security=True,
             memory_limit=memory_limit,
-            dashboard_address=None,
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster) as client,

@@ -128,26 +128,30 @@ class _Spread:
             self._send(numbers)
 
     def _send(self, numbers: tuple[int, ...]) -> None:
-        name = f"feeders-{numbers[0]}-{numbers[-1]}"
-        future = self._client.submit(solve, self._fleet.batch(numbers), key=name, pure=False)
+        # Not by content: another run on the same scheduler may have the same numbers.
+        future = self._client.submit(solve, self._fleet.batch(numbers), pure=False)
         self._sent[future] = numbers
         future.add_done_callback(self._back.put)
 
     def _threads(self) -> dict[str, int]:
         """Return the threads of each worker, by its address."""
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        try:
+            workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        except OSError as error:
+            raise self._gone() from error
         return {address: int(one["nthreads"]) for address, one in workers.items()}
 
     def _look(self) -> None:
-        if self._client.status != "running":
-            raise PeerError(
-                f"the scheduler is gone with {len(self._store.pending)} of {self._fleet.count} "
-                "feeders to do; what is done is kept"
-            )
         now = set(self._threads())
         lost = len(self._workers - now)
         self._workers = now
         self._say(_progress(self._store, workers=len(now), lost=lost))
+
+    def _gone(self) -> PeerError:
+        return PeerError(
+            f"the scheduler is gone with {len(self._store.pending)} of {self._fleet.count} "
+            "feeders to do; what is done is kept"
+        )
 
     def _outcomes(self, future: Future[Any], numbers: tuple[int, ...]) -> list[Outcome]:
         from distributed import KilledWorker
@@ -155,7 +159,9 @@ class _Spread:
         if future.status == "finished":
             solved: list[Outcome] = future.result()
             return solved
-        error = future.exception() if future.status == "error" else None
+        if future.status != "error":
+            raise self._gone()
+        error = future.exception()
         if isinstance(error, GridError):
             raise error
         if not isinstance(error, KilledWorker):
