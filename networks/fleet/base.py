@@ -113,5 +113,5 @@ def read_series(source: str) -> Series:
     digest = hashlib.sha256(f"khazri series 1 {source}".encode())
     for array in (starts.astype(np.int64), bus, *arrays):
         digest.update(f"{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return Series(source, starts, bus, *arrays, digest.hexdigest())

@@ -103,10 +103,10 @@ def loads(one: Feeder, year: Series, part: slice | Int) -> tuple[Float, Float, F
     part : slice or int64 (interval,)
         The intervals.
     """
-    absorbed = year.load_kw[part][:, one.order] * one.scale
-    reactive = year.load_kvar[part][:, one.order] * one.scale
+    absorbed = np.take(year.load_kw[part], one.order, axis=1) * one.scale
+    reactive = np.take(year.load_kvar[part], one.order, axis=1) * one.scale
     if year.solar_per_unit.shape[1]:
-        injected = year.solar_per_unit[part][:, one.plant] * one.plant_kw
+        injected = np.take(year.solar_per_unit[part], one.plant, axis=1) * one.plant_kw
     else:
         injected = np.zeros_like(absorbed)
     return absorbed, injected, np.maximum(reactive, 0.0), np.maximum(-reactive, 0.0)

@@ -10,9 +10,10 @@ from grid.errors import BadInputError
 from networks.equipment import Int
 from networks.fleet.base import Base, base
 from networks.fleet.feeder import Feeder, feeder
-from networks.fleet.jobs import BAND_PU, Batch
+from networks.fleet.jobs import Batch, Limits
 
 BATCH = 10
+DEFAULT = Limits()
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +25,13 @@ class Fleet:
     bases : tuple of Base
     count : int
     seed : int
-    band_pu : (float, float)
-        Voltage band that hours are counted outside of.
+    limits : Limits
     """
 
     bases: tuple[Base, ...]
     count: int
     seed: int
-    band_pu: tuple[float, float] = BAND_PU
+    limits: Limits = DEFAULT
 
     def base(self, number: int) -> Base:
         """Return what a feeder is derived from."""
@@ -63,7 +63,7 @@ class Fleet:
         """Return what a worker needs to solve feeders of one base."""
         origin = self.base(numbers[0])
         feeders = tuple(self.feeder(number) for number in numbers)
-        return Batch(origin.equipment, origin.digest, self.band_pu, feeders)
+        return Batch(origin.equipment, origin.digest, self.limits, feeders)
 
 
 def plan(
@@ -71,7 +71,7 @@ def plan(
     *,
     count: int,
     seed: int,
-    band_pu: tuple[float, float] = BAND_PU,
+    limits: Limits = DEFAULT,
     tell: Callable[[str], None] | None = None,
 ) -> Fleet:
     """Return the fleet of `count` feeders derived from `sources`.
@@ -93,4 +93,4 @@ def plan(
         if tell is not None:
             tell(source)
         made.append(base(source))
-    return Fleet(tuple(made), count, seed, band_pu)
+    return Fleet(tuple(made), count, seed, limits)

@@ -52,13 +52,27 @@ QUANTITIES = {
 from the compiled year.
 """
 
-BAND_PU = (0.9, 1.1)
-"""EN 50160, 4.2.2.2."""
-
 RECHECK_PU = 1e-8
 _RECHECKED = 8
 _PIECE = 8_800
 """Intervals at a time: a quarter of a year of a large feeder's loads is some 30 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What hours are counted beyond.
+
+    Attributes
+    ----------
+    low_pu, high_pu : float
+        Voltage band; by default that of EN 50160, 4.2.2.2.
+    loading_percent : float
+        Of lines and transformers.
+    """
+
+    low_pu: float = 0.9
+    high_pu: float = 1.1
+    loading_percent: float = 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +85,13 @@ class Batch:
         Of the base.
     digest : str
         Of the base's series, which a worker reads from its own cache.
-    band_pu : (float, float)
+    limits : Limits
     feeders : tuple of Feeder
     """
 
     equipment: Equipment
     digest: str
-    band_pu: tuple[float, float]
+    limits: Limits
     feeders: tuple[Feeder, ...]
 
 
@@ -122,7 +136,7 @@ def solve(batch: Batch) -> list[Outcome]:
 
 def _outcome(one: Feeder, batch: Batch, year: Series) -> Outcome:
     try:
-        values, bus_pu = feeder_year(one, batch.equipment, year, batch.band_pu)
+        values, bus_pu = feeder_year(one, batch.equipment, year, batch.limits)
     except GridError as error:
         return refused(one.number, "fleet.unsolved", str(error))
     except Exception as error:
@@ -148,7 +162,7 @@ def _finding(number: int, code: str, message: str) -> Finding:
 
 
 def feeder_year(
-    one: Feeder, equipment: Equipment, year: Series, band_pu: tuple[float, float]
+    one: Feeder, equipment: Equipment, year: Series, limits: Limits
 ) -> tuple[Float, Float]:
     """Return a feeder's year: the values of :data:`QUANTITIES`, and (bus, 2) of each bus.
 
@@ -173,7 +187,7 @@ def feeder_year(
     bus_pu = np.full((len(model.bus), 2), np.nan)
     bus_pu[alive, 0] = whole.node_lowest[model.node[alive]]
     bus_pu[alive, 1] = whole.node_highest[model.node[alive]]
-    told = _told(model, whole, bus_pu, year, band_pu) | {
+    told = _told(model, whole, bus_pu, year, limits) | {
         "line_length_factor": one.line_length_factor,
         "load_factor": one.load_factor,
         "solar_kw": float(one.plant_kw.sum()),
@@ -184,9 +198,7 @@ def feeder_year(
     return np.array([told[name] for name in QUANTITIES]), bus_pu
 
 
-def _summed(
-    model: NetworkModel, inputs: tuple[Float, ...], positions: Int, starts: Any
-) -> Summary:
+def _summed(model: NetworkModel, inputs: tuple[Float, ...], positions: Int, starts: Any) -> Summary:
     done = sum_up(model, inputs, positions, cores=1)
     if done is None:
         _refuse_load(model, inputs, positions, starts)
@@ -258,10 +270,10 @@ def _joined(pieces: list[Summary]) -> Summary:
 
 
 def _told(
-    model: NetworkModel, whole: Summary, bus_pu: Float, year: Series, band_pu: tuple[float, float]
+    model: NetworkModel, whole: Summary, bus_pu: Float, year: Series, limits: Limits
 ) -> dict[str, float]:
     hours, starts = year.hours, year.starts.astype(np.int64).astype(np.float64)
-    overloaded = (whole.line_percent > 100.0) | (whole.trafo_percent > 100.0)
+    overloaded = np.maximum(whole.line_percent, whole.trafo_percent) > limits.loading_percent
     low, high = int(whole.vm_pu_lowest.argmin()), int(whole.vm_pu_highest.argmax())
     line, trafo = int(whole.line_percent.argmax()), int(whole.trafo_percent.argmax())
     return {
@@ -271,8 +283,8 @@ def _told(
         "vm_pu_highest": float(whole.vm_pu_highest[high]),
         "vm_pu_highest_bus": float(model.bus[int(np.nanargmax(bus_pu[:, 1]))]),
         "vm_pu_highest_at_s": starts[high],
-        "below_band_h": float((whole.vm_pu_lowest < band_pu[0]).sum()) * hours,
-        "above_band_h": float((whole.vm_pu_highest > band_pu[1]).sum()) * hours,
+        "below_band_h": float((whole.vm_pu_lowest < limits.low_pu).sum()) * hours,
+        "above_band_h": float((whole.vm_pu_highest > limits.high_pu).sum()) * hours,
         "line_loading_percent": float(whole.line_percent[line]),
         "line_loading_at_s": starts[line],
         "trafo_loading_percent": float(whole.trafo_percent[trafo]),
@@ -304,4 +316,3 @@ def _recheck(
         np.nanmax(vm_pu, axis=1) - whole.vm_pu_highest[steps],
     )
     return max(float(np.abs(gap).max()) for gap in gaps)
-

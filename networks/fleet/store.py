@@ -121,7 +121,7 @@ def facts_of(fleet: Fleet) -> dict[str, Any]:
         "khazri": version("khazri"),
         "feeders": fleet.count,
         "seed": fleet.seed,
-        "band_pu": list(fleet.band_pu),
+        "limits": asdict(fleet.limits),
         "quantities": list(QUANTITIES),
         "sources": [
             {"source": one.source, "digest": one.digest, "bus": one.equipment.bus.tolist()}

@@ -66,15 +66,17 @@ def run_year(options: argparse.Namespace) -> int:
         raise UsageError("--serial, --scheduler and --workers exclude each other")
     from networks.fleet.base import sources
     from networks.fleet.fleet import plan
+    from networks.fleet.jobs import Limits
     from networks.fleet.results import findings, read
     from networks.fleet.run import run
     from networks.fleet.store import Store
 
+    low_pu, high_pu = options.band
     fleet = plan(
         sources(options.scenario),
         count=options.feeders,
         seed=options.seed,
-        band_pu=options.band,
+        limits=Limits(low_pu, high_pu, options.loading),
         tell=lambda source: _say(f"loading {source} and its year of series"),
     )
     with Store(options.dir, fleet) as store:
@@ -188,7 +190,6 @@ def _facts(results: xr.Dataset, options: argparse.Namespace) -> dict[str, Any]:
 
     solved = results.isel(feeder=np.flatnonzero(results["state"] == STATES.index("solved")))
     out_h = solved["below_band_h"] + solved["above_band_h"]
-    overloaded = np.maximum(solved["line_loading_percent"], solved["trafo_loading_percent"])
     return {
         "directory": str(options.dir),
         "feeders": int(results.sizes["feeder"]),
@@ -197,7 +198,8 @@ def _facts(results: xr.Dataset, options: argparse.Namespace) -> dict[str, Any]:
         "out_of_band": int((out_h > 0).sum()),
         "below_band": int((solved["below_band_h"] > 0).sum()),
         "above_band": int((solved["above_band_h"] > 0).sum()),
-        "overloaded": int((overloaded > options.loading).sum()),
+        "loading_percent": options.loading,
+        "overloaded": int((solved["overload_h"] > 0).sum()),
         "losses_kwh": float(solved["losses_kwh"].sum()),
         "head_import_kwh": float(solved["head_import_kwh"].sum()),
         "head_export_kwh": float(solved["head_export_kwh"].sum()),
@@ -226,17 +228,15 @@ def _worst(solved: xr.Dataset) -> list[xr.Dataset]:
     import numpy as np
 
     hours = solved["below_band_h"] + solved["above_band_h"] + solved["overload_h"]
-    loading = np.maximum(solved["line_loading_percent"], solved["trafo_loading_percent"])
+    loading = solved[["line_loading_percent", "trafo_loading_percent"]].to_array().max("variable")
     order = np.lexsort((-loading.to_numpy(), -hours.to_numpy()))
     return [solved.isel(feeder=int(place)) for place in order[:_SHOWN]]
 
 
 def _text(facts: dict[str, Any]) -> str:
     low, high = facts["band_pu"]
-    lines = [
-        f"feeders   {facts['solved']:,} of {facts['feeders']:,} solved, a year each, in "
-        f"{facts['directory']}"
-    ]
+    solved, count = facts["solved"], facts["feeders"]
+    lines = [f"feeders   {solved:,} of {count:,} solved, a year each, in {facts['directory']}"]
     if facts["solved_now"]:
         rate = facts["feeder_years_per_s"]
         speed = f", {rate:.2f} feeder-years a second once started" if rate else ""
@@ -248,7 +248,7 @@ def _text(facts: dict[str, Any]) -> str:
     lines.append(
         f"band      {facts['out_of_band']:,} feeders leave {low:g} to {high:g} pu: "
         f"{facts['below_band']:,} below, {facts['above_band']:,} above; "
-        f"{facts['overloaded']:,} overloaded"
+        f"{facts['overloaded']:,} load a branch beyond {facts['loading_percent']:g} %"
     )
     lines.append(
         f"energy    {facts['head_import_kwh'] * 1e-3:,.0f} MWh from the grid, "
@@ -260,18 +260,33 @@ def _text(facts: dict[str, Any]) -> str:
             f"recheck   {facts['recheck_pu']:.1e} pu at most between the compiled year and the "
             "plain power flow, on drawn intervals of each feeder"
         )
-    for one in facts["worst"]:
-        lines.append(
-            f"worst     feeder {one['feeder']} of {one['source']}: "
-            f"{one['vm_pu_lowest']:.4f} to {one['vm_pu_highest']:.4f} pu, "
-            f"{one['below_band_h'] + one['above_band_h']:,.2f} h outside, line "
-            f"{one['line_loading_percent']:.0f} %, transformer {one['trafo_loading_percent']:.0f} "
-            f"%, {one['overload_h']:,.2f} h overloaded"
-        )
+    lines += _table(facts["worst"])
     lines += [f"unsolved  {message}" for message in facts["findings"][:_SHOWN]]
     if len(facts["findings"]) > _SHOWN:
         lines.append(f"          and {len(facts['findings']) - _SHOWN} more in findings.json")
     return "\n".join(lines)
+
+
+def _table(worst: list[dict[str, Any]]) -> list[str]:
+    """Return the worst feeders, one a line under their headings."""
+    form = "{:<10}{:>6}  {:<27}{:>8}{:>9}{:>11}{:>8}{:>9}{:>12}"
+    head = ("lowest pu", "highest", "outside h", "line %", "trafo %", "overload h")
+    lines = [form.format("worst", "feeder", "of", *head)] if worst else []
+    lines += [
+        form.format(
+            "",
+            one["feeder"],
+            one["source"].removeprefix("simbench:"),
+            f"{one['vm_pu_lowest']:.4f}",
+            f"{one['vm_pu_highest']:.4f}",
+            f"{one['below_band_h'] + one['above_band_h']:,.2f}",
+            f"{one['line_loading_percent']:.0f}",
+            f"{one['trafo_loading_percent']:.0f}",
+            f"{one['overload_h']:,.2f}",
+        )
+        for one in worst
+    ]
+    return lines
 
 
 def _verified(fleet: Fleet, results: xr.Dataset, options: argparse.Namespace) -> float:
