@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -87,8 +87,7 @@ def base(source: str) -> Base:
 
     year = read_series(source)
     customers, plants = len(year.bus), year.solar_per_unit.shape[1]
-    # What others have kept beside the equipment must not travel.
-    return Base(source, replace(equipment(source)), customers, plants, year.digest)
+    return Base(source, equipment(source), customers, plants, year.digest)
 
 
 @lru_cache(maxsize=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from grid.errors import BadInputError
@@ -46,7 +46,7 @@ class Fleet:
         return self.base(number).equipment.bus
 
     def batches(self, numbers: Iterable[int], *, size: int = BATCH) -> Iterator[tuple[int, ...]]:
-        """Yield the numbers of one batch after the other: each of one base, bases in turn last.
+        """Yield the numbers of one batch after the other: each of one base, one base after the other.
 
         A worker that goes through them holds the series of one base or two.
         """
@@ -63,7 +63,8 @@ class Fleet:
         """Return what a worker needs to solve feeders of one base."""
         origin = self.base(numbers[0])
         feeders = tuple(self.feeder(number) for number in numbers)
-        return Batch(origin.equipment, origin.digest, self.limits, feeders)
+        # What others keep beside the equipment, a pandapower net among it, does not travel.
+        return Batch(replace(origin.equipment), origin.digest, self.limits, feeders)
 
 
 def plan(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grid.console.cli.network.options import limits
+from grid.console.cli.network.options import limits, source
 from grid.console.cli.options import UsageError, answer, as_json, seed, whole
 
 if TYPE_CHECKING:
@@ -39,6 +39,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
     year.add_argument("--feeders", type=whole(1, 1_000_000), default=1_000, metavar="N")
     year.add_argument(
         "--scenario", type=whole(0, 2), default=1, help="of SimBench: 0 today, 1, 2 years ahead"
+    )
+    year.add_argument(
+        "--base",
+        type=source,
+        action="append",
+        metavar="simbench:CODE",
+        help="to derive feeders from, once for each; six low-voltage feeders by default",
     )
     year.add_argument("--seed", type=seed, default=1, help="of how feeders differ from their base")
     year.add_argument(
@@ -73,11 +80,11 @@ def run_year(options: argparse.Namespace) -> int:
 
     low_pu, high_pu = options.band
     fleet = plan(
-        sources(options.scenario),
+        options.base or sources(options.scenario),
         count=options.feeders,
         seed=options.seed,
         limits=Limits(low_pu, high_pu, options.loading),
-        tell=lambda source: _say(f"loading {source} and its year of series"),
+        tell=lambda name: _say(f"loading {name} and its year of series"),
     )
     with Store(options.dir, fleet) as store:
         watch = _Watch(store)
