@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grid.errors import PeerError
 
 if TYPE_CHECKING:
     from distributed import Client
 
-WAIT_S = 60.0
+WAIT_S = 20.0
 _CONFIG = {
     # A batch that was on this many workers that died, and one more, is what kills them.
     "distributed.scheduler.allowed-failures": 3,
@@ -37,9 +38,8 @@ def local(workers: int, *, memory_limit: str = "2GiB") -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
-    with (
-        dask.config.set(_CONFIG),
-        LocalCluster(
+    with dask.config.set(_CONFIG), _deaf_to_ctrl_c():
+        cluster: Any = LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
@@ -48,32 +48,55 @@ def local(workers: int, *, memory_limit: str = "2GiB") -> Iterator[Client]:
             memory_limit=memory_limit,
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             silence_logs=logging.ERROR,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+        )
+    with cluster, Client(cluster) as client:  # type: ignore[no-untyped-call]
         yield client
 
 
 @contextmanager
-def at(address: str) -> Iterator[Client]:
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Let the threads and processes that are started meanwhile not hear Ctrl-C.
+
+    A terminal sends it to the workers too, which would die of it with a traceback each. They, and
+    those that replace them, are started by a thread of the cluster and inherit its mask. What
+    comes meanwhile is delivered to this process afterwards.
+    """
+    from multiprocessing import resource_tracker
+
+    # It would lift the mask of the thread that starts it.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def at(address: str, *, wait_s: float = WAIT_S) -> Iterator[Client]:
     """Yield a client of the scheduler at an address such as ``tls://10.0.0.5:8786``.
 
     Certificates are those of dask's own configuration.
 
+    Parameters
+    ----------
+    wait_s : float
+        For the scheduler, and then for its first worker.
+
     Raises
     ------
     PeerError
-        When nothing answers there, or it has no worker within a minute.
+        When nothing answers there, or it has no worker in time.
     """
     from distributed import Client
 
     try:
-        client = Client(address, timeout="20s")
+        client = Client(address, timeout=wait_s)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TypeError) as error:
         raise PeerError(f"scheduler {address}: {error}") from error
     with client:
         try:
-            client.wait_for_workers(1, timeout=WAIT_S)
+            client.wait_for_workers(1, timeout=wait_s)
         except TimeoutError as error:
-            raise PeerError(f"scheduler {address}: no worker within {WAIT_S:g} s") from error
+            raise PeerError(f"scheduler {address}: no worker within {wait_s:g} s") from error
         yield client

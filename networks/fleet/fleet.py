@@ -46,7 +46,7 @@ class Fleet:
         return self.base(number).equipment.bus
 
     def batches(self, numbers: Iterable[int], *, size: int = BATCH) -> Iterator[tuple[int, ...]]:
-        """Yield the numbers of one batch after the other: each of one base, one base after the other.
+        """Yield the numbers of each batch: of one base, and one base after the other.
 
         A worker that goes through them holds the series of one base or two.
         """

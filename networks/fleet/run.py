@@ -117,7 +117,7 @@ class _Spread:
                 self._fill()
         finally:
             for future in self._sent:
-                future.cancel()
+                future.cancel()  # type: ignore[no-untyped-call]
 
     def _fill(self) -> None:
         ahead = _AHEAD * max(1, sum(self._threads().values()))
@@ -131,7 +131,7 @@ class _Spread:
         # Not by content: another run on the same scheduler may have the same numbers.
         future = self._client.submit(solve, self._fleet.batch(numbers), pure=False)
         self._sent[future] = numbers
-        future.add_done_callback(self._back.put)
+        future.add_done_callback(self._back.put)  # type: ignore[no-untyped-call]
 
     def _threads(self) -> dict[str, int]:
         """Return the threads of each worker, by its address."""
@@ -161,7 +161,7 @@ class _Spread:
             return solved
         if future.status != "error":
             raise self._gone()
-        error = future.exception()
+        error = future.exception()  # type: ignore[no-untyped-call]
         if isinstance(error, GridError):
             raise error
         if not isinstance(error, KilledWorker):

@@ -147,7 +147,9 @@ def open_array(directory: Path, name: str, *, mode: Any = "r") -> Any:
     """
     path = directory / f"{name}.npy"
     try:
-        return np.lib.format.open_memmap(path, mode=mode)
+        # Mapped for writing, a file that was cut would be made longer.
+        whole = np.lib.format.open_memmap(path, mode="r")
+        return whole if mode == "r" else np.lib.format.open_memmap(path, mode=mode)
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: not a whole array of a fleet's results ({error})") from error
 

@@ -207,8 +207,8 @@ def test_results_are_one_dataset_with_units_and_survive_netcdf(fleet, serial, tm
 
 def test_a_scheduler_that_is_not_there_is_named():
     with (
-        pytest.raises(PeerError, match="scheduler tcp://127.0.0.1:9"),
-        cluster.at("tcp://127.0.0.1:9"),
+        pytest.raises(PeerError, match=r"scheduler tcp://127\.0\.0\.1:9"),
+        cluster.at("tcp://127.0.0.1:9", wait_s=1.0),
     ):
         pass
 
