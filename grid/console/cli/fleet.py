@@ -16,8 +16,6 @@ from grid.console.cli.options import UsageError, answer, as_json, seed, whole
 
 if TYPE_CHECKING:
     import xarray as xr
-    from distributed import Client
-
     from networks.fleet.fleet import Fleet
     from networks.fleet.run import Progress
     from networks.fleet.store import Store
@@ -120,7 +118,8 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _workers(options: argparse.Namespace) -> Iterator[Client | None]:
+def _workers(options: argparse.Namespace) -> Iterator[Any]:
+    """Yield the client of whoever solves, None for this process."""
     if options.serial:
         yield None
         return
