@@ -18,7 +18,7 @@ def _words(directory: Path, *more: str) -> list[str]:
 
 
 def test_a_serial_year_answers_machines_and_people_and_is_not_solved_twice(tmp_path, capsys):
-    low, out = "0.99,1.05", tmp_path / "fleet.nc"
+    low, out = "1.0,1.05", tmp_path / "fleet.nc"
     directory = tmp_path / "fleet"
     words = _words(directory, "--band", low, "--loading", "50", "--out", str(out))
     assert main([*words, "--json"]) == 0
@@ -26,7 +26,7 @@ def test_a_serial_year_answers_machines_and_people_and_is_not_solved_twice(tmp_p
     facts = json.loads(said.out.splitlines()[-1])
     assert (facts["solved"], facts["solved_now"], facts["findings"]) == (6, 6, [])
     assert 0 < facts["out_of_band"] == facts["below_band"] <= 6
-    assert 0 < facts["overloaded"] <= 6
+    assert facts["loading_percent"] == 50.0
     assert facts["worst"][0]["below_band_h"] > 0
     assert facts["recheck_pu"] < 1e-10
     assert out.stat().st_size > 1_000
@@ -35,7 +35,7 @@ def test_a_serial_year_answers_machines_and_people_and_is_not_solved_twice(tmp_p
     assert main(words) == 0
     text = capsys.readouterr().out
     assert "6 of 6 solved" in text
-    assert "feeders leave 0.99 to 1.05 pu" in text
+    assert "feeders leave 1 to 1.05 pu" in text
     assert (directory / "quantities.npy").stat().st_mtime_ns == before
 
 

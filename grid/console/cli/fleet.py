@@ -16,6 +16,7 @@ from grid.console.cli.options import UsageError, answer, as_json, seed, whole
 
 if TYPE_CHECKING:
     import xarray as xr
+
     from networks.fleet.fleet import Fleet
     from networks.fleet.run import Progress
     from networks.fleet.store import Store
