@@ -20,6 +20,12 @@ _CONFIG = {
     # Dask listens for HTTP in any case; nothing is served there.
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
+    # Without dask's threshold for giving memory back: each piece of a year would be mapped anew.
+    "distributed.nanny.pre-spawn-environ": {
+        "OMP_NUM_THREADS": 1,
+        "MKL_NUM_THREADS": 1,
+        "OPENBLAS_NUM_THREADS": 1,
+    },
 }
 
 
