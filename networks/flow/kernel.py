@@ -140,9 +140,16 @@ def arguments(op: Operator) -> tuple[Any, ...]:
     return factors, one.order, op.idle[one.order], (TOLERANCE_PU, MAX_ITERATIONS)
 
 
-def spread(count: int, work: Callable[[int, int], T]) -> list[T]:
-    """Return `work` of ranges of intervals, one range to a core, in order."""
-    cores = max(1, min(len(os.sched_getaffinity(0)), count // (4 * WIDTH)))
+def spread(count: int, work: Callable[[int, int], T], *, cores: int | None = None) -> list[T]:
+    """Return `work` of ranges of intervals, one range to a core, in order.
+
+    Parameters
+    ----------
+    cores : int, optional
+        At most so many; all that this process may use when not given.
+    """
+    allowed = len(os.sched_getaffinity(0)) if cores is None else cores
+    cores = max(1, min(allowed, count // (4 * WIDTH)))
     edge = [count * number // cores // WIDTH * WIDTH for number in range(cores)] + [count]
     if cores == 1:
         return [work(0, count)]

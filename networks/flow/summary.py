@@ -166,7 +166,9 @@ def _sum_up(
     return True
 
 
-def sum_up(model: NetworkModel, inputs: Sequence[Float], positions: Int) -> Summary | None:
+def sum_up(
+    model: NetworkModel, inputs: Sequence[Float], positions: Int, *, cores: int | None = None
+) -> Summary | None:
     """Return a long power flow summed up, or None when an input is not finite or below 0.
 
     Parameters
@@ -175,6 +177,8 @@ def sum_up(model: NetworkModel, inputs: Sequence[Float], positions: Int) -> Summ
         In the order of :data:`networks.injection.INPUTS`.
     positions : int64 (column,)
         Position of each column's bus; two columns may be of one bus.
+    cores : int, optional
+        See :func:`networks.flow.kernel.spread`.
     """
     op = operator(model)
     place, order = _order(model, op)
@@ -200,7 +204,7 @@ def sum_up(model: NetworkModel, inputs: Sequence[Float], positions: Int) -> Summ
         )  # fmt: skip
         return bool(sound), *extremes
 
-    done = spread(count, work)
+    done = spread(count, work, cores=cores)
     if not all(one[0] for one in done):
         return None
     low = np.sqrt(np.min([one[1] for one in done], axis=0))[place]
