@@ -39,7 +39,9 @@ BINDING_WITHIN_PERCENT = 0.5
 POWER_MAX_W = 10**12
 
 _CLAIMED = ("format", "intervals", "limits", "networks")
-_BYTES_MAX = 64 * 1024 * 1024
+_BYTES_MAX = 32 * 1024 * 1024
+_NODES_MAX = 2_000
+"""What the verifier takes."""
 _PORTS = ("yff", "yft", "ytf", "ytt")
 
 
@@ -108,8 +110,14 @@ def claim(model: NetworkModel, dataset: xr.Dataset, network: Network) -> Claim:
     Raises
     ------
     BadInputError
-        When the power flow is of another network, or powers are beyond 10^12 W.
+        When the power flow is of another network, a network has more than 2,000 nodes, or powers
+        are beyond 10^12 W.
     """
+    if len(model.node_kv) > _NODES_MAX:
+        raise BadInputError(
+            f"network {model.source}: {len(model.node_kv)} nodes, a certificate has {_NODES_MAX} "
+            "at most"
+        )
     told = dataset.attrs.get("topology_hash")
     if told != model.topology_hash.hex():
         raise BadInputError(
@@ -187,8 +195,17 @@ def complete(claimed: Claim) -> dict[str, Any]:
 
 
 def write(document: dict[str, Any], path: Path) -> None:
-    """Write a certificate to a file."""
-    path.write_bytes(encode(document))
+    """Write a certificate to a file.
+
+    Raises
+    ------
+    BadInputError
+        When it has more bytes than the verifier takes.
+    """
+    content = encode(document)
+    if len(content) > _BYTES_MAX:
+        raise BadInputError(f"{path}: {len(content)} bytes, a certificate has {_BYTES_MAX} at most")
+    path.write_bytes(content)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -144,6 +144,19 @@ def test_the_power_flow_of_another_network_is_refused(rural, mv, random_inputs, 
         certificate(mv, state, WIDE)
 
 
+def test_what_the_verifier_would_not_take_is_not_written(
+    rural, random_inputs, solve, tmp_path, monkeypatch
+):
+    state = solve(rural, random_inputs(rural, 1))
+    document = certificate(rural, state, WIDE)
+    monkeypatch.setattr(certificates, "_BYTES_MAX", 100)
+    with pytest.raises(BadInputError, match="100 at most"):
+        certificates.write(document, tmp_path / "one.json")
+    monkeypatch.setattr(certificates, "_NODES_MAX", 14)
+    with pytest.raises(BadInputError, match="15 nodes, a certificate has 14 at most"):
+        claim(rural, state, WIDE)
+
+
 def _broken(model, state, network):
     with pytest.raises(verify_certificate.NotVerified) as refused:
         _verified(certificate(model, state, network))
