@@ -69,8 +69,8 @@ def _now() -> dict[str, Any]:
         if now_s is None:
             return {"clock_s": None, "alarms_open": []}
         actual = _scalars(tx, "actual", now_s)
-        network_s, network = _state(tx, now_s)
-        rests = readings(tx, here.site, network_s, now_s)
+        _, network = _state(tx, now_s)
+        rests = readings(tx, here.site, views.latest(tx, "network", now_s), now_s)
         plan_s = views.latest_plan(tx, now_s)
         plan = None if plan_s is None else control.get_plan(tx, plan_s)
         waiting = [found for group in views.open_groups(tx) for found in group]
@@ -228,8 +228,9 @@ def _network() -> dict[str, Any]:
         at_s, state = (None, None) if now_s is None else _state(tx, now_s)
         layout_s = views.latest(tx, "layout", now_s or 0)
         layout = None if layout_s is None else stored(tx, "layout", layout_s)
-        rests = readings(tx, here.site, at_s, now_s)
-    estimated = rests.estimated if rests else []
+        known_s = None if now_s is None else views.latest(tx, "network", now_s)
+        rests = readings(tx, here.site, known_s, now_s)
+    estimated = [*rests.estimated, *rests.waiting] if rests else []
     drawn = operator_diagram.diagram(layout, state, here.site, estimated, _head(state), view)
     return {
         "clock_s": now_s,

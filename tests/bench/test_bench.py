@@ -14,7 +14,12 @@ from grid.console.cli.bench import CRAFTS
 
 ROWS = {
     "meters": ["Modbus poll", "DLMS poll", "fleet", "VEE"],
-    "networks": ["year of power flow", "year of power flow, batched"],
+    "networks": [
+        "year of power flow",
+        "year of power flow, batched",
+        "state estimation",
+        "three-phase power flow, batched",
+    ],
     "dispatch": ["dispatch, cold", "dispatch, cold, other layers", "dispatch, whole plan"],
     "trading": ["clearing", "ledger, verify", "ledger, append"],
     "store": ["store, in", "store, out"],
