@@ -16,6 +16,7 @@ LINE_PX = 60
 
 def test_a_clerk_records_an_exchange_and_the_administrator_sees_no_serial(enter: Enter) -> None:
     page = enter("metering")
+    page.locator("nav summary").click()
     page.get_by_role("link", name="Meter exchanges").click()
     page.select_option("select[name=meter]", "M-3")
     page.wait_for_selector("input[name=old_serial]")
