@@ -34,6 +34,8 @@ class View:
         Row of the admittance matrix that gives the current of the sources.
     seat : int64 (node,)
         Place of each node among the others, -1 where a source holds it.
+    compiled : bool
+        Whether iterations run in compiled code: worth loading it for a long batch.
     """
 
     model: NetworkModel
@@ -41,6 +43,7 @@ class View:
     unit: Complex
     head_row: Complex
     seat: Int
+    compiled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,22 +96,14 @@ def adjoint(
     weight += np.outer(view.head_row.conj(), head_weight.conj() * source)
     pull = power[op.others].conj() / v.conj() ** 2
     c = weight[op.others]
-    # Conjugated throughout: it saves two passes over the batch each time.
-    pull, turned = pull.conj(), c.conj()
     least = accuracy * max(float(np.max(np.abs(c), initial=0.0)), 1e-30)
-    for _ in range(_MOST):
-        answer = op.solve_transposed(turned)
-        updated = c.conj() - pull * answer.conj()
-        gap = float(np.max(np.abs(updated - turned), initial=0.0))
-        turned = updated
-        if gap <= least:
-            break
-    else:
+    found = _compiled(op, pull, c, least) if view.compiled else _iterated(op, pull, c, least)
+    if found is None:
         raise SolverError(
             f"network {view.model.source}: sensitivities do not converge near voltage collapse"
         )
-    # conj(Z^H y) = Z^T conj(y)
-    answer = op.solve_transposed(turned) / v.conj()
+    turned, answer = found
+    answer = answer / v.conj()
     active = np.zeros(voltage.shape)
     reactive = np.zeros(voltage.shape)
     active[op.others], reactive[op.others] = answer.real, answer.imag
@@ -119,6 +114,29 @@ def adjoint(
     by_source += (weight[held].conj()).real.sum(axis=0)
     by_source += (head_weight.conj() * current.conj()).real
     return active, reactive, by_source
+
+
+def _compiled(
+    op: Operator, pull: Complex, c: Complex, least: float
+) -> tuple[Complex, Complex] | None:
+    from networks.estimation import kernel
+
+    return kernel.adjoint(op.transposed_factor, pull, c, least, _MOST)
+
+
+def _iterated(
+    op: Operator, pull: Complex, c: Complex, least: float
+) -> tuple[Complex, Complex] | None:
+    """Return ``conj(y)`` and ``Z^T conj(y)``, which is ``conj(Z^H y)``; None if it strays."""
+    # Conjugated throughout: it saves two passes over the batch each time.
+    pull, turned = pull.conj(), c.conj()
+    for _ in range(_MOST):
+        updated = c.conj() - pull * op.solve_transposed(turned).conj()
+        gap = float(np.max(np.abs(updated - turned), initial=0.0))
+        turned = updated
+        if gap <= least:
+            return turned, op.solve_transposed(turned)
+    return None
 
 
 def jacobian(view: View, voltage: Complex, power: Complex, nodes: Int) -> Jacobian:

@@ -21,9 +21,8 @@ from networks.estimation.problem import Expected
 from networks.model import Bool, Float, Int
 
 FACTORS = 6
-_LEAST_DAYS = 3
 _DOUBT = 5.0
-"""Days that a variance of all times of day counts for beside that of the time of day itself."""
+"""Days that the variance of all times of day counts for beside that of the time of day itself."""
 _LEAST_OWN = 0.05
 """Share of a variance that is always a point's own: nothing is told exactly by its neighbours."""
 _LEAST_SD = 0.02
@@ -89,13 +88,13 @@ def learn(
     kind, slot = _slots(starts, time_zone, slot_s)
     both = np.concatenate([active_kw, reactive_kvar], axis=1)
     slots = 86_400 // slot_s
-    mean, sd, days = _moments(both, kind, slot, slots)
-    own: Bool = np.asarray((days >= _LEAST_DAYS).all(axis=0))
+    mean, sd = _moments(both, kind, slot, slots)
+    own: Bool = np.isfinite(both).any(axis=0)
     size = np.concatenate([size_kw, size_kw])
     groups = np.array([*group, *(f"{name} reactive" for name in group)])
     for name in np.unique(groups):
         members = groups == name
-        _fill(mean, sd, members, members & own, size)
+        _fill(mean, sd, members & ~own, members & own, size)
     known = np.isfinite(both)
     least = np.abs(np.where(known, both, 0.0)).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     sd = np.maximum(sd, _LEAST_SD * least)
@@ -110,51 +109,44 @@ def _slots(starts: Instants, time_zone: str, slot_s: int) -> tuple[Int, Int]:
     return kind.astype(np.int64), (second.to_numpy() // slot_s).astype(np.int64)
 
 
-def _moments(both: Float, kind: Int, slot: Int, slots: int) -> tuple[Float, Float, Int]:
-    """Return mean and deviation (kind, slot, column), and how many intervals they are of."""
+def _moments(both: Float, kind: Int, slot: Int, slots: int) -> tuple[Float, Float]:
+    """Return mean and deviation (kind, slot, column); NaN in columns without any history.
+
+    A mean leans on that of the time of day over all kinds of day, and a variance on that of all
+    times, the more the fewer days it is of.
+    """
     known = np.isfinite(both)
     values = np.where(known, both, 0.0)
-    cell = kind * slots + slot
-    columns = both.shape[1]
-    steps = len(cell)
-    gather = sp.csr_array((np.ones(steps), (cell, np.arange(steps))), shape=(3 * slots, steps))
-    count, first, second = (gather @ one for one in (known.astype(float), values, values**2))
+    steps = len(slot)
+    gather = sp.csr_array(
+        (np.ones(steps), (kind * slots + slot, np.arange(steps))), shape=(3 * slots, steps)
+    )
+    shape = (3, slots, both.shape[1])
+    count, first, second = (
+        (gather @ one).reshape(shape) for one in (known.astype(float), values, values**2)
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = first / count
-        own = np.maximum(second - count * mean**2, 0.0)
-        # A variance of a few days is a guess: that about the means of all times of day holds it,
-        # and a mean of a few days is wrong itself.
-        free = np.maximum(count - 1.0, 0.0)
-        pooled = _pooled(values, known)
-        sd = np.sqrt((own + _DOUBT * pooled) / (free + _DOUBT) * (1.0 + 1.0 / count))
-    sd[count < 1] = np.nan
-    shape = (3, slots, columns)
-    return mean.reshape(shape), sd.reshape(shape), count.reshape(shape)[0].astype(np.int64)
+        overall = first.sum(axis=(0, 1)) / count.sum(axis=(0, 1))
+        spread = second.sum(axis=(0, 1)) / count.sum(axis=(0, 1)) - overall**2
+        by_slot = (first.sum(axis=0) + overall) / (count.sum(axis=0) + 1.0)
+        mean = (first + by_slot) / (count + 1.0)
+        own = np.maximum(second - 2.0 * mean * first + count * mean**2, 0.0)
+        variance = (own + _DOUBT * np.maximum(spread, 0.0)) / (count + _DOUBT)
+        # The mean is wrong itself by as much as few days make it.
+        sd = np.sqrt(variance * (1.0 + 1.0 / (count + 1.0)))
+    return mean, sd
 
 
-def _pooled(values: Float, known: Bool) -> Float:
-    """Return the variance of each column over all times, (column,)."""
-    count = np.maximum(known.sum(axis=0), 1)
-    centre = values.sum(axis=0) / count
-    variance: Float = (known * (values - centre) ** 2).sum(axis=0) / count
-    return variance
-
-
-def _fill(mean: Float, sd: Float, members: Bool, known: Bool, size: Float) -> None:
-    """Give a class's values to its members that have none of their own, and to empty slots."""
-    if known.any():
-        with np.errstate(invalid="ignore"):
-            scaled = mean[:, :, known] / size[known]
-            centre = np.nanmean(scaled, axis=2, keepdims=True)
-            # The spread of one member in time, and of the members about their class.
-            within = np.nanmean((sd[:, :, known] / size[known]) ** 2, axis=2, keepdims=True)
-            spread = np.sqrt(within + np.nanvar(scaled, axis=2, keepdims=True))
-        blank = members & ~known
-        mean[:, :, blank], sd[:, :, blank] = centre * size[blank], spread * size[blank]
-    for kind in (1, 2):
-        # A kind of day that was never seen is like a working day.
-        missing = ~np.isfinite(sd[kind])
-        mean[kind][missing], sd[kind][missing] = mean[0][missing], sd[0][missing]
+def _fill(mean: Float, sd: Float, blank: Bool, known: Bool, size: Float) -> None:
+    """Give a class's values, of its members that have a history, to those that have none."""
+    if not known.any() or not blank.any():
+        return
+    scaled = mean[:, :, known] / size[known]
+    # The spread of one member in time, and of the members about their class.
+    within = ((sd[:, :, known] / size[known]) ** 2).mean(axis=2, keepdims=True)
+    spread = np.sqrt(within + scaled.var(axis=2, keepdims=True))
+    mean[:, :, blank] = scaled.mean(axis=2, keepdims=True) * size[blank]
+    sd[:, :, blank] = spread * size[blank]
 
 
 def _factors(

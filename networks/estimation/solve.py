@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,6 +30,8 @@ _ACCURACY_PU = 1e-7
 _FINE, _ROUGH = 1e-11, 1e-3
 _TYPICAL_SHARE = 0.3
 """Of the rated loads, in a typical interval."""
+_COMPILED_WORK = 40_000
+"""Nodes times intervals from which compiled code saves more than loading it costs."""
 _MOST_STEPS = 40
 _MOST_SWEEPS = 60
 
@@ -66,6 +68,8 @@ def solve(problem: Problem) -> Solution:
     """Return the optimum of every interval."""
     view = view_of(problem.model)
     typical = _typical(view, problem)
+    work = len(view.op.others) * len(problem.starts)
+    view = replace(view, compiled=work >= _COMPILED_WORK)
     rows = measured_rows(problem, typical)
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         parts = list(pool.map(lambda one: _part(view, one, typical, rows), _chunks(problem)))
@@ -129,13 +133,20 @@ def _flow(
     op = view.op
     idle = view.unit[:, None] * source[None]
     voltage = idle if start is None else start[op.others]
-    conjugate = power[op.others].conj()
-    for _ in range(_MOST_SWEEPS):
-        updated = op.solve(conjugate / voltage.conj()) + idle
-        gap = float(np.max(np.abs(updated - voltage), initial=0.0))
-        voltage = updated
-        if gap < accuracy_pu or not np.isfinite(gap):
-            break
+    if view.compiled:
+        from networks.estimation import kernel
+
+        voltage = kernel.flow(
+            op.factor, view.unit, source, power[op.others], voltage, accuracy_pu, _MOST_SWEEPS
+        )
+    else:
+        conjugate = power[op.others].conj()
+        for _ in range(_MOST_SWEEPS):
+            updated = op.solve(conjugate / voltage.conj()) + idle
+            gap = float(np.max(np.abs(updated - voltage), initial=0.0))
+            voltage = updated
+            if gap < accuracy_pu or not np.isfinite(gap):
+                break
     full = np.empty(power.shape, dtype=np.complex128)
     full[op.others] = voltage
     full[op.held] = source

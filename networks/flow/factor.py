@@ -38,6 +38,14 @@ class Factor:
     upper: Complex
     pivot: Complex
 
+    @property
+    def arrays(self) -> tuple[Int | Complex, ...]:
+        """The factors as compiled code takes them."""
+        return (
+            self.lower_start, self.lower_column, self.lower,
+            self.upper_start, self.upper_column, self.upper, self.pivot,
+        )  # fmt: skip
+
 
 def factor(matrix: sp.csc_array[np.complex128]) -> Factor:
     """Return the factors of a square matrix whose pattern is symmetric."""

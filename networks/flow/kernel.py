@@ -28,7 +28,7 @@ compiled: Callable[..., Any] = njit(cache=True, nogil=True, fastmath={"contract"
 
 
 @compiled
-def _substitute(factors: Any, xr: Any, xi: Any) -> None:
+def substitute(factors: Any, xr: Any, xi: Any) -> None:
     """Solve ``L U x = x`` in place, x (row, interval)."""
     l_start, l_column, lower, u_start, u_column, upper, pivot = factors
     width = xr.shape[1]
@@ -73,7 +73,7 @@ def iterate_block(factors: Any, idle: Any, block: Any, limits: Any, converged: A
                 size = 1.0 / (vr[i, w] * vr[i, w] + vi[i, w] * vi[i, w])
                 xr[i, w] = (pr[i, w] * vr[i, w] + pi[i, w] * vi[i, w]) * size
                 xi[i, w] = (pr[i, w] * vi[i, w] - pi[i, w] * vr[i, w]) * size
-        _substitute(factors, xr, xi)
+        substitute(factors, xr, xi)
         change[:] = 0.0
         for i in range(rows):
             a, b = idle[i].real, idle[i].imag
@@ -133,11 +133,7 @@ def arguments(op: Operator) -> tuple[Any, ...]:
     from networks.flow.operator import MAX_ITERATIONS, TOLERANCE_PU
 
     one = op.factor
-    factors = (
-        one.lower_start, one.lower_column, one.lower,
-        one.upper_start, one.upper_column, one.upper, one.pivot,
-    )  # fmt: skip
-    return factors, one.order, op.idle[one.order], (TOLERANCE_PU, MAX_ITERATIONS)
+    return one.arrays, one.order, op.idle[one.order], (TOLERANCE_PU, MAX_ITERATIONS)
 
 
 def spread(count: int, work: Callable[[int, int], T], *, cores: int | None = None) -> list[T]:

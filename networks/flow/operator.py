@@ -65,6 +65,13 @@ class Operator:
 
         return factor(self.admittance)
 
+    @cached_property
+    def transposed_factor(self) -> Factor:
+        """The factors of the transposed admittances."""
+        from networks.flow.factor import factor
+
+        return factor(self.admittance.T.tocsc())
+
 
 def operator(model: NetworkModel) -> Operator:
     """Return the operator of `model`; kept on the model."""
