@@ -8,16 +8,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import xarray as xr
 from sqlalchemy import select
 
 from grid.errors import Finding, Severity
 from grid.interval import label
 from grid.operation import outage_facts, outages
 from grid.operation.demo_site import DEFAULT_DAY, demo_site
+from grid.operation.network_estimates import KIND, network_estimates
 from grid.operation.room import Room
 from grid.site import Protocol, Site
 from grid.site_file import parse
-from grid.store import Store, control, field, incidents
+from grid.store import Store, control, datasets, field, incidents
 from grid.store.schema import metadata
 from meters.reading import MeterRead, RegisterRow
 from networks.model import NetworkModel
@@ -310,3 +312,35 @@ def _count(reader: Reader) -> int:
     with reader.store.read() as tx:
         found = outage_facts.reliability(tx, reader.site, T, reader.at_s, now_s=reader.at_s)
     return found.interruptions
+
+
+def _estimated(reader: Reader, start_s: int) -> xr.Dataset:
+    with reader.store.write() as tx:
+        network_estimates(reader.room, tx, start_s + STEP_S, start_s, set())
+        return datasets.require_dataset(tx, KIND, start_s)
+
+
+def test_where_nothing_is_fed_the_state_is_dead_and_not_estimated(reader: Reader) -> None:
+    everyone = {str(point.id) for point in reader.site.usage_point}
+    reader.read(everyone, gasps=dict.fromkeys(everyone, reader.at_s - STEP_S))
+    (one,) = reader.found()
+    assert one.state == incidents.LOCATED
+    state = _estimated(reader, reader.at_s - 2 * STEP_S)
+    fed = np.isin(state["bus"].values, [reader.model.slack_bus])
+    for name in ("vm_pu", "vm_sd_pu"):
+        assert np.isnan(state[name].values[~fed]).all(), name
+
+
+def test_a_customer_whose_service_is_open_draws_nothing_and_others_are_estimated(
+    reader: Reader,
+) -> None:
+    name = sorted(reader.behind(FUSE))[0]
+    reader.read({name}, gasps={name: reader.at_s - STEP_S})
+    (one,) = reader.found()
+    assert one.kind == "service"
+    state = _estimated(reader, reader.at_s - 2 * STEP_S)
+    # Nothing is known of the others yet; what is dark is known to be 0 and seen through.
+    with reader.store.read() as tx:
+        (there,) = incidents.open_elements(tx, reader.at_s - 2 * STEP_S + 1)
+    assert set(there.usage_points) == {name}
+    assert not np.isnan(state["vm_sd_pu"].values).any(), "no bus is dead"
