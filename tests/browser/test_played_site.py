@@ -172,3 +172,11 @@ def test_the_auditor_verifies_the_whole_ledger_with_one_click(enter: Enter) -> N
     size = page.locator(".figure").inner_text().split()[0]
     assert good.inner_text() == f"The ledger verifies: {size} entries."
     expect(page.locator(".steps li", has_text="✓")).to_have_count(7)
+
+
+def test_the_feeder_page_fits_a_phone(enter: Enter) -> None:
+    page = enter("operator", width=390)
+    page.get_by_role("link", name="Network").click()
+    expect(page.get_by_role("heading", name="Voltages")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    expect(page.get_by_text("Voltages are known to within")).to_be_visible()
