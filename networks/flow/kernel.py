@@ -24,7 +24,9 @@ WIDTH = 32
 """Intervals of a block: a hundred nodes of them fit a core's second cache."""
 
 T = TypeVar("T")
-compiled: Callable[..., Any] = njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+compiled: Callable[..., Any] = njit(cache=True, nogil=True)
+"""No `fastmath`: with fused products the last bits follow how a function happened to be compiled,
+afresh or from the cache, for contiguous arrays or for slices, and equal work differs."""
 
 
 @compiled

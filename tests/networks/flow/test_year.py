@@ -1,5 +1,9 @@
 """The compiled year says what the state of each interval says."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -119,3 +123,26 @@ def test_the_result_does_not_depend_on_the_number_of_cores(rural, random_inputs,
         assert np.abs(several[name] - alone[name]).max() <= 1e-9, name
         if several[name].dims == ("interval",):
             assert several[name].identical(alone[name]), name
+
+
+def test_the_result_does_not_depend_on_how_it_was_compiled(tmp_path):
+    """A function compiled afresh, and the one that a later process finds in the cache."""
+    code = (
+        "import hashlib, numpy as np, tests.networks.flow.test_year as t\n"
+        "from networks.flow.year import year\n"
+        "model = t.load('simbench:1-LV-rural1--0-sw')\n"
+        "share = np.random.default_rng(5).uniform(0, 1.5, (300, 1))\n"
+        "given = [share * getattr(model.equipment, f'nominal_{n}')[None] for n in t.INPUTS]\n"
+        "result = year(model, t._dataset(model, given))\n"
+        "parts = [result[name].to_numpy().tobytes() for name in result.data_vars]\n"
+        "print(hashlib.sha256(b''.join(parts)).hexdigest())\n"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    fresh, cached = (
+        subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    )
+    assert fresh == cached
+    assert len(fresh) == 65
