@@ -1,8 +1,4 @@
-"""The two iterations of an estimate in compiled code, a block of intervals at a time.
-
-They are those of :mod:`networks.estimation.solve` and :mod:`networks.estimation.linear`; long
-batches spend most of their time in them.
-"""
+"""What an estimate spends its time in, compiled: its power flows and its many small inverses."""
 
 from __future__ import annotations
 
@@ -10,26 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from networks.flow.factor import Factor
-from networks.flow.kernel import WIDTH, compiled, new_block, substitute
+from networks.flow.kernel import (
+    WIDTH,
+    compiled,
+    load_block,
+    new_block,
+    store_block,
+    substitute,
+)
+from networks.flow.operator import Operator
 from networks.model import Complex, Float
-
-
-@compiled
-def _load(values: Any, order: Any, first: int, width: int, real: Any, imag: Any) -> None:
-    for i in range(len(order)):
-        for w in range(real.shape[1]):
-            # What is beyond the end repeats the last interval.
-            value = values[order[i], first + min(w, width - 1)]
-            real[i, w] = value.real
-            imag[i, w] = value.imag
-
-
-@compiled
-def _store(values: Any, order: Any, first: int, width: int, real: Any, imag: Any) -> None:
-    for i in range(len(order)):
-        for w in range(width):
-            values[order[i], first + w] = complex(real[i, w], imag[i, w])
 
 
 @compiled
@@ -37,13 +23,16 @@ def _flow(
     factors: Any, order: Any, unit: Any, source: Any, power: Any, voltage: Any, limits: Any
 ) -> None:
     """Iterate ``v = Z conj(s / v) + unit source`` in place."""
-    rows, count = power.shape
+    rows, count = len(order), power.shape[1]
     pr, pi, vr, vi, xr, xi, change = new_block(rows, WIDTH)
+    held = np.empty(WIDTH)
     least, most = limits
     for first in range(0, count, WIDTH):
         width = min(WIDTH, count - first)
-        _load(power, order, first, width, pr, pi)
-        _load(voltage, order, first, width, vr, vi)
+        load_block(power, order, first, width, pr, pi)
+        load_block(voltage, order, first, width, vr, vi)
+        held[:] = source[first + width - 1]
+        held[:width] = source[first : first + width]
         for _ in range(int(most)):
             for i in range(rows):
                 for w in range(WIDTH):
@@ -53,95 +42,53 @@ def _flow(
             substitute(factors, xr, xi)
             change[:] = 0.0
             for i in range(rows):
-                a, b = unit[order[i]].real, unit[order[i]].imag
+                a, b = unit[i].real, unit[i].imag
                 for w in range(WIDTH):
-                    held = source[first + min(w, width - 1)]
-                    real, imag = xr[i, w] + a * held, xi[i, w] + b * held
+                    real, imag = xr[i, w] + a * held[w], xi[i, w] + b * held[w]
                     gap = (real - vr[i, w]) ** 2 + (imag - vi[i, w]) ** 2
                     change[w] = max(change[w], gap)
                     vr[i, w] = real
                     vi[i, w] = imag
             if not change.max() >= least * least:
                 break
-        _store(voltage, order, first, width, vr, vi)
-
-
-@compiled
-def _adjoint(
-    factors: Any, order: Any, pull: Any, weight: Any, turned: Any, answer: Any, limits: Any
-) -> bool:
-    """Iterate ``t = conj(c) - conj(pull Z^T t)``; leave `t` and ``Z^T t``. False when it strays."""
-    rows, count = pull.shape
-    ar, ai, tr, ti, xr, xi, change = new_block(rows, WIDTH)
-    cr, ci = np.zeros((rows, WIDTH)), np.zeros((rows, WIDTH))
-    least, most = limits
-    for first in range(0, count, WIDTH):
-        width = min(WIDTH, count - first)
-        _load(pull, order, first, width, ar, ai)
-        _load(weight, order, first, width, cr, ci)
-        tr[:] = cr
-        ti[:] = -ci
-        settled = False
-        for _ in range(int(most)):
-            xr[:] = tr
-            xi[:] = ti
-            substitute(factors, xr, xi)
-            change[:] = 0.0
-            for i in range(rows):
-                for w in range(WIDTH):
-                    real = cr[i, w] - (ar[i, w] * xr[i, w] - ai[i, w] * xi[i, w])
-                    imag = -ci[i, w] + (ar[i, w] * xi[i, w] + ai[i, w] * xr[i, w])
-                    gap = (real - tr[i, w]) ** 2 + (imag - ti[i, w]) ** 2
-                    change[w] = max(change[w], gap)
-                    tr[i, w] = real
-                    ti[i, w] = imag
-            settled = change.max() <= least * least
-            if settled:
-                break
-        if not settled:
-            return False
-        xr[:] = tr
-        xi[:] = ti
-        substitute(factors, xr, xi)
-        _store(turned, order, first, width, tr, ti)
-        _store(answer, order, first, width, xr, xi)
-    return True
+        store_block(voltage, order, first, width, vr, vi)
 
 
 def flow(
-    factor: Factor, unit: Complex, source: Float, power: Complex, start: Complex,
-    accuracy_pu: float, most: int,
-) -> Complex:  # fmt: skip
-    """Return the voltages of the nodes that are not held, complex (other, interval).
+    op: Operator, unit: Complex, source: Float, power: Complex, voltage: Complex,
+    limits: tuple[float, int],
+) -> None:  # fmt: skip
+    """Find the voltages of the nodes that are not held, in place.
 
     Parameters
     ----------
     unit : complex128 (other,)
         Voltages without injections while the source holds 1 pu.
     source : float64 (interval,)
-    power, start : complex128 (other, interval)
-        Per unit.
+    power, voltage : complex128 (node, interval)
+        Per unit; voltages to start from.
+    limits : (float, int)
+        Change per unit at which to stop, and the most iterations.
     """
-    voltage = start.copy()
-    limits = (accuracy_pu, most)
-    _flow(factor.arrays, factor.order, unit, source, power, voltage, limits)
-    return voltage
+    order = op.factor.order
+    at = op.others[order]
+    _flow(op.factor.arrays, at, unit[order], source, power, voltage, limits)
 
 
-def adjoint(
-    factor: Factor, pull: Complex, weight: Complex, least: float, most: int
-) -> tuple[Complex, Complex] | None:
-    """Return ``conj(y)`` and ``Z^T conj(y)`` of ``y = c - a Z^T conj(y)``, or None if it strays.
-
-    Parameters
-    ----------
-    factor : Factor
-        Of the transposed admittances.
-    pull, weight : complex128 (other, interval)
-        `a` and `c`.
-    """
-    turned, answer = np.empty_like(pull), np.empty_like(pull)
-    limits = (least, most)
-    if not _adjoint(factor.arrays, factor.order, pull, weight, turned, answer, limits):
-        return None
-    return turned, answer
+@compiled
+def invert(matrices: Any) -> None:
+    """Invert positive definite matrices (interval, row, row) in place, by Gauss and Jordan."""
+    count, rows, _ = matrices.shape
+    for t in range(count):
+        m = matrices[t]
+        for k in range(rows):
+            pivot = 1.0 / m[k, k]
+            m[k, k] = 1.0
+            for j in range(rows):
+                m[k, j] *= pivot
+            for i in range(rows):
+                if i != k:
+                    share = m[i, k]
+                    m[i, k] = 0.0
+                    for j in range(rows):
+                        m[i, j] -= share * m[k, j]

@@ -1,18 +1,18 @@
 """How voltages and the feeder head answer to what is injected, exactly, forwards and backwards.
 
 With ``a = conj(s) / conj(v)^2`` a change obeys ``dv + Z a conj(dv) = Z conj(ds) / conj(v) + u dv0``
-(see :mod:`networks.flow.sensitivity`). A weighted sum of changes ``Re(c^H dv)`` equals
-``Re(y^H (dv + Z a conj(dv)))`` for the `y` that solves ``y = c - a Z^T conj(y)``: the adjoint,
-which gives the gradient for all injections at the price of one more solve.
+(see :mod:`networks.flow.sensitivity`); the gradient is that of :mod:`networks.flow.adjoint`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from grid.errors import SolverError
+from networks.flow.adjoint import adjoint
 from networks.flow.operator import Operator
 from networks.model import Complex, Float, Int, NetworkModel
 
@@ -62,20 +62,20 @@ class Jacobian:
     head: Float
 
 
-def adjoint(
+def gradient(
     view: View,
     voltage: Complex,
     power: Complex,
-    vm_weight: Float,
+    vm_weight: Mapping[int, Float],
     head_weight: Complex,
     accuracy: float = _ACCURACY,
-) -> tuple[Float, Float, Float]:
+) -> tuple[Complex, Float]:
     """Return the gradient of a weighted sum of voltage magnitudes and head power.
 
     Parameters
     ----------
     voltage, power : complex128 (node, interval)
-    vm_weight : float64 (node, interval)
+    vm_weight : float64 (interval,) by node
     head_weight : complex128 (interval,)
         Weight of active plus j times weight of reactive power.
     accuracy : float
@@ -83,60 +83,30 @@ def adjoint(
 
     Returns
     -------
-    active, reactive : float64 (node, interval)
-        By injection at each node, per unit.
+    injection : complex128 (node, interval)
+        By active plus j times by reactive injection at each node, per unit.
     source : float64 (interval,)
         By the source's voltage.
     """
     op, held = view.op, view.op.held
-    v = voltage[op.others]
-    phase = voltage / np.abs(voltage)
-    source = voltage[held[0]]
-    weight = vm_weight * phase
-    weight += np.outer(view.head_row.conj(), head_weight.conj() * source)
-    pull = power[op.others].conj() / v.conj() ** 2
-    c = weight[op.others]
-    least = accuracy * max(float(np.max(np.abs(c), initial=0.0)), 1e-30)
-    found = _compiled(op, pull, c, least) if view.compiled else _iterated(op, pull, c, least)
-    if found is None:
-        raise SolverError(
-            f"network {view.model.source}: sensitivities do not converge near voltage collapse"
-        )
-    turned, answer = found
-    answer = answer / v.conj()
-    active = np.zeros(voltage.shape)
-    reactive = np.zeros(voltage.shape)
-    active[op.others], reactive[op.others] = answer.real, answer.imag
+    at_head = head_weight.conj() * voltage[held[0]]
+    weight = np.zeros(voltage.shape, dtype=np.complex128)
+    for node in np.flatnonzero(view.head_row).tolist():
+        weight[node] = view.head_row[node].conj() * at_head
+    for node, share in vm_weight.items():
+        weight[node] += share / np.abs(voltage[node]) * voltage[node]
+    turned, injection = adjoint(
+        op, voltage, power, weight,
+        source=view.model.source, accuracy=accuracy, compiled=view.compiled,
+    )  # fmt: skip
     # At a held node an injection only offsets what the source gives.
-    active[held], reactive[held] = -head_weight.real, -head_weight.imag
+    injection[held] = -head_weight
     current = view.head_row @ voltage
-    by_source = (turned * view.unit[:, None]).real.sum(axis=0)
-    by_source += (weight[held].conj()).real.sum(axis=0)
+    unit = np.zeros(len(voltage), dtype=np.complex128)
+    unit[op.others] = view.unit
+    by_source = (unit @ turned).real + weight[held].real.sum(axis=0)
     by_source += (head_weight.conj() * current.conj()).real
-    return active, reactive, by_source
-
-
-def _compiled(
-    op: Operator, pull: Complex, c: Complex, least: float
-) -> tuple[Complex, Complex] | None:
-    from networks.estimation import kernel
-
-    return kernel.adjoint(op.transposed_factor, pull, c, least, _MOST)
-
-
-def _iterated(
-    op: Operator, pull: Complex, c: Complex, least: float
-) -> tuple[Complex, Complex] | None:
-    """Return ``conj(y)`` and ``Z^T conj(y)``, which is ``conj(Z^H y)``; None if it strays."""
-    # Conjugated throughout: it saves two passes over the batch each time.
-    pull, turned = pull.conj(), c.conj()
-    for _ in range(_MOST):
-        updated = c.conj() - pull * op.solve_transposed(turned).conj()
-        gap = float(np.max(np.abs(updated - turned), initial=0.0))
-        turned = updated
-        if gap <= least:
-            return turned, op.solve_transposed(turned)
-    return None
+    return injection, by_source
 
 
 def jacobian(view: View, voltage: Complex, power: Complex, nodes: Int) -> Jacobian:

@@ -106,6 +106,30 @@ def new_block(rows: int, width: int) -> Any:
 
 
 @compiled
+def load_block(values: Any, order: Any, first: int, width: int, real: Any, imag: Any) -> None:
+    """Read a block of complex (row, interval), rows in the factors' order."""
+    for i in range(len(order)):
+        row = order[i]
+        for w in range(width):
+            value = values[row, first + w]
+            real[i, w] = value.real
+            imag[i, w] = value.imag
+        # What is beyond the end repeats the last interval.
+        for w in range(width, real.shape[1]):
+            real[i, w] = real[i, width - 1]
+            imag[i, w] = imag[i, width - 1]
+
+
+@compiled
+def store_block(values: Any, order: Any, first: int, width: int, real: Any, imag: Any) -> None:
+    """Write what :func:`load_block` reads."""
+    for i in range(len(order)):
+        row = order[i]
+        for w in range(width):
+            values[row, first + w] = complex(real[i, w], imag[i, w])
+
+
+@compiled
 def _range(
     factors: Any, order: Any, idle: Any, power: Any, out: Any, converged: Any, limits: Any
 ) -> int:
@@ -115,19 +139,77 @@ def _range(
     most = 0
     for first in range(0, count, WIDTH):
         width = min(WIDTH, count - first)
-        for i in range(rows):
-            for w in range(WIDTH):
-                # What is beyond the end repeats the last interval.
-                given = power[order[i], first + min(w, width - 1)]
-                block[0][i, w] = given.real
-                block[1][i, w] = given.imag
+        load_block(power, order, first, width, block[0], block[1])
         most = max(most, iterate_block(factors, idle, block, limits, sound))
         for w in range(width):
             converged[first + w] = sound[w]
-        for i in range(rows):
-            for w in range(width):
-                out[order[i], first + w] = complex(block[2][i, w], block[3][i, w])
+        store_block(out, order, first, width, block[2], block[3])
     return most
+
+
+@compiled
+def _adjoint(factors: Any, order: Any, given: Any, turned: Any, slope: Any, limits: Any) -> bool:
+    """Iterate ``t = conj(c) - s / v^2 conj(Z^T t)``; False when it does not settle."""
+    voltage, power, weight = given
+    rows, count = len(order), power.shape[1]
+    ar, ai, tr, ti, xr, xi, change = new_block(rows, WIDTH)
+    vr, vi, cr, ci, _, _, size = new_block(rows, WIDTH)
+    least, most = limits
+    for first in range(0, count, WIDTH):
+        width = min(WIDTH, count - first)
+        load_block(voltage, order, first, width, vr, vi)
+        load_block(power, order, first, width, ar, ai)
+        load_block(weight, order, first, width, cr, ci)
+        for i in range(rows):
+            for w in range(WIDTH):
+                size[w] = 1.0 / (vr[i, w] * vr[i, w] + vi[i, w] * vi[i, w])
+                vr[i, w] *= size[w]
+                vi[i, w] *= size[w]
+                real = vr[i, w] * vr[i, w] - vi[i, w] * vi[i, w]
+                imag = -2.0 * vr[i, w] * vi[i, w]
+                pull = ar[i, w] * real - ai[i, w] * imag
+                ai[i, w] = ar[i, w] * imag + ai[i, w] * real
+                ar[i, w] = pull
+                tr[i, w] = cr[i, w]
+                ti[i, w] = -ci[i, w]
+        settled = False
+        for _ in range(int(most)):
+            xr[:] = tr
+            xi[:] = ti
+            substitute(factors, xr, xi)
+            change[:] = 0.0
+            for i in range(rows):
+                for w in range(WIDTH):
+                    real = cr[i, w] - (ar[i, w] * xr[i, w] + ai[i, w] * xi[i, w])
+                    imag = -ci[i, w] - (ai[i, w] * xr[i, w] - ar[i, w] * xi[i, w])
+                    gap = (real - tr[i, w]) ** 2 + (imag - ti[i, w]) ** 2
+                    change[w] = max(change[w], gap)
+                    tr[i, w] = real
+                    ti[i, w] = imag
+            settled = change.max() <= least * least
+            if settled:
+                break
+        if not settled:
+            return False
+        for i in range(rows):
+            for w in range(WIDTH):
+                real = xr[i, w] * vr[i, w] - xi[i, w] * vi[i, w]
+                xi[i, w] = xr[i, w] * vi[i, w] + xi[i, w] * vr[i, w]
+                xr[i, w] = real
+        store_block(turned, order, first, width, tr, ti)
+        store_block(slope, order, first, width, xr, xi)
+    return True
+
+
+def adjoint(
+    op: Operator, voltage: Complex, power: Complex, weight: Complex, least: float, most: int
+) -> tuple[Complex, Complex] | None:
+    """Return what :func:`networks.flow.adjoint.adjoint` does, or None when it does not settle."""
+    factor = op.transposed_factor
+    turned, slope = np.zeros_like(power), np.zeros_like(power)
+    given, limits = (voltage, power, weight), (least, most)
+    at = op.others[factor.order]
+    return (turned, slope) if _adjoint(factor.arrays, at, given, turned, slope, limits) else None
 
 
 def arguments(op: Operator) -> tuple[Any, ...]:

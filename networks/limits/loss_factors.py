@@ -2,10 +2,8 @@
 
 Losses are ``L = sum_i Re(v_i conj(i_i))`` over all nodes: what is injected, together with what
 the sources give, and no bus takes. Its differential is ``dL = Re(c^H dv)`` with
-``c = (Y + Y^H) v`` at the nodes that no source holds, and with the adjoint of
-:mod:`networks.estimation.linear` one solve with the transposed admittances gives the slope for
-every bus at once: ``t = conj(c) - s / v^2 conj(Z^T t)``, then
-``dL/dP + j dL/dQ = Z^T t / conj(v)``. It is exact at the operating point.
+``c = (Y + Y^H) v`` at the nodes that no source holds, and :mod:`networks.flow.adjoint` gives the
+slope for every bus at once. It is exact at the operating point.
 """
 
 from __future__ import annotations
@@ -15,8 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from grid.errors import SolverError
-from networks.flow.operator import Operator, operator
+from networks.flow.adjoint import adjoint
+from networks.flow.operator import operator
 from networks.flow.sensitivity import node_voltage
 from networks.flow.solve import CHUNK, regimes
 from networks.flow.year import chunks
@@ -25,8 +23,6 @@ from networks.model import Complex, Float, NetworkModel
 
 NAMES = ("p_loss_factor", "q_loss_factor")
 _UNITS = {"p_loss_factor": "kW/kW", "q_loss_factor": "kW/kvar", "scale": "1"}
-_ACCURACY = 1e-10
-_MOST = 60
 
 
 def loss_factors(model: NetworkModel, dataset: xr.Dataset, *, scaled: bool = False) -> xr.Dataset:
@@ -101,27 +97,9 @@ def node_loss_factors(model: NetworkModel, voltage: Complex, power: Complex) -> 
         A state, per unit.
     """
     op = operator(model)
-    v = voltage[op.others]
-    found = np.zeros((2, *voltage.shape))
     both = np.asarray(model.ybus @ voltage) + np.asarray(model.ybus.conj().T @ voltage)
-    answer = _adjoint(op, both[op.others].conj(), power[op.others] / v**2, model.source)
-    answer /= v.conj()
-    found[0][op.others], found[1][op.others] = answer.real, answer.imag
-    return found
-
-
-def _adjoint(op: Operator, weight: Complex, pull: Complex, source: str) -> Complex:
-    """Return ``Z^T t`` of the `t` that solves ``t = weight - pull conj(Z^T t)``."""
-    turned = weight
-    least = _ACCURACY * max(float(np.abs(weight).max(initial=0.0)), 1e-30)
-    for _ in range(_MOST):
-        answer = op.solve_transposed(turned)
-        updated = weight - pull * answer.conj()
-        gap = float(np.abs(updated - turned).max(initial=0.0))
-        turned = updated
-        if gap <= least:
-            return op.solve_transposed(turned)
-    raise SolverError(f"network {source}: loss factors do not converge near voltage collapse")
+    _, slope = adjoint(op, voltage, power, both, source=model.source)
+    return np.stack([slope.real, slope.imag])
 
 
 def _dataset(

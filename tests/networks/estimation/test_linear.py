@@ -1,9 +1,11 @@
 """Derivatives against finite differences, and the adjoint against the derivatives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from networks.estimation.linear import adjoint, jacobian, view_of
+from networks.estimation.linear import gradient, jacobian, view_of
 from networks.estimation.solve import _flow
 from networks.sources.source import load
 
@@ -49,15 +51,21 @@ def test_the_derivative_is_the_slope_of_the_power_flow(view, point):
         assert slope == pytest.approx(derivative[:, column], rel=1e-6, abs=1e-7), column
 
 
-def test_the_adjoint_is_the_transposed_derivative(view, point):
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_gradient_is_the_transposed_derivative(view, point, compiled):
     power, source = point
     voltage = _flow(view, power, np.array([source]), None)
     given = jacobian(view, voltage[:, 0], power[:, 0], np.arange(len(power)))
     draw = np.random.default_rng(4)
     weight, head = draw.standard_normal(len(power)), draw.standard_normal(2)
-    active, reactive, by_source = adjoint(
-        view, voltage, power, weight[:, None], np.array([head[0] + 1j * head[1]])
+    by_node = {node: np.array([share]) for node, share in enumerate(weight.tolist())}
+    injection, by_source = gradient(
+        replace(view, compiled=compiled),
+        voltage,
+        power,
+        by_node,
+        np.array([head[0] + 1j * head[1]]),
     )
     expected = weight @ given.vm + head @ given.head
-    found = np.concatenate([active[:, 0], reactive[:, 0], by_source])
+    found = np.concatenate([injection[:, 0].real, injection[:, 0].imag, by_source])
     assert found == pytest.approx(expected, rel=1e-8, abs=1e-8)
