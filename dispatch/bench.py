@@ -14,6 +14,8 @@ from dispatch.cost import day_cost
 from dispatch.model import build
 from dispatch.plan import Floats, Plan, PlanInput
 from dispatch.solve import _schedule, solve
+from dispatch.statement import statement
+from dispatch.template import forget, patched
 from grid.benchmark import Error, Progress, Row, Timing, alternate, faster, within
 from grid.errors import SolverError
 from grid.ids import AssetId, UsagePointId
@@ -82,7 +84,7 @@ def _appsi(day: PlanInput, work: str, rounds: int) -> Row:
 
 
 def _planned(day: PlanInput, plan: Plan, work: str, rounds: int) -> Row:
-    bare = _Bare(highs.compiled(build(day)).lp)
+    bare = _Bare(patched(statement(day)).lp)
     ours_ns, theirs_ns = alternate(rounds, lambda _: solve(day), bare)
     apart = _apart(day, plan, bare.columns)
     return Row(
@@ -100,7 +102,8 @@ def _planned(day: PlanInput, plan: Plan, work: str, rounds: int) -> Row:
 
 
 def _ours(day: PlanInput) -> Any:
-    return _passed(highs.compiled(build(day)).lp)
+    forget()
+    return _passed(patched(statement(day)).lp)
 
 
 class _Bare:
@@ -128,9 +131,8 @@ def _passed(lp: Any) -> Any:
 
 def _apart(day: PlanInput, plan: Plan, columns: Floats) -> float:
     """Return how far the plan's cost is from that of the bare solution, as a share of it."""
-    model = build(day)
-    answer = highs.Answer("optimal", 0.0, np.nan, columns, np.empty(0), highs.compiled(model))
-    cost = day_cost(day, _schedule(day, model, answer)).total
+    answer = highs.Answer("optimal", 0.0, np.nan, columns, np.empty(0))
+    cost = day_cost(day, _schedule(day, patched(statement(day)), answer)).total
     return abs(plan.objective - cost) / abs(cost)
 
 

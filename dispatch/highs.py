@@ -7,11 +7,13 @@ so that the same input gives the same answer.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import highspy
 import numpy as np
+import numpy.typing as npt
 from pyomo.common.gc_manager import PauseGC
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
@@ -45,7 +47,69 @@ class Compiled:
     lp: Any
     column: dict[int, int]
     row: dict[int, int]
-    binary: Floats
+    binary: npt.NDArray[np.bool_]
+
+    def values(self, answer: Answer, variable: Any) -> Floats:
+        """Return the values of a Pyomo variable in the order of its index.
+
+        What stands in no row has its lower bound.
+        """
+        return np.array(
+            [
+                float(part.lb or 0.0) if at is None else float(answer.columns[at])
+                for part, at in ((one, self.column.get(id(one))) for one in variable.values())
+            ]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where the variables or rows of one name stand.
+
+    Attributes
+    ----------
+    first : int
+    row : dict of str to int, optional
+        Of each asset; None where there is one for each step alone.
+    steps : int
+    """
+
+    first: int
+    row: dict[str, int] | None
+    steps: int
+
+    @property
+    def size(self) -> int:
+        """Return how many there are."""
+        return self.steps * (1 if self.row is None else len(self.row))
+
+    def at(self, index: tuple[str | int, ...]) -> int:
+        """Return where (asset, step) or (step,) stands."""
+        before = 0 if self.row is None else self.row[str(index[0])]
+        return self.first + before * self.steps + int(index[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A problem as arrays, and where its variables and rows stand in them, by name."""
+
+    lp: Any
+    binary: npt.NDArray[np.bool_]
+    column: Mapping[str, Place]
+    row: Mapping[str, Place]
+
+    def values(self, answer: Answer, name: str) -> Floats:
+        """Return the values of the variables of one name; none when there are none."""
+        return _of(self.column, answer.columns, name)
+
+    def duals(self, answer: Answer, name: str) -> Floats:
+        """Return the duals of the rows of one name; none when there are none."""
+        return _of(self.row, answer.duals, name)
+
+
+def _of(places: Mapping[str, Place], values: Floats, name: str) -> Floats:
+    place = places.get(name)
+    return values[:0] if place is None else values[place.first : place.first + place.size]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,21 +126,6 @@ class Answer:
     objective: float
     columns: Floats
     duals: Floats
-    compiled: Compiled
-
-    def values(self, variable: Any) -> Floats:
-        """Return the values of a Pyomo variable in the order of its index."""
-        return np.array([self.value(part) for part in variable.values()])
-
-    def value(self, part: Any) -> float:
-        """Return the value of one Pyomo variable; its lower bound when no row has it."""
-        column = self.compiled.column.get(id(part))
-        return float(part.lb or 0.0) if column is None else float(self.columns[column])
-
-    def dual(self, constraint: Any) -> float:
-        """Return the dual of one Pyomo constraint; 0 when it was no row."""
-        row = self.compiled.row.get(id(constraint))
-        return 0.0 if row is None else float(self.duals[row])
 
 
 def compiled(model: Any) -> Compiled:
@@ -100,7 +149,7 @@ def compiled(model: Any) -> Compiled:
     lp.a_matrix_.start_ = form.A.indptr
     lp.a_matrix_.index_ = form.A.indices
     lp.a_matrix_.value_ = form.A.data
-    binary = np.array([variable.is_binary() for variable in form.columns], dtype=np.float64)
+    binary = np.array([variable.is_binary() for variable in form.columns], dtype=np.bool_)
     if binary.any():
         kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
         lp.integrality_ = [kinds[int(is_binary)] for is_binary in binary]
@@ -136,7 +185,7 @@ def _solver(lp: Any, gap: float, nodes: int, *, small: bool = True) -> Any:
     return solver
 
 
-def optimise(problem: Compiled, *, gap: float, nodes: int, small: bool = True) -> Answer:
+def optimise(problem: Compiled | Problem, *, gap: float, nodes: int, small: bool = True) -> Answer:
     """Solve `problem`; then hold its binaries and solve again for exact flows and duals.
 
     With `small` its binaries are few enough to find good values without smaller searches.
@@ -156,7 +205,7 @@ def optimise(problem: Compiled, *, gap: float, nodes: int, small: bool = True) -
         highspy.HighsModelStatus.kInfeasible,
         highspy.HighsModelStatus.kUnboundedOrInfeasible,
     ):
-        return Answer("infeasible", np.inf, np.nan, none, none, problem)
+        return Answer("infeasible", np.inf, np.nan, none, none)
     info = solver.getInfo()
     feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     if status == highspy.HighsModelStatus.kOptimal and feasible:
@@ -166,8 +215,8 @@ def optimise(problem: Compiled, *, gap: float, nodes: int, small: bool = True) -
     else:
         raise SolverError(f"HiGHS stopped without a plan: {solver.modelStatusToString(status)}")
     if not problem.binary.any():
-        return Answer(name, 0.0, *_flows(solver), problem)
-    return Answer(name, float(info.mip_gap), *_held(problem, solver), problem)
+        return Answer(name, 0.0, *_flows(solver))
+    return Answer(name, float(info.mip_gap), *_held(problem, solver))
 
 
 def _flows(solver: Any) -> tuple[float, Floats, Floats]:
@@ -177,7 +226,7 @@ def _flows(solver: Any) -> tuple[float, Floats, Floats]:
     return objective, np.array(solution.col_value), np.array(solution.row_dual) / COST_SCALE
 
 
-def _held(problem: Compiled, search: Any) -> tuple[float, Floats, Floats]:
+def _held(problem: Compiled | Problem, search: Any) -> tuple[float, Floats, Floats]:
     """Return :func:`_flows` of the linear problem with the binaries held at what `search` chose."""
     where = np.flatnonzero(problem.binary).astype(np.int32)
     found = np.array(search.getSolution().col_value)[where]

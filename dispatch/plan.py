@@ -25,6 +25,12 @@ Value: TypeAlias = float | int | str
 ASSET_COLUMNS = ("charge_kw", "discharge_kw", "produce_kw", "curtail_kw", "shed_kw", "limit_kw")
 COMMUNITY_COLUMNS = ("import_kw", "export_kw", "unserved_kw", "reserve_short_kw")
 
+SERIES = (
+    "demand_kw", "solar_available_kw", "wind_available_kw", "sheddable_kw", "buy_price",
+    "sell_price", "grid_available", "reserve_kw",
+)  # fmt: skip
+"""Fields of :class:`PlanInput` whose last axis is the step."""
+
 NEW_PLAN = "new plan"
 LAST_GOOD_PLAN = "last good plan"
 SAFE_RULE = "safe rule"

@@ -23,8 +23,10 @@ is worth `end_value_per_kwh`:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pyomo.environ as pyo
 
 from dispatch.assets.terms import (
@@ -33,10 +35,13 @@ from dispatch.assets.terms import (
     THROUGHPUT_PER_KWH,
     AssetKind,
     Attribute,
-    Pairs,
-    Terms,
+    Blocks,
+    Flows,
+    Sides,
+    block,
+    by_asset,
 )
-from dispatch.plan import PlanInput, per_kwh
+from dispatch.plan import Floats, PlanInput, per_kwh
 from grid.site import Battery
 
 ATTRIBUTES = (
@@ -53,68 +58,64 @@ ATTRIBUTES = (
 )
 
 
-def add(model: Any, plan_input: PlanInput, pairs: Pairs) -> Terms:
-    """Add charge, discharge and energy of every battery; return their terms."""
-    batteries: dict[str, Battery] = {battery.id: battery for battery in plan_input.battery}
-    rank: dict[str, int] = {battery.id: i for i, battery in enumerate(plan_input.battery)}
-    now = plan_input.battery_energy_kwh
-    last, h = plan_input.n - 1, plan_input.hours
-    model.BATTERY = pyo.Set(initialize=list(batteries))
+def _blocks(plan_input: PlanInput) -> Blocks:
+    batteries, n, h = plan_input.battery, plan_input.n, plan_input.hours
+    shape, step = (len(batteries), n), np.arange(n)
+    power = by_asset([b.power_kw for b in batteries])
+    rank = by_asset([float(i) for i in range(len(batteries))])
+    wear = by_asset([per_kwh(b.wear) for b in batteries])
+    low = np.tile(by_asset([b.min_energy_kwh for b in batteries]), n)
+    if plan_input.end_energy_min_kwh is not None:
+        low[:, -1] = np.maximum(low[:, -1], plan_input.end_energy_min_kwh)
+    left = np.zeros(shape)
+    left[:, -1] = -_worth(plan_input)
+    late = THROUGHPUT_PER_KWH + EARLY_PER_KWH * (n - 1 - step)
+    return {
+        "charge": block(shape, high=power, cost=h * (EARLY_PER_KWH * step + ORDER_PER_KWH * rank)),
+        "discharge": block(shape, high=power, cost=h * (wear + late)),
+        "energy": block(
+            shape, low=low, high=by_asset([b.energy_kwh for b in batteries]), cost=left
+        ),
+    }
 
-    def power(_: Any, b: str, t: int) -> tuple[float, float]:
-        return (0.0, batteries[b].power_kw)
 
-    def store(_: Any, b: str, t: int) -> tuple[float, float]:
-        low = batteries[b].min_energy_kwh
-        if t == last and plan_input.end_energy_min_kwh is not None and not model.elastic:
-            low = max(low, float(plan_input.end_energy_min_kwh[rank[b]]))
-        return (low, batteries[b].energy_kwh)
+def _worth(plan_input: PlanInput) -> Floats:
+    kept = np.array([b.discharge_efficiency for b in plan_input.battery])
+    worth: Floats = plan_input.end_value_per_kwh * kept
+    return worth
+
+
+def _sides(plan_input: PlanInput) -> Sides:
+    before = np.zeros((len(plan_input.battery), plan_input.n))
+    before[:, 0] = plan_input.battery_energy_kwh
+    return {"dynamics": before}
+
+
+def _rows(model: Any, plan_input: PlanInput, side: Mapping[str, Floats]) -> None:
+    h = plan_input.hours
+    facts: dict[str, tuple[int, Battery]] = {b.id: (i, b) for i, b in enumerate(plan_input.battery)}
 
     def dynamics(m: Any, b: str, t: int) -> Any:
-        battery = batteries[b]
-        before = m.energy[b, t - 1] if t else float(now[rank[b]])
-        gain = h * battery.charge_efficiency * m.charge[b, t]
-        return (
-            m.energy[b, t] == before + gain - h / battery.discharge_efficiency * m.discharge[b, t]
-        )
+        row, battery = facts[b]
+        gained = h * battery.charge_efficiency * m.charge[b, t]
+        lost = h / battery.discharge_efficiency * m.discharge[b, t]
+        kept = m.energy[b, t] - m.energy[b, t - 1] if t else m.energy[b, t]
+        return kept - gained + lost == float(side["dynamics"][row, t])
 
-    model.charge = pyo.Var(model.BATTERY, model.STEP, bounds=power)
-    model.discharge = pyo.Var(model.BATTERY, model.STEP, bounds=power)
-    model.energy = pyo.Var(model.BATTERY, model.STEP, bounds=store)
-    model.dynamics = pyo.Constraint(model.BATTERY, model.STEP, rule=dynamics)
-
-    either = sorted(pair for pair in pairs if pair[0] in batteries)
-    if either:
-        model.EITHER = pyo.Set(dimen=2, initialize=either)
-        model.charging = pyo.Var(model.EITHER, domain=pyo.Binary)
-        model.only_charge = pyo.Constraint(
-            model.EITHER,
-            rule=lambda m, b, t: m.charge[b, t] <= batteries[b].power_kw * m.charging[b, t],
-        )
-        model.only_discharge = pyo.Constraint(
-            model.EITHER,
-            rule=lambda m, b, t: (
-                m.discharge[b, t] <= batteries[b].power_kw * (1 - m.charging[b, t])
-            ),
-        )
-    return _terms(model, plan_input)
+    model.dynamics = pyo.Constraint(list(facts), model.STEP, rule=dynamics)
 
 
-def _terms(model: Any, plan_input: PlanInput) -> Terms:
-    terms = Terms()
-    last, h = plan_input.n - 1, plan_input.hours
-    for rank, battery in enumerate(plan_input.battery):
-        b, wear = battery.id, per_kwh(battery.wear)
-        for t in range(plan_input.n):
-            charge, discharge = model.charge[b, t], model.discharge[b, t]
-            terms.injection[b, t] = [(-1.0, charge), (1.0, discharge)]
-            terms.cost.append((h * (EARLY_PER_KWH * t + ORDER_PER_KWH * rank), charge))
-            late = THROUGHPUT_PER_KWH + EARLY_PER_KWH * (last - t)
-            terms.cost.append((h * (wear + late), discharge))
-        worth = plan_input.end_value_per_kwh * battery.discharge_efficiency
-        terms.cost.append((-worth, model.energy[b, last]))
-        terms.constant += worth * float(plan_input.battery_energy_kwh[rank])
-    return terms
+def _flows(plan_input: PlanInput) -> Flows:
+    return {b.id: ((-1.0, "charge"), (1.0, "discharge")) for b in plan_input.battery}
 
 
-KIND = AssetKind("battery", ATTRIBUTES, add)
+KIND = AssetKind(
+    "battery",
+    ATTRIBUTES,
+    _blocks,
+    _flows,
+    _sides,
+    _rows,
+    memory=lambda plan_input: 1,
+    constant=lambda plan_input: float(_worth(plan_input) @ plan_input.battery_energy_kwh),
+)

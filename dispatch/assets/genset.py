@@ -25,12 +25,14 @@ down time forbids it: :math:`u_{g,t} = 1`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pyomo.environ as pyo
 
-from dispatch.assets.terms import AssetKind, Attribute, Pairs, Terms
-from dispatch.plan import PlanInput, currency, per_kwh
+from dispatch.assets.terms import AssetKind, Attribute, Blocks, Flows, Sides, block, by_asset
+from dispatch.plan import Floats, PlanInput, currency, per_kwh
 from grid.site import Genset
 
 ATTRIBUTES = (
@@ -54,66 +56,77 @@ def forced_steps(plan_input: PlanInput, row: int) -> int:
     return max(0, least - int(plan_input.genset_intervals_in_state[row]))
 
 
-def add(model: Any, plan_input: PlanInput, pairs: Pairs) -> Terms:
-    """Add commitment and output of every genset; return their terms."""
-    gensets: dict[str, Genset] = {genset.id: genset for genset in plan_input.genset}
-    rank: dict[str, int] = {genset.id: i for i, genset in enumerate(plan_input.genset)}
-    forced = {g: forced_steps(plan_input, i) for g, i in rank.items()}
-    model.GENSET = pyo.Set(initialize=list(gensets))
+def _blocks(plan_input: PlanInput) -> Blocks:
+    gensets, n, h = plan_input.genset, plan_input.n, plan_input.hours
+    shape = (len(gensets), n)
+    least, most = np.zeros(shape), np.ones(shape)
+    for row, genset in enumerate(gensets):
+        forced = forced_steps(plan_input, row)
+        if genset.island_required:
+            least[row] = ~plan_input.grid_available
+        least[row, :forced] = most[row, :forced] = float(plan_input.genset_on[row])
+    fuel = by_asset([per_kwh(g.fuel) for g in gensets])
+    running = by_asset([currency(g.no_load_per_hour) for g in gensets])
+    start = by_asset([currency(g.start) for g in gensets])
+    return {
+        "on": block(shape, low=least, high=most, cost=h * running, binary=True),
+        "start": block(shape, high=1.0, cost=start),
+        "stop": block(shape, high=1.0),
+        "output": block(shape, high=by_asset([g.power_kw for g in gensets]), cost=h * fuel),
+    }
 
-    def state(_: Any, g: str, t: int) -> tuple[float, float]:
-        if t < forced[g]:
-            held = float(plan_input.genset_on[rank[g]])
-            return (held, held)
-        if gensets[g].island_required and not plan_input.grid_available[t]:
-            return (1.0, 1.0)
-        return (0.0, 1.0)
+
+def _sides(plan_input: PlanInput) -> Sides:
+    shape = (len(plan_input.genset), plan_input.n)
+    before = np.zeros(shape)
+    before[:, 0] = plan_input.genset_on
+    nothing = np.zeros(shape)
+    return {
+        "change": before,
+        "up_time": nothing,
+        "down_time": np.ones(shape),
+        "rating": nothing,
+        "least_load": nothing,
+    }
+
+
+def _rows(model: Any, plan_input: PlanInput, side: Mapping[str, Floats]) -> None:
+    facts: dict[str, tuple[int, Genset]] = {g.id: (i, g) for i, g in enumerate(plan_input.genset)}
+
+    def to(name: str, g: str, t: int) -> float:
+        return float(side[name][facts[g][0], t])
 
     def change(m: Any, g: str, t: int) -> Any:
-        before = m.on[g, t - 1] if t else float(plan_input.genset_on[rank[g]])
-        return m.on[g, t] - before == m.start[g, t] - m.stop[g, t]
+        risen = m.on[g, t] - m.on[g, t - 1] if t else m.on[g, t]
+        return risen - m.start[g, t] + m.stop[g, t] == to("change", g, t)
 
     def up_time(m: Any, g: str, t: int) -> Any:
-        first = max(0, t - gensets[g].min_up_intervals + 1)
-        return sum(m.start[g, k] for k in range(first, t + 1)) <= m.on[g, t]
+        first = max(0, t - facts[g][1].min_up_intervals + 1)
+        begun = sum(m.start[g, k] for k in range(first, t + 1))
+        return begun - m.on[g, t] <= to("up_time", g, t)
 
     def down_time(m: Any, g: str, t: int) -> Any:
-        first = max(0, t - gensets[g].min_down_intervals + 1)
-        return sum(m.stop[g, k] for k in range(first, t + 1)) <= 1 - m.on[g, t]
+        first = max(0, t - facts[g][1].min_down_intervals + 1)
+        ended = sum(m.stop[g, k] for k in range(first, t + 1))
+        return ended + m.on[g, t] <= to("down_time", g, t)
 
-    model.on = pyo.Var(model.GENSET, model.STEP, domain=pyo.Binary, bounds=state)
-    model.start = pyo.Var(model.GENSET, model.STEP, bounds=(0.0, 1.0))
-    model.stop = pyo.Var(model.GENSET, model.STEP, bounds=(0.0, 1.0))
-    model.output = pyo.Var(
-        model.GENSET, model.STEP, bounds=lambda m, g, t: (0.0, gensets[g].power_kw)
-    )
-    model.change = pyo.Constraint(model.GENSET, model.STEP, rule=change)
-    model.up_time = pyo.Constraint(model.GENSET, model.STEP, rule=up_time)
-    model.down_time = pyo.Constraint(model.GENSET, model.STEP, rule=down_time)
-    model.rating = pyo.Constraint(
-        model.GENSET,
-        model.STEP,
-        rule=lambda m, g, t: m.output[g, t] <= gensets[g].power_kw * m.on[g, t],
-    )
-    model.least_load = pyo.Constraint(
-        model.GENSET,
-        model.STEP,
-        rule=lambda m, g, t: m.output[g, t] >= gensets[g].min_power_kw * m.on[g, t],
-    )
-    return _terms(model, plan_input)
+    def rating(m: Any, g: str, t: int) -> Any:
+        return m.output[g, t] - facts[g][1].power_kw * m.on[g, t] <= to("rating", g, t)
+
+    def least_load(m: Any, g: str, t: int) -> Any:
+        return m.output[g, t] - facts[g][1].min_power_kw * m.on[g, t] >= to("least_load", g, t)
+
+    for rule in (change, up_time, down_time, rating, least_load):
+        model.add_component(rule.__name__, pyo.Constraint(list(facts), model.STEP, rule=rule))
 
 
-def _terms(model: Any, plan_input: PlanInput) -> Terms:
-    terms = Terms()
-    h = plan_input.hours
-    for genset in plan_input.genset:
-        g = genset.id
-        for t in range(plan_input.n):
-            terms.injection[g, t] = [(1.0, model.output[g, t])]
-            terms.cost.append((h * per_kwh(genset.fuel), model.output[g, t]))
-            terms.cost.append((h * currency(genset.no_load_per_hour), model.on[g, t]))
-            terms.cost.append((currency(genset.start), model.start[g, t]))
-    return terms
+def _flows(plan_input: PlanInput) -> Flows:
+    return {g.id: ((1.0, "output"),) for g in plan_input.genset}
 
 
-KIND = AssetKind("genset", ATTRIBUTES, add)
+def _memory(plan_input: PlanInput) -> int:
+    times = [max(g.min_up_intervals, g.min_down_intervals) for g in plan_input.genset]
+    return max(1, *times) if times else 0
+
+
+KIND = AssetKind("genset", ATTRIBUTES, _blocks, _flows, _sides, _rows, _memory)

@@ -13,12 +13,9 @@ with :math:`I` and :math:`X` no larger than what could flow at all:
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import pyomo.environ as pyo
 
-from dispatch.assets.terms import IMPORT_PER_KWH, AssetKind, Attribute, Pairs, Terms
+from dispatch.assets.terms import IMPORT_PER_KWH, AssetKind, Attribute, Blocks, Flows, block
 from dispatch.plan import Floats, PlanInput
 
 ATTRIBUTES = (
@@ -30,36 +27,26 @@ ATTRIBUTES = (
 )
 
 
-def add(model: Any, plan_input: PlanInput, pairs: Pairs) -> Terms:
-    """Add import and export of the community; return their terms."""
-    grid, h = plan_input.grid, plan_input.hours
-    available = plan_input.grid_available
-    drawn = grid.import_limit_kw
-    fed = grid.export_limit_kw
-    model.import_kw = pyo.Var(model.STEP, bounds=lambda m, t: (0.0, drawn if available[t] else 0.0))
-    model.export_kw = pyo.Var(model.STEP, bounds=lambda m, t: (0.0, fed if available[t] else 0.0))
-    either = sorted(t for asset, t in pairs if asset == grid.id)
-    if either:
-        most_drawn, most_fed = _most(plan_input)
-        model.NETTED = pyo.Set(initialize=either)
-        model.importing = pyo.Var(model.NETTED, domain=pyo.Binary)
-        model.only_import = pyo.Constraint(
-            model.NETTED, rule=lambda m, t: m.import_kw[t] <= float(most_drawn[t]) * m.importing[t]
-        )
-        model.only_export = pyo.Constraint(
-            model.NETTED,
-            rule=lambda m, t: m.export_kw[t] <= float(most_fed[t]) * (1 - m.importing[t]),
-        )
-    terms = Terms()
-    for t in range(plan_input.n):
-        terms.injection[grid.id, t] = [(1.0, model.import_kw[t]), (-1.0, model.export_kw[t])]
-        buy = float(plan_input.buy_price[t]) + IMPORT_PER_KWH
-        terms.cost.append((h * buy, model.import_kw[t]))
-        terms.cost.append((-h * float(plan_input.sell_price[t]), model.export_kw[t]))
-    return terms
+def _blocks(plan_input: PlanInput) -> Blocks:
+    grid, h, n = plan_input.grid, plan_input.hours, plan_input.n
+    open_ = np.asarray(plan_input.grid_available, dtype=np.float64)
+    return {
+        "import_kw": block(
+            (n,),
+            high=grid.import_limit_kw * open_,
+            cost=h * (plan_input.buy_price + IMPORT_PER_KWH),
+        ),
+        "export_kw": block(
+            (n,), high=grid.export_limit_kw * open_, cost=-h * plan_input.sell_price
+        ),
+    }
 
 
-def _most(plan_input: PlanInput) -> tuple[Floats, Floats]:
+def _flows(plan_input: PlanInput) -> Flows:
+    return {plan_input.grid.id: ((1.0, "import_kw"), (-1.0, "export_kw"))}
+
+
+def most(plan_input: PlanInput) -> tuple[Floats, Floats]:
     """Return what could be drawn and fed in each step at the very most, kW.
 
     The tighter these are, the less a solver has to branch.
@@ -72,4 +59,4 @@ def _most(plan_input: PlanInput) -> tuple[Floats, Floats]:
     return drawn, fed
 
 
-KIND = AssetKind("grid", ATTRIBUTES, add)
+KIND = AssetKind("grid", ATTRIBUTES, _blocks, _flows)
