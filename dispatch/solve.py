@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import xarray as xr
 
@@ -20,6 +22,7 @@ from dispatch.plan import (
     Reason,
     empty_schedule,
 )
+from dispatch.problem import Answer, Problem
 from dispatch.reasons import bus_of, reason
 from dispatch.statement import statement
 from dispatch.template import patched
@@ -35,7 +38,13 @@ DIGITS = 9
 """Decimals kept of each flow, so that rounding of the last bit is not a change of plan."""
 
 
-def solve(plan_input: PlanInput, *, gap: float = 1e-3, nodes: int = 2000) -> Plan:
+def solve(
+    plan_input: PlanInput,
+    *,
+    gap: float = 1e-3,
+    nodes: int = 2000,
+    optimise: Callable[..., Answer] = highs.optimise,
+) -> Plan:
     """Return the cheapest schedule within `gap`.
 
     Stores are first allowed to run both ways at once, which only a negative price makes
@@ -48,6 +57,9 @@ def solve(plan_input: PlanInput, *, gap: float = 1e-3, nodes: int = 2000) -> Pla
         Relative distance to the proven optimum at which to stop.
     nodes : int
         Branch-and-bound nodes after which to stop with the best found.
+    optimise : callable
+        :func:`dispatch.highs.optimise`, which knows of no other plan, or that of a
+        :class:`dispatch.rolling.Rolling`.
 
     Raises
     ------
@@ -64,7 +76,7 @@ def solve(plan_input: PlanInput, *, gap: float = 1e-3, nodes: int = 2000) -> Pla
     rounds = 0
     while True:
         problem = patched(statement(plan_input, pairs))
-        answer = highs.optimise(problem, gap=gap, nodes=nodes, small=not pairs)
+        answer = optimise(problem, gap=gap, nodes=nodes, small=not pairs)
         if answer.status == "infeasible":
             raise InfeasiblePlan(diagnose(plan_input, pairs, nodes=nodes))
         schedule = _schedule(plan_input, problem, answer)
@@ -78,9 +90,7 @@ def solve(plan_input: PlanInput, *, gap: float = 1e-3, nodes: int = 2000) -> Pla
     return _plan(plan_input, problem, answer, schedule)
 
 
-def _plan(
-    plan_input: PlanInput, problem: highs.Problem, answer: highs.Answer, schedule: xr.Dataset
-) -> Plan:
+def _plan(plan_input: PlanInput, problem: Problem, answer: Answer, schedule: xr.Dataset) -> Plan:
     duals = _duals(plan_input, problem, answer)
     schedule["marginal_price"].values[:] = np.round(duals.price, DIGITS)
     tight = np.abs(cut_excess(plan_input, schedule)) < SMALL
@@ -109,7 +119,7 @@ def _plan(
     return plan
 
 
-def _schedule(plan_input: PlanInput, problem: highs.Problem, answer: highs.Answer) -> xr.Dataset:
+def _schedule(plan_input: PlanInput, problem: Problem, answer: Answer) -> xr.Dataset:
     n = plan_input.n
     schedule = empty_schedule(plan_input)
 
@@ -170,7 +180,7 @@ def _both(plan_input: PlanInput, schedule: xr.Dataset) -> Pairs:
     )
 
 
-def _duals(plan_input: PlanInput, problem: highs.Problem, answer: highs.Answer) -> Duals:
+def _duals(plan_input: PlanInput, problem: Problem, answer: Answer) -> Duals:
     price = problem.duals(answer, "balance") / plan_input.hours
     stored = -problem.duals(answer, "dynamics").reshape(-1, plan_input.n)[:, 0]
     return Duals(price, stored, np.maximum(0.0, -problem.duals(answer, "cut")))
