@@ -12,7 +12,7 @@ import numpy as np
 from dispatch.bench_direct import direct
 from dispatch.cost import day_cost
 from dispatch.model import build
-from dispatch.plan import SERIES, Floats, Plan, PlanInput
+from dispatch.plan import Floats, Plan, PlanInput
 from dispatch.problem import Answer
 from dispatch.rolling import Rolling
 from dispatch.solve import _schedule, solve
@@ -94,7 +94,7 @@ def _rolled(day: PlanInput, work: str, rolls: int) -> Row:
     days = [day]
     for _ in range(2 * rolls):
         last = days[-1]
-        series = {name: np.roll(getattr(last, name), -1, axis=-1) for name in SERIES}
+        series = {k: np.roll(v, -1, axis=-1) for k, v in last.series().items()}
         stored = np.clip(last.battery_energy_kwh + draw.uniform(-0.3, 0.3, len(day.battery)), 0, 10)
         days.append(replace(last, **series, battery_energy_kwh=stored))
     rolling, found, theirs = Rolling(), np.zeros(len(days)), np.zeros(len(days))

@@ -80,7 +80,10 @@ def check_input(plan_input: PlanInput) -> None:
     _number(plan_input.end_value_per_kwh, "end_value_per_kwh", -PRICE_LIMIT, PRICE_LIMIT)
     _array(plan_input.reserve_kw, "reserve_kw", (n,), 0.0, POWER_LIMIT_KW)
     _booleans(plan_input.grid_available, "grid_available", (n,))
+    _number(plan_input.peak_kw, "peak_kw", 0.0, POWER_LIMIT_KW)
+    _number(plan_input.co2_price_per_kg, "co2_price_per_kg", 0.0, PRICE_LIMIT)
     _check_state(plan_input)
+    _check_optional(plan_input)
     _check_facts(plan_input)
     _check_cuts(plan_input)
 
@@ -114,6 +117,24 @@ def _check_state(plan_input: PlanInput) -> None:
         raise BadInputError(f"{name} is {steps.tolist()}, must be whole steps")
 
 
+def _check_optional(plan_input: PlanInput) -> None:
+    gensets, batteries = (len(plan_input.genset),), (len(plan_input.battery), plan_input.n)
+    for name, shape, high in (
+        ("genset_output_kw", gensets, POWER_LIMIT_KW),
+        ("genset_fuel_kwh", gensets, ENERGY_LIMIT_KWH),
+        ("energy_target_kwh", batteries, ENERGY_LIMIT_KWH),
+    ):
+        if getattr(plan_input, name) is not None:
+            _array(getattr(plan_input, name), name, shape, 0.0, high)
+    if plan_input.energy_target_kwh is not None:
+        for battery, target in zip(plan_input.battery, plan_input.energy_target_kwh, strict=True):
+            if float(target.max()) > battery.energy_kwh:
+                raise BadInputError(
+                    f"energy_target_kwh of {battery.id} is {target.max()}, "
+                    f"must be at most {battery.energy_kwh}"
+                )
+
+
 def _check_facts(plan_input: PlanInput) -> None:
     """Refuse facts of the site that no limit of a dataclass holds (NaN passes none)."""
     seen: set[str] = set()
@@ -129,6 +150,8 @@ def _check_facts(plan_input: PlanInput) -> None:
             ("fuel", genset.fuel, 1e6),
             ("no_load_per_hour", genset.no_load_per_hour, 1e9),
             ("start", genset.start, 1e9),
+            ("stop", genset.stop, 1e9),
+            ("co2_g_per_kwh", genset.co2_g_per_kwh, 1.0),
         ):
             _number(value / scale, f"{genset.id} {name}", 0.0, 1e6)
     for group in plan_input.shedding:

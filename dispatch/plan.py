@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ COMMUNITY_COLUMNS = ("import_kw", "export_kw", "unserved_kw", "reserve_short_kw"
 
 SERIES = (
     "demand_kw", "solar_available_kw", "wind_available_kw", "sheddable_kw", "buy_price",
-    "sell_price", "grid_available", "reserve_kw",
+    "sell_price", "grid_available", "reserve_kw", "energy_target_kwh",
 )  # fmt: skip
 """Fields of :class:`PlanInput` whose last axis is the step."""
 
@@ -108,6 +108,16 @@ class PlanInput:
     cuts : tuple of LinearCut
     end_energy_min_kwh : ndarray, shape (n_battery,), optional
         Energy that must be stored after the last step.
+    energy_target_kwh : ndarray, shape (n_battery, n), optional
+        Energy that must be stored after a step; 0 where nothing is asked for.
+    genset_output_kw : ndarray, shape (n_genset,), optional
+        Output before the first step, from which ramps go on; without it the first step is free.
+    genset_fuel_kwh : ndarray, shape (n_genset,), optional
+        What the fuel at hand can still produce.
+    peak_kw : float
+        Highest import of the billing period until now, for the demand charge.
+    co2_price_per_kg : float
+        Currency.
     """
 
     start_s: int
@@ -132,6 +142,11 @@ class PlanInput:
     reserve_kw: Floats
     cuts: tuple[LinearCut, ...] = ()
     end_energy_min_kwh: Floats | None = None
+    energy_target_kwh: Floats | None = None
+    genset_output_kw: Floats | None = None
+    genset_fuel_kwh: Floats | None = None
+    peak_kw: float = 0.0
+    co2_price_per_kg: float = 0.0
 
     @property
     def n(self) -> int:
@@ -162,6 +177,11 @@ class PlanInput:
                 return slice(start, start + count)
             start += count
         raise KeyError(kind)
+
+    def series(self) -> dict[str, Any]:
+        """Return the fields whose last axis is the step, by name; none that are not given."""
+        known = {name: getattr(self, name) for name in SERIES}
+        return {name: value for name, value in known.items() if value is not None}
 
     def label(self, step: int) -> str:
         """Return the UTC label of a step."""

@@ -22,7 +22,7 @@ from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 from dispatch.assets import REGISTRY
 from dispatch.extras import Extras, Index
 from dispatch.model import owners, stated
-from dispatch.plan import SERIES, Floats, PlanInput
+from dispatch.plan import Floats, PlanInput
 from dispatch.problem import COST_SCALE, Numbers, Place, Problem
 from dispatch.statement import Statement, keeps_reserve, statement
 
@@ -135,7 +135,7 @@ def memory(plan_input: PlanInput) -> int:
 
 def shortened(plan_input: PlanInput, steps: int) -> PlanInput:
     """Return the first steps of an input, without cuts."""
-    series = {name: getattr(plan_input, name)[..., :steps] for name in SERIES}
+    series: dict[str, Any] = {k: v[..., :steps] for k, v in plan_input.series().items()}
     return replace(plan_input, **series, cuts=())
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dispatch import template
-from dispatch.plan import SERIES, PlanInput
+from dispatch.plan import PlanInput
 from dispatch.rolling import Rolling
 from dispatch.solve import solve
 from grid.site import Price, Shedding, Solar
@@ -47,7 +47,7 @@ def year(community, make) -> PlanInput:
 
 
 def window(year: PlanInput, k: int, state: dict) -> PlanInput:
-    series = {name: getattr(year, name)[..., k : k + HORIZON] for name in SERIES}
+    series = {name: v[..., k : k + HORIZON] for name, v in year.series().items()}
     return replace(year, start_s=year.start_s + 3600 * k, **series, **state)
 
 
