@@ -55,8 +55,8 @@ TEXT = {
     "reserve.short": "reserve is short by {short_kw:.1f} kW from {at} on, of {reserve_kw:.1f} kW",
     "fallback.last_good": "follows the plan of {planned_at}: {why}",
     "fallback.safe": "follows the safe rule: {why}",
-    "infeasible.supply": "from {at} to {until} supply is short by up to {short_kw:.1f} kW "
-    "({where}): load that must be served exceeds all sources",
+    "infeasible.supply": "{worst}: demand {demand_kw:.1f} kW, all sources can give at most "
+    "{most_kw:.1f} kW: {short_kw:.1f} kW short ({where}; from {at} to {until})",
     "infeasible.surplus": "from {at} to {until} there is {short_kw:.1f} kW too much ({where}): "
     "what must run has no outlet",
     "infeasible.cut": "at {at} {cut} cannot be kept: {short_kw:.1f} kW beyond what can be "

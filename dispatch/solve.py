@@ -20,6 +20,7 @@ from dispatch.plan import (
     Plan,
     PlanInput,
     Reason,
+    Value,
     empty_schedule,
 )
 from dispatch.problem import Answer, Problem
@@ -231,14 +232,16 @@ def _spans(plan_input: PlanInput, short_kw: Floats, code: str) -> list[Reason]:
         connected = bool(plan_input.grid_available[start:end].any())
         grid = plan_input.grid
         limit = grid.import_limit_kw if code == "infeasible.supply" else grid.export_limit_kw
-        reasons.append(
-            reason(
-                "plan",
-                code,
-                at=plan_input.label(int(start)),
-                until=plan_input.label(int(end)),
-                short_kw=float(short_kw[start:end].max()),
-                where=f"grid limit {limit:g} kW" if connected else "islanded",
-            )
-        )
+        params: dict[str, Value] = {
+            "at": plan_input.label(int(start)),
+            "until": plan_input.label(int(end)),
+            "short_kw": float(short_kw[start:end].max()),
+            "where": f"grid limit {limit:g} kW" if connected else "islanded",
+        }
+        if code == "infeasible.supply":
+            worst = int(start) + int(short_kw[start:end].argmax())
+            demand = float(plan_input.demand_kw[worst])
+            params["worst"], params["demand_kw"] = plan_input.label(worst), demand
+            params["most_kw"] = demand - float(short_kw[worst])
+        reasons.append(reason("plan", code, **params))
     return reasons

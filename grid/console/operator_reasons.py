@@ -32,7 +32,7 @@ def _value(name: str, value: Any, bus_names: Mapping[int, str]) -> str:
         return limit_text(str(value), bus_names)
     if isinstance(value, float):
         return f"{value:.1f}" if name.endswith(("_kw", "_kwh")) else f"{value:.4f}"
-    if name in ("at", "until", "outage_at", "planned_at"):
+    if name in ("at", "until", "outage_at", "planned_at", "worst"):
         try:
             return local_hhmm(parse(str(value)))
         except BadInputError:
@@ -145,8 +145,8 @@ def templates() -> dict[str, str]:
         "fallback.last_good": _("follows the plan of %(planned_at)s: %(why)s"),
         "fallback.safe": _("follows the safe rule: %(why)s"),
         "infeasible.supply": _(
-            "from %(at)s to %(until)s supply is short by up to %(short_kw)s kW (%(where)s): load "
-            "that must be served exceeds all sources"
+            "%(worst)s: demand %(demand_kw)s kW, all sources can give at most %(most_kw)s kW: "
+            "%(short_kw)s kW short (%(where)s; from %(at)s to %(until)s)"
         ),
         "infeasible.surplus": _(
             "from %(at)s to %(until)s there is %(short_kw)s kW too much (%(where)s): what must "
