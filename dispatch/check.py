@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from dispatch.check_flexible import TOLERANCE, excesses
 from dispatch.inputs import check_input
 from dispatch.plan import ASSET_COLUMNS, COMMUNITY_COLUMNS, Floats, LinearCut, Plan, PlanInput
 
@@ -274,6 +275,11 @@ def _cuts_hold(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
             yield f"cut {cut.name} {plan_input.label(cut.step)} is broken by {excess:.6g} kW"
 
 
+def _movable(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
+    for asset, what, excess, unit in excesses(plan_input, plan):
+        yield from _worst(plan_input, asset, what, excess, unit, TOLERANCE)
+
+
 def _reserve(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
     """Yield where the headroom missing while islanded is not what the plan says."""
     stated = plan.schedule["reserve_short_kw"].values
@@ -329,6 +335,7 @@ _RULES = (
     _balance,
     _stores,
     _gensets,
+    _movable,
     _either,
     _cuts_hold,
     _reserve,

@@ -41,6 +41,8 @@ class DayCost:
         Load lost beyond shedding, at `UNSERVED_PER_KWH`.
     end_energy : float
         Deliverable energy taken out of the batteries over the day, at `end_value_per_kwh`.
+    missed : float
+        What targets of vehicles and corridors of flexible loads lack.
     """
 
     grid_buy: float
@@ -54,6 +56,7 @@ class DayCost:
     shedding: float
     unserved: float
     end_energy: float
+    missed: float = 0.0
 
     @property
     def total(self) -> float:
@@ -102,11 +105,23 @@ def day_cost(day: PlanInput, schedule: xr.Dataset) -> DayCost:
         ),
         peak=currency(day.grid.demand_charge) * (highest - day.peak_kw),
         wear=h
-        * sum(per_kwh(b.wear) * float(discharged[i].sum()) for i, b in enumerate(day.battery)),
+        * (
+            sum(per_kwh(b.wear) * float(discharged[i].sum()) for i, b in enumerate(day.battery))
+            + sum(
+                per_kwh(c.wear) * float(of("charger", "discharge_kw")[i].sum())
+                for i, c in enumerate(day.charger)
+            )
+        ),
         shedding=h
         * sum(per_kwh(s.penalty) * float(shed[i].sum()) for i, s in enumerate(day.shedding)),
         unserved=h * UNSERVED_PER_KWH * float(schedule["unserved_kw"].values.sum()),
         end_energy=day.end_value_per_kwh * float(deliverable @ taken),
+        missed=sum(
+            per_kwh(one.missed) * float(lacking.sum())
+            for kind in ("charger", "flexible")
+            if getattr(day, kind)
+            for one, lacking in zip(getattr(day, kind), of(kind, "missed_kwh"), strict=True)
+        ),
     )
 
 

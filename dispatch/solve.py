@@ -138,6 +138,17 @@ def _schedule(plan_input: PlanInput, problem: Problem, answer: Answer) -> xr.Dat
     put("energy_kwh", "battery", "energy")
     put("produce_kw", "genset", "output")
     put("shed_kw", "shedding", "shed", plan_input.sheddable_kw)
+    if plan_input.charger:
+        put("charge_kw", "charger", "ev_charge")
+        put("discharge_kw", "charger", "ev_discharge")
+        put("energy_kwh", "charger", "ev_energy")
+        put("missed_kwh", "charger", "ev_missed")
+    if plan_input.flexible:
+        put("charge_kw", "flexible", "flexible")
+        schedule["energy_kwh"].values[plan_input.rows("flexible")] = np.round(
+            of("flexible_energy").reshape(-1, n), DIGITS
+        )
+        put("missed_kwh", "flexible", "flexible_missed")
     for kind, available in (
         ("solar", plan_input.solar_available_kw),
         ("wind", plan_input.wind_available_kw),

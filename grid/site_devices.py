@@ -226,5 +226,65 @@ class Shedding:
             refuse([("usage_points", f"shedding {self.id}: usage_points names none")])
 
 
+@dataclass(frozen=True, slots=True)
+class Charger:
+    """A charge point for electric vehicles; with `discharge_kw` it takes from them too (V2G).
+
+    `missed` is charged per Wh that a vehicle lacks when it leaves.
+    """
+
+    id: AssetId
+    usage_point: UsagePointId
+    power_kw: float
+    energy_kwh: float
+    missed: Price
+    discharge_kw: float = 0.0
+    charge_efficiency: float = 0.92
+    discharge_efficiency: float = 0.92
+    wear: Price = FREE
+
+    def __post_init__(self) -> None:
+        faults = outside(
+            self,
+            f"charger {self.id}",
+            power_kw=(0.001, 1e6),
+            energy_kwh=(0.001, 1e7),
+            discharge_kw=(0.0, 1e6),
+            charge_efficiency=(0.5, 1.0),
+            discharge_efficiency=(0.5, 1.0),
+        )
+        refuse(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Flexible:
+    """Use that may move in time; `gain` is what it stores per energy it takes.
+
+    `missed` is charged per Wh below its corridor and interval.
+    """
+
+    id: AssetId
+    usage_point: UsagePointId
+    power_kw: float
+    missed: Price
+    gain: float = 1.0
+    standing_loss_percent_per_hour: float = 0.0
+
+    def __post_init__(self) -> None:
+        faults = outside(
+            self,
+            f"flexible {self.id}",
+            power_kw=(0.001, 1e6),
+            gain=(0.01, 20.0),
+            standing_loss_percent_per_hour=(0.0, 50.0),
+        )
+        refuse(faults)
+
+    def kept_share(self, hours: float) -> float:
+        """Return the share of what is stored that is left after some hours."""
+        lost: float = self.standing_loss_percent_per_hour / 100.0
+        return float((1.0 - lost) ** hours)
+
+
 Plant: TypeAlias = Solar | Wind
 Asset: TypeAlias = Battery | Solar | Wind | Genset | Shedding

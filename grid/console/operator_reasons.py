@@ -133,6 +133,16 @@ def templates() -> dict[str, str]:
         "shed.islanded": _("sheds %(power_kw)s kW: nothing else can serve it while islanded"),
         "shed.import_limit": _("sheds %(power_kw)s kW: import is at its limit of %(limit_kw)s kW"),
         "shed.short": _("sheds %(power_kw)s kW: serving it would cost %(price_now)s per kWh"),
+        "vehicle.none": _("no vehicle is there"),
+        "vehicle.waits": _("its vehicle waits"),
+        "vehicle.charges": _("charges its vehicle with %(power_kw)s kW at %(price_now)s per kWh"),
+        "vehicle.gives": _("takes %(power_kw)s kW from its vehicle at %(price_now)s per kWh"),
+        "vehicle.misses": _(
+            "cannot reach %(target_kwh)s kWh by %(at)s: %(short_kwh)s kWh are missing"
+        ),
+        "flexible.takes": _("takes %(power_kw)s kW at %(price_now)s per kWh"),
+        "flexible.waits": _("takes nothing for now"),
+        "flexible.misses": _("falls %(short_kwh)s kWh below its corridor at %(at)s"),
         "grid.outage": _("not available"),
         "grid.import": _("imports %(power_kw)s kW at %(price_now)s per kWh"),
         "grid.import_limit": _("imports %(power_kw)s kW, its limit"),

@@ -11,7 +11,9 @@ from dispatch.model import build
 from dispatch.plan import InfeasiblePlan
 from dispatch.solve import solve
 from dispatch.statement import statement
+from grid.errors import BadInputError
 from grid.site import Amount, ColdStart, FuelSegment, Price
+from grid.site_devices import Charger, Flexible
 from grid.site_facts import FactError
 from tests.dispatch.test_assets import same_as_golden
 from tests.dispatch.test_template import by_pyomo, by_template, same
@@ -197,6 +199,82 @@ def test_only_what_exceeds_the_peak_of_the_period_is_charged(community, make):
     plan = solve(given, gap=0.0)
     assert plan.schedule["import_kw"].values == pytest.approx([7.0, 7.0])
     assert plan.objective == pytest.approx(7 * 2 + 14 * 0.1 + 10 * 0.2, abs=1e-3)
+
+
+def test_a_vehicle_that_cannot_be_full_in_time_is_charged_all_it_can_and_told(community):
+    """7 kW for two hours are 14 of the 20 kWh that it wants more."""
+    given = community(
+        3,
+        charger=(Charger("ev-1", "u-1", 7.0, 50.0, Price(2_000_000), charge_efficiency=1.0),),
+        ev_connected=np.array([[True, True, False]]),
+        ev_arrival_kwh=np.zeros((1, 3)),
+        ev_target_kwh=np.array([[0.0, 30.0, 0.0]]),
+        ev_energy_kwh=np.array([10.0]),
+    )
+    plan = solved(given, 1.4 + 2.0 * 6.0)
+    assert plan.schedule["missed_kwh"].values[0] == pytest.approx([0.0, 6.0, 0.0])
+    told = next(one for one in plan.reasons if one.code == "vehicle.misses")
+    assert told.text == (f"ev-1: cannot reach 30.0 kWh by {given.label(2)}: 6.0 kWh are missing")
+
+
+def test_a_vehicle_lends_its_energy_and_leaves_with_what_it_wants(community):
+    """Gives 5 kW in the dear hour, takes it back cheaply, and the next vehicle finds its own."""
+    given = community(
+        6,
+        charger=(
+            Charger(
+                "ev-1", "u-1", 10.0, 50.0, Price(9_000_000), discharge_kw=5.0,
+                charge_efficiency=1.0, discharge_efficiency=1.0, wear=Price(10_000),
+            ),
+        ),
+        ev_connected=np.array([[True, True, False, True, True, True]]),
+        ev_arrival_kwh=np.array([[0.0, 0.0, 0.0, 8.0, 0.0, 0.0]]),
+        ev_target_kwh=np.array([[0.0, 20.0, 0.0, 0.0, 0.0, 8.0]]),
+        ev_energy_kwh=np.array([20.0]),
+        demand_kw=[8.0] * 6,
+        buy_price=[0.5, 0.1, 0.1, 0.1, 0.1, 0.1],
+    )  # fmt: skip
+    plan = solved(given, 0.5 * 3 + 0.1 * 13 + 0.1 * 32 + 0.01 * 5)
+    assert plan.schedule["energy_kwh"].values[0] == pytest.approx([15, 20, 0, 8, 8, 8])
+
+
+def test_a_corridor_that_cannot_be_kept_is_told(community):
+    given = community(
+        2,
+        flexible=(Flexible("tank-1", "u-1", 1.0, Price(1_000_000)),),
+        flexible_need_kw=np.array([[0.0, 3.0]]),
+        flexible_low_kwh=np.zeros((1, 2)),
+        flexible_high_kwh=np.full((1, 2), 9.0),
+        flexible_energy_kwh=np.array([0.5]),
+    )
+    plan = solved(given, 0.2 + 0.5)
+    assert [one.code for one in plan.reasons if one.subject == "tank-1"] == [
+        "flexible.takes", "flexible.misses",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"ev_connected": None}, "ev_connected is missing"),
+        ({"ev_arrival_kwh": np.full((1, 3), 1.0)}, "may be above 0 only in the first step"),
+        ({"ev_target_kwh": np.full((1, 3), 1.0)}, "may be above 0 only while a vehicle is there"),
+        ({"ev_target_kwh": np.array([[0, 60.0, 0]])}, "must be at most 50.0"),
+        ({"ev_energy_kwh": np.array([60.0])}, "must be at most 50.0"),
+        ({"ev_energy_kwh": np.array([np.nan])}, "ev_energy_kwh"),
+    ],
+)
+def test_vehicles_that_cannot_be_are_refused(community, changed, message):
+    given = community(
+        3,
+        charger=(Charger("ev-1", "u-1", 7.0, 50.0, Price(2_000_000)),),
+        ev_connected=np.array([[True, True, False]]),
+        ev_arrival_kwh=np.zeros((1, 3)),
+        ev_target_kwh=np.zeros((1, 3)),
+        ev_energy_kwh=np.array([10.0]),
+    )
+    with pytest.raises(BadInputError, match=message):
+        solve(replace(given, **changed))
 
 
 def everything(community, make, n):
