@@ -15,7 +15,7 @@ from dispatch.model import build
 from dispatch.plan import Floats, Plan, PlanInput
 from dispatch.problem import Answer
 from dispatch.rolling import Rolling
-from dispatch.solve import _schedule, solve
+from dispatch.solve import schedule_of, solve
 from dispatch.statement import statement
 from dispatch.template import forget, patched
 from grid.benchmark import Error, Progress, Row, Timing, alternate, faster, within
@@ -179,7 +179,7 @@ def _passed(lp: Any) -> Any:
 def _apart(day: PlanInput, plan: Plan, columns: Floats) -> float:
     """Return how far the plan's cost is from that of the bare solution, as a share of it."""
     answer = Answer("optimal", 0.0, np.nan, columns, np.empty(0))
-    cost = day_cost(day, _schedule(day, patched(statement(day)), answer)).total
+    cost = day_cost(day, schedule_of(day, patched(statement(day)), answer)).total
     return abs(plan.objective - cost) / abs(cost)
 
 

@@ -80,8 +80,8 @@ def solve(
         answer = optimise(problem, gap=gap, nodes=nodes, small=not pairs)
         if answer.status == "infeasible":
             raise InfeasiblePlan(diagnose(plan_input, pairs, nodes=nodes))
-        schedule = _schedule(plan_input, problem, answer)
-        broken = _both(plan_input, schedule) - pairs
+        schedule = schedule_of(plan_input, problem, answer)
+        broken = both_ways(plan_input, schedule) - pairs
         if not broken:
             break
         rounds += 1
@@ -120,7 +120,8 @@ def _plan(plan_input: PlanInput, problem: Problem, answer: Answer, schedule: xr.
     return plan
 
 
-def _schedule(plan_input: PlanInput, problem: Problem, answer: Answer) -> xr.Dataset:
+def schedule_of(plan_input: PlanInput, problem: Problem, answer: Answer) -> xr.Dataset:
+    """Return the schedule that an answer is, without prices."""
     n = plan_input.n
     schedule = empty_schedule(plan_input)
 
@@ -181,7 +182,7 @@ def _within(flows: Floats, high: Floats | float = np.inf) -> Floats:
     return np.round(kept, DIGITS) + 0.0
 
 
-def _both(plan_input: PlanInput, schedule: xr.Dataset) -> Pairs:
+def both_ways(plan_input: PlanInput, schedule: xr.Dataset) -> Pairs:
     """Return the (asset, step) at which power flows both ways at once."""
     both = np.minimum(schedule["charge_kw"].values, schedule["discharge_kw"].values) > BOTH_KW
     grid = np.minimum(schedule["import_kw"].values, schedule["export_kw"].values) > BOTH_KW
