@@ -89,7 +89,7 @@ def _tidy(flows: Floats) -> Floats:
 def missing(problem: CommitmentProblem, *, nodes: int = 10_000) -> str:
     """Return in words what keeps a problem from having a commitment.
 
-    Demand and reserve give way by as few MW in sum as they can; what they give is missing.
+    Demand and reserve give way by as few MW as they can; what they give is missing.
     """
     model = build(problem, elastic=True)
     compiled = highs.compiled(model)

@@ -102,9 +102,11 @@ def _times(unit: Thermal, on: Flags) -> list[str]:
         ("up", started, unit.up_hours, on),
         ("down", stopped, unit.down_hours, ~on),
     ):
-        for t in np.flatnonzero(at):
-            if not kept[t : t + least].all():
-                broken.append(f"{unit.name}, hour {t + 1}: {kind} for less than {least} h")
+        broken += [
+            f"{unit.name}, hour {t + 1}: {kind} for less than {least} h"
+            for t in np.flatnonzero(at)
+            if not kept[t : t + least].all()
+        ]
     return broken
 
 

@@ -60,6 +60,9 @@ ATTRIBUTES = (
 
 SLACK_MW = 1e-9
 
+DEMAND_WEIGHT = 10.0
+"""What a MW of demand weighs beside a MW of reserve where both cannot be had."""
+
 
 def build(problem: CommitmentProblem, *, elastic: bool = False) -> Any:
     """Return the Pyomo model of a problem.
@@ -68,12 +71,12 @@ def build(problem: CommitmentProblem, *, elastic: bool = False) -> Any:
     ----------
     problem : CommitmentProblem
     elastic : bool
-        Let demand and reserve give way, and minimise by how many MW in sum.
+        Let demand and reserve give way by as few MW as they can, the reserve before the demand.
 
     Returns
     -------
     pyomo.environ.ConcreteModel
-        With objective ``cost`` in thousands of the file's currency; in MW when `elastic`.
+        With objective ``cost`` in thousands of the file's currency; in weighted MW when `elastic`.
     """
     with PauseGC():
         model = pyo.ConcreteModel()
@@ -203,8 +206,9 @@ def _system(model: Any, problem: CommitmentProblem, *, elastic: bool) -> Pairs:
         model.short = pyo.Var(model.HOUR, domain=pyo.NonNegativeReals)
         model.surplus = pyo.Var(model.HOUR, domain=pyo.NonNegativeReals)
         model.bare = pyo.Var(model.KEPT, domain=pyo.NonNegativeReals)
-        for part in (model.short, model.surplus, model.bare):
-            give += [(1.0, variable) for variable in part.values()]
+        for part in (model.short, model.surplus):
+            give += [(DEMAND_WEIGHT, variable) for variable in part.values()]
+        give += [(1.0, variable) for variable in model.bare.values()]
     for t in range(problem.n):
         pairs: Pairs = []
         for g, unit in enumerate(problem.thermal):
