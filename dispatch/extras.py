@@ -73,13 +73,19 @@ def extras(plan_input: PlanInput, flows: Flows, pairs: Pairs, *, elastic: bool) 
 
 
 def _either(plan_input: PlanInput, pairs: Pairs, made: Extras) -> None:
-    rating: dict[str, float] = {battery.id: battery.power_kw for battery in plan_input.battery}
+    rating: dict[str, tuple[float, float]] = {
+        **{battery.id: (battery.power_kw, battery.power_kw) for battery in plan_input.battery},
+        **{charger.id: (charger.power_kw, charger.discharge_kw) for charger in plan_input.charger},
+    }
+    vehicles = {str(charger.id) for charger in plan_input.charger}
     drawn, fed = most(plan_input) if any(a not in rating for a, _ in pairs) else (None, None)
     for asset, t in sorted(pairs):
         if drawn is None or fed is None or asset in rating:
-            limits = rating[asset], rating[asset]
+            limits = rating[asset]
             index: Index = (asset, t)
             names = ("charge", "discharge", "charging")
+            if asset in vehicles:
+                names = ("ev_charge", "ev_discharge", "ev_charging")
         else:
             limits = float(drawn[t]), float(fed[t])
             index = (t,)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import xarray as xr
 
@@ -18,8 +20,10 @@ from dispatch.plan import (
     Plan,
     PlanInput,
     Reason,
+    Value,
     empty_schedule,
 )
+from dispatch.problem import Answer, Problem
 from dispatch.reasons import bus_of, reason
 from dispatch.statement import statement
 from dispatch.template import patched
@@ -35,7 +39,13 @@ DIGITS = 9
 """Decimals kept of each flow, so that rounding of the last bit is not a change of plan."""
 
 
-def solve(plan_input: PlanInput, *, gap: float = 1e-3, nodes: int = 2000) -> Plan:
+def solve(
+    plan_input: PlanInput,
+    *,
+    gap: float = 1e-3,
+    nodes: int = 2000,
+    optimise: Callable[..., Answer] = highs.optimise,
+) -> Plan:
     """Return the cheapest schedule within `gap`.
 
     Stores are first allowed to run both ways at once, which only a negative price makes
@@ -48,6 +58,9 @@ def solve(plan_input: PlanInput, *, gap: float = 1e-3, nodes: int = 2000) -> Pla
         Relative distance to the proven optimum at which to stop.
     nodes : int
         Branch-and-bound nodes after which to stop with the best found.
+    optimise : callable
+        :func:`dispatch.highs.optimise`, which knows of no other plan, or that of a
+        :class:`dispatch.rolling.Rolling`.
 
     Raises
     ------
@@ -64,11 +77,11 @@ def solve(plan_input: PlanInput, *, gap: float = 1e-3, nodes: int = 2000) -> Pla
     rounds = 0
     while True:
         problem = patched(statement(plan_input, pairs))
-        answer = highs.optimise(problem, gap=gap, nodes=nodes, small=not pairs)
+        answer = optimise(problem, gap=gap, nodes=nodes, small=not pairs)
         if answer.status == "infeasible":
             raise InfeasiblePlan(diagnose(plan_input, pairs, nodes=nodes))
-        schedule = _schedule(plan_input, problem, answer)
-        broken = _both(plan_input, schedule) - pairs
+        schedule = schedule_of(plan_input, problem, answer)
+        broken = both_ways(plan_input, schedule) - pairs
         if not broken:
             break
         rounds += 1
@@ -78,9 +91,7 @@ def solve(plan_input: PlanInput, *, gap: float = 1e-3, nodes: int = 2000) -> Pla
     return _plan(plan_input, problem, answer, schedule)
 
 
-def _plan(
-    plan_input: PlanInput, problem: highs.Problem, answer: highs.Answer, schedule: xr.Dataset
-) -> Plan:
+def _plan(plan_input: PlanInput, problem: Problem, answer: Answer, schedule: xr.Dataset) -> Plan:
     duals = _duals(plan_input, problem, answer)
     schedule["marginal_price"].values[:] = np.round(duals.price, DIGITS)
     tight = np.abs(cut_excess(plan_input, schedule)) < SMALL
@@ -109,7 +120,8 @@ def _plan(
     return plan
 
 
-def _schedule(plan_input: PlanInput, problem: highs.Problem, answer: highs.Answer) -> xr.Dataset:
+def schedule_of(plan_input: PlanInput, problem: Problem, answer: Answer) -> xr.Dataset:
+    """Return the schedule that an answer is, without prices."""
     n = plan_input.n
     schedule = empty_schedule(plan_input)
 
@@ -127,6 +139,17 @@ def _schedule(plan_input: PlanInput, problem: highs.Problem, answer: highs.Answe
     put("energy_kwh", "battery", "energy")
     put("produce_kw", "genset", "output")
     put("shed_kw", "shedding", "shed", plan_input.sheddable_kw)
+    if plan_input.charger:
+        put("charge_kw", "charger", "ev_charge")
+        put("discharge_kw", "charger", "ev_discharge")
+        put("energy_kwh", "charger", "ev_energy")
+        put("missed_kwh", "charger", "ev_missed")
+    if plan_input.flexible:
+        put("charge_kw", "flexible", "flexible")
+        schedule["energy_kwh"].values[plan_input.rows("flexible")] = np.round(
+            of("flexible_energy").reshape(-1, n), DIGITS
+        )
+        put("missed_kwh", "flexible", "flexible_missed")
     for kind, available in (
         ("solar", plan_input.solar_available_kw),
         ("wind", plan_input.wind_available_kw),
@@ -159,7 +182,7 @@ def _within(flows: Floats, high: Floats | float = np.inf) -> Floats:
     return np.round(kept, DIGITS) + 0.0
 
 
-def _both(plan_input: PlanInput, schedule: xr.Dataset) -> Pairs:
+def both_ways(plan_input: PlanInput, schedule: xr.Dataset) -> Pairs:
     """Return the (asset, step) at which power flows both ways at once."""
     both = np.minimum(schedule["charge_kw"].values, schedule["discharge_kw"].values) > BOTH_KW
     grid = np.minimum(schedule["import_kw"].values, schedule["export_kw"].values) > BOTH_KW
@@ -170,7 +193,7 @@ def _both(plan_input: PlanInput, schedule: xr.Dataset) -> Pairs:
     )
 
 
-def _duals(plan_input: PlanInput, problem: highs.Problem, answer: highs.Answer) -> Duals:
+def _duals(plan_input: PlanInput, problem: Problem, answer: Answer) -> Duals:
     price = problem.duals(answer, "balance") / plan_input.hours
     stored = -problem.duals(answer, "dynamics").reshape(-1, plan_input.n)[:, 0]
     return Duals(price, stored, np.maximum(0.0, -problem.duals(answer, "cut")))
@@ -221,14 +244,16 @@ def _spans(plan_input: PlanInput, short_kw: Floats, code: str) -> list[Reason]:
         connected = bool(plan_input.grid_available[start:end].any())
         grid = plan_input.grid
         limit = grid.import_limit_kw if code == "infeasible.supply" else grid.export_limit_kw
-        reasons.append(
-            reason(
-                "plan",
-                code,
-                at=plan_input.label(int(start)),
-                until=plan_input.label(int(end)),
-                short_kw=float(short_kw[start:end].max()),
-                where=f"grid limit {limit:g} kW" if connected else "islanded",
-            )
-        )
+        params: dict[str, Value] = {
+            "at": plan_input.label(int(start)),
+            "until": plan_input.label(int(end)),
+            "short_kw": float(short_kw[start:end].max()),
+            "where": f"grid limit {limit:g} kW" if connected else "islanded",
+        }
+        if code == "infeasible.supply":
+            worst = int(start) + int(short_kw[start:end].argmax())
+            demand = float(plan_input.demand_kw[worst])
+            params["worst"], params["demand_kw"] = plan_input.label(worst), demand
+            params["most_kw"] = demand - float(short_kw[worst])
+        reasons.append(reason("plan", code, **params))
     return reasons

@@ -67,7 +67,8 @@ class Statement:
         """What the coefficients of the rows follow from, extras aside."""
         given = self.plan_input
         facts = tuple(getattr(given, kind) for kind in (*REGISTRY,))
-        return (*facts, given.n, given.interval_s, self.elastic, keeps_reserve(given))
+        fuel = given.genset_fuel_kwh is not None
+        return (*facts, given.n, given.interval_s, self.elastic, keeps_reserve(given), fuel)
 
 
 def statement(

@@ -21,9 +21,9 @@ from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from dispatch.assets import REGISTRY
 from dispatch.extras import Extras, Index
-from dispatch.highs import COST_SCALE, Place, Problem
 from dispatch.model import owners, stated
-from dispatch.plan import SERIES, Floats, PlanInput
+from dispatch.plan import Floats, PlanInput
+from dispatch.problem import COST_SCALE, Numbers, Place, Problem
 from dispatch.statement import Statement, keeps_reserve, statement
 
 Ints = npt.NDArray[np.int64]
@@ -88,30 +88,36 @@ def patched(problem: Statement) -> Problem:
 
     side = np.concatenate([problem.sides[name].ravel() for name in form.rows])
     infinite = highspy.kHighsInf
-    lp = highspy.HighsLp()
-    lp.num_row_, lp.num_col_ = len(side) + len(extras.rows), added + len(extras.columns)
-    lp.offset_ = problem.constant * COST_SCALE
-    lp.col_cost_ = joined("cost", [c.cost for c in extras.columns]) * COST_SCALE
-    lp.col_lower_ = joined("low", [0.0] * len(extras.columns))
-    lp.col_upper_ = joined("high", [c.high for c in extras.columns])
-    low, high = [row.low for row in extras.rows], [row.high for row in extras.rows]
-    lp.row_lower_ = np.append(np.where(form.sense == 1, -infinite, side), low)
-    lp.row_upper_ = np.append(np.where(form.sense == -1, infinite, side), high)
-    entries = [(seat(name, index), c) for row in extras.rows for c, name, index in row.terms]
-    ends = len(form.matrix.data) + np.cumsum(
-        [len(row.terms) for row in extras.rows], dtype=np.int64
+    numbers = Numbers(
+        cost=joined("cost", [c.cost for c in extras.columns]) * COST_SCALE,
+        low=joined("low", [0.0] * len(extras.columns)),
+        high=joined("high", [c.high for c in extras.columns]),
+        row_low=np.append(
+            np.where(form.sense == 1, -infinite, side), [row.low for row in extras.rows]
+        ),
+        row_high=np.append(
+            np.where(form.sense == -1, infinite, side), [row.high for row in extras.rows]
+        ),
+        offset=problem.constant * COST_SCALE,
     )
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    lp.a_matrix_.start_ = np.append(form.matrix.indptr, ends).astype(np.int32)
-    lp.a_matrix_.index_ = np.append(form.matrix.indices, [at for at, _ in entries]).astype(np.int32)
-    lp.a_matrix_.value_ = np.append(form.matrix.data, [c for _, c in entries])
-    binary = np.append(form.binary, [c.binary for c in extras.columns]).astype(np.bool_)
-    if binary.any():
-        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
-        lp.integrality_ = [kinds[int(one)] for one in binary]
-    columns = form.columns | _listed([c.name for c in extras.columns], added)
-    rows = form.rows | _listed([row.name for row in extras.rows], len(side))
-    return Problem(lp, binary, columns, rows)
+    matrix = form.matrix
+    if not extras.rows:
+        return Problem(
+            numbers, matrix.indptr, matrix.indices, matrix.data,
+            form.binary, form.columns, form.rows, form,
+        )  # fmt: skip
+    entries = [(seat(name, index), c) for row in extras.rows for c, name, index in row.terms]
+    ends = len(matrix.data) + np.cumsum([len(row.terms) for row in extras.rows])
+    return Problem(
+        numbers,
+        np.append(matrix.indptr, ends).astype(np.int32),
+        np.append(matrix.indices, [at for at, _ in entries]).astype(np.int32),
+        np.append(matrix.data, [c for _, c in entries]),
+        np.append(form.binary, [c.binary for c in extras.columns]).astype(np.bool_),
+        form.columns | _listed([c.name for c in extras.columns], added),
+        form.rows | _listed([row.name for row in extras.rows], len(side)),
+        None,
+    )
 
 
 def _listed(names: list[str], first: int) -> dict[str, Place]:
@@ -129,7 +135,7 @@ def memory(plan_input: PlanInput) -> int:
 
 def shortened(plan_input: PlanInput, steps: int) -> PlanInput:
     """Return the first steps of an input, without cuts."""
-    series = {name: getattr(plan_input, name)[..., :steps] for name in SERIES}
+    series: dict[str, Any] = {k: v[..., :steps] for k, v in plan_input.series().items()}
     return replace(plan_input, **series, cuts=())
 
 
@@ -166,6 +172,7 @@ def _unrolled(problem: Statement) -> Template:
     shape = (sum(one.size for one in rows.values()), sum(one.size for one in columns.values()))
     matrix = sp.coo_array((value, (r.sum(axis=1), c.sum(axis=1))), shape=shape).tocsr()
     matrix.sort_indices()
+    matrix.indptr, matrix.indices = matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32)
     sense = np.zeros(shape[0], dtype=np.int8)
     for entry, kind in form.rows:
         place = rows[entry.parent_component().name]

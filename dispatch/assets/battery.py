@@ -2,12 +2,21 @@ r"""Battery: stores energy with losses, and wears with what it gives back.
 
 Energy carries over from step to step; charging and discharging lose on the way:
 
-.. math:: e_{b,t} = e_{b,t-1} + h\,\eta^c_b\,c_{b,t} - \frac{h}{\eta^d_b}\,d_{b,t}
+.. math:: e_{b,t} = (1 - \lambda_b)\,e_{b,t-1} + h\,\eta^c_b\,c_{b,t} - \frac{h}{\eta^d_b}\,d_{b,t}
           \qquad \underline e_b \le e_{b,t} \le \overline e_b
+
+with the share :math:`\lambda_b` lost in a step. A target that is asked for after a step raises
+:math:`\underline e_b` there.
 
 Power stays within the rating in both directions:
 
 .. math:: 0 \le c_{b,t} \le P_b \qquad 0 \le d_{b,t} \le P_b
+
+Above :math:`E^c_b` it takes less, down to :math:`P^c_b` when full; below :math:`E^d_b` it gives
+less, down to :math:`P^d_b` when empty, by what is stored when the step begins:
+
+.. math:: c_{b,t} \le P_b - \frac{P_b - P^c_b}{\overline e_b - E^c_b} (e_{b,t-1} - E^c_b) \qquad
+          d_{b,t} \le P_b - \frac{P_b - P^d_b}{E^d_b - \underline e_b} (E^d_b - e_{b,t-1})
 
 It does not charge and discharge at once. Losses make that unattractive on their own unless
 the price is negative, so the either-or is added only at the steps `pairs` where a solution
@@ -51,6 +60,12 @@ ATTRIBUTES = (
     Attribute("charge_efficiency", "float", "1", "Stored per absorbed energy."),
     Attribute("discharge_efficiency", "float", "1", "Given per taken-out energy."),
     Attribute("wear", "int", "nano-currency/Wh", "Charged per energy discharged."),
+    Attribute("standing_loss_percent_per_day", "float", "%", "Lost of what is stored."),
+    Attribute("taper_energy_kwh", "float", "kWh", "From here on it takes less, E^c."),
+    Attribute("taper_power_kw", "float", "kW", "What it takes when full, P^c."),
+    Attribute("fade_energy_kwh", "float", "kWh", "Below this it gives less, E^d."),
+    Attribute("fade_power_kw", "float", "kW", "What it gives when empty, P^d."),
+    Attribute("energy_target_kwh", "array (battery, step)", "kWh", "Least stored after a step."),
     Attribute("forming", "bool", "", "Makes the voltage while islanded; keeps the reserve."),
     Attribute("battery_energy_kwh", "array (battery,)", "kWh", "Stored before the first step."),
     Attribute("end_energy_min_kwh", "array (battery,)", "kWh", "Least stored after the last step."),
@@ -65,6 +80,8 @@ def _blocks(plan_input: PlanInput) -> Blocks:
     rank = by_asset([float(i) for i in range(len(batteries))])
     wear = by_asset([per_kwh(b.wear) for b in batteries])
     low = np.tile(by_asset([b.min_energy_kwh for b in batteries]), n)
+    if plan_input.energy_target_kwh is not None:
+        low = np.maximum(low, plan_input.energy_target_kwh)
     if plan_input.end_energy_min_kwh is not None:
         low[:, -1] = np.maximum(low[:, -1], plan_input.end_energy_min_kwh)
     left = np.zeros(shape)
@@ -85,10 +102,23 @@ def _worth(plan_input: PlanInput) -> Floats:
     return worth
 
 
+def _bends(plan_input: PlanInput, way: str) -> bool:
+    return any(getattr(b, f"{way}_energy_kwh") is not None for b in plan_input.battery)
+
+
 def _sides(plan_input: PlanInput) -> Sides:
-    before = np.zeros((len(plan_input.battery), plan_input.n))
-    before[:, 0] = plan_input.battery_energy_kwh
-    return {"dynamics": before}
+    batteries, stored = plan_input.battery, plan_input.battery_energy_kwh
+    shape = (len(batteries), plan_input.n)
+    kept = np.array([b.kept_share(plan_input.hours) for b in batteries])
+    before = np.zeros(shape)
+    before[:, 0] = kept * stored
+    made = {"dynamics": before}
+    for way in ("taper", "fade"):
+        if _bends(plan_input, way):
+            slope, offset = np.array([b.bend(way) for b in batteries]).T
+            made[way] = np.tile(offset[:, None], plan_input.n)
+            made[way][:, 0] -= slope * stored
+    return made
 
 
 def _rows(model: Any, plan_input: PlanInput, side: Mapping[str, Floats]) -> None:
@@ -99,10 +129,20 @@ def _rows(model: Any, plan_input: PlanInput, side: Mapping[str, Floats]) -> None
         row, battery = facts[b]
         gained = h * battery.charge_efficiency * m.charge[b, t]
         lost = h / battery.discharge_efficiency * m.discharge[b, t]
-        kept = m.energy[b, t] - m.energy[b, t - 1] if t else m.energy[b, t]
-        return kept - gained + lost == float(side["dynamics"][row, t])
+        before = battery.kept_share(h) * m.energy[b, t - 1] if t else 0.0
+        return m.energy[b, t] - before - gained + lost == float(side["dynamics"][row, t])
 
     model.dynamics = pyo.Constraint(list(facts), model.STEP, rule=dynamics)
+    for way, power in (("taper", "charge"), ("fade", "discharge")):
+        if not _bends(plan_input, way):
+            continue
+
+        def bent(m: Any, b: str, t: int, way: str = way, power: str = power) -> Any:
+            row, battery = facts[b]
+            before = battery.bend(way)[0] * m.energy[b, t - 1] if t else 0.0
+            return getattr(m, power)[b, t] + before <= float(side[way][row, t])
+
+        model.add_component(way, pyo.Constraint(list(facts), model.STEP, rule=bent))
 
 
 def _flows(plan_input: PlanInput) -> Flows:

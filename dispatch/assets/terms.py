@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from dispatch.plan import Floats, PlanInput
 
@@ -63,6 +64,7 @@ class Block:
     binary: bool = False
 
 
+Reals: TypeAlias = npt.NDArray[np.floating[Any]]
 Blocks: TypeAlias = dict[str, Block]
 Sides: TypeAlias = dict[str, Floats]
 Flows: TypeAlias = dict[str, tuple[tuple[float, str], ...]]
@@ -71,14 +73,14 @@ Flows: TypeAlias = dict[str, tuple[tuple[float, str], ...]]
 def block(
     shape: tuple[int, ...],
     *,
-    low: Floats | float = 0.0,
-    high: Floats | float = np.inf,
-    cost: Floats | float = 0.0,
+    low: Reals | float = 0.0,
+    high: Reals | float = np.inf,
+    cost: Reals | float = 0.0,
     binary: bool = False,
 ) -> Block:
     """Return a block in which every number has its place."""
 
-    def whole(one: Floats | float) -> Floats:
+    def whole(one: Reals | float) -> Floats:
         return np.broadcast_to(np.asarray(one, dtype=np.float64), shape)
 
     return Block(whole(low), whole(high), whole(cost), binary)
