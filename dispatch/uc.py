@@ -9,6 +9,7 @@ import numpy as np
 from dispatch import highs
 from dispatch.commitment import Commitment, CommitmentProblem
 from dispatch.plan import Floats
+from dispatch.problem import Answer
 from dispatch.uc_check import check
 from dispatch.uc_cost import COST_UNIT
 from dispatch.uc_model import build
@@ -55,7 +56,7 @@ def solve(problem: CommitmentProblem, *, gap: float = 1e-3, nodes: int = 10_000)
 
 
 def _commitment(
-    problem: CommitmentProblem, model: Any, compiled: highs.Compiled, answer: highs.Answer
+    problem: CommitmentProblem, model: Any, compiled: highs.Compiled, answer: Answer
 ) -> Commitment:
     n = problem.n
 

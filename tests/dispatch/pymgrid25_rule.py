@@ -89,8 +89,8 @@ def _battery(microgrid: PymgridMicrogrid, stored: float, need: float) -> float:
     return -min(-need, battery.charge_kw, room)
 
 
-def least_cost(microgrid: PymgridMicrogrid, steps: int = STEPS) -> float:
-    """Return a bound on what any controller can reach with the same year known in advance.
+def least_cost(microgrid: PymgridMicrogrid, steps: int = STEPS, *, first: int = 0) -> float:
+    """Return a bound on what any controller can reach that knows these hours in advance.
 
     A linear programme: the genset's minimum load is let go, and power may pass both ways at once.
     """
@@ -98,8 +98,8 @@ def least_cost(microgrid: PymgridMicrogrid, steps: int = STEPS) -> float:
     from scipy.optimize import linprog
 
     battery, grid, genset = microgrid.battery, microgrid.grid, microgrid.genset
-    n = steps
-    load, sun = microgrid.load_kw[:n], microgrid.sun_kw[:n]
+    n, hours = steps, slice(first, first + steps)
+    load, sun = microgrid.load_kw[hours], microgrid.sun_kw[hours]
     columns = [
         (np.zeros(n), sun, 1.0),
         (np.full(n, battery.discharge_cost), np.full(n, battery.discharge_kw), 1.0),
@@ -108,10 +108,10 @@ def least_cost(microgrid: PymgridMicrogrid, steps: int = STEPS) -> float:
         (np.full(n, microgrid.excess_cost), np.full(n, np.inf), -1.0),
     ]
     if grid is not None:
-        there = grid.available[:n].astype(float)
-        buy = grid.buy[:n] + grid.emission_price * grid.emission_kg_per_kwh[:n]
+        there = grid.available[hours].astype(float)
+        buy = grid.buy[hours] + grid.emission_price * grid.emission_kg_per_kwh[hours]
         columns.append((buy, grid.import_kw * there, 1.0))
-        columns.append((-grid.sell[:n], grid.export_kw * there, -1.0))
+        columns.append((-grid.sell[hours], grid.export_kw * there, -1.0))
     if genset is not None:
         fuel = genset.cost + genset.emission_price * genset.emission_kg_per_kwh
         columns.append((np.full(n, fuel), np.full(n, genset.max_kw), 1.0))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dispatch.cost import day_cost
+from dispatch.solve import solve
 from tests import peers
 from tests.dispatch.pymgrid25 import HOURS, read
+from tests.dispatch.pymgrid25_input import wear_per_kwh, window
 from tests.dispatch.pymgrid25_rule import least_cost, play
 
 WITH_GRID = (0, 1, 4, 6, 8, 9, 10, 11, 12, 13, 14, 16, 18, 22, 24)
@@ -91,3 +94,37 @@ def test_foresight_is_worth_some_percent(folder):
     """On microgrid 0 a known year saves eight percent against the rule."""
     one = read(folder, 0)
     assert 1.0 - least_cost(one) / play(one).cost == pytest.approx(0.078, abs=0.002)
+
+
+@pytest.mark.parametrize("number", [0, 1, 4, 11, 12])
+def test_two_days_cost_our_planner_what_they_must(folder, number):
+    """Battery, tariff, emissions and outages said in our words have the same optimum.
+
+    A bound written apart from the planner gives it; prices are whole nano-currency per Wh.
+    """
+    one = read(folder, number)
+    plan = solve(window(one, 24, 48), gap=1e-7)
+    bound = least_cost(one, first=24, steps=48)
+    assert plan.objective == pytest.approx(bound, rel=1e-6)
+
+
+def test_a_genset_with_a_minimum_is_committed(folder):
+    """On an island the plan lies between the bound, which lets the minimum go, and the rule."""
+    one = read(folder, 2)
+    plan = solve(window(one, 0, 48), gap=1e-4)
+    assert least_cost(one, steps=48) * (1 + 1e-9) < plan.objective
+    assert plan.objective < play(one, running=True, steps=48).cost
+    assert plan.schedule["shed_kw"].values.max() == 0.0
+
+
+def test_the_wear_of_a_plan_is_pymgrids(folder):
+    """Twice the wear on what is given, corrected at the end, is the wear of each kWh moved."""
+    one = read(folder, 0)
+    day = window(one, 12, 24)
+    schedule = solve(day).schedule
+    battery = one.battery
+    taken = schedule["charge_kw"].values[0].sum() * battery.charge_cost
+    given = schedule["discharge_kw"].values[0].sum() * battery.discharge_cost
+    cost = day_cost(day, schedule)
+    assert cost.wear + cost.end_energy == pytest.approx(taken + given, rel=1e-5)
+    assert wear_per_kwh(one) == pytest.approx(0.02)
