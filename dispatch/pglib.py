@@ -182,7 +182,7 @@ def _renewable(name: str, where: str, raw: object, n: int) -> Renewable:
 
 
 def _categories(raw: object, where: str) -> tuple[StartCategory, ...]:
-    found = []
+    found: list[StartCategory] = []
     for i, part in enumerate(_list(raw, where, 1, MOST_POINTS)):
         facts = _fields(part, f"{where}[{i}]", {"lag", "cost"}, set())
         lag = _whole(facts["lag"], f"{where}[{i}].lag", 0, MOST_T0_HOURS)

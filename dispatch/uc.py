@@ -9,6 +9,7 @@ import numpy as np
 from dispatch import highs
 from dispatch.commitment import Commitment, CommitmentProblem
 from dispatch.plan import Floats
+from dispatch.problem import Answer
 from dispatch.uc_check import check
 from dispatch.uc_cost import COST_UNIT
 from dispatch.uc_model import build
@@ -54,16 +55,17 @@ def solve(problem: CommitmentProblem, *, gap: float = 1e-3, nodes: int = 10_000)
     return found
 
 
-def _commitment(problem: CommitmentProblem, model: Any, compiled: Any, answer: Any) -> Commitment:
+def _commitment(
+    problem: CommitmentProblem, model: Any, compiled: highs.Compiled, answer: Answer
+) -> Commitment:
     n = problem.n
 
     def values(variable: Any) -> Floats:
         return compiled.values(answer, variable).reshape(-1, n)
 
-    # adding 0 turns -0.0 into 0.0
     on = np.round(values(model.on)) == 1.0
     least = np.array([unit.min_mw for unit in problem.thermal]).reshape(-1, 1)
-    output = np.where(on, _tidy(values(model.above)) + least, 0.0)
+    output: Floats = np.where(on, _tidy(values(model.above)) + least, 0.0)
     reserve = np.zeros_like(output)
     kept = list(model.KEPT)
     if kept:
@@ -74,7 +76,7 @@ def _commitment(problem: CommitmentProblem, model: Any, compiled: Any, answer: A
         answer.objective * COST_UNIT,
         answer.gap,
         on,
-        np.round(output, DIGITS) + 0.0,
+        output.round(DIGITS),
         reserve,
         renewable,
     )
@@ -82,8 +84,9 @@ def _commitment(problem: CommitmentProblem, model: Any, compiled: Any, answer: A
 
 def _tidy(flows: Floats) -> Floats:
     """Return `flows` without the negative traces that HiGHS may leave; more than those stays."""
-    traces = (flows < 0.0) & (flows > -SMALL_MW)
-    return np.round(np.where(traces, 0.0, flows), DIGITS) + 0.0
+    kept: Floats = np.where((flows < 0.0) & (flows > -SMALL_MW), 0.0, flows)
+    # adding 0 turns -0.0 into 0.0
+    return kept.round(DIGITS) + 0.0
 
 
 def missing(problem: CommitmentProblem, *, nodes: int = 10_000) -> str:

@@ -125,7 +125,7 @@ MICROGRIDS: dict[str, Case] = {
         },
     },
     "minimum times left over from before": {
-        "demand": [40, 12, 30, 55, 40, 12, 12, 12],
+        "demand": [40, 30, 30, 55, 40, 24, 12, 12],
         "units": {
             "big": unit(60, least=18, cost=0.2, start=9, up=6, down=4, before=-2),
             "small": unit(30, least=6, cost=0.5, start=2, up=5, down=2, before=2),
