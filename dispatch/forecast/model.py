@@ -10,12 +10,14 @@ import numpy.typing as npt
 import xarray as xr
 
 from dispatch.forecast.kinds import KINDS
-from dispatch.forecast.past import DAY_S, Past, look_back, weekend
+from dispatch.forecast.past import DAY_S, Past, look_back
+from dispatch.forecast.trees import QUANTILES, Trees
 from grid.errors import BadInputError
+
+__all__ = ["QUANTILES", "ForecastModel", "powers", "require_kind"]
 
 Float = npt.NDArray[np.float64]
 
-QUANTILES: Final = (0.1, 0.5, 0.9)
 MIN_DAYS: Final = 8
 KEEP_DAYS: Final = 29
 MISSING_SHARE_MAX: Final = 0.5
@@ -46,6 +48,9 @@ class ForecastModel:
         after a cold start.
     error_quantiles : ndarray of float64 (quantile, row, lead band)
         Errors in units of the spread; rows are series, then totals.
+    trees : tuple of Trees or None
+        For each block of `proportions`, what corrects it; None where the proportions
+        alone are better.
     """
 
     series: tuple[str, ...]
@@ -60,6 +65,7 @@ class ForecastModel:
     level_kw: Float
     proportions: tuple[Float, ...]
     error_quantiles: Float
+    trees: tuple[Trees | None, ...] = ()
 
     @property
     def cold(self) -> bool:
@@ -96,10 +102,16 @@ class ForecastModel:
             The column at which the past begins; it ends with `power`.
         """
         count = power.shape[1]
-        resting = weekend(start_s, count, self.interval_s, self.utc_offset_s)
+        civil_s = start_s + self.utc_offset_s + self.interval_s * np.arange(count, dtype=np.int64)
         rows = np.concatenate([power, self._totals(power)])
         level = np.concatenate([self.level_kw, self._sum(self.level_kw[:, None])[:, 0]])
-        return look_back(rows, resting, level, day=self.day, first=first, last=count)
+        return look_back(rows, civil_s, level, day=self.day, first=first, last=count)
+
+    def weights(self, weight: Float) -> Float:
+        """Return the weights of every row: the series', and of each total its members' mean."""
+        lost = self._sum((1.0 - weight) * (self.level_kw[:, None] + 1e-9))
+        whole = self._sum(self.level_kw[:, None] + 1e-9)
+        return np.concatenate([weight, 1.0 - np.minimum(lost / whole, 1.0)])
 
     def _sum(self, values: Float) -> Float:
         inside = self.member == np.arange(len(self.groups))[:, None]

@@ -41,6 +41,8 @@ class Past:
         Fading mean of all trailing days.
     envelope : ndarray
         Highest of the trailing days.
+    civil_s : ndarray of int64 (step,)
+        Civil time at which each step starts, in seconds as of 1970.
     """
 
     first: int
@@ -50,18 +52,24 @@ class Past:
     like_day: Float
     any_day: Float
     envelope: Float
+    civil_s: npt.NDArray[np.int64]
+
+
+def weekday(civil_s: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the days of the week of civil times, Monday 0."""
+    # 1970-01-01 was a Thursday.
+    return (civil_s // DAY_S + 3) % 7
 
 
 def weekend(start_s: int, count: int, interval_s: int, utc_offset_s: int) -> npt.NDArray[np.bool_]:
     """Return which steps are on a Saturday or Sunday of civil time."""
     civil = start_s + utc_offset_s + interval_s * np.arange(count, dtype=np.int64)
-    # 1970-01-01 was a Thursday.
-    return (civil // DAY_S + 3) % 7 >= 5
+    return weekday(civil) >= 5
 
 
 def look_back(
     power: Float,
-    resting: npt.NDArray[np.bool_],
+    civil_s: npt.NDArray[np.int64],
     level: Float,
     *,
     day: int,
@@ -74,8 +82,8 @@ def look_back(
     ----------
     power : ndarray of float64 (row, step)
         kW, NaN where unknown.
-    resting : ndarray of bool (step,)
-        :func:`weekend`.
+    civil_s : ndarray of int64 (step,)
+        Civil time at which each step starts.
     level : ndarray of float64 (row,)
         kW to fall back on where no day is known.
     day : int
@@ -84,6 +92,7 @@ def look_back(
         Columns of `power`.
     """
     shape = (power.shape[0], last - first)
+    resting = weekday(civil_s) >= 5
     known = np.isfinite(power)
     filled = np.where(known, power, 0.0)
     sums, weights = np.zeros((2, *shape)), np.zeros((2, *shape))
@@ -118,4 +127,5 @@ def look_back(
         like_day=like_day,
         any_day=any_day,
         envelope=envelope,
+        civil_s=civil_s[first:last],
     )

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import xarray as xr
 
 from dispatch.forecast.kinds import KINDS, Design
-from dispatch.forecast.model import KEEP_DAYS, QUANTILES, ForecastModel, powers
+from dispatch.forecast.model import KEEP_DAYS, ForecastModel, powers
 from dispatch.forecast.past import DAY_S
-from dispatch.forecast.train import BANDS_H
+from dispatch.forecast.trees import BANDS_H, QUANTILES, tree_features
 from grid.errors import BadInputError
 from grid.interval import label
 
@@ -63,14 +63,26 @@ def predict(model: ForecastModel, recent: xr.Dataset, start_s: int, n: int) -> x
     past = model.past(power, first_s, origin - model.day)
     count = len(model.series) + len(model.groups)
     mean, spread, most = np.zeros((count, n)), np.zeros((count, n)), np.full((count, n), np.inf)
+    drawn = np.zeros((len(QUANTILES), count, n))
+    grown = np.zeros(count, np.bool_)
     for block, (kind, rows) in enumerate(model.blocks):
         if not rows.size:
             continue
         design = KINDS[kind](past, rows, origin, n, model.day)
-        mean[rows], spread[rows], most[rows] = _mean(model, block, design), *_scale(design)
+        mean[rows] = _mean(model, block, design)
+        spread[rows], most[rows] = design.spread, design.most
+        trees = None if model.cold else model.trees[block]
+        if trees is not None:
+            features = tree_features(past, rows, origin, design, mean[rows], model.day)
+            more, quantiles = trees.predict(features, model.day)
+            drawn[:, rows] = mean[rows] + quantiles * design.spread
+            mean[rows] += more * design.spread
+            grown[rows] = True
     mean = np.clip(mean, 0.0, most)
     _fit_to_totals(model, mean)
-    return _result(model, start_s, mean, _quantiles(model, mean, spread, most))
+    quantiles = _quantiles(model, mean, spread, most)
+    quantiles[:, grown] = np.sort(np.clip(drawn, 0.0, most), axis=0)[:, grown]
+    return _result(model, start_s, mean, quantiles)
 
 
 def _mean(model: ForecastModel, block: int, design: Design) -> Float:
@@ -78,10 +90,6 @@ def _mean(model: ForecastModel, block: int, design: Design) -> Float:
         return design.base
     mean: Float = design.base + design.features @ model.proportions[block]
     return mean
-
-
-def _scale(design: Design) -> tuple[Float, Float]:
-    return design.spread, design.most
 
 
 def _timeline(model: ForecastModel, recent: xr.Dataset, start_s: int, n: int) -> tuple[Float, int]:
@@ -148,7 +156,7 @@ def _result(model: ForecastModel, start_s: int, mean: Float, quantiles: Float) -
     method = (
         "cold start: the day before repeated, wide quantiles"
         if model.cold
-        else "ridge on differences to the day before, quantiles from held-out errors"
+        else "ridge on differences to the day before, trees where they help, quantiles from held-out errors"
     )
     units = {"units": "kW"}
     return xr.Dataset(
