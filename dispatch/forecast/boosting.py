@@ -22,8 +22,8 @@ Float = npt.NDArray[np.float64]
 
 BINS: Final = 32
 DEPTH: Final = 4
-TREES: Final = 60
-RATE: Final = 0.1
+TREES: Final = 40
+RATE: Final = 0.12
 LEAF_MIN: Final = 60.0
 """Least weight of a leaf, in rows of weight 1."""
 

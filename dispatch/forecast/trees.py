@@ -28,7 +28,7 @@ MIN_ERRORS: Final = 200
 """A series with fewer errors of its own takes those of its group."""
 CELLS: Final = 60_000
 """Pairs of origin and lead that are drawn from a history to learn from."""
-FIT_CELLS: Final = 15_000
+FIT_CELLS: Final = 10_000
 MIN_CELLS: Final = 1_000
 MIN_WIDTH: Final = 0.05
 """Least width that calibration scales with, in units of the spread."""

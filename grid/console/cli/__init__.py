@@ -22,6 +22,7 @@ GROUPS = {
     "cycle": "run operating cycles",
     "meter": "read, simulate and import meters",
     "network": "flow, estimate, faults and outages of a network",
+    "dispatch": "how well the forecasts do",
     "fleet": "years of many feeders, on one machine or many",
     "ledger": "export, verify and prove the ledger",
     "user": "add users and give roles",
