@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -51,6 +51,11 @@ class ForecastModel:
     trees : tuple of Trees or None
         For each block of `proportions`, what corrects it; None where the proportions
         alone are better.
+    errors : ndarray of float32 (origin, series, lead)
+        Errors of past forecasts that had not seen their day, in units of the spread; a day
+        of leads, NaN where unknown.
+    error_origins : ndarray of int64 (origin,)
+        Steps of the history at which they began.
     """
 
     series: tuple[str, ...]
@@ -66,6 +71,10 @@ class ForecastModel:
     proportions: tuple[Float, ...]
     error_quantiles: Float
     trees: tuple[Trees | None, ...] = ()
+    errors: npt.NDArray[np.float32] = field(
+        default_factory=lambda: np.zeros((0, 0, 0), np.float32)
+    )
+    error_origins: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def cold(self) -> bool:

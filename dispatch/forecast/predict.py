@@ -45,7 +45,8 @@ def predict(model: ForecastModel, recent: xr.Dataset, start_s: int, n: int) -> x
         float64 in kW, >= 0: `power_kw` (quantile, series, interval) and
         `mean_kw` (series, interval); of the totals `total_kw` (quantile, group,
         interval) and `total_mean_kw` (group, interval). The means of a group's
-        series add up to that of its total. `method` in attrs says how.
+        series add up to that of its total. `most_kw` (series, interval) is what no
+        forecast is above, infinite for loads. `method` in attrs says how.
 
     Raises
     ------
@@ -82,7 +83,7 @@ def predict(model: ForecastModel, recent: xr.Dataset, start_s: int, n: int) -> x
     _fit_to_totals(model, mean)
     quantiles = _quantiles(model, mean, spread, most)
     quantiles[:, grown] = np.sort(np.clip(drawn, 0.0, most), axis=0)[:, grown]
-    return _result(model, start_s, mean, quantiles)
+    return _result(model, start_s, mean, quantiles, most)
 
 
 def _mean(model: ForecastModel, block: int, design: Design) -> Float:
@@ -150,7 +151,9 @@ def _quantiles(model: ForecastModel, mean: Float, spread: Float, most: Float) ->
     return ordered
 
 
-def _result(model: ForecastModel, start_s: int, mean: Float, quantiles: Float) -> xr.Dataset:
+def _result(
+    model: ForecastModel, start_s: int, mean: Float, quantiles: Float, most: Float
+) -> xr.Dataset:
     series, n = len(model.series), mean.shape[1]
     starts = (start_s + model.interval_s * np.arange(n, dtype=np.int64)).astype("datetime64[s]")
     method = (
@@ -163,6 +166,7 @@ def _result(model: ForecastModel, start_s: int, mean: Float, quantiles: Float) -
         {
             "power_kw": (("quantile", "series", "interval"), quantiles[:, :series], units),
             "mean_kw": (("series", "interval"), mean[:series], units),
+            "most_kw": (("series", "interval"), most[:series], units),
             "total_kw": (("quantile", "group", "interval"), quantiles[:, series:], units),
             "total_mean_kw": (("group", "interval"), mean[series:], units),
         },

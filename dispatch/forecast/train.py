@@ -75,15 +75,15 @@ def train(history: xr.Dataset, *, kind: str | None = None, utc_offset_s: int = 0
     weight = model.weights(_weight(history, model.history_kw.shape))
     proportions, trees = [], []
     quantiles = np.zeros((len(QUANTILES), past.actual.shape[0], len(BANDS_H)))
+    errors = np.full((origins.size, len(model.series), day), np.nan, np.float32)
     for kind_name, rows in model.blocks:
         block = _fit(kind_name, past, rows, origins, day, weight)
         grown = _grown(block, past, rows, day) if kind_name in TREES else None
+        error = _errors(block)
         if grown is None:
-            error = block.target - np.clip(block.mean, 0.0, block.most)
-            sound = block.weight >= 1.0
-            error = np.where(sound, error, np.nan) / np.maximum(block.spread, 1e-9)
-            error[block.spread <= 1e-9] = np.nan
             quantiles[:, rows] = _quantiles(error.transpose(1, 0, 2), day)
+        own = rows < len(model.series)
+        errors[:, rows[own]] = error[:, own]
         proportions.append(block.proportions)
         trees.append(grown)
     return replace(
@@ -91,6 +91,8 @@ def train(history: xr.Dataset, *, kind: str | None = None, utc_offset_s: int = 0
         proportions=tuple(proportions),
         error_quantiles=quantiles,
         trees=tuple(trees),
+        errors=errors,
+        error_origins=origins,
     )
 
 
@@ -141,6 +143,14 @@ def _fit(
         most=np.stack([item.most for item in designs]),
         proportions=_solve(gram.sum(axis=0), moment.sum(axis=0), RIDGE[kind]),
     )
+
+
+def _errors(block: _Block) -> Float:
+    """Return errors in units of the spread; NaN where they say nothing."""
+    error = block.target - np.clip(block.mean, 0.0, block.most)
+    says = (block.weight >= 1.0) & (block.spread > 1e-9)
+    result: Float = np.where(says, error, np.nan) / np.maximum(block.spread, 1e-9)
+    return result
 
 
 def _grown(block: _Block, past: Past, rows: npt.NDArray[np.intp], day: int) -> Trees | None:

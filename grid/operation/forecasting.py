@@ -42,7 +42,7 @@ def forecast(room: Room, at_s: int) -> None:
         recent = gross(room, tx, at_s - _RECENT_DAYS * 86_400, at_s)
         ahead = predict(model, recent, at_s, site.operation.horizon_intervals)
         ahead["mean_kvar"] = ahead["mean_kw"] * ratio
-        datasets.put_dataset(tx, "forecast", at_s, ahead.drop_vars("power_kw"))
+        datasets.put_dataset(tx, "forecast", at_s, ahead.drop_vars(["power_kw", "most_kw"]))
         control.mark_done(tx, at_s, "forecast")
     room.log(at_s, "forecast", series=ahead.sizes["series"], method=ahead.attrs.get("method"))
 
