@@ -71,6 +71,7 @@ def look_back(
     power: Float,
     civil_s: npt.NDArray[np.int64],
     level: Float,
+    trust: Float,
     *,
     day: int,
     first: int,
@@ -86,6 +87,8 @@ def look_back(
         Civil time at which each step starts.
     level : ndarray of float64 (row,)
         kW to fall back on where no day is known.
+    trust : ndarray of float64 (row, step)
+        Within 0 to 1: what a power says in means.
     day : int
         Steps of a day.
     first, last : int
@@ -104,7 +107,8 @@ def look_back(
         if high <= 0:
             break
         into = slice(shape[1] - (high - low), shape[1])
-        value, weight = filled[:, low:high], FADE**back * known[:, low:high]
+        value = filled[:, low:high]
+        weight = FADE**back * known[:, low:high] * trust[:, low:high]
         same = (resting[low:high] == target[into]).astype(np.float64)
         contribution = value * weight
         sums[0, :, into] += contribution

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from dispatch.forecast.kinds import KINDS, TREES, Design
-from dispatch.forecast.model import MIN_DAYS, ForecastModel, powers, require_kind
+from dispatch.forecast.model import MIN_DAYS, ForecastModel, powers, require_kind, trust_of
 from dispatch.forecast.past import DAY_S, Past
 from dispatch.forecast.trees import (
     BANDS_H,
@@ -46,7 +46,8 @@ def train(history: xr.Dataset, *, kind: str | None = None, utc_offset_s: int = 0
         divide the day; optionally a coordinate `group` along series. At least
         eight days, better four weeks; all of it is the past. Optionally `weight`
         within 0 to 1: an estimated power says less than a read one, 0 nothing,
-        and what is below 1 is no error that quantiles are made from.
+        and what is below 1 is no error that quantiles are made from. Optionally a
+        coordinate `rating_kw` along series, which no forecast exceeds.
     kind : str, optional
         ``"load"``, ``"solar"`` or ``"wind"`` for all series. Without it the
         group of each series names its kind.
@@ -71,8 +72,8 @@ def train(history: xr.Dataset, *, kind: str | None = None, utc_offset_s: int = 0
     )
     if origins.size < 4:
         return model
-    past = model.past(model.history_kw, model.start_s, 0)
-    weight = model.weights(_weight(history, model.history_kw.shape))
+    past = model.past(model.history_kw, model.weight, model.start_s, 0)
+    weight = model.weights(model.weight)
     proportions, trees = [], []
     quantiles = np.zeros((len(QUANTILES), past.actual.shape[0], len(BANDS_H)))
     errors = np.full((origins.size, len(model.series), day), np.nan, np.float32)
@@ -180,15 +181,18 @@ def _grown(block: _Block, past: Past, rows: npt.NDArray[np.intp], day: int) -> T
     return grow(cells, rows.size)
 
 
-def _weight(history: xr.Dataset, shape: tuple[int, ...]) -> Float:
-    """Return how much each power of a history says (series, step), within 0 to 1."""
-    if "weight" not in history:
-        return np.ones(shape)
-    weight = history["weight"].transpose("series", "interval").values.astype(np.float64)
-    if not ((weight >= 0) & (weight <= 1)).all():
-        worst = weight[~((weight >= 0) & (weight <= 1))][0]
-        raise BadInputError(f"history: a weight is {worst}, must be within 0 to 1")
-    return weight
+def _rating(history: xr.Dataset, count: int) -> Float:
+    """Return the ratings (series,), NaN where there are none."""
+    if "rating_kw" not in history.coords:
+        return np.full(count, np.nan)
+    rating: Float = history["rating_kw"].values.astype(np.float64)
+    if not (rating >= 0).all() or np.isinf(rating).any():
+        row = int(np.flatnonzero(~(rating >= 0) | np.isinf(rating))[0])
+        raise BadInputError(
+            f"history: rating_kw of {history['series'].values[row]} is {rating[row]}, "
+            "must be 0 or more"
+        )
+    return rating
 
 
 def _bare(history: xr.Dataset, kind: str | None, utc_offset_s: int) -> ForecastModel:
@@ -206,8 +210,9 @@ def _bare(history: xr.Dataset, kind: str | None, utc_offset_s: int) -> ForecastM
     else:
         raise BadInputError("history: needs a kind, or a coordinate group that names it")
     groups = sorted(set(group))
-    known = np.isfinite(power)
-    level = np.where(known, power, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    weight = trust_of(history, "history")
+    known = np.isfinite(power) * weight
+    level = np.nansum(power * known, axis=1) / np.maximum(known.sum(axis=1), 1e-9)
     start_s = int(at_s[0]) if at_s.size else 0
     return ForecastModel(
         series=tuple(series),
@@ -219,7 +224,9 @@ def _bare(history: xr.Dataset, kind: str | None, utc_offset_s: int) -> ForecastM
         start_s=start_s,
         until_s=start_s + at_s.size * interval_s,
         history_kw=power,
+        weight=weight,
         level_kw=level,
+        rating_kw=_rating(history, len(series)),
         proportions=(),
         error_quantiles=np.zeros((len(QUANTILES), len(series) + len(groups), len(BANDS_H))),
     )
