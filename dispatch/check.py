@@ -240,6 +240,18 @@ def _moves(
         )
 
 
+def _capped(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
+    if plan_input.co2_cap_kg is None:
+        return
+    grams = plan_input.grid.co2_g_per_kwh * plan.schedule["import_kw"].values
+    for genset, output in zip(
+        plan_input.genset, _column(plan_input, plan, "genset", "produce_kw"), strict=True
+    ):
+        grams = grams + genset.co2_g_per_kwh * output
+    excess = plan_input.hours / 1e3 * np.cumsum(grams) - plan_input.co2_cap_kg
+    yield from _worst(plan_input, "emissions", "are above their cap", excess, "kg", TOLERANCE_KWH)
+
+
 def _either(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
     s = plan.schedule
     both = np.minimum(s["charge_kw"].values, s["discharge_kw"].values)
@@ -336,6 +348,7 @@ _RULES = (
     _stores,
     _gensets,
     _movable,
+    _capped,
     _either,
     _cuts_hold,
     _reserve,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from dispatch.plan import Floats, PlanInput, currency, per_kwh
-from grid.site import Genset
+from grid.site import Genset, Solar, Wind
 
 UNSERVED_PER_KWH = 1000.0
 """Currency: load that no controller meant to drop, dearer than all that could have saved it."""
@@ -43,6 +44,8 @@ class DayCost:
         Deliverable energy taken out of the batteries over the day, at `end_value_per_kwh`.
     missed : float
         What targets of vehicles and corridors of flexible loads lack.
+    operating : float
+        Of solar and wind, by energy produced.
     """
 
     grid_buy: float
@@ -57,6 +60,7 @@ class DayCost:
     unserved: float
     end_energy: float
     missed: float = 0.0
+    operating: float = 0.0
 
     @property
     def total(self) -> float:
@@ -122,7 +126,17 @@ def day_cost(day: PlanInput, schedule: xr.Dataset) -> DayCost:
             if getattr(day, kind)
             for one, lacking in zip(getattr(day, kind), of(kind, "missed_kwh"), strict=True)
         ),
+        operating=h
+        * (
+            _operating(day.solar, of("solar", "produce_kw"))
+            + _operating(day.wind, of("wind", "produce_kw"))
+        ),
     )
+
+
+def _operating(plants: Sequence[Solar | Wind], produced: Floats) -> float:
+    each = zip(plants, produced, strict=True)
+    return sum(per_kwh(plant.operating) * float(given.sum()) for plant, given in each)
 
 
 def _fuel(genset: Genset, output: Floats) -> float:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from dispatch.plan import Floats, PlanInput
 from grid.errors import BadInputError
 from grid.quantities import require_finite
+from grid.site import Solar, Wind
 from grid.site_devices import Charger, Flexible
 
 PRICE_LIMIT = 1000.0
@@ -83,6 +84,8 @@ def check_input(plan_input: PlanInput) -> None:
     _booleans(plan_input.grid_available, "grid_available", (n,))
     _number(plan_input.peak_kw, "peak_kw", 0.0, POWER_LIMIT_KW)
     _number(plan_input.co2_price_per_kg, "co2_price_per_kg", 0.0, PRICE_LIMIT)
+    if plan_input.co2_cap_kg is not None:
+        _number(plan_input.co2_cap_kg, "co2_cap_kg", 0.0, 1e12)
     _check_state(plan_input)
     _check_optional(plan_input)
     _check_movable(plan_input)
@@ -196,6 +199,9 @@ def _check_facts(plan_input: PlanInput) -> None:
     for battery in plan_input.battery:
         price = battery.wear / 1e6
         _number(price, f"{battery.id} wear", 0.0, PRICE_LIMIT)
+    plants: tuple[Solar | Wind, ...] = (*plan_input.solar, *plan_input.wind)
+    for plant in plants:
+        _number(plant.operating / 1e6, f"{plant.id} operating", 0.0, PRICE_LIMIT)
     for genset in plan_input.genset:
         for name, value, scale in (
             ("fuel", genset.fuel, 1e6),

@@ -42,6 +42,8 @@ def stated(problem: Statement) -> Any:
         _balance(model, problem)
         if "short_up" in problem.blocks:
             _reserve(model, problem)
+        if "co2_left" in problem.blocks:
+            _emitted(model, problem)
         _extras(model, problem.extras)
         model.cost = pyo.Objective(expr=_linear(_costs(model, problem), problem.constant))
     return model
@@ -144,6 +146,18 @@ def _reserve(model: Any, problem: Statement) -> None:
     if forming:
         model.reserve_stored = pyo.Constraint(model.STEP, rule=stored)
         model.reserve_room = pyo.Constraint(model.STEP, rule=room)
+
+
+def _emitted(model: Any, problem: Statement) -> None:
+    given, h = problem.plan_input, problem.plan_input.hours / 1e3
+
+    def emitted(m: Any, t: int) -> Any:
+        spent = sum(g.co2_g_per_kwh * m.output[g.id, t] for g in given.genset)
+        spent += given.grid.co2_g_per_kwh * m.import_kw[t]
+        left = m.co2_left[t] - (m.co2_left[t - 1] if t else 0.0)
+        return left + h * spent == float(problem.sides["emitted"][t])
+
+    model.emitted = pyo.Constraint(model.STEP, rule=emitted)
 
 
 def _extras(model: Any, extras: Extras) -> None:

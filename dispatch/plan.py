@@ -123,6 +123,8 @@ class PlanInput:
         Highest import of the billing period until now, for the demand charge.
     co2_price_per_kg : float
         Currency.
+    co2_cap_kg : float, optional
+        Most that gensets and import may emit over all steps.
     charger, flexible
         Facts of charge points and flexible loads; what follows is needed with them.
     ev_connected : ndarray of bool, shape (n_charger, n)
@@ -162,6 +164,7 @@ class PlanInput:
     genset_fuel_kwh: Floats | None = None
     peak_kw: float = 0.0
     co2_price_per_kg: float = 0.0
+    co2_cap_kg: float | None = None
     charger: tuple[Charger, ...] = ()
     flexible: tuple[Flexible, ...] = ()
     ev_connected: npt.NDArray[np.bool_] | None = None

@@ -17,6 +17,10 @@ Without a forming battery the running gensets carry it:
 :math:`\sum_g (P u - p) + \sigma^+ \ge r` and :math:`\sum_g (p - \underline P u) + \sigma^- \ge r`.
 With the public network there, :math:`r = 0` and the rows hold by themselves.
 
+Under a cap, what may still be emitted runs down with gensets and import:
+
+.. math:: k_t = k_{t-1} - h \Big(\sum_g \epsilon_g\,p_{g,t} + \epsilon\,i_t\Big) \ge 0
+
 An elastic problem has no cost but its violations: how many kW each rule must give way.
 """
 
@@ -67,8 +71,8 @@ class Statement:
         """What the coefficients of the rows follow from, extras aside."""
         given = self.plan_input
         facts = tuple(getattr(given, kind) for kind in (*REGISTRY,))
-        fuel = given.genset_fuel_kwh is not None
-        return (*facts, given.n, given.interval_s, self.elastic, keeps_reserve(given), fuel)
+        given_too = (given.genset_fuel_kwh is not None, given.co2_cap_kg is not None)
+        return (*facts, given.n, given.interval_s, self.elastic, keeps_reserve(given), *given_too)
 
 
 def statement(
@@ -97,6 +101,10 @@ def statement(
     if keeps_reserve(plan_input):
         blocks.update(_reserve_blocks(plan_input))
         sides.update(_reserve_sides(plan_input))
+    if plan_input.co2_cap_kg is not None:
+        allowed = np.zeros(plan_input.n)
+        allowed[0] = plan_input.co2_cap_kg
+        blocks["co2_left"], sides["emitted"] = block((plan_input.n,)), allowed
     if elastic:
         blocks = {name: replace(one, cost=0.0 * one.low) for name, one in blocks.items()}
         free = block((plan_input.n,), cost=1.0)

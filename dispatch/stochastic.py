@@ -89,7 +89,7 @@ def _check(futures: Sequence[PlanInput], probability: Floats) -> None:
         )
     for future in futures:
         check_input(future)
-        if statement(future).key[:-2] != statement(futures[0]).key[:-2]:
+        if statement(future).key != statement(futures[0]).key:
             raise BadInputError("futures must have the same assets, steps and grid")
 
 

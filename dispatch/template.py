@@ -130,7 +130,8 @@ def _listed(names: list[str], first: int) -> dict[str, Place]:
 
 def memory(plan_input: PlanInput) -> int:
     """Return how many steps back the rows of a site look."""
-    return max(kind.memory(plan_input) for kind in REGISTRY.values())
+    capped = int(plan_input.co2_cap_kg is not None)
+    return max(capped, *(kind.memory(plan_input) for kind in REGISTRY.values()))
 
 
 def shortened(plan_input: PlanInput, steps: int) -> PlanInput:

@@ -99,12 +99,13 @@ class Battery:
 
 @dataclass(frozen=True, slots=True)
 class Solar:
-    """A photovoltaic plant whose output can be limited."""
+    """A photovoltaic plant whose output can be limited; `operating` is per Wh produced."""
 
     id: AssetId
     usage_point: UsagePointId
     power_kw: float
     url: str = ""
+    operating: Price = FREE
 
     def __post_init__(self) -> None:
         refuse(outside(self, f"solar {self.id}", power_kw=(0.001, 1e6)))
@@ -112,13 +113,17 @@ class Solar:
 
 @dataclass(frozen=True, slots=True)
 class Wind:
-    """A wind turbine whose output can be limited; `profile` names its simulated wind."""
+    """A wind turbine whose output can be limited; `profile` names its simulated wind.
+
+    `operating` is per Wh produced.
+    """
 
     id: AssetId
     usage_point: UsagePointId
     power_kw: float
     profile: str = ""
     url: str = ""
+    operating: Price = FREE
 
     def __post_init__(self) -> None:
         refuse(outside(self, f"wind {self.id}", power_kw=(0.001, 1e6)))

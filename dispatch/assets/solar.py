@@ -8,12 +8,13 @@ from dispatch.plan import PlanInput
 
 ATTRIBUTES = (
     Attribute("power_kw", "float", "kW", "Rating of the inverter."),
+    Attribute("operating", "int", "nano-currency/Wh", "Per energy produced, o."),
     Attribute("solar_available_kw", "array (solar, step)", "kW", "What the sun offers, A."),
 )
 
 
 def _blocks(plan_input: PlanInput) -> Blocks:
-    return {"solar": limited(plan_input.solar_available_kw, plan_input.hours)}
+    return {"solar": limited(plan_input.solar, plan_input.solar_available_kw, plan_input.hours)}
 
 
 def _flows(plan_input: PlanInput) -> Flows:

@@ -8,12 +8,13 @@ from dispatch.plan import PlanInput
 
 ATTRIBUTES = (
     Attribute("power_kw", "float", "kW", "Rating of the turbine."),
+    Attribute("operating", "int", "nano-currency/Wh", "Per energy produced, o."),
     Attribute("wind_available_kw", "array (wind, step)", "kW", "What the wind offers, A."),
 )
 
 
 def _blocks(plan_input: PlanInput) -> Blocks:
-    return {"wind": limited(plan_input.wind_available_kw, plan_input.hours)}
+    return {"wind": limited(plan_input.wind, plan_input.wind_available_kw, plan_input.hours)}
 
 
 def _flows(plan_input: PlanInput) -> Flows:

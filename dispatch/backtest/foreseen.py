@@ -15,6 +15,9 @@ DAYS = 7
 _FADE = 0.85
 """Share of the last error that is expected an hour later."""
 
+_DIMMED = (0.2, 2.0)
+"""Least and most of what the sun is expected to give, against the last days."""
+
 
 class Foreseen:
     """Forecasts of several series, (series, step).
@@ -60,17 +63,15 @@ class Foreseen:
         # of a horizon beyond a day the same days again
         past = [seen[:, t - day * d + step % day] for d in range(1, days + 1)]
         base = np.mean(past, axis=0)
-        usual = np.mean(
-            [seen[:, t - 1 - day * d] for d in range(1, days + 1) if t > day * d], axis=0
-        )
         last = seen[:, t - 1]
-        steps_an_hour = day / 24.0
-        fade = _FADE ** ((step + 1) / steps_an_hour)
+        before = [seen[:, t - 1 - day * d] for d in range(1, days + 1) if t > day * d]
+        usual = np.mean(before, axis=0) if before else last
+        fade = _FADE ** ((step + 1) * 24.0 / day)
         moved = base + (last - usual)[:, None] * fade
         # the sun is dimmed and not moved
-        ratio = np.clip(
-            np.where(usual > 0.05 * base.max(axis=1), last / np.maximum(usual, 1e-9), 1.0), 0.2, 2.0
-        )
+        bright = usual > 0.05 * base.max(axis=1)
+        ratio = np.where(bright, last / np.maximum(usual, 1e-9), 1.0)
+        ratio = np.clip(ratio, *_DIMMED)
         dimmed = base * (1.0 + (ratio - 1.0)[:, None] * fade)
         made = np.where(self._sun[:, None], dimmed, moved)
         clipped: Floats = np.clip(made, 0.0, self._ceiling)

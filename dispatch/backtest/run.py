@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -13,12 +13,13 @@ from dispatch import highs
 from dispatch.backtest.foreseen import Foreseen
 from dispatch.backtest.realise import realised
 from dispatch.check import check_input
+from dispatch.check_cost import tie_bound
 from dispatch.cost import DayCost, day_cost
 from dispatch.plan import Floats, InfeasiblePlan, PlanInput
 from dispatch.problem import Problem
 from dispatch.rolling import Rolling
 from dispatch.rule import self_consumption
-from dispatch.solve import solve
+from dispatch.solve import schedule_of, solve
 from dispatch.statement import statement
 from dispatch.stochastic import first_step
 from dispatch.template import patched
@@ -188,7 +189,9 @@ class Backtest:
             np.zeros_like(problem.binary), problem.column, problem.row, None,
         )  # fmt: skip
         answer = highs.optimise(relaxed, gap=0.0, nodes=0, small=False)
-        return answer.objective
+        # what was minimised holds the tie-breaks too
+        _, ties = tie_bound(whole, schedule_of(whole, relaxed, answer))
+        return answer.objective - ties
 
     def _first_state(self) -> dict[str, Any]:
         names = ("battery_energy_kwh", "genset_on", "genset_intervals_in_state", "peak_kw")
@@ -240,6 +243,3 @@ def share_of_gain(tally: dict[str, Tally], name: str, best: float) -> float:
     """
     possible = tally["rule"].total - best
     return float("nan") if possible <= 0.0 else (tally["rule"].total - tally[name].total) / possible
-
-
-Progress = Callable[[int, int], None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import warnings
 
@@ -35,7 +36,7 @@ def network(case):
     if "shed" in case:
         generator("shed", case["shed"]["power"], case["shed"])
     for name, facts in case.get("stores", {}).items():
-        store(net, name, facts)
+        store(net, name, facts, hours)
     if "grid" in case:
         feeder(generator, case["grid"], hours, price)
     if "emission_cap" in case:
@@ -85,8 +86,9 @@ def committed(facts):
     return given
 
 
-def store(net, name, facts):
-    """Add a store as a storage unit."""
+def store(net, name, facts, hours):
+    """Add a store as a storage unit; a cyclic one ends with what it began with."""
+    end = [math.nan] * (hours - 1) + [float(facts["initial"]) if facts.get("cyclic") else math.nan]
     net.add(
         "StorageUnit",
         name,
@@ -97,7 +99,7 @@ def store(net, name, facts):
         efficiency_dispatch=facts["discharge"],
         standing_loss=facts.get("loss", 0.0),
         state_of_charge_initial=facts["initial"],
-        cyclic_state_of_charge=facts.get("cyclic", False),
+        state_of_charge_set=end,
         marginal_cost=facts.get("cost", 0.0),
     )
 

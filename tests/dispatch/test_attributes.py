@@ -313,6 +313,7 @@ def everything(community, make, n):
         genset_fuel_kwh=np.array([150.0, 90.0]),
         peak_kw=12.0,
         co2_price_per_kg=0.05,
+        co2_cap_kg=400.0,
     )
 
 

@@ -277,7 +277,8 @@ def test_a_plant_that_the_model_lets_give_too_much_is_named(day, monkeypatch):
     """The flow is judged as the solver gave it, not as it was cut to size."""
     limited = dispatch.assets.solar.limited
     monkeypatch.setattr(
-        "dispatch.assets.solar.limited", lambda available, hours: limited(1.1 * available, hours)
+        "dispatch.assets.solar.limited",
+        lambda plants, available, hours: limited(plants, 1.1 * available, hours),
     )
     with pytest.raises(SolverError, match=r"pv-0 .* produce_kw is above its limit"):
         solve(day)

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from dispatch.check import check_plan
 from dispatch.pglib import problem
+from dispatch.solve import solve as plan_of
 from dispatch.uc import solve
 from tests import peers
 from tests.dispatch.pypsa_cases import CASES, MICROGRIDS, TUTORIAL, to_pglib
+from tests.dispatch.pypsa_input import to_input
 
 SCRIPT = Path(__file__).with_name("pypsa_peer.py")
 
@@ -74,3 +77,12 @@ def test_commitment_has_the_same_optimum(theirs, name):
     """Ours, through the benchmark's format, and PyPSA's: equal to a millionth."""
     found = solve(problem(to_pglib(CASES[name])), gap=1e-9)
     assert found.cost == pytest.approx(theirs[name], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_plan_has_the_same_optimum(theirs, name):
+    """Ours and PyPSA's, of commitment, ramps, storage, emissions, curtailment: to a millionth."""
+    given = to_input(CASES[name])
+    plan = plan_of(given, gap=1e-9, nodes=100_000)
+    assert check_plan(given, plan) == []
+    assert plan.objective == pytest.approx(theirs[name], rel=1e-6)

@@ -22,7 +22,7 @@ GROUPS = {
     "cycle": "run operating cycles",
     "meter": "read, simulate and import meters",
     "network": "flow, estimate, faults and outages of a network",
-    "dispatch": "solve unit-commitment problems",
+    "dispatch": "compare controllers, judge forecasts, solve problems",
     "fleet": "years of many feeders, on one machine or many",
     "ledger": "export, verify and prove the ledger",
     "user": "add users and give roles",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from grid.console.cli.dispatch import solve
+from grid.console.cli.dispatch import backtest, skill, solve
 
-VERBS = (solve,)
+VERBS = (backtest, skill, solve)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
