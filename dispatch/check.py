@@ -340,6 +340,50 @@ def reserve_missing(plan_input: PlanInput, schedule: xr.Dataset) -> tuple[Floats
     )
 
 
+def survival_missing(plan_input: PlanInput, schedule: xr.Dataset) -> Floats:
+    """Return what is stored too little after each step for critical load to outlive it, kWh.
+
+    Found by trying: an outage begins after each step, and the forming batteries share the load.
+    """
+    missing = np.zeros(plan_input.n)
+    if plan_input.critical_kw is None or not plan_input.survive_steps:
+        return missing
+    forming = [i for i, battery in enumerate(plan_input.battery) if battery.forming]
+    known = [plan_input.battery[i] for i in forming]
+    energy = schedule["energy_kwh"].values[plan_input.rows("battery")][forming]
+    ahead = np.append(
+        plan_input.critical_kw, np.full(plan_input.survive_steps, plan_input.critical_kw[-1])
+    )
+    power = np.array([battery.power_kw for battery in known])
+    least = np.array([battery.min_energy_kwh for battery in known])
+    kept = np.array([battery.discharge_efficiency for battery in known])
+    for t in range(plan_input.n):
+        left = np.clip((energy[:, t] - least) * kept, 0.0, None) / plan_input.hours
+        for load in ahead[t + 1 : t + 1 + plan_input.survive_steps]:
+            given = _shared(float(load), power, left)
+            missing[t] += max(0.0, float(load) - float(given.sum())) * plan_input.hours
+            left = left - given
+    return missing
+
+
+def _shared(load: float, power: Floats, left: Floats) -> Floats:
+    """Share a load, kW: who could go on longest at full power gives first.
+
+    No other way serves more of a load that is not known ahead (Evans, Tindemans and Angeli,
+    IEEE Trans. Power Syst. 33(5), 2018, doi:10.1109/TPWRS.2018.2806482).
+    """
+    most = np.minimum(power, left)
+    if float(most.sum()) <= load:
+        return most
+    lasts = left / np.maximum(power, 1e-9)
+    low, high = 0.0, float(lasts.max())
+    for _ in range(60):
+        level = (low + high) / 2.0
+        given = float(np.clip((lasts - level) * power, 0.0, most).sum())
+        low, high = (level, high) if given > load else (low, level)
+    return np.clip((lasts - low) * power, 0.0, most)
+
+
 _RULES = (
     _shape,
     _finite,

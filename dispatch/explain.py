@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from dispatch.assets.genset import forced_steps
+from dispatch.check import survival_missing
 from dispatch.plan import Floats, PlanInput, Reason, Value, currency, per_kwh
 from dispatch.reasons import TEXT, bus_of, reason
 from grid.site import Battery, Genset, Shedding, Solar, Wind
@@ -144,6 +145,18 @@ def explain(plan_input: PlanInput, schedule: xr.Dataset, duals: Duals) -> tuple[
                 short_kw=float(short.max()),
                 at=plan_input.label(t),
                 reserve_kw=float(plan_input.reserve_kw[t]),
+            )
+        )
+    missing = survival_missing(plan_input, schedule)
+    if float(missing.max()) > SMALL:
+        t = int(missing.argmax())
+        reasons.append(
+            reason(
+                "plan",
+                "survival.short",
+                hours=plan_input.survive_steps * plan_input.hours,
+                at=plan_input.label(t + 1),
+                short_kwh=float(missing[t]),
             )
         )
     return tuple(reasons)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dispatch.plan import Floats, PlanInput
+from dispatch.survival import check_survival
 from grid.errors import BadInputError
 from grid.quantities import require_finite
 from grid.site import Solar, Wind
@@ -86,7 +87,11 @@ def check_input(plan_input: PlanInput) -> None:
     _number(plan_input.co2_price_per_kg, "co2_price_per_kg", 0.0, PRICE_LIMIT)
     if plan_input.co2_cap_kg is not None:
         _number(plan_input.co2_cap_kg, "co2_cap_kg", 0.0, 1e12)
+    if plan_input.critical_kw is not None:
+        _array(plan_input.critical_kw, "critical_kw", (n,), 0.0, POWER_LIMIT_KW)
+    _whole(plan_input.survive_steps, "survive_steps", 0, STEPS_LIMIT)
     _check_state(plan_input)
+    check_survival(plan_input)
     _check_optional(plan_input)
     _check_movable(plan_input)
     _check_facts(plan_input)

@@ -17,6 +17,8 @@ from dispatch.assets import REGISTRY
 from dispatch.extras import Extras, Pairs
 from dispatch.plan import PlanInput
 from dispatch.statement import Statement, statement
+from dispatch.survival import others
+from grid.site import Battery
 
 
 def build(plan_input: PlanInput, pairs: Pairs = frozenset(), *, elastic: bool = False) -> Any:
@@ -44,6 +46,8 @@ def stated(problem: Statement) -> Any:
             _reserve(model, problem)
         if "co2_left" in problem.blocks:
             _emitted(model, problem)
+        if "survival_short" in problem.blocks:
+            _survival(model, problem)
         _extras(model, problem.extras)
         model.cost = pyo.Objective(expr=_linear(_costs(model, problem), problem.constant))
     return model
@@ -158,6 +162,16 @@ def _emitted(model: Any, problem: Statement) -> None:
         return left + h * spent == float(problem.sides["emitted"][t])
 
     model.emitted = pyo.Constraint(model.STEP, rule=emitted)
+
+
+def _survival(model: Any, problem: Statement) -> None:
+    for name, kept in others(problem.plan_input).items():
+
+        def outlives(m: Any, t: int, name: str = name, kept: tuple[Battery, ...] = kept) -> Any:
+            lasts = sum(b.discharge_efficiency * m.energy[b.id, t] for b in kept)
+            return lasts + m.survival_short[t] >= float(problem.sides[name][t])
+
+        model.add_component(name, pyo.Constraint(model.STEP, rule=outlives))
 
 
 def _extras(model: Any, extras: Extras) -> None:

@@ -32,7 +32,8 @@ KINDS = ("battery", "solar", "wind", "genset", "shedding", "charger", "flexible"
 SERIES = (
     "demand_kw", "solar_available_kw", "wind_available_kw", "sheddable_kw", "buy_price",
     "sell_price", "grid_available", "reserve_kw", "energy_target_kwh", "ev_connected",
-    "ev_arrival_kwh", "ev_target_kwh", "flexible_need_kw", "flexible_low_kwh", "flexible_high_kwh",
+    "critical_kw", "ev_arrival_kwh", "ev_target_kwh", "flexible_need_kw", "flexible_low_kwh",
+    "flexible_high_kwh",
 )  # fmt: skip
 """Fields of :class:`PlanInput` whose last axis is the step."""
 
@@ -125,6 +126,11 @@ class PlanInput:
         Currency.
     co2_cap_kg : float, optional
         Most that gensets and import may emit over all steps.
+    critical_kw : ndarray, shape (n,), optional
+        Load that is to be served for `survive_steps` steps after the public network is lost, at
+        whatever step; by forming batteries alone, so that it holds without sun and fuel.
+    survive_steps : int
+        See `critical_kw`; beyond the horizon the last value goes on.
     charger, flexible
         Facts of charge points and flexible loads; what follows is needed with them.
     ev_connected : ndarray of bool, shape (n_charger, n)
@@ -165,6 +171,8 @@ class PlanInput:
     peak_kw: float = 0.0
     co2_price_per_kg: float = 0.0
     co2_cap_kg: float | None = None
+    critical_kw: Floats | None = None
+    survive_steps: int = 0
     charger: tuple[Charger, ...] = ()
     flexible: tuple[Flexible, ...] = ()
     ev_connected: npt.NDArray[np.bool_] | None = None

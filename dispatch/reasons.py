@@ -61,6 +61,8 @@ TEXT = {
     "grid.export_limit": "exports {power_kw:.1f} kW, its limit",
     "grid.none": "nothing flows",
     "reserve.short": "reserve is short by {short_kw:.1f} kW from {at} on, of {reserve_kw:.1f} kW",
+    "survival.short": "critical load would not last {hours:.1f} h if the grid were lost at {at}: "
+    "{short_kwh:.1f} kWh are missing",
     "fallback.last_good": "follows the plan of {planned_at}: {why}",
     "fallback.safe": "follows the safe rule: {why}",
     "infeasible.supply": "{worst}: demand {demand_kw:.1f} kW, all sources can give at most "

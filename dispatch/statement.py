@@ -36,6 +36,7 @@ from dispatch.assets.terms import Block, Blocks, Flows, Sides, block
 from dispatch.cost import RESERVE_PENALTY_PER_KWH
 from dispatch.extras import Extras, Pairs, extras
 from dispatch.plan import PlanInput
+from dispatch.survival import SURVIVAL_PENALTY_PER_KWH, needs, others, survives
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,9 @@ class Statement:
         """What the coefficients of the rows follow from, extras aside."""
         given = self.plan_input
         facts = tuple(getattr(given, kind) for kind in (*REGISTRY,))
-        given_too = (given.genset_fuel_kwh is not None, given.co2_cap_kg is not None)
+        given_too = (
+            given.genset_fuel_kwh is not None, given.co2_cap_kg is not None, survives(given),
+        )  # fmt: skip
         return (*facts, given.n, given.interval_s, self.elastic, keeps_reserve(given), *given_too)
 
 
@@ -101,6 +104,12 @@ def statement(
     if keeps_reserve(plan_input):
         blocks.update(_reserve_blocks(plan_input))
         sides.update(_reserve_sides(plan_input))
+    if survives(plan_input):
+        cost = SURVIVAL_PENALTY_PER_KWH
+        blocks["survival_short"] = block((plan_input.n,), cost=cost)
+        for name, kept in others(plan_input).items():
+            least = sum(b.discharge_efficiency * b.min_energy_kwh for b in kept)
+            sides[name] = needs(plan_input)[name] + least
     if plan_input.co2_cap_kg is not None:
         allowed = np.zeros(plan_input.n)
         allowed[0] = plan_input.co2_cap_kg

@@ -31,7 +31,7 @@ def _value(name: str, value: Any, bus_names: Mapping[int, str]) -> str:
     if name == "cut":
         return limit_text(str(value), bus_names)
     if isinstance(value, float):
-        return f"{value:.1f}" if name.endswith(("_kw", "_kwh")) else f"{value:.4f}"
+        return f"{value:.1f}" if name.endswith(("_kw", "_kwh", "hours")) else f"{value:.4f}"
     if name in ("at", "until", "outage_at", "planned_at", "worst"):
         try:
             return local_hhmm(parse(str(value)))
@@ -151,6 +151,10 @@ def templates() -> dict[str, str]:
         "grid.none": _("nothing flows"),
         "reserve.short": _(
             "reserve is short by %(short_kw)s kW from %(at)s on, of %(reserve_kw)s kW"
+        ),
+        "survival.short": _(
+            "critical load would not last %(hours)s h if the grid were lost at %(at)s: "
+            "%(short_kwh)s kWh are missing"
         ),
         "fallback.last_good": _("follows the plan of %(planned_at)s: %(why)s"),
         "fallback.safe": _("follows the safe rule: %(why)s"),
