@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from grid.console.cli.options import answer, as_json, number, whole
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from dispatch.commitment import Commitment, CommitmentProblem
     from dispatch.plan import Plan, PlanInput
 
@@ -78,8 +80,13 @@ def _planned(options: argparse.Namespace) -> int:
     plan = solve(given, gap=options.gap, nodes=options.nodes)
     seconds = time.perf_counter() - begun
     if options.out is not None:
-        columns = plan.schedule.drop_vars("asset").assign_coords(asset=list(given.asset_ids))
-        options.out.write_text(json.dumps(columns.to_dict(), default=str) + "\n", encoding="utf-8")
+        kept = {
+            "start_s": given.start_s,
+            "interval_s": given.interval_s,
+            "assets": list(given.asset_ids),
+            "schedule": {str(name): _values(one) for name, one in plan.schedule.items()},
+        }
+        options.out.write_text(json.dumps(kept, allow_nan=False) + "\n", encoding="utf-8")
     cost = asdict(day_cost(given, plan.schedule))
     facts = {
         "status": plan.status,
@@ -92,6 +99,13 @@ def _planned(options: argparse.Namespace) -> int:
     }
     answer(options, facts, _plan_text(given, plan, cost, seconds))
     return 0
+
+
+def _values(values: xr.DataArray) -> Any:
+    """Return a schedule's values as lists; NaN, "not limited" or "no store", is null in JSON."""
+    array = values.to_numpy().astype(object)
+    array[values.isnull().to_numpy()] = None
+    return array.tolist()
 
 
 def _plan_text(given: PlanInput, plan: Plan, cost: dict[str, float], seconds: float) -> str:
