@@ -118,10 +118,7 @@ def _compare(quantiles: Float, power: Float, at: int, day: int) -> dict[str, Flo
     lit = known & (highest > DARK * highest.max(axis=1, keepdims=True))
     trail = power[:, max(at - TRAILING_DAYS * day, 0) : at]
     change = trail[:, day:] - trail[:, :-day] if trail.shape[1] > day else trail[:, :0]
-    usual = [
-        np.nanquantile(change, q, axis=1) if change.size else np.zeros(len(power))
-        for q in QUANTILES
-    ]
+    usual = [_known_quantile(change, q) for q in QUANTILES]
     spread = np.maximum(before + np.stack(usual)[:, :, None], 0.0)
     naive = np.broadcast_to(before, quantiles.shape)
 
@@ -140,6 +137,12 @@ def _compare(quantiles: Float, power: Float, at: int, day: int) -> dict[str, Flo
         "below": total((truth < quantiles).astype(np.float64), lit),
         "up_to": total((truth <= quantiles).astype(np.float64), lit),
     }
+
+
+def _known_quantile(values: Float, level: float) -> Float:
+    """Return a quantile of the numbers of each row, 0 where it has none."""
+    rows = (row[np.isfinite(row)] for row in values)
+    return np.array([np.quantile(row, level) if row.size else 0.0 for row in rows])
 
 
 def _pinball(truth: Float, quantiles: Float) -> Float:
