@@ -15,7 +15,9 @@ SHARES: Final = {"load": (0.4, 0.6), "solar": (0.6, 0.6), "wind": (0.5, 1.0)}
 """Distance of the outer quantiles from the forecast, below and above, as a share of the
 forecast and its mean over the day. Measured on SimBench's year after 6 to 164 hours of
 history: at least 80 of 100 values lie between."""
-METHOD: Final = "cold start after {hours:.0f} h of history: the day before or the mean, wide quantiles"
+METHOD: Final = (
+    "cold start after {hours:.0f} h of history: the day before or the mean, wide quantiles"
+)
 
 
 def cold_quantiles(model: ForecastModel, power: Float, mean: Float) -> Float:

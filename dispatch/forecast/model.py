@@ -77,9 +77,7 @@ class ForecastModel:
     proportions: tuple[Float, ...]
     error_quantiles: Float
     trees: tuple[Trees | None, ...] = ()
-    errors: npt.NDArray[np.float32] = field(
-        default_factory=lambda: np.zeros((0, 0, 0), np.float32)
-    )
+    errors: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
     error_origins: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
@@ -122,7 +120,9 @@ class ForecastModel:
         civil_s = start_s + self.utc_offset_s + self.interval_s * np.arange(count, dtype=np.int64)
         rows = np.concatenate([power, self._totals(power)])
         level = np.concatenate([self.level_kw, self.total(self.level_kw[:, None])[:, 0]])
-        return look_back(rows, civil_s, level, self.weights(trust), day=self.day, first=first, last=count)
+        return look_back(
+            rows, civil_s, level, self.weights(trust), day=self.day, first=first, last=count
+        )
 
     def weights(self, weight: Float) -> Float:
         """Return the weights of every row: the series', and of each total its members' mean."""

@@ -36,6 +36,8 @@ ORIGIN_EVERY_H: Final = 5
 """Hours between training origins: prime to 24, so that every hour gets its turn."""
 RIDGE: Final = {"load": 0.1, "solar": 0.1, "wind": 1e-3}
 """Weight of keeping to the base: wind, whose base is a mere mean, needs least of it."""
+
+
 def train(history: xr.Dataset, *, kind: str | None = None, utc_offset_s: int = 0) -> ForecastModel:
     """Learn to forecast the series of `history`, and the total of each group.
 
