@@ -7,7 +7,7 @@ operation, and forecasts a day. Nothing at or after an origin is handed over.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -159,9 +159,12 @@ def _result(
     shares = {name: total.pop(name) / lit for name in ("below", "up_to")}
     level = np.array(QUANTILES)[:, None]
     shares["coverage"] = np.clip(level, shares["below"], shares["up_to"])
+    means = {
+        f"{name}_kw": ("series", sums / steps, {"units": "kW"}) for name, sums in total.items()
+    }
     return xr.Dataset(
         {
-            **{f"{name}_kw": ("series", sums / steps, {"units": "kW"}) for name, sums in total.items()},
+            **means,
             **{name: (("quantile", "series"), values) for name, values in shares.items()},
             "lit_steps": ("series", lit),
         },
@@ -171,12 +174,12 @@ def _result(
             "quantile": list(QUANTILES),
         },
         attrs={"origins": len(parts), "window_days": window_days},
-    )  # fmt: skip
+    )
 
 
-def by_group(found: xr.Dataset) -> list[dict[str, object]]:
+def by_group(found: xr.Dataset) -> list[dict[str, Any]]:
     """Return for each group the means of its series' ratios, and its coverage in all."""
-    result: list[dict[str, object]] = []
+    result: list[dict[str, Any]] = []
     group = found["group"].values
     for name in sorted(set(group)):
         part = found.isel(series=np.flatnonzero(group == name))
