@@ -282,7 +282,7 @@ def tables(
     """
     raw = _toml(text, name)
     binder = _Binder(name, Lines(text))
-    found: dict[str, tuple[Any, ...]] = {key: () for key in kinds}
+    found: dict[str, tuple[Any, ...]] = dict.fromkeys(kinds, ())
     for key, kind in kinds.items():
         items = raw.pop(key, [])
         for number, item in enumerate(items if isinstance(items, list) else [items]):

@@ -85,11 +85,18 @@ def boost(features: Float, target: Float, weight: Float, quantiles: tuple[float,
     feature = np.zeros((TREES, 2**DEPTH - 1), np.int64)
     cut = np.full((TREES, 2**DEPTH - 1), BINS, np.int64)
     leaf = np.zeros((TREES, 2**DEPTH, start.size))
-    order = np.argsort(target, kind="stable")
-    _grow(
-        bins[order], target[order], weight[order], np.array(quantiles), start.copy(),
-        feature, cut, leaf, RATE, LEAF_MIN,
-    )  # fmt: skip
+    levels = np.array(quantiles)
+    now = np.repeat(start[None], target.size, axis=0)
+    gradient = np.empty_like(now)
+    for tree in range(TREES):
+        _gradients(target, weight, levels, now, gradient)
+        leaf_of = _grow(bins, gradient, weight, feature[tree], cut[tree], LEAF_MIN)
+        miss = target[:, None] - now
+        # Equal misses may come in any order: the leaf takes their value, whoever is first.
+        order = np.argsort(np.ascontiguousarray(miss.T[1:]), axis=1)
+        _fill(miss, order, weight, leaf_of, levels, leaf[tree])
+        leaf[tree] *= RATE
+        now += leaf[tree][leaf_of]
     return Boosted(edges, start, feature, cut, leaf)
 
 
@@ -118,44 +125,30 @@ def _predict(bins: Any, start: Any, feature: Any, cut: Any, leaf: Any) -> Any:
 
 
 @compiled
-def _grow(
-    bins: Any, target: Any, weight: Any, quantiles: Any, start: Any,
-    feature: Any, cut: Any, leaf: Any, rate: Any, leaf_min: Any,
-) -> None:  # fmt: skip
-    """Grow all trees in place; each sees what those before it left."""
+def _grow(bins: Any, gradient: Any, weight: Any, feature: Any, cut: Any, leaf_min: Any) -> Any:
+    """Grow one tree in place; return the leaf of each row."""
     rows, columns = bins.shape
-    outputs = start.size
-    inner = feature.shape[1]
-    now = np.empty((rows, outputs))
-    now[:] = start
-    gradient = np.empty((rows, outputs))
-    node = np.empty(rows, np.int64)
-    width = leaf.shape[1]
-    for tree in range(feature.shape[0]):
-        _gradients(target, weight, quantiles, now, gradient)
-        node[:] = 0
-        first = 0
-        while first < inner:
-            count = first + 1
-            sums = np.zeros((count, columns, 32, outputs + 1))
-            for row in range(rows):
-                at = node[row] - first
-                for column in range(columns):
-                    cell = sums[at, column, bins[row, column]]
-                    cell[outputs] += weight[row]
-                    for output in range(outputs):
-                        cell[output] += gradient[row, output]
-            for at in range(count):
-                _split(sums[at], leaf_min, feature[tree], cut[tree], first + at)
-            for row in range(rows):
-                at = node[row]
-                right = bins[row, feature[tree, at]] > cut[tree, at]
-                node[row] = 2 * at + (2 if right else 1)
-            first = 2 * first + 1
-        _fill(target, weight, quantiles, now, node, inner, width, rate, leaf[tree])
+    outputs = gradient.shape[1]
+    inner = feature.size
+    node = np.zeros(rows, np.int64)
+    first = 0
+    while first < inner:
+        sums = np.zeros((first + 1, columns, BINS, outputs + 1))
         for row in range(rows):
-            for output in range(outputs):
-                now[row, output] += leaf[tree, node[row] - inner, output]
+            at = node[row] - first
+            for column in range(columns):
+                one = bins[row, column]
+                sums[at, column, one, outputs] += weight[row]
+                for output in range(outputs):
+                    sums[at, column, one, output] += gradient[row, output]
+        for at in range(first + 1):
+            _split(sums[at], leaf_min, feature, cut, first + at)
+        for row in range(rows):
+            at = node[row]
+            right = bins[row, feature[at]] > cut[at]
+            node[row] = 2 * at + (2 if right else 1)
+        first = 2 * first + 1
+    return node - inner
 
 
 @compiled
@@ -207,31 +200,22 @@ def _split(sums: Any, leaf_min: Any, feature: Any, cut: Any, node: Any) -> None:
 
 
 @compiled
-def _fill(
-    target: Any, weight: Any, quantiles: Any, now: Any, node: Any,
-    inner: Any, width: Any, rate: Any, leaf: Any,
-) -> None:  # fmt: skip
-    """Write each leaf's mean and weighted quantiles of what is left, times the rate."""
-    rows, outputs = now.shape
+def _fill(miss: Any, order: Any, weight: Any, leaf_of: Any, quantiles: Any, leaf: Any) -> None:
+    """Write each leaf's mean and weighted quantiles of what is left (row, output)."""
+    width, outputs = leaf.shape
     total = np.zeros(width)
-    for row in range(rows):
-        at = node[row] - inner
-        total[at] += weight[row]
-        leaf[at, 0] += weight[row] * (target[row] - now[row, 0])
+    for row in range(leaf_of.size):
+        total[leaf_of[row]] += weight[row]
+        leaf[leaf_of[row], 0] += weight[row] * miss[row, 0]
     for at in range(width):
         if total[at] > 0.0:
-            leaf[at, 0] *= rate / total[at]
-    left = np.empty(rows)
+            leaf[at, 0] /= total[at]
     for output in range(1, outputs):
-        for row in range(rows):
-            left[row] = target[row] - now[row, output]
-        order = np.argsort(left)
         passed = np.zeros(width)
-        done = np.zeros(width, np.bool_)
         level = quantiles[output - 1]
-        for row in order:
-            at = node[row] - inner
+        for row in order[output - 1]:
+            at = leaf_of[row]
+            before = passed[at] < level * total[at]
             passed[at] += weight[row]
-            if not done[at] and passed[at] >= level * total[at]:
-                leaf[at, output] = rate * left[row]
-                done[at] = True
+            if before and passed[at] >= level * total[at]:
+                leaf[at, output] = miss[row, output]

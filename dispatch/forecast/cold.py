@@ -1,4 +1,4 @@
-"""Forecasts before there is a history to learn from: the day before, stated as widely as it errs."""
+"""Forecasts before there is a history to learn from: the day before, as wide as it errs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def cold_quantiles(model: ForecastModel, power: Float, mean: Float) -> Float:
         low[rows], high[rows] = mean[rows] - below * wide[rows], mean[rows] + above * wide[rows]
     count = len(model.series)
     days = np.isfinite(power).reshape(count, -1, model.day)
-    seen = days.any(axis=1)[:, np.arange(mean.shape[1]) % model.day]
+    known: npt.NDArray[np.bool_] = np.asarray(days.any(axis=1))
+    seen = known[:, np.arange(mean.shape[1]) % model.day]
     for group in range(len(model.groups)):
         inside = model.member == group
         seen = np.concatenate([seen, seen[:count][inside].all(axis=0, keepdims=True)])

@@ -59,7 +59,7 @@ def _recent(
 
 
 def fading_error(error: Float, day: int, half_life_h: tuple[float, ...]) -> Float:
-    """Return fading means (half life, row) of errors (row, step) before the origin, NaN left out."""
+    """Return fading means (half life, row) of errors (row, step) before the origin."""
     total, weight = _recent(error, np.ones_like(error), day, half_life_h)
     mean: Float = np.where(weight > 1e-9, total / np.maximum(weight, 1e-9), 0.0)
     return mean

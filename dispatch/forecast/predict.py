@@ -125,7 +125,8 @@ def _timeline(
         target, source = (np.array(side) for side in zip(*pairs, strict=True))
         ordered = np.full((2, len(model.series), at_s.size), np.nan)
         ordered[:, target] = latest[source], trust_of(recent, "recent")[source]
-        _overlay(power[:, :origin], trust[:, :origin], *ordered, (int(at_s[0]) - first_s) // step)
+        at = (int(at_s[0]) - first_s) // step
+        _overlay(power[:, :origin], trust[:, :origin], ordered[0], ordered[1], at)
     return power, trust, first_s
 
 

@@ -7,7 +7,7 @@ operation, and forecasts a day. Nothing at or after an origin is handed over.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -118,10 +118,7 @@ def _compare(quantiles: Float, power: Float, at: int, day: int) -> dict[str, Flo
     lit = known & (highest > DARK * highest.max(axis=1, keepdims=True))
     trail = power[:, max(at - TRAILING_DAYS * day, 0) : at]
     change = trail[:, day:] - trail[:, :-day] if trail.shape[1] > day else trail[:, :0]
-    usual = [
-        np.nanquantile(change, q, axis=1) if change.size else np.zeros(len(power))
-        for q in QUANTILES
-    ]
+    usual = [_known_quantile(change, q) for q in QUANTILES]
     spread = np.maximum(before + np.stack(usual)[:, :, None], 0.0)
     naive = np.broadcast_to(before, quantiles.shape)
 
@@ -142,6 +139,12 @@ def _compare(quantiles: Float, power: Float, at: int, day: int) -> dict[str, Flo
     }
 
 
+def _known_quantile(values: Float, level: float) -> Float:
+    """Return a quantile of the numbers of each row, 0 where it has none."""
+    rows = (row[np.isfinite(row)] for row in values)
+    return np.array([np.quantile(row, level) if row.size else 0.0 for row in rows])
+
+
 def _pinball(truth: Float, quantiles: Float) -> Float:
     miss = truth - quantiles
     loss: Float = np.maximum(_LEVELS * miss, (_LEVELS - 1.0) * miss).mean(axis=0)
@@ -156,9 +159,12 @@ def _result(
     shares = {name: total.pop(name) / lit for name in ("below", "up_to")}
     level = np.array(QUANTILES)[:, None]
     shares["coverage"] = np.clip(level, shares["below"], shares["up_to"])
+    means = {
+        f"{name}_kw": ("series", sums / steps, {"units": "kW"}) for name, sums in total.items()
+    }
     return xr.Dataset(
         {
-            **{f"{name}_kw": ("series", sums / steps, {"units": "kW"}) for name, sums in total.items()},
+            **means,
             **{name: (("quantile", "series"), values) for name, values in shares.items()},
             "lit_steps": ("series", lit),
         },
@@ -168,12 +174,12 @@ def _result(
             "quantile": list(QUANTILES),
         },
         attrs={"origins": len(parts), "window_days": window_days},
-    )  # fmt: skip
+    )
 
 
-def by_group(found: xr.Dataset) -> list[dict[str, object]]:
+def by_group(found: xr.Dataset) -> list[dict[str, Any]]:
     """Return for each group the means of its series' ratios, and its coverage in all."""
-    result: list[dict[str, object]] = []
+    result: list[dict[str, Any]] = []
     group = found["group"].values
     for name in sorted(set(group)):
         part = found.isel(series=np.flatnonzero(group == name))

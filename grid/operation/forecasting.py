@@ -169,7 +169,8 @@ def keep_skill(
         past = gross(room, tx, most_s, at_s)
         offset_s = _utc_offset_s(at_s, site.time_zone)
     known = np.flatnonzero(past["power_kw"].notnull().any("series").values)
-    have = (len(past["interval"]) - known[0]) * site.interval_s // 86_400 if known.size else 0
+    first = int(known[0]) if known.size else len(past["interval"])
+    have = (len(past["interval"]) - first) * site.interval_s // 86_400
     if have < _SKILL_DAYS_MIN:
         raise BadInputError(f"skill: the site has {have} days of readings, needs {_SKILL_DAYS_MIN}")
     window = min(window_days, max(have - 1 - days, 2 * have // 3, 8))

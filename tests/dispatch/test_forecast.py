@@ -279,9 +279,9 @@ def test_estimated_readings_say_less_and_worthless_ones_nothing(world):
 def test_weights_and_ratings_that_cannot_be_are_refused(world):
     past = days(world, 0, 28)
     heavy = past.assign(weight=(("series", "interval"), np.full(past["power_kw"].shape, 1.5)))
-    with pytest.raises(BadInputError, match="weight is 1.5"):
+    with pytest.raises(BadInputError, match=r"weight is 1\.5"):
         train(heavy)
-    with pytest.raises(BadInputError, match="rating_kw of load-0 is -1.0"):
+    with pytest.raises(BadInputError, match=r"rating_kw of load-0 is -1\.0"):
         train(past.assign_coords(rating_kw=("series", [-1.0] * 10)))
 
 

@@ -71,13 +71,13 @@ def _facts(found: xr.Dataset, source: str) -> dict[str, Any]:
     each = ratios(found)
     groups = by_group(found)
     for one in groups:
-        mae, pinball = WANTED[str(one["group"])]
-        levels = found["quantile"].values
-        off = max(abs(a - b) for a, b in zip(one["coverage"], levels, strict=True))  # type: ignore[arg-type,call-overload]  # a list of floats
-        one |= {"wanted_mae_ratio": mae, "wanted_pinball_ratio": pinball}
+        wanted = WANTED[str(one["group"])]
+        pairs = zip(one["coverage"], found["quantile"].values, strict=True)
+        off = max(abs(share - level) for share, level in pairs)
+        one |= {"wanted_mae_ratio": wanted[0], "wanted_pinball_ratio": wanted[1]}
         one["met"] = bool(
-            float(one["mae_ratio"]) <= mae  # type: ignore[arg-type]  # a float
-            and float(one["pinball_ratio"]) <= pinball  # type: ignore[arg-type]  # a float
+            one["mae_ratio"] <= wanted[0]
+            and one["pinball_ratio"] <= wanted[1]
             and off <= COVERAGE_WITHIN
         )
     return {
@@ -101,8 +101,7 @@ def _facts(found: xr.Dataset, source: str) -> dict[str, Any]:
 def _text(facts: dict[str, Any]) -> str:
     levels = "".join(f"{f'<= q{100 * q:.0f}':>9}" for q in facts["quantiles"])
     lines = [
-        f"{facts['source']}: {facts['origins']} forecasts of 24 h, {facts['window_days']} days "
-        "trained on",
+        f"{facts['source']}: {facts['origins']} forecasts of 24 h from {facts['window_days']} days",
         f"{'of the day before':<20}{'MAE':>8}{'pinball':>9}{levels}",
     ]
 

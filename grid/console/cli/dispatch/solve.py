@@ -26,10 +26,10 @@ def declare(verbs: Any) -> None:
     parser = verbs.add_parser(
         "solve",
         help="solve a problem from a file",
-        description="Reads a problem in our own format (TOML, assets as in a site file) or "
-        " a pglib-uc file (JSON), finds what each asset does, which generators run and at what output, checks "
-        "every rule again outside the solver, and prints cost, gap and the commitment. Exit "
-        "status 1 when there is none, with the hours and MW that are missing.",
+        description="Reads a problem in our own format (TOML, assets as in a site file) or of "
+        "the pglib-uc benchmark (JSON), finds what each asset does, checks "
+        "every rule again outside the solver, and prints cost, gap and schedule. Exit "
+        "status 1 when there is none, with when and how much is missing.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="our own TOML, or pglib-uc JSON")
     parser.add_argument(
