@@ -15,6 +15,7 @@ from fractions import Fraction
 
 from grid.ids import AssetId, MeterId, PartyId, TariffId, UsagePointId
 from grid.quantities import UNITY, Ratio
+from grid.site_control import STANDARD, Control, Ramp
 from grid.site_devices import Asset, Battery, Genset, Plant, Shedding, Solar, Wind
 from grid.site_facts import Amount, Fault, Price, UsageKind, outside, refuse
 from grid.site_reading import AS_EVER, Reading
@@ -31,9 +32,9 @@ from grid.site_settings import (
 from grid.site_validation import AS_USUAL, Threshold, Validation
 
 __all__ = [
-    "Amount", "Asset", "Battery", "Field", "Genset", "GridConnection", "GridPrice", "Market",
-    "Meter", "MeterRole", "Mqtt", "Network", "Operation", "Orders", "Outage", "Party",
-    "PayloadForm", "Plant", "Price", "Protocol", "Reading", "RegulationProfile", "Sensor",
+    "Amount", "Asset", "Battery", "Control", "Field", "Genset", "GridConnection", "GridPrice",
+    "Market", "Meter", "MeterRole", "Mqtt", "Network", "Operation", "Orders", "Outage", "Party",
+    "PayloadForm", "Plant", "Price", "Protocol", "Ramp", "Reading", "RegulationProfile", "Sensor",
     "Shedding", "Site", "Solar", "Tariff", "TariffBlock", "Threshold", "UsageKind", "UsagePoint",
     "Validation", "Wind",
 ]  # fmt: skip
@@ -237,6 +238,7 @@ class Site:
     vee: Validation = AS_USUAL
     orders: Orders = CAUTIOUS
     reading: Reading = AS_EVER
+    control: Control = STANDARD
 
     @property
     def assets(self) -> tuple[Asset, ...]:

@@ -20,6 +20,7 @@ from grid.operation import (
     metering,
     planning,
     record,
+    sending,
     settling,
 )
 from grid.operation.field.link import FieldLink, Link
@@ -55,7 +56,7 @@ STAGES: dict[str, Stage] = {
     "forecast": forecasting.forecast,
     "clear": market.clear,
     "plan": planning.plan,
-    "send": planning.send,
+    "send": sending.send,
     "orders": meter_order_execution.execute,
     "settle": settling.settle_intervals,
     "look": loss_cases.look_daily,

@@ -1,10 +1,8 @@
-"""Stages ``plan`` and ``send``: an AC-feasible schedule, and its first step to the devices."""
+"""Stage ``plan``: an AC-feasible schedule, and its first step as the devices can hold it."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import json
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -16,6 +14,7 @@ from dispatch.fallback import fallback
 from dispatch.plan import (
     LAST_GOOD_PLAN,
     NEW_PLAN,
+    SAFE_RULE,
     InfeasiblePlan,
     LinearCut,
     Plan,
@@ -23,15 +22,21 @@ from dispatch.plan import (
 )
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
-from grid.operation import outage_facts, plan_certificates, record
+from grid.operation import overrides, plan_certificates, record
+from grid.operation.bounds import bounds
 from grid.operation.field.serve import device_kind, rating_w
+from grid.operation.paths import safe_limit_w
 from grid.operation.plan_inputs import plan_input, stale
 from grid.operation.record import Personal
 from grid.operation.room import Room
 from grid.site import Genset
 from grid.store import Transaction, control, datasets
-from meters.device import DeviceAddress, Setpoint
+from grid.store import overrides as stored
+from grid.store.overrides import OverrideState
+from meters.device import Setpoint
 from trading.ledger.entry import Kind
+
+ACTIVE = OverrideState.ACTIVE
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,12 +53,24 @@ def plan(room: Room, at_s: int) -> None:
     with room.store.read() as tx:
         given, ahead = plan_input(room, tx, at_s)
         last, watched = last_good_plan(room, tx, at_s)
-    chosen, used, rounds, near, trouble = _feasible_plan(room, given, ahead, last, watched)
+        active = [one for one in stored.in_states(tx, (ACTIVE,)) if at_s < one.end_s]
+        kept_to = bounds(room, tx, given, active)
+    found = _feasible_plan(room, kept_to.on(given), ahead, last, watched)
+    suspended: list[Finding] = []
+    if found[0].source == SAFE_RULE and kept_to.wished:
+        why = found[4][0].message if found[4] else "there is no plan"
+        suspended = kept_to.suspended(at_s, why)
+        kept_to = kept_to.without_wishes()
+        found = _feasible_plan(room, kept_to.on(given), ahead, last, watched)
+    chosen, used, rounds, near, trouble = found
+    trouble += suspended
     cuts = len(used.cuts)
-    wishes = setpoints(room, chosen)
+    wishes = kept_to.kept(setpoints(room, chosen))
     claimed = plan_certificates.claim_of(room, ahead, chosen)
     with room.store.write() as tx:
         trouble += stale(room, tx, at_s)
+        active = overrides.pass_time(tx, room.site, at_s)
+        trouble += overrides.ending(active, at_s, room.site.interval_s)
         datasets.put_dataset(tx, "plan", at_s, chosen.schedule)
         detail = {
             "reasons": [asdict(reason) for reason in chosen.reasons],
@@ -209,6 +226,8 @@ def setpoints(room: Room, chosen: Plan) -> list[Setpoint]:
             if kind == "limit"
             else 0,
             running=bool(row["on"]) if isinstance(asset, Genset) else True,
+            revert_s=room.site.control.revert_s,
+            revert_w=safe_limit_w(room, asset),
         )
         wishes.append(quantise(wish, rating))
     return wishes
@@ -228,33 +247,3 @@ def input_hash(given: PlanInput) -> str:
         else:
             digest.update(f"{name}={value!r}".encode())
     return digest.hexdigest()
-
-
-def send(room: Room, at_s: int) -> None:
-    """Send the set-points of the interval from `at_s` and keep what the devices then held."""
-    from meters.modbus.sunspec import send_setpoints
-
-    with room.store.read() as tx:
-        rows = control.setpoints(tx, at_s)
-    names = tuple(Setpoint.__dataclass_fields__)
-    wishes = [Setpoint(**{name: row[name] for name in names}) for row in rows]
-    addresses = [DeviceAddress(wish.asset, room.link.devices[wish.asset]) for wish in wishes]
-    timeout_s = room.site.operation.read_timeout_s
-    held, findings = asyncio.run(send_setpoints(addresses, wishes, timeout_s=timeout_s))
-    when = interval.label(at_s)
-    findings = [replace(finding, interval=when) for finding in findings]
-    wanted = {wish.asset: wish for wish in wishes}
-    confirmed = [one for one in held if one == wanted[one.asset]]
-    failed = sorted(set(wanted) - {one.asset for one in confirmed})
-    with room.store.write() as tx:
-        control.put_setpoints(tx, at_s, confirmed, "confirmed")
-        control.put_setpoints(tx, at_s, [wanted[name] for name in failed], "failed")
-        control.put_findings(tx, at_s, outage_facts.unexplained(tx, room.site, findings))
-        payload = json.loads(json.dumps([_payload(one) for one in confirmed]))
-        facts = {"confirmed": len(confirmed), "failed": len(failed)}
-        who = record.community(room.site)
-        record.append(
-            tx, Kind.SETPOINTS, at_s, at_s, facts, [Personal(who, "setpoints", "held", payload)]
-        )
-        control.mark_done(tx, at_s, "send")
-    room.log(at_s, "send", confirmed=len(confirmed), failed=len(failed))
