@@ -172,8 +172,9 @@ def bounds(room: Room, tx: Transaction, given: PlanInput, active: Sequence[Overr
             band = _held(given, asset, by_asset[name], path)
             wished.append(band)
             if device_kind(asset) != "limit":
-                middle = (band.low + band.high) / 2.0
-                fixed[name] = np.where(np.isfinite(middle), middle, np.nan)
+                held_kw = np.isfinite(band.low) & np.isfinite(band.high)
+                fixed[name] = np.full(given.n, np.nan)
+                fixed[name][held_kw] = (band.low[held_kw] + band.high[held_kw]) / 2.0
         elif path is not None:
             wished.append(_ramped(given, asset, path))
     return Bounds(tuple(tagged), tuple(wished), tuple(held), fixed)

@@ -7,7 +7,7 @@ what they hold runs out, and they are in their safe state. What generates behind
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,8 +63,13 @@ def parse_element(text: str) -> tuple[str, str]:
     return kind, name if kind == "asset" else str(int(name))
 
 
-def cut_by(site: Site, model: NetworkModel, element: str) -> Cut:
+def cut_by(site: Site, model: Callable[[], NetworkModel], element: str) -> Cut:
     """Return what a tag on an element cuts off.
+
+    Parameters
+    ----------
+    model : callable
+        Gives the network as it is switched; asked only where it matters.
 
     Raises
     ------
@@ -78,7 +83,7 @@ def cut_by(site: Site, model: NetworkModel, element: str) -> Cut:
         if name not in {asset.id for asset in site.assets}:
             raise BadInputError(f"{name[:64]}: no such device in the site")
         return Cut((name,), ())
-    found = behind(model, kind, int(name))
+    found = behind(model(), kind, int(name))
     buses = set(found.buses)
     points = {point.id for point in site.usage_point if point.bus in buses}
     devices = tuple(
@@ -96,7 +101,7 @@ def cut_by(site: Site, model: NetworkModel, element: str) -> Cut:
 def place(
     tx: Transaction,
     site: Site,
-    model: NetworkModel,
+    model: Callable[[], NetworkModel],
     *,
     element: str,
     reason: Reason,
