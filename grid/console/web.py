@@ -19,8 +19,10 @@ from grid.console import (
     meter_exchanges,
     meter_orders,
     operator,
+    overrides,
     prosumer,
     readings,
+    safety_tags,
     voltage_quality,
     web_errors,
     web_language,
@@ -102,8 +104,8 @@ def create_app(
     web_language.init(app)
     auth.init(app, store)
     for module in (
-        operator, incidents, voltage_quality, readings, lost_energy, meter_orders,
-        meter_exchanges, prosumer, auditor, administrator,
+        operator, overrides, safety_tags, incidents, voltage_quality, readings, lost_energy,
+        meter_orders, meter_exchanges, prosumer, auditor, administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)
     _register(app, site, store)
