@@ -1,0 +1,86 @@
+"""Overrides and tags over the wire: what the devices of a running site then hold and do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from grid.operation import cycle, demo, overrides, safety_tags
+from grid.operation.overrides import Wanted
+from grid.operation.room import Room
+from grid.store import control, device_holds
+from grid.store import overrides as stored
+from grid.store.overrides import Action, OverrideState, Reason
+from meters.device import DeviceAddress, DeviceState, Setpoint
+from meters.modbus.sunspec import read_devices, send_setpoints
+
+Played = Callable[..., AbstractContextManager[Room]]
+ANNA, BORIS = "anna@example.org", "boris@example.org"
+
+
+def _look(room: Room) -> dict[str, DeviceState]:
+    addresses = [DeviceAddress(name, url) for name, url in room.link.devices.items()]
+    states, findings = asyncio.run(read_devices(addresses, at_s=cycle.clock(room), timeout_s=5.0))
+    assert findings == []
+    return {state.asset: state for state in states}
+
+
+def _play(room: Room, count: int) -> None:
+    demo.play(room, count, lambda text: None)
+
+
+@pytest.mark.timeout(900)
+def test_a_hold_and_a_tag_reach_the_devices_and_end(played: Played, tmp_path: Path) -> None:
+    with played(tmp_path / "site", 2) as room:
+        site = room.site
+        with room.store.write() as tx:
+            hold = Wanted("BAT-01", Action.CHARGE, 1_234, 30, Reason.TEST, ANNA)
+            held = overrides.ask(tx, site, hold)
+            assert held.state is OverrideState.ACTIVE
+            large = Wanted("BAT-COMMUNITY", Action.OFF, 0, 60, Reason.TEST, ANNA)
+            community = overrides.ask(tx, site, large)
+            if community.state is OverrideState.ASKED:
+                overrides.approve(tx, site, community.id, BORIS)
+            tag = safety_tags.place(
+                tx, site, lambda: room.model, element="asset:WIND-1", reason=Reason.SAFETY, by=ANNA
+            )
+        first_s = cycle.clock(room)
+        before = _look(room)["WIND-1"]
+        _play(room, 1)
+        states = _look(room)
+        assert states["BAT-01"].setpoint.charge_w == 1_234
+        assert states["BAT-COMMUNITY"].power_w == 0
+        # Nothing was sent to what is behind the tag: its own timer runs on.
+        assert states["WIND-1"].setpoint == before.setpoint
+        with room.store.read() as tx:
+            rows = {row["asset"]: row["state"] for row in control.setpoints(tx, first_s)}
+            (plan,) = control.plans(tx, first_s, first_s + 1)
+        assert plan["source"] == "new plan"
+        assert rows["WIND-1"] == "blocked"
+        assert set(rows.values()) == {"blocked", "confirmed"}
+        _play(room, 1)
+        assert _look(room)["WIND-1"].setpoint.revert_s == 0, "it is not in its safe state"
+        with room.store.write() as tx:
+            safety_tags.release(tx, site, tag.id, ANNA)
+
+        # Somebody else writes to a battery: told, and put right.
+        wish = Setpoint("BAT-02", "storage", discharge_w=77)
+        address = DeviceAddress("BAT-02", room.link.devices["BAT-02"])
+        asyncio.run(send_setpoints([address], [wish], timeout_s=5.0))
+        _play(room, 1)
+        assert _look(room)["WIND-1"].setpoint.revert_s == site.control.revert_s
+        with room.store.read() as tx:
+            assert stored.get_override(tx, held.id).state is OverrideState.EXPIRED
+            now_s = first_s + 1800
+            verdicts = {row["asset"]: row["verdict"] for row in device_holds.holds(tx, now_s)}
+            codes = {(row["code"], row["subject"]) for row in control.findings(tx, limit=1000)}
+        assert verdicts["BAT-02"] == "unlike"
+        assert verdicts["WIND-1"] == "reverted"
+        assert verdicts["BAT-01"] == "as sent"
+        assert {("device.unlike", "BAT-02"), ("override.ends", "BAT-01")} <= codes
+        assert not {code for code, _ in codes} & {"override.suspended", "device.astray"}
+        assert all(code != "plan.fallback" for code, _ in codes)
