@@ -49,6 +49,7 @@ class BranchRow:
     loading_percent: float | None
     state: str
     is_open: bool
+    tag: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,10 @@ def diagram(
             )
             for n, index in enumerate(scheme.bus)
         ],
-        branches=[_row(shown, n, one) for n, one in enumerate(scheme.branches)],
+        branches=[
+            _row(shown, n, one, (tagged or {}).get(f"{one.kind}:{one.index}"))
+            for n, one in enumerate(scheme.branches)
+        ],
         left_out=left_out,
     )
 
@@ -226,12 +230,13 @@ def _tagged_buses(scheme: Scheme, site: Site, tagged: Mapping[str, int]) -> dict
     return found
 
 
-def _row(shown: Shown, n: int, branch: Branch) -> BranchRow:
+def _row(shown: Shown, n: int, branch: Branch, tag: int | None) -> BranchRow:
     return BranchRow(
         name=branch.name or f"{branch.kind} {branch.index}",
         loading_percent=shown.loading(branch),
         state=shown.branch_state[n],
         is_open=bool(branch.open_at) or (branch.kind == "switch" and not branch.on),
+        tag=tag,
     )
 
 

@@ -214,6 +214,7 @@ def serve(store_url: str, site_path: Path, directory: Path, host: str, port: int
     from granian.log import LogLevels
     from granian.server import Server
 
+    _end_with_parent()
     os.environ["KHAZRI_CONSOLE"] = "\n".join(
         (store_url, str(site_path.resolve()), str(directory.resolve()), host)
     )
@@ -232,7 +233,7 @@ def serve(store_url: str, site_path: Path, directory: Path, host: str, port: int
 
 
 def _end_with_parent() -> None:
-    """End this worker when the server above it was killed: it would hold the port for ever."""
+    """End this process when the one above it was killed: it would hold the port for ever."""
     import os
     import threading
     import time

@@ -26,6 +26,7 @@ from grid.operation import (
 from grid.operation.field.link import FieldLink, Link
 from grid.operation.field.real import Clock, RealField
 from grid.operation.room import Room
+from grid.operation.watchdog import watched
 from grid.site import Site
 from grid.site_file import parse
 from grid.store import Store, control
@@ -189,4 +190,5 @@ def run(room: Room, at_s: int) -> None:
     for name, stage in STAGES.items():
         if name not in done:
             room.log(at_s, name, state="begins")
-            stage(room, at_s)
+            with watched(room.watchdog_s):
+                stage(room, at_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, replace
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from dispatch.plan import (
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
 from grid.operation import overrides, plan_certificates, record
-from grid.operation.bounds import bounds
+from grid.operation.bounds import Bounds, bounds
 from grid.operation.field.serve import device_kind, rating_w
 from grid.operation.paths import safe_limit_w
 from grid.operation.plan_inputs import plan_input, stale
@@ -37,6 +38,11 @@ from meters.device import Setpoint
 from trading.ledger.entry import Kind
 
 ACTIVE = OverrideState.ACTIVE
+
+WITHHELD_KW = 0.1
+"""Load that is not served for what somebody wants of a device: more is too much."""
+
+Found: TypeAlias = tuple[Plan, PlanInput, int, frozenset[int], list[Finding]]
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,13 +61,7 @@ def plan(room: Room, at_s: int) -> None:
         last, watched = last_good_plan(room, tx, at_s)
         active = [one for one in stored.in_states(tx, (ACTIVE,)) if at_s < one.end_s]
         kept_to = bounds(room, tx, given, active)
-    found = _feasible_plan(room, kept_to.on(given), ahead, last, watched)
-    suspended: list[Finding] = []
-    if found[0].source == SAFE_RULE and kept_to.wished:
-        why = found[4][0].message if found[4] else "there is no plan"
-        suspended = kept_to.suspended(at_s, why)
-        kept_to = kept_to.without_wishes()
-        found = _feasible_plan(room, kept_to.on(given), ahead, last, watched)
+    found, kept_to, suspended = _kept_plan(room, kept_to, given, ahead, last, watched)
     chosen, used, rounds, near, trouble = found
     trouble += suspended
     cuts = len(used.cuts)
@@ -120,13 +120,49 @@ def last_good_plan(room: Room, tx: Transaction, at_s: int) -> tuple[Plan | None,
     return plan, frozenset(row["detail"].get("watched", ()))
 
 
+def _kept_plan(
+    room: Room,
+    kept_to: Bounds,
+    given: PlanInput,
+    ahead: xr.Dataset,
+    last: Plan | None,
+    watched: frozenset[int],
+) -> tuple[Found, Bounds, list[Finding]]:
+    """Return the plan that keeps to what people want of devices, or else the one without it.
+
+    Their wishes do not take supply from customers, and do not put a rule in the place of a plan.
+
+    Returns
+    -------
+    what :func:`_feasible_plan` found, what it keeps to, findings about wishes not followed
+    """
+    found = _feasible_plan(room, kept_to.on(given), ahead, last, watched)
+    dark_kw = _withheld_kw(found[0])
+    if not kept_to.wished or (found[0].source != SAFE_RULE and dark_kw < WITHHELD_KW):
+        return found, kept_to, []
+    hard = kept_to.without_wishes()
+    other = _feasible_plan(room, hard.on(given), ahead, last, watched)
+    why = found[4][0].message if found[4] else "there is no plan"
+    if found[0].source != SAFE_RULE:
+        if other[0].source == SAFE_RULE or _withheld_kw(other[0]) > dark_kw - WITHHELD_KW:
+            return found, kept_to, []
+        why = f"{dark_kw:.1f} kW of load would not be served"
+    return other, hard, kept_to.suspended(given.start_s, why)
+
+
+def _withheld_kw(chosen: Plan) -> float:
+    """Return what the first step of a plan does not serve, kW."""
+    step = chosen.schedule.isel(interval=0)
+    return float(step["shed_kw"].sum() + step["unserved_kw"])
+
+
 def _feasible_plan(
     room: Room,
     given: PlanInput,
     ahead: xr.Dataset,
     last: Plan | None,
     watched: frozenset[int] = frozenset(),
-) -> tuple[Plan, PlanInput, int, frozenset[int], list[Finding]]:
+) -> Found:
     """Return a plan that holds in AC; the fallback when there is none.
 
     Cuts start from where the last plan brings the network. They are made anew from the stored

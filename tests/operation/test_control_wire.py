@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,28 @@ def test_a_hold_and_a_tag_reach_the_devices_and_end(played: Played, tmp_path: Pa
         assert {("device.unlike", "BAT-02"), ("override.ends", "BAT-01")} <= codes
         assert not {code for code, _ in codes} & {"override.suspended", "device.astray"}
         assert all(code != "plan.fallback" for code, _ in codes)
+
+
+@pytest.mark.timeout(900)
+def test_a_hold_that_the_network_cannot_keep_is_suspended_and_told(
+    played: Played, tmp_path: Path
+) -> None:
+    with played(tmp_path / "site", 2) as room:
+        room.site = replace(room.site, grid=replace(room.site.grid, import_limit_kw=10.0))
+        with room.store.write() as tx:
+            # 60 kW are more than the connection and the home batteries give together.
+            off = Wanted("GEN-1", Action.OFF, 0, 60, Reason.TEST, ANNA)
+            assert overrides.ask(tx, room.site, off).state is OverrideState.ACTIVE
+            hold = Wanted("BAT-COMMUNITY", Action.CHARGE, 60_000, 60, Reason.TEST, ANNA)
+            one = overrides.ask(tx, room.site, hold)
+            assert one.state is OverrideState.ASKED
+            overrides.approve(tx, room.site, one.id, BORIS)
+        at_s = cycle.clock(room)
+        _play(room, 1)
+        with room.store.read() as tx:
+            (plan,) = control.plans(tx, at_s, at_s + 1)
+            told = [row for row in control.findings(tx) if row["code"] == "override.suspended"]
+        assert plan["source"] == "new plan"
+        assert {row["subject"] for row in told} == {"BAT-COMMUNITY", "GEN-1"}
+        assert all("is not followed: with it" in row["message"] for row in told)
+        assert _look(room)["BAT-COMMUNITY"].setpoint.charge_w < 60_000
