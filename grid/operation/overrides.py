@@ -86,8 +86,8 @@ def ask(tx: Transaction, site: Site, wanted: Wanted) -> Override:
         raise BadInputError(
             f"{wanted.asset}: safety tag {tag.id} of {tag.holder} on {tag.element} stands before it"
         )
-    now_s = control.clock_s(tx)
-    end_s = now_s + 60 * wanted.minutes
+    now_s, start_s = control.clock_s(tx), _begins(tx, site)
+    end_s = start_s + 60 * wanted.minutes
     stake_w = stake(site, asset, wanted.action, power_w)
     alone = stake_w <= 1000 * site.control.two_person_kw
     lapses_s = now_s + round(3600 * site.control.approval_hours)
@@ -96,7 +96,7 @@ def ask(tx: Transaction, site: Site, wanted: Wanted) -> Override:
         asset=wanted.asset,
         action=wanted.action,
         power_w=power_w,
-        start_s=now_s,
+        start_s=start_s,
         end_s=end_s,
         stake_w=stake_w,
         reason=wanted.reason,
@@ -133,7 +133,7 @@ def approve(tx: Transaction, site: Site, number: int, by: str) -> Override:
         OverrideState.ACTIVE,
         approved_by=by.strip(),
         approved_s=now_s,
-        start_s=now_s,
+        start_s=max(found.start_s, _begins(tx, site)),
     )
     _record(tx, site, held, "override.approve", by)
     return held
@@ -185,7 +185,7 @@ def pass_time(tx: Transaction, site: Site, at_s: int) -> list[Override]:
                 tx, one.id, one.state, OverrideState.EXPIRED, ended_by=CONTROL_ROOM, ended_s=at_s
             )
             _record(tx, site, over, "override.expire", CONTROL_ROOM)
-        else:
+        elif one.start_s <= at_s:
             active.append(one)
     return active
 
@@ -233,6 +233,12 @@ def asset_of(site: Site, name: str) -> Asset:
     if found is None:
         raise BadInputError(f"{name[:64]}: no such device in the site")
     return found
+
+
+def _begins(tx: Transaction, site: Site) -> int:
+    """Return the first cycle that still can plan with what is said now."""
+    now_s = control.clock_s(tx)
+    return now_s + site.interval_s if "plan" in control.done(tx, now_s) else now_s
 
 
 def _checked(site: Site, asset: Asset, wanted: Wanted) -> int:

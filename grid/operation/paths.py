@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dispatch.plan import PlanInput
 from grid.operation.feasibility import safe_share
-from grid.operation.field.serve import device_kind
+from grid.operation.field.serve import device_kind, rating_w
 from grid.operation.room import Room
 from grid.site import Asset, Battery, Shedding
 from grid.store import Transaction, device_holds
@@ -90,7 +90,9 @@ def safe_limit_w(room: Room, asset: Asset) -> int | None:
     """
     if device_kind(asset) != "limit" or isinstance(asset, Shedding):
         return None
-    return int(1000 * asset.power_kw * safe_share(room))
+    # Whole percents of its rating: any device can hold these exactly.
+    percent = int(100.0 * safe_share(room) + 1e-9)
+    return -(-rating_w(room.site, asset) * percent // 100)
 
 
 def origins(room: Room, tx: Transaction, at_s: int) -> dict[str, float]:

@@ -59,7 +59,7 @@ def plan(room: Room, at_s: int) -> None:
     with room.store.read() as tx:
         given, ahead = plan_input(room, tx, at_s)
         last, watched = last_good_plan(room, tx, at_s)
-        active = [one for one in stored.in_states(tx, (ACTIVE,)) if at_s < one.end_s]
+        active = [one for one in stored.in_states(tx, (ACTIVE,)) if one.start_s <= at_s < one.end_s]
         kept_to = bounds(room, tx, given, active)
     found, kept_to, suspended = _kept_plan(room, kept_to, given, ahead, last, watched)
     chosen, used, rounds, near, trouble = found

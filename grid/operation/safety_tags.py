@@ -214,8 +214,10 @@ def may_form(site: Site, devices: Sequence[str]) -> list[str]:
 
 
 def _record(tx: Transaction, site: Site, tag: SafetyTag, kind: str, by: str) -> None:
+    element, name = parse_element(tag.element)
     detail: dict[str, Value] = {
         "devices": len(tag.devices),
+        "element": element,
         "reason": str(tag.reason),
         "tag": tag.id,
     }
@@ -224,7 +226,7 @@ def _record(tx: Transaction, site: Site, tag: SafetyTag, kind: str, by: str) -> 
         site,
         user=by.strip(),
         kind=kind,
-        subject=tag.element,
+        subject=name if element == "asset" else tag.element,
         detail=detail,
         people={"holder": tag.holder},
     )

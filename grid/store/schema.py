@@ -383,7 +383,7 @@ safety_tag = Table(
     "safety_tag",
     metadata,
     Column("id", Whole, primary_key=True, autoincrement=True),
-    _fact("element", Key),
+    _fact("element", String(128)),
     _fact("behind", Text),
     _fact("reason", Key),
     _fact("note", Text),

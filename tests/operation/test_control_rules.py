@@ -87,6 +87,17 @@ def test_what_nobody_approves_lapses_and_never_held(room: Room) -> None:
         assert late.state is OverrideState.LAPSED
 
 
+def test_what_is_asked_after_the_plan_begins_with_the_next_cycle_and_lasts_as_long(
+    room: Room,
+) -> None:
+    with room.store.write() as tx:
+        control.mark_done(tx, hamlet.AT_S, "plan")
+        one = overrides.ask(tx, room.site, _wanted(kw=10.0, minutes=15))
+        assert (one.start_s, one.end_s) == (hamlet.AT_S + 900, hamlet.AT_S + 1800)
+        assert overrides.pass_time(tx, room.site, hamlet.AT_S) == []
+        assert overrides.pass_time(tx, room.site, hamlet.AT_S + 900) == [one]
+
+
 def test_what_it_may_move_a_device_by_decides_who_must_agree(room: Room) -> None:
     site = room.site
     assets = {str(asset.id): asset for asset in site.assets}

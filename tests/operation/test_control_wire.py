@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from grid.operation import cycle, demo, overrides, safety_tags
+from grid.operation import audit, cycle, demo, overrides, safety_tags
 from grid.operation.overrides import Wanted
 from grid.operation.room import Room
 from grid.store import control, device_holds
@@ -18,6 +18,7 @@ from grid.store import overrides as stored
 from grid.store.overrides import Action, OverrideState, Reason
 from meters.device import DeviceAddress, DeviceState, Setpoint
 from meters.modbus.sunspec import read_devices, send_setpoints
+from trading import verify
 
 Played = Callable[..., AbstractContextManager[Room]]
 ANNA, BORIS = "anna@example.org", "boris@example.org"
@@ -85,6 +86,13 @@ def test_a_hold_and_a_tag_reach_the_devices_and_end(played: Played, tmp_path: Pa
         assert {("device.unlike", "BAT-02"), ("override.ends", "BAT-01")} <= codes
         assert not {code for code, _ in codes} & {"override.suspended", "device.astray"}
         assert all(code != "plan.fallback" for code, _ in codes)
+
+        # Whoever verifies the ledger finds it sound, and in it nobody's name.
+        _, key = audit.export(room.store, tmp_path / "export", openings=True)
+        assert verify.main([str(tmp_path / "export"), "--key", key, "--openings"]) == 0
+        for path in (tmp_path / "export").rglob("*"):
+            if path.is_file():
+                assert b"example.org" not in path.read_bytes(), path.name
 
 
 @pytest.mark.timeout(900)

@@ -53,7 +53,7 @@ def upgrade() -> None:
     op.create_table(
         "safety_tag",
         sa.Column("id", whole, autoincrement=True, nullable=False),
-        sa.Column("element", sa.String(length=64), nullable=False),
+        sa.Column("element", sa.String(length=128), nullable=False),
         sa.Column("behind", sa.Text(), nullable=False),
         sa.Column("reason", sa.String(length=64), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
