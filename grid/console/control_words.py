@@ -42,6 +42,14 @@ def states() -> dict[str, str]:
     }
 
 
+def sentences() -> dict[str, str]:
+    """Return why a device is not left to the plan, to be filled in."""
+    return {
+        "control.held": _("held by override %(number)s until %(until)s"),
+        "control.blocked": _("behind safety tag %(number)s: nothing is sent to it"),
+    }
+
+
 def verdicts() -> dict[str, str]:
     """Return what a device made of what it was sent."""
     return {

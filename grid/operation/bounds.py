@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from dispatch.plan import LinearCut, PlanInput
+from dispatch.plan import LinearCut, PlanInput, Reason
 from grid import interval
 from grid.errors import Finding, Severity
 from grid.operation import safety_tags
@@ -45,12 +45,15 @@ class Band:
     name : str
         What it comes from.
     low, high : ndarray, shape (n,)
+    tag : int
+        Number of the safety tag that it comes from; 0 for none.
     """
 
     asset: str
     name: str
     low: Floats
     high: Floats
+    tag: int = 0
 
     def cuts(self) -> Iterator[LinearCut]:
         """Yield it as a plan takes it."""
@@ -128,6 +131,23 @@ class Bounds:
             flow_w = max(flow_w, int(np.ceil(1000 * low - _WHOLE)))
         return replace(wish, charge_w=max(0, -flow_w), discharge_w=max(0, flow_w))
 
+    def explained(self, reasons: Sequence[Reason]) -> tuple[Reason, ...]:
+        """Return the reasons of a plan with those of people in place of the model's."""
+        theirs = {
+            one.asset: Reason(
+                one.asset,
+                "control.held",
+                {"number": one.id, "until": interval.label(one.end_s)},
+                f"{one.asset}: held by override {one.id} until {interval.label(one.end_s)}",
+            )
+            for one in self.overrides
+        }
+        for band in self.tagged:
+            text = f"{band.asset}: behind safety tag {band.tag}, nothing is sent to it"
+            theirs[band.asset] = Reason(band.asset, "control.blocked", {"number": band.tag}, text)
+        told = [one for one in reasons if one.subject not in theirs]
+        return (*theirs.values(), *told)
+
     def suspended(self, at_s: int, why: str) -> list[Finding]:
         """Return an alarm for each override that is not followed in the first step."""
         when = interval.label(at_s)
@@ -161,7 +181,8 @@ def bounds(room: Room, tx: Transaction, given: PlanInput, active: Sequence[Overr
     for asset in room.site.assets:
         name = str(asset.id)
         if name in tags:
-            tagged.append(Band(name, f"{name} safety tag {tags[name].id}", nothing, nothing))
+            number = tags[name].id
+            tagged.append(Band(name, f"{name} safety tag {number}", nothing, nothing, number))
             continue
         path = None
         if name in ramps:

@@ -73,7 +73,7 @@ def plan(room: Room, at_s: int) -> None:
         trouble += overrides.ending(active, at_s, room.site.interval_s)
         datasets.put_dataset(tx, "plan", at_s, chosen.schedule)
         detail = {
-            "reasons": [asdict(reason) for reason in chosen.reasons],
+            "reasons": [asdict(reason) for reason in kept_to.explained(chosen.reasons)],
             "binding": [list(one) for one in chosen.binding_cuts],
             "input_sha256": input_hash(used),
             "watched": sorted(near),

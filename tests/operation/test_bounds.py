@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dispatch.plan import Plan, PlanInput
+from dispatch.plan import Plan, PlanInput, Reason
 from dispatch.solve import solve
 from grid.operation.bounds import Bounds, bounds
 from grid.operation.overrides import Wanted, ask, pass_time
 from grid.operation.room import Room
 from grid.store import control
-from grid.store.overrides import Action, Override, Reason
+from grid.store.overrides import Action, Override
+from grid.store.overrides import Reason as Why
 from grid.store.safety_tags import put_tag
 from meters.device import Setpoint
 
@@ -47,7 +48,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
 
 def _hold(room: Room, asset: str, action: Action, kw: float = 0.0, minutes: int = 60) -> Override:
     with room.store.write() as tx:
-        wanted = Wanted(asset, action, round(1000 * kw), minutes, Reason.TEST, hamlet.ANNA)
+        wanted = Wanted(asset, action, round(1000 * kw), minutes, Why.TEST, hamlet.ANNA)
         return ask(tx, room.site, wanted)
 
 
@@ -185,11 +186,15 @@ def test_a_device_behind_a_tag_is_planned_with_nothing_whatever_else_holds(room:
     _hold(room, "BAT-1", Action.CHARGE, 12.0)
     with room.store.write() as tx:
         put_tag(
-            tx, element="asset:BAT-1", devices=["BAT-1", "PV-1"], ties=[], reason=Reason.SAFETY,
+            tx, element="asset:BAT-1", devices=["BAT-1", "PV-1"], ties=[], reason=Why.SAFETY,
             note="", holder=hamlet.BORIS, placed_s=hamlet.AT_S,
         )  # fmt: skip
     kept = _bounds(room, given)
     assert kept.overrides == ()
+    reasons = kept.explained([Reason("BAT-1", "idle", {}, "idle"), Reason("plan", "cost", {}, "")])
+    assert [(one.subject, one.code) for one in reasons] == [
+        ("BAT-1", "control.blocked"), ("PV-1", "control.blocked"), ("plan", "cost"),
+    ]  # fmt: skip
     plan = solve(kept.without_wishes().on(given))
     assert _flow(plan, "BAT-1") == pytest.approx(np.zeros(8), abs=1e-6)
     assert _flow(plan, "PV-1") == pytest.approx(np.zeros(8), abs=1e-6)

@@ -36,8 +36,10 @@ def _play(room: Room, count: int) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_a_hold_and_a_tag_reach_the_devices_and_end(played: Played, tmp_path: Path) -> None:
-    with played(tmp_path / "site", 2) as room:
+def test_a_hold_and_a_tag_reach_the_devices_and_end(
+    played: Played, store_url: str, tmp_path: Path
+) -> None:
+    with played(tmp_path / "site", 2, store_url=store_url) as room:
         site = room.site
         with room.store.write() as tx:
             hold = Wanted("BAT-01", Action.CHARGE, 1_234, 30, Reason.TEST, ANNA)
@@ -63,6 +65,8 @@ def test_a_hold_and_a_tag_reach_the_devices_and_end(played: Played, tmp_path: Pa
             (plan,) = control.plans(tx, first_s, first_s + 1)
         assert plan["source"] == "new plan"
         assert rows["WIND-1"] == "blocked"
+        why = {one["subject"]: one["code"] for one in plan["detail"]["reasons"]}
+        assert (why["BAT-01"], why["WIND-1"]) == ("control.held", "control.blocked")
         assert set(rows.values()) == {"blocked", "confirmed"}
         _play(room, 1)
         assert _look(room)["WIND-1"].setpoint.revert_s == 0, "it is not in its safe state"
