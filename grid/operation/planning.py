@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TypeAlias
 
@@ -65,7 +66,7 @@ def plan(room: Room, at_s: int) -> None:
     chosen, used, rounds, near, trouble = found
     trouble += suspended
     cuts = len(used.cuts)
-    wishes = kept_to.kept(setpoints(room, chosen))
+    wishes = _held(room, kept_to.kept(setpoints(room, chosen)))
     claimed = plan_certificates.claim_of(room, ahead, chosen)
     with room.store.write() as tx:
         trouble += stale(room, tx, at_s)
@@ -242,8 +243,6 @@ def _broken_now(room: Room, ahead: xr.Dataset, chosen: Plan) -> str:
 
 def setpoints(room: Room, chosen: Plan) -> list[Setpoint]:
     """Return the first step of a plan as the devices can hold it, whole W."""
-    from meters.modbus.sunspec import quantise
-
     step = {name: column.values for name, column in chosen.schedule.isel(interval=0).items()}
     wishes = []
     for number, asset in enumerate(room.site.assets):
@@ -265,8 +264,18 @@ def setpoints(room: Room, chosen: Plan) -> list[Setpoint]:
             revert_s=room.site.control.revert_s,
             revert_w=safe_limit_w(room, asset),
         )
-        wishes.append(quantise(wish, rating))
-    return wishes
+        wishes.append(wish)
+    return _held(room, wishes)
+
+
+def _held(room: Room, wishes: Sequence[Setpoint]) -> list[Setpoint]:
+    """Return set-points as the devices of the site, in their order, can hold them."""
+    from meters.modbus.sunspec import quantise
+
+    return [
+        quantise(wish, rating_w(room.site, asset))
+        for wish, asset in zip(wishes, room.site.assets, strict=True)
+    ]
 
 
 def _payload(wish: Setpoint) -> dict[str, object]:

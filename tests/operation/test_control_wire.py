@@ -44,6 +44,9 @@ def test_a_hold_and_a_tag_reach_the_devices_and_end(
         with room.store.write() as tx:
             hold = Wanted("BAT-01", Action.CHARGE, 1_234, 30, Reason.TEST, ANNA)
             held = overrides.ask(tx, site, hold)
+            # A limit that is no whole step of 0.01 %: it is held rounded down.
+            limit = Wanted("PV-01", Action.LIMIT, 1_234, 60, Reason.TEST, ANNA)
+            overrides.ask(tx, site, limit)
             assert held.state is OverrideState.ACTIVE
             large = Wanted("BAT-COMMUNITY", Action.OFF, 0, 60, Reason.TEST, ANNA)
             community = overrides.ask(tx, site, large)
@@ -58,6 +61,7 @@ def test_a_hold_and_a_tag_reach_the_devices_and_end(
         states = _look(room)
         assert states["BAT-01"].setpoint.charge_w == 1_234
         assert states["BAT-COMMUNITY"].power_w == 0
+        assert 1_230 <= states["PV-01"].setpoint.limit_w <= 1_234
         # Nothing was sent to what is behind the tag: its own timer runs on.
         assert states["WIND-1"].setpoint == before.setpoint
         with room.store.read() as tx:
