@@ -198,3 +198,23 @@ def test_a_device_behind_a_tag_is_planned_with_nothing_whatever_else_holds(room:
     plan = solve(kept.without_wishes().on(given))
     assert _flow(plan, "BAT-1") == pytest.approx(np.zeros(8), abs=1e-6)
     assert _flow(plan, "PV-1") == pytest.approx(np.zeros(8), abs=1e-6)
+
+
+def test_what_forms_an_island_is_held_until_the_island_begins(room: Room) -> None:
+    there = np.array([True, True, *[False] * 6])
+    given = hamlet.asked(_free(room), grid_available=there)
+    _hold(room, "BAT-1", Action.CHARGE, 12.0)
+    fixed = _bounds(room, given).fixed["BAT-1"]
+    assert fixed[:2] == pytest.approx([-12.0, -12.0], abs=1e-3)
+    assert np.isnan(fixed[2:]).all()
+
+
+def test_a_held_genset_goes_by_its_ramp_to_what_it_is_told(room: Room) -> None:
+    given = hamlet.asked(room)
+    _hold(room, "DG-1", Action.RUN, 25.0)
+    kept = _bounds(room, given)
+    # From rest 7.5 kW a step; it cannot run below 5 kW.
+    assert kept.fixed["DG-1"][:4] == pytest.approx([7.5, 15.0, 22.5, 25.0], abs=1e-3)
+    assert _flow(solve(kept.on(given)), "DG-1")[:4] == pytest.approx(
+        [7.5, 15.0, 22.5, 25.0], abs=1e-3
+    )
