@@ -10,8 +10,10 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
+from dispatch.check_flexible import TOLERANCE, excesses
 from dispatch.inputs import check_input
 from dispatch.plan import ASSET_COLUMNS, COMMUNITY_COLUMNS, Floats, LinearCut, Plan, PlanInput
 
@@ -136,15 +138,43 @@ def _stores(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
         _column(plan_input, plan, "battery", name)
         for name in ("charge_kw", "discharge_kw", "energy_kwh")
     )
+    h = plan_input.hours
+    before = np.concatenate([plan_input.battery_energy_kwh[:, None], energy[:, :-1]], axis=1)
     for i, battery in enumerate(plan_input.battery):
+        kept = (1.0 - battery.standing_loss_percent_per_day / 100.0) ** (h / 24.0)
         gained = charge[i] * battery.charge_efficiency - discharge[i] / battery.discharge_efficiency
-        expected = plan_input.battery_energy_kwh[i] + plan_input.hours * np.cumsum(gained)
+        expected = kept * before[i] + h * gained
+        target = 0.0 if plan_input.energy_target_kwh is None else plan_input.energy_target_kwh[i]
         for what, excess in (
             ("energy_kwh does not follow from its flows", np.abs(energy[i] - expected)),
             ("energy_kwh is above its capacity", energy[i] - battery.energy_kwh),
             ("energy_kwh is below its least", battery.min_energy_kwh - energy[i]),
+            ("energy_kwh is below its target", target - energy[i]),
         ):
             yield from _worst(plan_input, battery.id, what, excess, "kWh", TOLERANCE_KWH)
+        for name, power, end, begin, at_end in (
+            (
+                "charge_kw",
+                charge[i],
+                battery.energy_kwh,
+                battery.taper_energy_kwh,
+                battery.taper_power_kw,
+            ),
+            (
+                "discharge_kw",
+                discharge[i],
+                battery.min_energy_kwh,
+                battery.fade_energy_kwh,
+                battery.fade_power_kw,
+            ),
+        ):
+            if begin is None or at_end is None:
+                continue
+            way = 1 if begin < end else -1
+            kwh, kw = (begin, end)[::way], (battery.power_kw, at_end)[::way]
+            most = np.interp(before[i], np.array(kwh), np.array(kw))
+            what = f"{name} is above what its stored energy lets through"
+            yield from _worst(plan_input, battery.id, what, power - most, "kW", TOLERANCE_KW)
         if plan_input.end_energy_min_kwh is not None:
             short = float(plan_input.end_energy_min_kwh[i] - energy[i, -1])
             if short > TOLERANCE_KWH:
@@ -172,6 +202,11 @@ def _gensets(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
                 verb = "stops" if state else "starts"
                 yield f"{genset.id} {plan_input.label(t)} {verb} after {held} of {least} steps"
             state, held = bool(now), 1
+        yield from _moves(plan_input, i, running[i], output[i])
+        if plan_input.genset_fuel_kwh is not None:
+            burnt = plan_input.hours * np.cumsum(output[i]) - plan_input.genset_fuel_kwh[i]
+            what = "burns more fuel than there is"
+            yield from _worst(plan_input, genset.id, what, burnt, "kWh", TOLERANCE_KWH)
         if genset.island_required:
             absent = ~running[i] & ~plan_input.grid_available
             if not plan_input.genset_on[i]:
@@ -180,6 +215,41 @@ def _gensets(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
             for step in np.flatnonzero(absent):
                 when = plan_input.label(int(step))
                 yield f"{genset.id} {when} stands while the island requires it"
+
+
+def _moves(
+    plan_input: PlanInput, row: int, running: npt.NDArray[np.bool_], output: Floats
+) -> Iterator[str]:
+    """Yield where output moves faster than it may."""
+    genset, h = plan_input.genset[row], plan_input.hours
+    given = plan_input.genset_output_kw
+    was = np.append(bool(plan_input.genset_on[row]), running[:-1])
+    before = np.append(output[0] if given is None else given[row], output[:-1])
+    free = given is None
+    for way, moved, fresh, ramp, edge in (
+        ("rises", output - before, running & ~was, genset.ramp_up_kw_per_hour, genset.start_kw),
+        ("falls", before - output, was & ~running, genset.ramp_down_kw_per_hour, genset.stop_kw),
+    ):
+        usual = genset.power_kw if ramp is None else ramp * h
+        most = np.where(fresh, genset.power_kw if edge is None else edge, usual)
+        excess = moved - most
+        if free:
+            excess[0] = 0.0
+        yield from _worst(
+            plan_input, genset.id, f"produce_kw {way} too fast", excess, "kW", TOLERANCE_KW
+        )
+
+
+def _capped(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
+    if plan_input.co2_cap_kg is None:
+        return
+    grams = plan_input.grid.co2_g_per_kwh * plan.schedule["import_kw"].values
+    for genset, output in zip(
+        plan_input.genset, _column(plan_input, plan, "genset", "produce_kw"), strict=True
+    ):
+        grams = grams + genset.co2_g_per_kwh * output
+    excess = plan_input.hours / 1e3 * np.cumsum(grams) - plan_input.co2_cap_kg
+    yield from _worst(plan_input, "emissions", "are above their cap", excess, "kg", TOLERANCE_KWH)
 
 
 def _either(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
@@ -215,6 +285,11 @@ def _cuts_hold(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
     for cut, excess in zip(plan_input.cuts, cut_excess(plan_input, plan.schedule), strict=True):
         if excess > TOLERANCE_KW:
             yield f"cut {cut.name} {plan_input.label(cut.step)} is broken by {excess:.6g} kW"
+
+
+def _movable(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
+    for asset, what, excess, unit in excesses(plan_input, plan):
+        yield from _worst(plan_input, asset, what, excess, unit, TOLERANCE)
 
 
 def _reserve(plan_input: PlanInput, plan: Plan) -> Iterator[str]:
@@ -265,6 +340,50 @@ def reserve_missing(plan_input: PlanInput, schedule: xr.Dataset) -> tuple[Floats
     )
 
 
+def survival_missing(plan_input: PlanInput, schedule: xr.Dataset) -> Floats:
+    """Return what is stored too little after each step for critical load to outlive it, kWh.
+
+    Found by trying: an outage begins after each step, and the forming batteries share the load.
+    """
+    missing = np.zeros(plan_input.n)
+    if plan_input.critical_kw is None or not plan_input.survive_steps:
+        return missing
+    forming = [i for i, battery in enumerate(plan_input.battery) if battery.forming]
+    known = [plan_input.battery[i] for i in forming]
+    energy = schedule["energy_kwh"].values[plan_input.rows("battery")][forming]
+    ahead = np.append(
+        plan_input.critical_kw, np.full(plan_input.survive_steps, plan_input.critical_kw[-1])
+    )
+    power = np.array([battery.power_kw for battery in known])
+    least = np.array([battery.min_energy_kwh for battery in known])
+    kept = np.array([battery.discharge_efficiency for battery in known])
+    for t in range(plan_input.n):
+        left = np.clip((energy[:, t] - least) * kept, 0.0, None) / plan_input.hours
+        for load in ahead[t + 1 : t + 1 + plan_input.survive_steps]:
+            given = _shared(float(load), power, left)
+            missing[t] += max(0.0, float(load) - float(given.sum())) * plan_input.hours
+            left = left - given
+    return missing
+
+
+def _shared(load: float, power: Floats, left: Floats) -> Floats:
+    """Share a load, kW: who could go on longest at full power gives first.
+
+    No other way serves more of a load that is not known ahead (Evans, Tindemans and Angeli,
+    IEEE Trans. Power Syst. 33(5), 2018, doi:10.1109/TPWRS.2018.2806482).
+    """
+    most = np.minimum(power, left)
+    if float(most.sum()) <= load:
+        return most
+    lasts = left / np.maximum(power, 1e-9)
+    low, high = 0.0, float(lasts.max())
+    for _ in range(60):
+        level = (low + high) / 2.0
+        given = float(np.clip((lasts - level) * power, 0.0, most).sum())
+        low, high = (level, high) if given > load else (low, level)
+    return np.clip((lasts - low) * power, 0.0, most)
+
+
 _RULES = (
     _shape,
     _finite,
@@ -272,6 +391,8 @@ _RULES = (
     _balance,
     _stores,
     _gensets,
+    _movable,
+    _capped,
     _either,
     _cuts_hold,
     _reserve,

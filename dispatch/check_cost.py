@@ -11,9 +11,10 @@ from dataclasses import astuple
 
 import xarray as xr
 
-from dispatch.check import reserve_missing
+from dispatch.check import reserve_missing, survival_missing
 from dispatch.cost import RESERVE_PENALTY_PER_KWH, DayCost
 from dispatch.plan import PlanInput
+from dispatch.survival import SURVIVAL_PENALTY_PER_KWH
 
 STEP_TIE_PER_KWH = 1e-7
 """Most that a tie-break may weigh, currency/kWh, for each step and each rank of a battery."""
@@ -70,6 +71,7 @@ def check_cost(
     up, down = reserve_missing(plan_input, schedule)
     penalty = plan_input.hours * RESERVE_PENALTY_PER_KWH
     expected = cost.total + penalty * float(up.sum() + down.sum())
+    expected += SURVIVAL_PENALTY_PER_KWH * float(survival_missing(plan_input, schedule).sum())
     islanded = int((~plan_input.grid_available).sum())
     rounding = ROUNDING * (1.0 + sum(map(abs, astuple(cost))) + penalty * islanded)
     below, above = tie_bound(plan_input, schedule)

@@ -7,15 +7,18 @@ stored kWh, both duals of the plan with its on/off decisions held. The console t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from dispatch.assets.genset import forced_steps
+from dispatch.check import survival_missing
 from dispatch.plan import Floats, PlanInput, Reason, Value, currency, per_kwh
 from dispatch.reasons import TEXT, bus_of, reason
 from grid.site import Battery, Genset, Shedding, Solar, Wind
+from grid.site_devices import Charger, Flexible
 
 __all__ = ["SMALL", "TEXT", "Duals", "bus_of", "explain", "reason"]
 
@@ -127,7 +130,10 @@ def explain(plan_input: PlanInput, schedule: xr.Dataset, duals: Duals) -> tuple[
         *(_limited(first, asset) for asset in plan_input.wind),
         *(_genset(first, asset, i) for i, asset in enumerate(plan_input.genset)),
         *(_shedding(first, asset) for asset in plan_input.shedding),
+        *(_vehicle(first, asset, i) for i, asset in enumerate(plan_input.charger)),
+        *(_flexible(first, asset) for asset in plan_input.flexible),
         _grid(first),
+        *_missed(first),
     ]
     short = schedule["reserve_short_kw"].values
     if float(short.max()) > SMALL:
@@ -139,6 +145,18 @@ def explain(plan_input: PlanInput, schedule: xr.Dataset, duals: Duals) -> tuple[
                 short_kw=float(short.max()),
                 at=plan_input.label(t),
                 reserve_kw=float(plan_input.reserve_kw[t]),
+            )
+        )
+    missing = survival_missing(plan_input, schedule)
+    if float(missing.max()) > SMALL:
+        t = int(missing.argmax())
+        reasons.append(
+            reason(
+                "plan",
+                "survival.short",
+                hours=plan_input.survive_steps * plan_input.hours,
+                at=plan_input.label(t + 1),
+                short_kwh=float(missing[t]),
             )
         )
     return tuple(reasons)
@@ -233,6 +251,52 @@ def _shedding(first: _First, group: Shedding) -> Reason:
         limit = first.input.grid.import_limit_kw
         return reason(s, "shed.import_limit", power_kw=shed, limit_kw=limit)
     return reason(s, "shed.short", power_kw=shed, price_now=first.price)
+
+
+def _vehicle(first: _First, charger: Charger, row: int) -> Reason:
+    c = charger.id
+    charge, discharge = first.of(c, "charge_kw"), first.of(c, "discharge_kw")
+    if charge > SMALL:
+        return reason(c, "vehicle.charges", power_kw=charge, price_now=first.price)
+    if discharge > SMALL:
+        return reason(c, "vehicle.gives", power_kw=discharge, price_now=first.price)
+    there = first.input.ev_connected is not None and bool(first.input.ev_connected[row, 0])
+    return reason(c, "vehicle.waits" if there else "vehicle.none")
+
+
+def _flexible(first: _First, load: Flexible) -> Reason:
+    taken = first.of(load.id, "charge_kw")
+    if taken > SMALL:
+        return reason(load.id, "flexible.takes", power_kw=taken, price_now=first.price)
+    return reason(load.id, "flexible.waits")
+
+
+def _missed(first: _First) -> Iterator[Reason]:
+    """Yield each target and corridor that power and time do not reach, at its worst."""
+    if "missed_kwh" not in first.schedule:
+        return
+    missed = first.schedule["missed_kwh"].values
+    movable: tuple[Charger | Flexible, ...] = (*first.input.charger, *first.input.flexible)
+    for asset in movable:
+        row = missed[first.row[asset.id]]
+        if float(row.max(initial=0.0)) <= SMALL:
+            continue
+        if isinstance(asset, Flexible):
+            t = int(row.argmax())
+            at, short = first.input.label(t), float(row[t])
+            yield reason(asset.id, "flexible.misses", short_kwh=short, at=at)
+            continue
+        targets = first.input.ev_target_kwh
+        assert targets is not None
+        own = targets[first.input.charger.index(asset)]
+        for t in np.flatnonzero(row > SMALL).tolist():
+            yield reason(
+                asset.id,
+                "vehicle.misses",
+                target_kwh=float(own[t]),
+                at=first.input.label(t + 1),
+                short_kwh=float(row[t]),
+            )
 
 
 def _grid(first: _First) -> Reason:

@@ -157,8 +157,9 @@ def _clip_stores(plan_input: PlanInput, first: _Columns, energy: Floats) -> None
     for row, b in enumerate(plan_input.battery):
         room = (b.energy_kwh - energy[row]) / (b.charge_efficiency * h)
         stored = (energy[row] - b.min_energy_kwh) * b.discharge_efficiency / h
-        first["charge_kw"][row, 0] = min(first["charge_kw"][row, 0], room, b.power_kw)
-        first["discharge_kw"][row, 0] = min(first["discharge_kw"][row, 0], stored, b.power_kw)
+        takes, gives = b.most_kw(float(energy[row]))
+        first["charge_kw"][row, 0] = min(first["charge_kw"][row, 0], room, takes)
+        first["discharge_kw"][row, 0] = min(first["discharge_kw"][row, 0], stored, gives)
 
 
 def _close(plan_input: PlanInput, first: _Columns, energy: Floats, demand: float) -> str:
@@ -182,7 +183,8 @@ def _close(plan_input: PlanInput, first: _Columns, energy: Floats, demand: float
             flow = float(first["discharge_kw"][row, 0] - first["charge_kw"][row, 0])
             stored = (energy[row] - b.min_energy_kwh) * b.discharge_efficiency / h
             room = (b.energy_kwh - energy[row]) / (b.charge_efficiency * h)
-            wanted = min(max(flow + net, -min(b.power_kw, room)), min(b.power_kw, stored))
+            takes, gives = b.most_kw(float(energy[row]))
+            wanted = min(max(flow + net, -min(takes, room)), min(gives, stored))
             first["discharge_kw"][row, 0], first["charge_kw"][row, 0] = (
                 max(wanted, 0.0),
                 max(-wanted, 0.0),
@@ -194,7 +196,7 @@ def _close(plan_input: PlanInput, first: _Columns, energy: Floats, demand: float
     for row, b in enumerate(plan_input.battery):
         gain = first["charge_kw"][row, 0] * b.charge_efficiency
         loss = first["discharge_kw"][row, 0] / b.discharge_efficiency
-        first["energy_kwh"][row, 0] = energy[row] + h * (gain - loss)
+        first["energy_kwh"][row, 0] = energy[row] * b.kept_share(h) + h * (gain - loss)
     return ""
 
 

@@ -12,14 +12,15 @@ from typing import Any
 
 import highspy
 import numpy as np
+import numpy.typing as npt
 from pyomo.common.gc_manager import PauseGC
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from dispatch.plan import Floats
+from dispatch.problem import COST_SCALE, Answer, Problem
 from grid.errors import SolverError
 
-COST_SCALE = 1000.0
-"""HiGHS sees thousandths of the currency: its tolerance of 1e-7 then lies below the tie-breaks."""
+INFEASIBLE = Answer("infeasible", np.inf, np.nan, np.empty(0), np.empty(0))
 
 INTEGRALITY = 1e-5
 """Largest distance of a binary from 0 or 1 that is taken for rounding."""
@@ -45,38 +46,19 @@ class Compiled:
     lp: Any
     column: dict[int, int]
     row: dict[int, int]
-    binary: Floats
+    binary: npt.NDArray[np.bool_]
 
+    def values(self, answer: Answer, variable: Any) -> Floats:
+        """Return the values of a Pyomo variable in the order of its index.
 
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What HiGHS found: ``"optimal"``, ``"limit"`` (node limit, feasible) or ``"infeasible"``.
-
-    `gap` is relative; `objective` is what was minimised, in its own unit. `columns` and `duals`
-    are in the order of the compiled arrays, duals in objective units per unit of right-hand
-    side. All but `gap` are those with the binaries held at their values.
-    """
-
-    status: str
-    gap: float
-    objective: float
-    columns: Floats
-    duals: Floats
-    compiled: Compiled
-
-    def values(self, variable: Any) -> Floats:
-        """Return the values of a Pyomo variable in the order of its index."""
-        return np.array([self.value(part) for part in variable.values()])
-
-    def value(self, part: Any) -> float:
-        """Return the value of one Pyomo variable; its lower bound when no row has it."""
-        column = self.compiled.column.get(id(part))
-        return float(part.lb or 0.0) if column is None else float(self.columns[column])
-
-    def dual(self, constraint: Any) -> float:
-        """Return the dual of one Pyomo constraint; 0 when it was no row."""
-        row = self.compiled.row.get(id(constraint))
-        return 0.0 if row is None else float(self.duals[row])
+        What stands in no row has its lower bound.
+        """
+        return np.array(
+            [
+                float(part.lb or 0.0) if at is None else float(answer.columns[at])
+                for part, at in ((one, self.column.get(id(one))) for one in variable.values())
+            ]
+        )
 
 
 def compiled(model: Any) -> Compiled:
@@ -100,7 +82,7 @@ def compiled(model: Any) -> Compiled:
     lp.a_matrix_.start_ = form.A.indptr
     lp.a_matrix_.index_ = form.A.indices
     lp.a_matrix_.value_ = form.A.data
-    binary = np.array([variable.is_binary() for variable in form.columns], dtype=np.float64)
+    binary = np.array([variable.is_binary() for variable in form.columns], dtype=np.bool_)
     if binary.any():
         kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
         lp.integrality_ = [kinds[int(is_binary)] for is_binary in binary]
@@ -112,12 +94,14 @@ def compiled(model: Any) -> Compiled:
     )
 
 
-def _must(status: Any, what: str) -> None:
+def must(status: Any, what: str) -> None:
+    """Raise when HiGHS does not take what it was told."""
     if status != highspy.HighsStatus.kOk:
         raise SolverError(f"HiGHS answered {status.name} to {what}")
 
 
-def _solver(lp: Any, gap: float, nodes: int, *, small: bool = True) -> Any:
+def solver_of(lp: Any, gap: float, nodes: int, *, small: bool = True) -> Any:
+    """Return a solver that holds `lp`."""
     solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy has no types
     options: dict[str, bool | int | float | str] = {
         "output_flag": False,
@@ -131,12 +115,12 @@ def _solver(lp: Any, gap: float, nodes: int, *, small: bool = True) -> Any:
         **(_SMALL_SEARCH if small else {}),
     }
     for name, value in options.items():
-        _must(solver.setOptionValue(name, value), f"option {name}")
-    _must(solver.passModel(lp), "passModel")
+        must(solver.setOptionValue(name, value), f"option {name}")
+    must(solver.passModel(lp), "passModel")
     return solver
 
 
-def optimise(problem: Compiled, *, gap: float, nodes: int, small: bool = True) -> Answer:
+def optimise(problem: Compiled | Problem, *, gap: float, nodes: int, small: bool = True) -> Answer:
     """Solve `problem`; then hold its binaries and solve again for exact flows and duals.
 
     With `small` its binaries are few enough to find good values without smaller searches.
@@ -146,50 +130,77 @@ def optimise(problem: Compiled, *, gap: float, nodes: int, small: bool = True) -
     SolverError
         When HiGHS fails, answers outside its statuses, or calls a fraction an integer.
     """
-    solver = _solver(problem.lp, gap, nodes, small=small)
-    run = solver.run()
-    if run == highspy.HighsStatus.kError:
+    solver = solver_of(problem.lp, gap, nodes, small=small)
+    status = verdict(solver)
+    if status == "infeasible":
+        return INFEASIBLE
+    if not problem.binary.any():
+        return Answer(status, 0.0, *flows(solver))
+    where, chosen = commitment(problem, solver)
+    held = solver_of(problem.lp, 0.0, 0)
+    continuous = np.full(len(where), highspy.HighsVarType.kContinuous)
+    must(held.changeColsIntegrality(len(where), where, continuous), "integrality")
+    must(held.changeColsBounds(len(where), where, chosen, chosen), "bounds")
+    return Answer(status, float(solver.getInfo().mip_gap), *held_flows(held))
+
+
+def verdict(solver: Any) -> str:
+    """Run a solver and return the status of :class:`dispatch.problem.Answer`.
+
+    Raises
+    ------
+    SolverError
+        When HiGHS fails, or stops without a plan.
+    """
+    if solver.run() == highspy.HighsStatus.kError:
         raise SolverError("HiGHS failed to run")
     status = solver.getModelStatus()
-    none = np.empty(0)
     if status in (
         highspy.HighsModelStatus.kInfeasible,
         highspy.HighsModelStatus.kUnboundedOrInfeasible,
     ):
-        return Answer("infeasible", np.inf, np.nan, none, none, problem)
-    info = solver.getInfo()
-    feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        return "infeasible"
+    found = solver.getInfo().primal_solution_status
+    feasible = found == highspy.SolutionStatus.kSolutionStatusFeasible
     if status == highspy.HighsModelStatus.kOptimal and feasible:
-        name = "optimal"
-    elif status == highspy.HighsModelStatus.kSolutionLimit and feasible:
-        name = "limit"
-    else:
-        raise SolverError(f"HiGHS stopped without a plan: {solver.modelStatusToString(status)}")
-    if not problem.binary.any():
-        return Answer(name, 0.0, *_flows(solver), problem)
-    return Answer(name, float(info.mip_gap), *_held(problem, solver), problem)
+        return "optimal"
+    if status == highspy.HighsModelStatus.kSolutionLimit and feasible:
+        return "limit"
+    raise SolverError(f"HiGHS stopped without a plan: {solver.modelStatusToString(status)}")
 
 
-def _flows(solver: Any) -> tuple[float, Floats, Floats]:
+def commitment(problem: Compiled | Problem, solver: Any) -> tuple[npt.NDArray[np.int32], Floats]:
+    """Return the columns of the binaries and their values, whole.
+
+    Raises
+    ------
+    SolverError
+        When HiGHS calls a fraction an integer.
+    """
+    where = np.flatnonzero(problem.binary).astype(np.int32)
+    found = np.array(solver.getSolution().col_value)[where]
+    chosen = np.round(found)
+    if np.abs(found - chosen).max() > INTEGRALITY:
+        raise SolverError("HiGHS returned a fraction for a binary")
+    return where, chosen
+
+
+def held_flows(solver: Any) -> tuple[float, Floats, Floats]:
+    """Run a linear problem with the binaries held; return its :func:`flows`.
+
+    Raises
+    ------
+    SolverError
+        When it has no solution.
+    """
+    must(solver.run(), "run with binaries held")
+    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        raise SolverError("the flows of the chosen commitment could not be solved")
+    return flows(solver)
+
+
+def flows(solver: Any) -> tuple[float, Floats, Floats]:
     """Return objective, columns and duals of a linear problem that is solved."""
     objective = float(solver.getInfo().objective_function_value) / COST_SCALE
     solution = solver.getSolution()
     return objective, np.array(solution.col_value), np.array(solution.row_dual) / COST_SCALE
-
-
-def _held(problem: Compiled, search: Any) -> tuple[float, Floats, Floats]:
-    """Return :func:`_flows` of the linear problem with the binaries held at what `search` chose."""
-    where = np.flatnonzero(problem.binary).astype(np.int32)
-    found = np.array(search.getSolution().col_value)[where]
-    chosen = np.round(found)
-    if np.abs(found - chosen).max() > INTEGRALITY:
-        raise SolverError("HiGHS returned a fraction for a binary")
-    solver = _solver(problem.lp, 0.0, 0)
-    count = len(where)
-    continuous = np.full(count, highspy.HighsVarType.kContinuous)
-    _must(solver.changeColsIntegrality(count, where, continuous), "integrality")
-    _must(solver.changeColsBounds(count, where, chosen, chosen), "bounds")
-    _must(solver.run(), "run with binaries held")
-    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-        raise SolverError("the flows of the chosen commitment could not be solved")
-    return _flows(solver)

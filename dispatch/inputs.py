@@ -10,8 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dispatch.plan import Floats, PlanInput
+from dispatch.survival import check_survival
 from grid.errors import BadInputError
 from grid.quantities import require_finite
+from grid.site import Solar, Wind
+from grid.site_devices import Charger, Flexible
 
 PRICE_LIMIT = 1000.0
 """Currency per kWh."""
@@ -80,7 +83,17 @@ def check_input(plan_input: PlanInput) -> None:
     _number(plan_input.end_value_per_kwh, "end_value_per_kwh", -PRICE_LIMIT, PRICE_LIMIT)
     _array(plan_input.reserve_kw, "reserve_kw", (n,), 0.0, POWER_LIMIT_KW)
     _booleans(plan_input.grid_available, "grid_available", (n,))
+    _number(plan_input.peak_kw, "peak_kw", 0.0, POWER_LIMIT_KW)
+    _number(plan_input.co2_price_per_kg, "co2_price_per_kg", 0.0, PRICE_LIMIT)
+    if plan_input.co2_cap_kg is not None:
+        _number(plan_input.co2_cap_kg, "co2_cap_kg", 0.0, 1e12)
+    if plan_input.critical_kw is not None:
+        _array(plan_input.critical_kw, "critical_kw", (n,), 0.0, POWER_LIMIT_KW)
+    _whole(plan_input.survive_steps, "survive_steps", 0, STEPS_LIMIT)
     _check_state(plan_input)
+    check_survival(plan_input)
+    _check_optional(plan_input)
+    _check_movable(plan_input)
     _check_facts(plan_input)
     _check_cuts(plan_input)
 
@@ -114,6 +127,73 @@ def _check_state(plan_input: PlanInput) -> None:
         raise BadInputError(f"{name} is {steps.tolist()}, must be whole steps")
 
 
+def _check_optional(plan_input: PlanInput) -> None:
+    gensets, batteries = (len(plan_input.genset),), (len(plan_input.battery), plan_input.n)
+    for name, shape, high in (
+        ("genset_output_kw", gensets, POWER_LIMIT_KW),
+        ("genset_fuel_kwh", gensets, ENERGY_LIMIT_KWH),
+        ("energy_target_kwh", batteries, ENERGY_LIMIT_KWH),
+    ):
+        if getattr(plan_input, name) is not None:
+            _array(getattr(plan_input, name), name, shape, 0.0, high)
+    if plan_input.energy_target_kwh is not None:
+        for battery, target in zip(plan_input.battery, plan_input.energy_target_kwh, strict=True):
+            if float(target.max()) > battery.energy_kwh:
+                raise BadInputError(
+                    f"energy_target_kwh of {battery.id} is {target.max()}, "
+                    f"must be at most {battery.energy_kwh}"
+                )
+
+
+def _check_movable(plan_input: PlanInput) -> None:
+    """Refuse chargers and flexible loads without what they need."""
+    n, chargers, loads = plan_input.n, len(plan_input.charger), len(plan_input.flexible)
+    if chargers:
+        _check_vehicles(plan_input, (chargers, n))
+    if loads:
+        limit = ENERGY_LIMIT_KWH
+        need = plan_input.flexible_need_kw
+        _array(need, "flexible_need_kw", (loads, n), -POWER_LIMIT_KW, POWER_LIMIT_KW)
+        low = _array(plan_input.flexible_low_kwh, "flexible_low_kwh", (loads, n), -limit, limit)
+        high = _array(plan_input.flexible_high_kwh, "flexible_high_kwh", (loads, n), -limit, limit)
+        _array(plan_input.flexible_energy_kwh, "flexible_energy_kwh", (loads,), -limit, limit)
+        for asset, t in np.argwhere(low > high).tolist():
+            raise BadInputError(
+                f"flexible_low_kwh of {plan_input.flexible[asset].id} {plan_input.label(t)} is "
+                f"{low[asset, t]}, must be at most flexible_high_kwh, {high[asset, t]}"
+            )
+
+
+def _check_vehicles(plan_input: PlanInput, shape: tuple[int, int]) -> None:
+    there = _booleans(plan_input.ev_connected, "ev_connected", shape)
+    limit = ENERGY_LIMIT_KWH
+    brought = _array(plan_input.ev_arrival_kwh, "ev_arrival_kwh", shape, 0.0, limit)
+    target = _array(plan_input.ev_target_kwh, "ev_target_kwh", shape, 0.0, limit)
+    held = _array(plan_input.ev_energy_kwh, "ev_energy_kwh", shape[:1], 0.0, limit)
+    for i, charger in enumerate(plan_input.charger):
+        arrives = there[i] & ~np.append(held[i] > 0.0, there[i, :-1])
+        for name, values, where, when in (
+            ("ev_arrival_kwh", brought[i], arrives, "in the first step of a vehicle"),
+            ("ev_target_kwh", target[i], there[i], "while a vehicle is there"),
+        ):
+            wrong = np.flatnonzero((values > 0.0) & ~where)
+            high = np.flatnonzero(values > charger.energy_kwh)
+            for t in wrong[:1].tolist():
+                raise BadInputError(
+                    f"{name} of {charger.id} {plan_input.label(t)} is {values[t]}, "
+                    f"may be above 0 only {when}"
+                )
+            for t in high[:1].tolist():
+                raise BadInputError(
+                    f"{name} of {charger.id} {plan_input.label(t)} is {values[t]}, "
+                    f"must be at most {charger.energy_kwh}"
+                )
+        if held[i] > charger.energy_kwh:
+            raise BadInputError(
+                f"ev_energy_kwh of {charger.id} is {held[i]}, must be at most {charger.energy_kwh}"
+            )
+
+
 def _check_facts(plan_input: PlanInput) -> None:
     """Refuse facts of the site that no limit of a dataclass holds (NaN passes none)."""
     seen: set[str] = set()
@@ -124,16 +204,24 @@ def _check_facts(plan_input: PlanInput) -> None:
     for battery in plan_input.battery:
         price = battery.wear / 1e6
         _number(price, f"{battery.id} wear", 0.0, PRICE_LIMIT)
+    plants: tuple[Solar | Wind, ...] = (*plan_input.solar, *plan_input.wind)
+    for plant in plants:
+        _number(plant.operating / 1e6, f"{plant.id} operating", 0.0, PRICE_LIMIT)
     for genset in plan_input.genset:
         for name, value, scale in (
             ("fuel", genset.fuel, 1e6),
             ("no_load_per_hour", genset.no_load_per_hour, 1e9),
             ("start", genset.start, 1e9),
+            ("stop", genset.stop, 1e9),
+            ("co2_g_per_kwh", genset.co2_g_per_kwh, 1.0),
         ):
             _number(value / scale, f"{genset.id} {name}", 0.0, 1e6)
     for group in plan_input.shedding:
         penalty = group.penalty / 1e6
         _number(penalty, f"{group.id} penalty", 0.0, PRICE_LIMIT)
+    movable: tuple[Charger | Flexible, ...] = (*plan_input.charger, *plan_input.flexible)
+    for one in movable:
+        _number(one.missed / 1e6, f"{one.id} missed", 0.0, PRICE_LIMIT)
 
 
 def _check_cuts(plan_input: PlanInput) -> None:

@@ -1,29 +1,12 @@
-r"""The one Pyomo model: every asset, the balance, the reserve and the network's cuts.
+"""The one Pyomo model: every asset's rows, the balance, the reserve, and the objective.
 
-Power balances in each step; demand includes the estimated losses:
-
-.. math:: \sum_a (\text{injected}_{a,t} - \text{absorbed}_{a,t}) = D_t
-
-While islanded the forming batteries :math:`F` keep headroom :math:`r_t` both ways, in power
-and in energy for one more step, because they alone carry what the forecast missed. Where it
-cannot be kept it is short by :math:`\sigma` at `RESERVE_PENALTY_PER_KWH`:
-
-.. math:: \sum_F (P - d + c) + \sigma^+ \ge r \qquad \sum_F (P - c + d) + \sigma^- \ge r
-
-.. math:: \sum_F \tfrac{\eta^d}{h} (e - \underline e) + \sigma^+ \ge r \qquad
-          \sum_F \tfrac{1}{h \eta^c} (\overline e - e) + \sigma^- \ge r
-
-Without a forming battery the running gensets carry it:
-:math:`\sum_g (P u - p) + \sigma^+ \ge r` and :math:`\sum_g (p - \underline P u) + \sigma^- \ge r`.
-
-Each cut bounds a weighted sum of injections in one step. Its row is scaled to a largest
-coefficient of 1, so that tolerances and shortfalls are in kW.
-
-An elastic model has no cost but its violations: how many kW each rule must give way.
+:mod:`dispatch.statement` has the numbers and says in prose what they mean. Plans are solved from
+:mod:`dispatch.template`, which compiles a few steps of this model and unrolls them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pyomo.environ as pyo
@@ -31,161 +14,188 @@ from pyomo.common.gc_manager import PauseGC
 from pyomo.core.expr.numeric_expr import LinearExpression
 
 from dispatch.assets import REGISTRY
-from dispatch.assets.terms import Pairs, Terms
-from dispatch.cost import RESERVE_PENALTY_PER_KWH
+from dispatch.extras import Extras, Pairs
 from dispatch.plan import PlanInput
+from dispatch.statement import Statement, statement
+from dispatch.survival import others
+from grid.site import Battery
 
 
 def build(plan_input: PlanInput, pairs: Pairs = frozenset(), *, elastic: bool = False) -> Any:
-    """Return the Pyomo model of a checked input.
-
-    Parameters
-    ----------
-    plan_input : PlanInput
-    pairs : frozenset of (str, int)
-        Asset (or grid) and step at which doing both directions at once is excluded by a binary.
-    elastic : bool
-        Let the balance, the cuts and the end energy give way, and minimise by how much.
+    """Return the Pyomo model of a checked input; as :func:`dispatch.statement.statement`.
 
     Returns
     -------
     pyomo.environ.ConcreteModel
         With objective ``cost`` in currency; in kW when `elastic`.
     """
+    return stated(statement(plan_input, pairs, elastic=elastic))
+
+
+def stated(problem: Statement) -> Any:
+    """Return the Pyomo model of a problem."""
+    given = problem.plan_input
     with PauseGC():
         model = pyo.ConcreteModel()
-        model.elastic = elastic
-        model.STEP = pyo.RangeSet(0, plan_input.n - 1)
-        terms = Terms()
+        model.STEP = pyo.RangeSet(0, given.n - 1)
+        _variables(model, problem)
         for kind in REGISTRY.values():
-            terms.join(kind.add(model, plan_input, pairs))
-        give = _elastic(model, plan_input) if elastic else []
-        _balance(model, plan_input, terms)
-        _reserve(model, plan_input, terms)
-        _cuts(model, plan_input, terms)
-        if elastic:
-            _end_energy(model, plan_input)
-            model.cost = pyo.Objective(expr=_linear(give))
-        else:
-            model.cost = pyo.Objective(expr=_linear(terms.cost, terms.constant))
+            kind.rows(model, given, problem.sides)
+        _balance(model, problem)
+        if "short_up" in problem.blocks:
+            _reserve(model, problem)
+        if "co2_left" in problem.blocks:
+            _emitted(model, problem)
+        if "survival_short" in problem.blocks:
+            _survival(model, problem)
+        _extras(model, problem.extras)
+        model.cost = pyo.Objective(expr=_linear(_costs(model, problem), problem.constant))
     return model
 
 
-def _linear(pairs: list[tuple[float, Any]], constant: float = 0.0) -> Any:
+def owners(plan_input: PlanInput) -> dict[str, tuple[str, ...]]:
+    """Return the asset ids of each name of variables or rows that has one for each asset."""
+    owned: dict[str, tuple[str, ...]] = {}
+    for name, kind in REGISTRY.items():
+        if name != "grid":
+            ids = tuple(asset.id for asset in getattr(plan_input, name))
+            owned.update(dict.fromkeys([*kind.blocks(plan_input), *kind.sides(plan_input)], ids))
+    return owned
+
+
+def _variables(model: Any, problem: Statement) -> None:
+    ids = owners(problem.plan_input)
+    for name, one in problem.blocks.items():
+        domain = pyo.Binary if one.binary else pyo.Reals
+        low, high = one.low.tolist(), one.high.tolist()
+        if name in ids:
+            row = {asset: i for i, asset in enumerate(ids[name])}
+            made = pyo.Var(
+                list(row), model.STEP, domain=domain,
+                bounds=lambda m, a, t, at=row, low=low, high=high: (low[at[a]][t], high[at[a]][t]),
+            )  # fmt: skip
+        else:
+            made = pyo.Var(
+                model.STEP, domain=domain,
+                bounds=lambda m, t, low=low, high=high: (low[t], high[t]),
+            )  # fmt: skip
+        model.add_component(name, made)
+
+
+def _linear(pairs: Iterable[tuple[float, Any]], constant: float = 0.0) -> Any:
+    known = list(pairs)
     return LinearExpression(
         constant=constant,
-        linear_coefs=[coefficient for coefficient, _ in pairs],
-        linear_vars=[variable for _, variable in pairs],
+        linear_coefs=[coefficient for coefficient, _ in known],
+        linear_vars=[variable for _, variable in known],
     )
 
 
-def _elastic(model: Any, plan_input: PlanInput) -> list[tuple[float, Any]]:
-    model.short = pyo.Var(model.STEP, domain=pyo.NonNegativeReals)
-    model.surplus = pyo.Var(model.STEP, domain=pyo.NonNegativeReals)
-    model.over = pyo.Var(range(len(plan_input.cuts)), domain=pyo.NonNegativeReals)
-    model.end_short = pyo.Var(model.BATTERY, domain=pyo.NonNegativeReals)
-    parts = (model.short, model.surplus, model.over, model.end_short)
-    return [(1.0, variable) for part in parts for variable in part.values()]
+def _costs(model: Any, problem: Statement) -> list[tuple[float, Any]]:
+    pairs: list[tuple[float, Any]] = []
+    for name, one in problem.blocks.items():
+        variables = getattr(model, name).values()
+        known = zip(one.cost.ravel().tolist(), variables, strict=True)
+        pairs += [(cost, variable) for cost, variable in known if cost]
+    for column in problem.extras.columns:
+        if column.cost:
+            pairs.append((column.cost, getattr(model, column.name)[column.index]))
+    return pairs
 
 
-def _balance(model: Any, plan_input: PlanInput, terms: Terms) -> None:
-    flows: dict[int, list[tuple[float, Any]]] = {t: [] for t in range(plan_input.n)}
-    for (_, t), pairs in terms.injection.items():
-        flows[t].extend(pairs)
-    if model.elastic:
-        for t, pairs in flows.items():
-            pairs += [(1.0, model.short[t]), (-1.0, model.surplus[t])]
-    model.balance = pyo.Constraint(
-        model.STEP, rule=lambda m, t: _linear(flows[t]) == float(plan_input.demand_kw[t])
-    )
+def _balance(model: Any, problem: Statement) -> None:
+    given, grid = problem.plan_input, problem.plan_input.grid.id
+
+    def balance(m: Any, t: int) -> Any:
+        pairs = [
+            (sign, getattr(m, name)[t] if asset == grid else getattr(m, name)[asset, t])
+            for asset, flows in problem.flows.items()
+            for sign, name in flows
+        ]
+        if problem.elastic:
+            pairs += [(1.0, m.short[t]), (-1.0, m.surplus[t])]
+        return _linear(pairs) == float(problem.sides["balance"][t])
+
+    model.balance = pyo.Constraint(range(given.n), rule=balance)
 
 
-def _reserve(model: Any, plan_input: PlanInput, terms: Terms) -> None:
-    islanded = [
-        t
-        for t in range(plan_input.n)
-        if not plan_input.grid_available[t] and plan_input.reserve_kw[t] > 0.0
-    ]
-    if not islanded:
-        return
-    h, need = plan_input.hours, plan_input.reserve_kw
-    model.ISLANDED = pyo.Set(initialize=islanded)
-    model.short_up = pyo.Var(model.ISLANDED, domain=pyo.NonNegativeReals)
-    model.short_down = pyo.Var(model.ISLANDED, domain=pyo.NonNegativeReals)
-    for t in islanded:
-        terms.cost.append((h * RESERVE_PENALTY_PER_KWH, model.short_up[t]))
-        terms.cost.append((h * RESERVE_PENALTY_PER_KWH, model.short_down[t]))
-    forming = [battery for battery in plan_input.battery if battery.forming]
+def _reserve(model: Any, problem: Statement) -> None:
+    given, h, side = problem.plan_input, problem.plan_input.hours, problem.sides
+    forming = [battery for battery in given.battery if battery.forming]
 
     def up(m: Any, t: int) -> Any:
         if forming:
-            room = sum(b.power_kw - m.discharge[b.id, t] + m.charge[b.id, t] for b in forming)
+            room = sum(m.charge[b.id, t] - m.discharge[b.id, t] for b in forming)
         else:
-            room = sum(g.power_kw * m.on[g.id, t] - m.output[g.id, t] for g in plan_input.genset)
-        return room + m.short_up[t] >= float(need[t])
+            room = sum(g.power_kw * m.on[g.id, t] - m.output[g.id, t] for g in given.genset)
+        return room + m.short_up[t] >= float(side["reserve_up"][t])
 
     def down(m: Any, t: int) -> Any:
         if forming:
-            room = sum(b.power_kw - m.charge[b.id, t] + m.discharge[b.id, t] for b in forming)
+            room = sum(m.discharge[b.id, t] - m.charge[b.id, t] for b in forming)
         else:
-            room = sum(
-                m.output[g.id, t] - g.min_power_kw * m.on[g.id, t] for g in plan_input.genset
-            )
-        return room + m.short_down[t] >= float(need[t])
+            room = sum(m.output[g.id, t] - g.min_power_kw * m.on[g.id, t] for g in given.genset)
+        return room + m.short_down[t] >= float(side["reserve_down"][t])
 
-    model.reserve_up = pyo.Constraint(model.ISLANDED, rule=up)
-    model.reserve_down = pyo.Constraint(model.ISLANDED, rule=down)
+    def stored(m: Any, t: int) -> Any:
+        lasts = sum(b.discharge_efficiency / h * m.energy[b.id, t] for b in forming)
+        return lasts + m.short_up[t] >= float(side["reserve_stored"][t])
+
+    def room(m: Any, t: int) -> Any:
+        takes = sum(m.energy[b.id, t] / (h * b.charge_efficiency) for b in forming)
+        return m.short_down[t] - takes >= float(side["reserve_room"][t])
+
+    model.reserve_up = pyo.Constraint(model.STEP, rule=up)
+    model.reserve_down = pyo.Constraint(model.STEP, rule=down)
     if forming:
-        model.reserve_stored = pyo.Constraint(
-            model.ISLANDED,
-            rule=lambda m, t: (
-                sum(
-                    b.discharge_efficiency / h * (m.energy[b.id, t] - b.min_energy_kwh)
-                    for b in forming
-                )
-                + m.short_up[t]
-                >= float(need[t])
-            ),
+        model.reserve_stored = pyo.Constraint(model.STEP, rule=stored)
+        model.reserve_room = pyo.Constraint(model.STEP, rule=room)
+
+
+def _emitted(model: Any, problem: Statement) -> None:
+    given, h = problem.plan_input, problem.plan_input.hours / 1e3
+
+    def emitted(m: Any, t: int) -> Any:
+        spent = sum(g.co2_g_per_kwh * m.output[g.id, t] for g in given.genset)
+        spent += given.grid.co2_g_per_kwh * m.import_kw[t]
+        left = m.co2_left[t] - (m.co2_left[t - 1] if t else 0.0)
+        return left + h * spent == float(problem.sides["emitted"][t])
+
+    model.emitted = pyo.Constraint(model.STEP, rule=emitted)
+
+
+def _survival(model: Any, problem: Statement) -> None:
+    for name, kept in others(problem.plan_input).items():
+
+        def outlives(m: Any, t: int, name: str = name, kept: tuple[Battery, ...] = kept) -> Any:
+            lasts = sum(b.discharge_efficiency * m.energy[b.id, t] for b in kept)
+            return lasts + m.survival_short[t] >= float(problem.sides[name][t])
+
+        model.add_component(name, pyo.Constraint(model.STEP, rule=outlives))
+
+
+def _extras(model: Any, extras: Extras) -> None:
+    by_name: dict[str, dict[Any, Any]] = {}
+    for column in extras.columns:
+        by_name.setdefault(column.name, {})[column.index] = column
+    for name, columns in by_name.items():
+        binary = next(iter(columns.values())).binary
+        made = pyo.Var(
+            list(columns),
+            domain=pyo.Binary if binary else pyo.NonNegativeReals,
+            bounds=lambda m, *index, columns=columns: (0.0, columns[index].high),
         )
-        model.reserve_room = pyo.Constraint(
-            model.ISLANDED,
-            rule=lambda m, t: (
-                sum((b.energy_kwh - m.energy[b.id, t]) / (h * b.charge_efficiency) for b in forming)
-                + m.short_down[t]
-                >= float(need[t])
-            ),
+        model.add_component(name, made)
+    rows: dict[str, dict[Any, Any]] = {}
+    for row in extras.rows:
+        rows.setdefault(row.name, {})[row.index] = row
+
+    def rule(m: Any, row: Any) -> Any:
+        body = _linear((c, getattr(m, name)[index]) for c, name, index in row.terms)
+        return body >= row.low if row.high == float("inf") else body <= row.high
+
+    for name, known in rows.items():
+        made = pyo.Constraint(
+            list(known), rule=lambda m, *index, known=known: rule(m, known[index])
         )
-
-
-def _cuts(model: Any, plan_input: PlanInput, terms: Terms) -> None:
-    def row(m: Any, c: int) -> Any:
-        cut = plan_input.cuts[c]
-        scale = cut_scale(cut.coefficient.values())
-        weighted = [
-            (sign * coefficient / scale, variable)
-            for asset, coefficient in cut.coefficient.items()
-            for sign, variable in terms.injection[asset, cut.step]
-        ]
-        if m.elastic:
-            weighted.append((-1.0, m.over[c]))
-        return _linear(weighted) <= cut.limit_kw / scale
-
-    if plan_input.cuts:
-        model.cut = pyo.Constraint(range(len(plan_input.cuts)), rule=row)
-
-
-def cut_scale(coefficients: Any) -> float:
-    """Return the largest magnitude of a cut's coefficients."""
-    return max(abs(float(value)) for value in coefficients)
-
-
-def _end_energy(model: Any, plan_input: PlanInput) -> None:
-    least = plan_input.end_energy_min_kwh
-    if least is None:
-        return
-    last, h = plan_input.n - 1, plan_input.hours
-    row = {battery.id: i for i, battery in enumerate(plan_input.battery)}
-    model.end_energy = pyo.Constraint(
-        model.BATTERY,
-        rule=lambda m, b: m.energy[b, last] + h * m.end_short[b] >= float(least[row[b]]),
-    )
+        model.add_component(name, made)

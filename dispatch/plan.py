@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,25 @@ import xarray as xr
 from grid import interval
 from grid.errors import SolverError
 from grid.quantities import NANO, WH_PER_KWH
-from grid.site import Battery, Genset, GridConnection, Shedding, Solar, Wind
+from grid.site import Asset, Battery, Genset, GridConnection, Shedding, Solar, Wind
+from grid.site_devices import Charger, Flexible
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Value: TypeAlias = float | int | str
 
 ASSET_COLUMNS = ("charge_kw", "discharge_kw", "produce_kw", "curtail_kw", "shed_kw", "limit_kw")
 COMMUNITY_COLUMNS = ("import_kw", "export_kw", "unserved_kw", "reserve_short_kw")
+
+KINDS = ("battery", "solar", "wind", "genset", "shedding", "charger", "flexible")
+"""Kinds of controllable devices, in the order of the schedule."""
+
+SERIES = (
+    "demand_kw", "solar_available_kw", "wind_available_kw", "sheddable_kw", "buy_price",
+    "sell_price", "grid_available", "reserve_kw", "energy_target_kwh", "ev_connected",
+    "critical_kw", "ev_arrival_kwh", "ev_target_kwh", "flexible_need_kw", "flexible_low_kwh",
+    "flexible_high_kwh",
+)  # fmt: skip
+"""Fields of :class:`PlanInput` whose last axis is the step."""
 
 NEW_PLAN = "new plan"
 LAST_GOOD_PLAN = "last good plan"
@@ -102,6 +114,33 @@ class PlanInput:
     cuts : tuple of LinearCut
     end_energy_min_kwh : ndarray, shape (n_battery,), optional
         Energy that must be stored after the last step.
+    energy_target_kwh : ndarray, shape (n_battery, n), optional
+        Energy that must be stored after a step; 0 where nothing is asked for.
+    genset_output_kw : ndarray, shape (n_genset,), optional
+        Output before the first step, from which ramps go on; without it the first step is free.
+    genset_fuel_kwh : ndarray, shape (n_genset,), optional
+        What the fuel at hand can still produce.
+    peak_kw : float
+        Highest import of the billing period until now, for the demand charge.
+    co2_price_per_kg : float
+        Currency.
+    co2_cap_kg : float, optional
+        Most that gensets and import may emit over all steps.
+    critical_kw : ndarray, shape (n,), optional
+        Load that is to be served for `survive_steps` steps after the public network is lost, at
+        whatever step; by forming batteries alone, so that it holds without sun and fuel.
+    survive_steps : int
+        See `critical_kw`; beyond the horizon the last value goes on.
+    charger, flexible
+        Facts of charge points and flexible loads; what follows is needed with them.
+    ev_connected : ndarray of bool, shape (n_charger, n)
+        Between two vehicles a step is free.
+    ev_arrival_kwh, ev_target_kwh : ndarray, shape (n_charger, n)
+        What a vehicle brings in its first step, and what it wants to hold after a step.
+    ev_energy_kwh : ndarray, shape (n_charger,)
+        Held by the vehicle that is there, before the first step.
+    flexible_need_kw, flexible_low_kwh, flexible_high_kwh : ndarray, shape (n_flexible, n)
+    flexible_energy_kwh : ndarray, shape (n_flexible,)
     """
 
     start_s: int
@@ -126,6 +165,24 @@ class PlanInput:
     reserve_kw: Floats
     cuts: tuple[LinearCut, ...] = ()
     end_energy_min_kwh: Floats | None = None
+    energy_target_kwh: Floats | None = None
+    genset_output_kw: Floats | None = None
+    genset_fuel_kwh: Floats | None = None
+    peak_kw: float = 0.0
+    co2_price_per_kg: float = 0.0
+    co2_cap_kg: float | None = None
+    critical_kw: Floats | None = None
+    survive_steps: int = 0
+    charger: tuple[Charger, ...] = ()
+    flexible: tuple[Flexible, ...] = ()
+    ev_connected: npt.NDArray[np.bool_] | None = None
+    ev_arrival_kwh: Floats | None = None
+    ev_target_kwh: Floats | None = None
+    ev_energy_kwh: Floats | None = None
+    flexible_need_kw: Floats | None = None
+    flexible_low_kwh: Floats | None = None
+    flexible_high_kwh: Floats | None = None
+    flexible_energy_kwh: Floats | None = None
 
     @property
     def n(self) -> int:
@@ -138,9 +195,9 @@ class PlanInput:
         return self.interval_s / 3600.0
 
     @property
-    def assets(self) -> tuple[Battery | Solar | Wind | Genset | Shedding, ...]:
+    def assets(self) -> tuple[Asset | Charger | Flexible, ...]:
         """Every controllable device, in the order of the schedule."""
-        return (*self.battery, *self.solar, *self.wind, *self.genset, *self.shedding)
+        return tuple(asset for kind in KINDS for asset in getattr(self, kind))
 
     @property
     def asset_ids(self) -> tuple[str, ...]:
@@ -150,12 +207,17 @@ class PlanInput:
     def rows(self, kind: str) -> slice:
         """Return where assets of `kind` (``"battery"``, ...) stand in :attr:`assets`."""
         start = 0
-        for name in ("battery", "solar", "wind", "genset", "shedding"):
+        for name in KINDS:
             count = len(getattr(self, name))
             if name == kind:
                 return slice(start, start + count)
             start += count
         raise KeyError(kind)
+
+    def series(self) -> dict[str, Any]:
+        """Return the fields whose last axis is the step, by name; none that are not given."""
+        known = {name: getattr(self, name) for name in SERIES}
+        return {name: value for name, value in known.items() if value is not None}
 
     def label(self, step: int) -> str:
         """Return the UTC label of a step."""
@@ -204,7 +266,8 @@ class Plan:
     schedule : xarray.Dataset
         Dims (asset, interval): ``charge_kw discharge_kw produce_kw curtail_kw shed_kw`` (0 where an
         asset has no such flow), ``limit_kw`` (the output or served power it is held to; NaN: not
-        limited), ``energy_kwh`` at the end of the interval (NaN: no store), ``on`` bool.
+        limited), ``energy_kwh`` at the end of the interval (NaN: no store), ``on`` bool; with
+        chargers or flexible loads ``missed_kwh``, what a target or corridor lacks.
         Dim (interval): ``import_kw export_kw unserved_kw reserve_short_kw`` and ``marginal_price``
         in currency per kWh (NaN for a rule).
     reasons : tuple of Reason
@@ -254,6 +317,8 @@ def empty_schedule(plan_input: PlanInput, n: int | None = None) -> xr.Dataset:
         },
     )
     schedule["on"] = (dims, np.zeros(shape, dtype=np.bool_))
+    if plan_input.charger or plan_input.flexible:
+        schedule["missed_kwh"] = (dims, np.zeros(shape), {"units": "kWh"})
     for name in COMMUNITY_COLUMNS:
         schedule[name] = ("interval", np.zeros(steps), {"units": "kW"})
     schedule["marginal_price"] = ("interval", np.full(steps, np.nan), {"units": "currency/kWh"})

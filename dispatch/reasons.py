@@ -46,6 +46,14 @@ TEXT = {
     "shed.islanded": "sheds {power_kw:.1f} kW: nothing else can serve it while islanded",
     "shed.import_limit": "sheds {power_kw:.1f} kW: import is at its limit of {limit_kw:.1f} kW",
     "shed.short": "sheds {power_kw:.1f} kW: serving it would cost {price_now:.4f} per kWh",
+    "vehicle.none": "no vehicle is there",
+    "vehicle.waits": "its vehicle waits",
+    "vehicle.charges": "charges its vehicle with {power_kw:.1f} kW at {price_now:.4f} per kWh",
+    "vehicle.gives": "takes {power_kw:.1f} kW from its vehicle at {price_now:.4f} per kWh",
+    "vehicle.misses": "cannot reach {target_kwh:.1f} kWh by {at}: {short_kwh:.1f} kWh are missing",
+    "flexible.takes": "takes {power_kw:.1f} kW at {price_now:.4f} per kWh",
+    "flexible.waits": "takes nothing for now",
+    "flexible.misses": "falls {short_kwh:.1f} kWh below its corridor at {at}",
     "grid.outage": "not available",
     "grid.import": "imports {power_kw:.1f} kW at {price_now:.4f} per kWh",
     "grid.import_limit": "imports {power_kw:.1f} kW, its limit",
@@ -53,10 +61,12 @@ TEXT = {
     "grid.export_limit": "exports {power_kw:.1f} kW, its limit",
     "grid.none": "nothing flows",
     "reserve.short": "reserve is short by {short_kw:.1f} kW from {at} on, of {reserve_kw:.1f} kW",
+    "survival.short": "critical load would not last {hours:.1f} h if the grid were lost at {at}: "
+    "{short_kwh:.1f} kWh are missing",
     "fallback.last_good": "follows the plan of {planned_at}: {why}",
     "fallback.safe": "follows the safe rule: {why}",
-    "infeasible.supply": "from {at} to {until} supply is short by up to {short_kw:.1f} kW "
-    "({where}): load that must be served exceeds all sources",
+    "infeasible.supply": "{worst}: demand {demand_kw:.1f} kW, all sources can give at most "
+    "{most_kw:.1f} kW: {short_kw:.1f} kW short ({where}; from {at} to {until})",
     "infeasible.surplus": "from {at} to {until} there is {short_kw:.1f} kW too much ({where}): "
     "what must run has no outlet",
     "infeasible.cut": "at {at} {cut} cannot be kept: {short_kw:.1f} kW beyond what can be "

@@ -89,8 +89,10 @@ def _headroom(
         total = float((forming * power).sum())
         if total > 0.0:
             held = forming * power * float(plan_input.reserve_kw[t]) / total
-    take = np.clip(np.minimum(power, room) - held, 0.0, None)
-    give = np.clip(np.minimum(power, stored) - held, 0.0, None)
+    most = [b.most_kw(e) for b, e in zip(plan_input.battery, energy.tolist(), strict=True)]
+    takes, gives = np.array(most, dtype=np.float64).reshape(-1, 2).T
+    take = np.clip(np.minimum(takes, room) - held, 0.0, None)
+    give = np.clip(np.minimum(gives, stored) - held, 0.0, None)
     return take, give
 
 
@@ -209,8 +211,9 @@ def _withhold(step: Step, surplus: float) -> None:
 def _write(plan_input: PlanInput, schedule: xr.Dataset, t: int, state: _State, step: Step) -> None:
     gain = step.charge_kw * _column(plan_input, "charge_efficiency")
     loss = step.discharge_kw / _column(plan_input, "discharge_efficiency")
+    kept = np.array([battery.kept_share(plan_input.hours) for battery in plan_input.battery])
     state.energy_kwh = np.clip(
-        state.energy_kwh + plan_input.hours * (gain - loss),
+        kept * state.energy_kwh + plan_input.hours * (gain - loss),
         _column(plan_input, "min_energy_kwh"),
         _column(plan_input, "energy_kwh"),
     )

@@ -178,10 +178,12 @@ def _form(
             continue
         stored = max(0.0, energy[i] - battery.min_energy_kwh) * battery.discharge_efficiency / h
         room = max(0.0, battery.energy_kwh - energy[i]) / (battery.charge_efficiency * h)
-        give = min(max(missing, 0.0), battery.power_kw, stored)
-        take = min(max(-missing, 0.0), battery.power_kw, room)
+        takes, gives = battery.most_kw(energy[i])
+        give = min(max(missing, 0.0), gives, stored)
+        take = min(max(-missing, 0.0), takes, room)
         schedule["discharge_kw"].values[i, t] = give
         schedule["charge_kw"].values[i, t] = take
+        energy[i] *= battery.kept_share(h)
         energy[i] += h * (take * battery.charge_efficiency - give / battery.discharge_efficiency)
         missing += take - give
     return missing

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
 
 from dispatch import highs
-from dispatch.assets.terms import Pairs
 from dispatch.check import check_input, check_plan, cut_excess
 from dispatch.check_cost import check_cost
 from dispatch.cost import day_cost
 from dispatch.explain import SMALL, Duals, explain
-from dispatch.model import build
+from dispatch.extras import Pairs
 from dispatch.plan import (
     NEW_PLAN,
     Floats,
@@ -21,9 +20,13 @@ from dispatch.plan import (
     Plan,
     PlanInput,
     Reason,
+    Value,
     empty_schedule,
 )
+from dispatch.problem import Answer, Problem
 from dispatch.reasons import bus_of, reason
+from dispatch.statement import statement
+from dispatch.template import patched
 from grid.errors import SolverError
 
 BOTH_KW = 1e-6
@@ -36,7 +39,13 @@ DIGITS = 9
 """Decimals kept of each flow, so that rounding of the last bit is not a change of plan."""
 
 
-def solve(plan_input: PlanInput, *, gap: float = 1e-3, nodes: int = 2000) -> Plan:
+def solve(
+    plan_input: PlanInput,
+    *,
+    gap: float = 1e-3,
+    nodes: int = 2000,
+    optimise: Callable[..., Answer] = highs.optimise,
+) -> Plan:
     """Return the cheapest schedule within `gap`.
 
     Stores are first allowed to run both ways at once, which only a negative price makes
@@ -49,6 +58,9 @@ def solve(plan_input: PlanInput, *, gap: float = 1e-3, nodes: int = 2000) -> Pla
         Relative distance to the proven optimum at which to stop.
     nodes : int
         Branch-and-bound nodes after which to stop with the best found.
+    optimise : callable
+        :func:`dispatch.highs.optimise`, which knows of no other plan, or that of a
+        :class:`dispatch.rolling.Rolling`.
 
     Raises
     ------
@@ -64,24 +76,23 @@ def solve(plan_input: PlanInput, *, gap: float = 1e-3, nodes: int = 2000) -> Pla
     pairs: Pairs = frozenset()
     rounds = 0
     while True:
-        model = build(plan_input, pairs)
-        problem = highs.compiled(model)
-        answer = highs.optimise(problem, gap=gap, nodes=nodes, small=not pairs)
+        problem = patched(statement(plan_input, pairs))
+        answer = optimise(problem, gap=gap, nodes=nodes, small=not pairs)
         if answer.status == "infeasible":
             raise InfeasiblePlan(diagnose(plan_input, pairs, nodes=nodes))
-        schedule = _schedule(plan_input, model, answer)
-        broken = _both(plan_input, schedule) - pairs
+        schedule = schedule_of(plan_input, problem, answer)
+        broken = both_ways(plan_input, schedule) - pairs
         if not broken:
             break
         rounds += 1
         if rounds > EITHER_ROUNDS:
             broken = frozenset((a, t) for a, _ in broken for t in range(plan_input.n))
         pairs |= broken
-    return _plan(plan_input, model, answer, schedule)
+    return _plan(plan_input, problem, answer, schedule)
 
 
-def _plan(plan_input: PlanInput, model: Any, answer: highs.Answer, schedule: xr.Dataset) -> Plan:
-    duals = _duals(plan_input, model, answer)
+def _plan(plan_input: PlanInput, problem: Problem, answer: Answer, schedule: xr.Dataset) -> Plan:
+    duals = _duals(plan_input, problem, answer)
     schedule["marginal_price"].values[:] = np.round(duals.price, DIGITS)
     tight = np.abs(cut_excess(plan_input, schedule)) < SMALL
     cost = day_cost(plan_input, schedule)
@@ -109,27 +120,42 @@ def _plan(plan_input: PlanInput, model: Any, answer: highs.Answer, schedule: xr.
     return plan
 
 
-def _schedule(plan_input: PlanInput, model: Any, answer: highs.Answer) -> xr.Dataset:
+def schedule_of(plan_input: PlanInput, problem: Problem, answer: Answer) -> xr.Dataset:
+    """Return the schedule that an answer is, without prices."""
     n = plan_input.n
     schedule = empty_schedule(plan_input)
 
-    def put(name: str, kind: str, variable: Any, high: Floats | float = np.inf) -> None:
-        flows = answer.values(variable).reshape(-1, n)
+    def of(name: str) -> Floats:
+        return problem.values(answer, name)
+
+    def put(name: str, kind: str, variable: str, high: Floats | float = np.inf) -> None:
+        flows = of(variable).reshape(-1, n)
         rows = plan_input.rows(kind)
         schedule[name].values[rows] = _within(flows, high)
 
     rating = np.array([[battery.power_kw] for battery in plan_input.battery]).reshape(-1, 1)
-    put("charge_kw", "battery", model.charge, rating)
-    put("discharge_kw", "battery", model.discharge, rating)
-    put("energy_kwh", "battery", model.energy)
-    put("produce_kw", "genset", model.output)
-    put("shed_kw", "shedding", model.shed, plan_input.sheddable_kw)
-    for kind, variable, available in (
-        ("solar", model.solar, plan_input.solar_available_kw),
-        ("wind", model.wind, plan_input.wind_available_kw),
+    put("charge_kw", "battery", "charge", rating)
+    put("discharge_kw", "battery", "discharge", rating)
+    put("energy_kwh", "battery", "energy")
+    put("produce_kw", "genset", "output")
+    put("shed_kw", "shedding", "shed", plan_input.sheddable_kw)
+    if plan_input.charger:
+        put("charge_kw", "charger", "ev_charge")
+        put("discharge_kw", "charger", "ev_discharge")
+        put("energy_kwh", "charger", "ev_energy")
+        put("missed_kwh", "charger", "ev_missed")
+    if plan_input.flexible:
+        put("charge_kw", "flexible", "flexible")
+        schedule["energy_kwh"].values[plan_input.rows("flexible")] = np.round(
+            of("flexible_energy").reshape(-1, n), DIGITS
+        )
+        put("missed_kwh", "flexible", "flexible_missed")
+    for kind, available in (
+        ("solar", plan_input.solar_available_kw),
+        ("wind", plan_input.wind_available_kw),
     ):
         rows = plan_input.rows(kind)
-        put("produce_kw", kind, variable, available)
+        put("produce_kw", kind, kind, available)
         produced = schedule["produce_kw"].values[rows]
         withheld = np.round(available - produced, DIGITS)
         schedule["curtail_kw"].values[rows] = np.where(withheld > BOTH_KW, withheld, 0.0)
@@ -138,15 +164,12 @@ def _schedule(plan_input: PlanInput, model: Any, answer: highs.Answer) -> xr.Dat
     withheld = schedule["shed_kw"].values[shed]
     served = plan_input.sheddable_kw - withheld
     schedule["limit_kw"].values[shed] = np.where(withheld > BOTH_KW, served, np.nan)
-    schedule["on"].values[plan_input.rows("genset")] = (
-        np.round(answer.values(model.on)).reshape(-1, n) == 1.0
-    )
+    schedule["on"].values[plan_input.rows("genset")] = np.round(of("on")).reshape(-1, n) == 1.0
     for name in ("import_kw", "export_kw"):
-        flows = answer.values(getattr(model, name))
-        schedule[name].values[:] = _within(flows)
-    if hasattr(model, "ISLANDED"):
-        short = np.maximum(answer.values(model.short_up), answer.values(model.short_down))
-        schedule["reserve_short_kw"].values[list(model.ISLANDED)] = _within(short)
+        schedule[name].values[:] = _within(of(name))
+    if "short_up" in problem.column:
+        short = np.maximum(of("short_up"), of("short_down"))
+        schedule["reserve_short_kw"].values[:] = _within(short)
     return schedule
 
 
@@ -159,7 +182,7 @@ def _within(flows: Floats, high: Floats | float = np.inf) -> Floats:
     return np.round(kept, DIGITS) + 0.0
 
 
-def _both(plan_input: PlanInput, schedule: xr.Dataset) -> Pairs:
+def both_ways(plan_input: PlanInput, schedule: xr.Dataset) -> Pairs:
     """Return the (asset, step) at which power flows both ways at once."""
     both = np.minimum(schedule["charge_kw"].values, schedule["discharge_kw"].values) > BOTH_KW
     grid = np.minimum(schedule["import_kw"].values, schedule["export_kw"].values) > BOTH_KW
@@ -170,13 +193,10 @@ def _both(plan_input: PlanInput, schedule: xr.Dataset) -> Pairs:
     )
 
 
-def _duals(plan_input: PlanInput, model: Any, answer: highs.Answer) -> Duals:
-    h = plan_input.hours
-    price = np.array([answer.dual(row) for row in model.balance.values()]) / h
-    stored = np.array([-answer.dual(model.dynamics[b.id, 0]) for b in plan_input.battery])
-    rows = model.cut.values() if plan_input.cuts else ()
-    cut = np.array([max(0.0, -answer.dual(row)) for row in rows])
-    return Duals(price, stored, cut)
+def _duals(plan_input: PlanInput, problem: Problem, answer: Answer) -> Duals:
+    price = problem.duals(answer, "balance") / plan_input.hours
+    stored = -problem.duals(answer, "dynamics").reshape(-1, plan_input.n)[:, 0]
+    return Duals(price, stored, np.maximum(0.0, -problem.duals(answer, "cut")))
 
 
 def diagnose(
@@ -187,20 +207,21 @@ def diagnose(
     The rules that can give way do so by as little as possible in sum; what they give is what
     is missing.
     """
-    model = build(plan_input, pairs, elastic=True)
-    answer = highs.optimise(highs.compiled(model), gap=1e-6, nodes=nodes)
+    problem = patched(statement(plan_input, pairs, elastic=True))
+    answer = highs.optimise(problem, gap=1e-6, nodes=nodes)
     if answer.status == "infeasible":
         return ()
     reasons = [
-        *_spans(plan_input, answer.values(model.short), "infeasible.supply"),
-        *_spans(plan_input, answer.values(model.surplus), "infeasible.surplus"),
+        *_spans(plan_input, problem.values(answer, "short"), "infeasible.supply"),
+        *_spans(plan_input, problem.values(answer, "surplus"), "infeasible.surplus"),
     ]
-    for cut, over in zip(plan_input.cuts, answer.values(model.over), strict=True):
+    for cut, over in zip(plan_input.cuts, problem.values(answer, "over"), strict=True):
         if over > SMALL:
             params = {"cut": cut.name, "bus": bus_of(cut.name), "at": plan_input.label(cut.step)}
             reasons.append(reason("plan", "infeasible.cut", short_kw=float(over), **params))
     at = plan_input.label(plan_input.n)
-    for battery, short in zip(plan_input.battery, answer.values(model.end_short), strict=True):
+    ends = problem.values(answer, "end_short")
+    for battery, short in zip(plan_input.battery if ends.size else (), ends, strict=True):
         if short > SMALL:
             missing = float(short) * plan_input.hours
             reasons.append(
@@ -223,14 +244,16 @@ def _spans(plan_input: PlanInput, short_kw: Floats, code: str) -> list[Reason]:
         connected = bool(plan_input.grid_available[start:end].any())
         grid = plan_input.grid
         limit = grid.import_limit_kw if code == "infeasible.supply" else grid.export_limit_kw
-        reasons.append(
-            reason(
-                "plan",
-                code,
-                at=plan_input.label(int(start)),
-                until=plan_input.label(int(end)),
-                short_kw=float(short_kw[start:end].max()),
-                where=f"grid limit {limit:g} kW" if connected else "islanded",
-            )
-        )
+        params: dict[str, Value] = {
+            "at": plan_input.label(int(start)),
+            "until": plan_input.label(int(end)),
+            "short_kw": float(short_kw[start:end].max()),
+            "where": f"grid limit {limit:g} kW" if connected else "islanded",
+        }
+        if code == "infeasible.supply":
+            worst = int(start) + int(short_kw[start:end].argmax())
+            demand = float(plan_input.demand_kw[worst])
+            params["worst"], params["demand_kw"] = plan_input.label(worst), demand
+            params["most_kw"] = demand - float(short_kw[worst])
+        reasons.append(reason("plan", code, **params))
     return reasons

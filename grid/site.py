@@ -16,8 +16,18 @@ from fractions import Fraction
 from grid.ids import AssetId, MeterId, PartyId, TariffId, UsagePointId
 from grid.quantities import UNITY, Ratio
 from grid.site_control import STANDARD, Control, Ramp
-from grid.site_devices import Asset, Battery, Genset, Plant, Shedding, Solar, Wind
-from grid.site_facts import Amount, Fault, Price, UsageKind, outside, refuse
+from grid.site_devices import (
+    Asset,
+    Battery,
+    ColdStart,
+    FuelSegment,
+    Genset,
+    Plant,
+    Shedding,
+    Solar,
+    Wind,
+)
+from grid.site_facts import NOTHING, Amount, Fault, Price, UsageKind, outside, refuse
 from grid.site_reading import AS_EVER, Reading
 from grid.site_sensors import Mqtt, PayloadForm, Sensor
 from grid.site_settings import (
@@ -32,11 +42,11 @@ from grid.site_settings import (
 from grid.site_validation import AS_USUAL, Threshold, Validation
 
 __all__ = [
-    "Amount", "Asset", "Battery", "Control", "Field", "Genset", "GridConnection", "GridPrice",
-    "Market", "Meter", "MeterRole", "Mqtt", "Network", "Operation", "Orders", "Outage", "Party",
-    "PayloadForm", "Plant", "Price", "Protocol", "Ramp", "Reading", "RegulationProfile", "Sensor",
-    "Shedding", "Site", "Solar", "Tariff", "TariffBlock", "Threshold", "UsageKind", "UsagePoint",
-    "Validation", "Wind",
+    "Amount", "Asset", "Battery", "ColdStart", "Control", "Field", "FuelSegment", "Genset",
+    "GridConnection", "GridPrice", "Market", "Meter", "MeterRole", "Mqtt", "Network", "Operation",
+    "Orders", "Outage", "Party", "PayloadForm", "Plant", "Price", "Protocol", "Ramp", "Reading",
+    "RegulationProfile", "Sensor", "Shedding", "Site", "Solar", "Tariff", "TariffBlock",
+    "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
 ]  # fmt: skip
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):(00|15|30|45)", re.ASCII)
@@ -177,12 +187,18 @@ class GridPrice:
 
 @dataclass(frozen=True, slots=True)
 class GridConnection:
-    """The connection to the public network at the feeder head."""
+    """The connection to the public network at the feeder head.
+
+    `demand_charge` is paid per kW of the highest import of a billing period; what is drawn
+    there brings `co2_g_per_kwh`.
+    """
 
     id: AssetId
     import_limit_kw: float
     export_limit_kw: float
     price: tuple[GridPrice, ...]
+    demand_charge: Amount = NOTHING
+    co2_g_per_kwh: float = 0.0
 
     def __post_init__(self) -> None:
         faults = outside(
@@ -190,6 +206,7 @@ class GridConnection:
             f"grid {self.id}",
             import_limit_kw=(0.0, 1e6),
             export_limit_kw=(0.0, 1e6),
+            co2_g_per_kwh=(0.0, 1e5),
         )
         times = [step.from_time for step in self.price]
         if not times or times[0] != "00:00" or sorted(set(times)) != times:

@@ -10,12 +10,19 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from grid.ids import AssetId, UsagePointId
-from grid.site_facts import FREE, Amount, Price, outside, refuse
+from grid.site_facts import FREE, NOTHING, Amount, Price, outside, refuse
+
+_COLD_MOST = 96
 
 
 @dataclass(frozen=True, slots=True)
 class Battery:
-    """A battery with its controller. `wear` is charged per Wh discharged."""
+    """A battery with its controller. `wear` is charged per Wh discharged.
+
+    It loses `standing_loss_percent_per_day` of what it holds. Above `taper_energy_kwh` it takes
+    less and less, down to `taper_power_kw` when full; below `fade_energy_kwh` it gives less and
+    less, down to `fade_power_kw` at its least energy.
+    """
 
     id: AssetId
     usage_point: UsagePointId
@@ -28,6 +35,11 @@ class Battery:
     wear: Price = FREE
     forming: bool = False
     url: str = ""
+    standing_loss_percent_per_day: float = 0.0
+    taper_energy_kwh: float | None = None
+    taper_power_kw: float | None = None
+    fade_energy_kwh: float | None = None
+    fade_power_kw: float | None = None
 
     def __post_init__(self) -> None:
         faults = outside(
@@ -39,18 +51,61 @@ class Battery:
             discharge_efficiency=(0.5, 1.0),
             min_energy_kwh=(0.0, self.energy_kwh),
             initial_energy_kwh=(0.0, self.energy_kwh),
+            standing_loss_percent_per_day=(0.0, 50.0),
         )
+        for name in ("taper", "fade"):
+            energy, power = getattr(self, f"{name}_energy_kwh"), getattr(self, f"{name}_power_kw")
+            if (energy is None) != (power is None):
+                message = f"battery {self.id}: {name}_energy_kwh and {name}_power_kw go together"
+                faults.append((f"{name}_energy_kwh", message))
+            elif energy is not None:
+                limits = {f"{name}_power_kw": (0.0, self.power_kw)}
+                least, most = self.min_energy_kwh, self.energy_kwh
+                limits[f"{name}_energy_kwh"] = (least, most)
+                faults += outside(self, f"battery {self.id}", **limits)
+                if energy == (most if name == "taper" else least):
+                    message = f"battery {self.id}: {name}_energy_kwh leaves no room to {name} in"
+                    faults.append((f"{name}_energy_kwh", message))
         refuse(faults)
+
+    def kept_share(self, hours: float) -> float:
+        """Return the share of what is stored that is left after some hours."""
+        lost: float = self.standing_loss_percent_per_day / 100.0
+        return float((1.0 - lost) ** (hours / 24.0))
+
+    def bend(self, way: str) -> tuple[float, float]:
+        """Return slope and offset of ``power + slope * energy <= offset``, kW/kWh and kW.
+
+        Parameters
+        ----------
+        way : str
+            ``"taper"`` of the charge, ``"fade"`` of the discharge.
+        """
+        taper = way == "taper"
+        energy = self.taper_energy_kwh if taper else self.fade_energy_kwh
+        power = self.taper_power_kw if taper else self.fade_power_kw
+        if energy is None or power is None:
+            return 0.0, self.power_kw
+        end = self.energy_kwh if taper else self.min_energy_kwh
+        slope = (self.power_kw - power) / (end - energy)
+        return slope, self.power_kw + slope * energy
+
+    def most_kw(self, energy_kwh: float) -> tuple[float, float]:
+        """Return what it takes and what it gives at most with so much stored, kW."""
+        ways = (offset - slope * energy_kwh for slope, offset in map(self.bend, ("taper", "fade")))
+        take, give = (min(self.power_kw, max(0.0, one)) for one in ways)
+        return take, give
 
 
 @dataclass(frozen=True, slots=True)
 class Solar:
-    """A photovoltaic plant whose output can be limited."""
+    """A photovoltaic plant whose output can be limited; `operating` is per Wh produced."""
 
     id: AssetId
     usage_point: UsagePointId
     power_kw: float
     url: str = ""
+    operating: Price = FREE
 
     def __post_init__(self) -> None:
         refuse(outside(self, f"solar {self.id}", power_kw=(0.001, 1e6)))
@@ -58,21 +113,45 @@ class Solar:
 
 @dataclass(frozen=True, slots=True)
 class Wind:
-    """A wind turbine whose output can be limited; `profile` names its simulated wind."""
+    """A wind turbine whose output can be limited; `profile` names its simulated wind.
+
+    `operating` is per Wh produced.
+    """
 
     id: AssetId
     usage_point: UsagePointId
     power_kw: float
     profile: str = ""
     url: str = ""
+    operating: Price = FREE
 
     def __post_init__(self) -> None:
         refuse(outside(self, f"wind {self.id}", power_kw=(0.001, 1e6)))
 
 
 @dataclass(frozen=True, slots=True)
+class FuelSegment:
+    """Above `from_kw` each Wh more costs `fuel`."""
+
+    from_kw: float
+    fuel: Price
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """A start after `after_intervals` of standing, or more, costs `start`."""
+
+    after_intervals: int
+    start: Amount
+
+
+@dataclass(frozen=True, slots=True)
 class Genset:
     """A diesel genset: `fuel` per Wh produced, `no_load` per hour running.
+
+    `fuel_segment` makes fuel dearer with load, `cold_start` a start with the time it stood.
+    Its output moves by at most `ramp_up_kw_per_hour` and `ramp_down_kw_per_hour`; in its first
+    interval it gives at most `start_kw`, in its last `stop_kw`. None: no such limit.
 
     With `island_required` it runs whenever the public network is away: fuses and
     breakers need the short-circuit current that inverters cannot give.
@@ -89,16 +168,52 @@ class Genset:
     min_down_intervals: int = 1
     island_required: bool = False
     url: str = ""
+    stop: Amount = NOTHING
+    fuel_segment: tuple[FuelSegment, ...] = ()
+    cold_start: tuple[ColdStart, ...] = ()
+    ramp_up_kw_per_hour: float | None = None
+    ramp_down_kw_per_hour: float | None = None
+    start_kw: float | None = None
+    stop_kw: float | None = None
+    co2_g_per_kwh: float = 0.0
 
     def __post_init__(self) -> None:
+        subject = f"genset {self.id}"
+        optional = {
+            "ramp_up_kw_per_hour": (0.001, 1e8),
+            "ramp_down_kw_per_hour": (0.001, 1e8),
+            "start_kw": (self.min_power_kw, self.power_kw),
+            "stop_kw": (self.min_power_kw, self.power_kw),
+        }
         faults = outside(
             self,
-            f"genset {self.id}",
+            subject,
             power_kw=(0.001, 1e6),
             min_power_kw=(0.0, self.power_kw),
             min_up_intervals=(1, 96),
             min_down_intervals=(1, 96),
+            co2_g_per_kwh=(0.0, 1e5),
+            **{
+                name: limits for name, limits in optional.items() if getattr(self, name) is not None
+            },
         )
+        kws = [0.0, *(one.from_kw for one in self.fuel_segment), self.power_kw]
+        if kws != sorted(set(kws)):
+            faults.append(
+                ("fuel_segment", f"{subject}: from_kw of fuel segments must rise within its rating")
+            )
+        fuels = [self.fuel, *(one.fuel for one in self.fuel_segment)]
+        if fuels != sorted(fuels):
+            faults.append(
+                ("fuel_segment", f"{subject}: fuel must not fall from segment to segment")
+            )
+        after = [1, *(one.after_intervals for one in self.cold_start)]
+        if after != sorted(set(after)) or after[-1] > _COLD_MOST:
+            message = f"after_intervals of cold starts must rise within 2 to {_COLD_MOST}"
+            faults.append(("cold_start", f"{subject}: {message}"))
+        starts = [self.start, *(one.start for one in self.cold_start)]
+        if starts != sorted(starts):
+            faults.append(("cold_start", f"{subject}: a start must not get cheaper with standing"))
         refuse(faults)
 
 
@@ -114,6 +229,66 @@ class Shedding:
     def __post_init__(self) -> None:
         if not self.usage_points:
             refuse([("usage_points", f"shedding {self.id}: usage_points names none")])
+
+
+@dataclass(frozen=True, slots=True)
+class Charger:
+    """A charge point for electric vehicles; with `discharge_kw` it takes from them too (V2G).
+
+    `missed` is charged per Wh that a vehicle lacks when it leaves.
+    """
+
+    id: AssetId
+    usage_point: UsagePointId
+    power_kw: float
+    energy_kwh: float
+    missed: Price
+    discharge_kw: float = 0.0
+    charge_efficiency: float = 0.92
+    discharge_efficiency: float = 0.92
+    wear: Price = FREE
+
+    def __post_init__(self) -> None:
+        faults = outside(
+            self,
+            f"charger {self.id}",
+            power_kw=(0.001, 1e6),
+            energy_kwh=(0.001, 1e7),
+            discharge_kw=(0.0, 1e6),
+            charge_efficiency=(0.5, 1.0),
+            discharge_efficiency=(0.5, 1.0),
+        )
+        refuse(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Flexible:
+    """Use that may move in time; `gain` is what it stores per energy it takes.
+
+    `missed` is charged per Wh below its corridor and interval.
+    """
+
+    id: AssetId
+    usage_point: UsagePointId
+    power_kw: float
+    missed: Price
+    gain: float = 1.0
+    standing_loss_percent_per_hour: float = 0.0
+
+    def __post_init__(self) -> None:
+        faults = outside(
+            self,
+            f"flexible {self.id}",
+            power_kw=(0.001, 1e6),
+            gain=(0.01, 20.0),
+            standing_loss_percent_per_hour=(0.0, 50.0),
+        )
+        refuse(faults)
+
+    def kept_share(self, hours: float) -> float:
+        """Return the share of what is stored that is left after some hours."""
+        lost: float = self.standing_loss_percent_per_hour / 100.0
+        return float((1.0 - lost) ** hours)
 
 
 Plant: TypeAlias = Solar | Wind

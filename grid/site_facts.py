@@ -15,6 +15,7 @@ Amount = NewType("Amount", int)
 """Nano-currency; a decimal text of currency in the site file."""
 
 FREE = Price(0)
+NOTHING = Amount(0)
 
 
 class UsageKind(StrEnum):

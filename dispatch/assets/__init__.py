@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dispatch.assets import battery, genset, grid, shedding, solar, wind
+from dispatch.assets import battery, charger, flexible, genset, grid, shedding, solar, wind
 from dispatch.assets.terms import AssetKind
 
 REGISTRY: dict[str, AssetKind] = {
@@ -11,5 +11,7 @@ REGISTRY: dict[str, AssetKind] = {
     "wind": wind.KIND,
     "genset": genset.KIND,
     "shedding": shedding.KIND,
+    "charger": charger.KIND,
+    "flexible": flexible.KIND,
     "grid": grid.KIND,
 }

@@ -2,7 +2,12 @@ r"""Grid: the connection to the public network at the feeder head.
 
 .. math:: 0 \le i_t \le I\,a_t \qquad 0 \le x_t \le X\,a_t \qquad a_t = 0 \text{ while islanded}
 
-.. math:: \text{cost}\; h \sum_t (b_t\,i_t - q_t\,x_t)
+.. math:: \text{cost}\; h \sum_t ((b_t + \kappa\,\epsilon)\,i_t - q_t\,x_t) + D\,(y_{n-1} - y_{-1})
+
+The demand charge :math:`D` is on the highest import of the billing period, of which
+:math:`y_{-1}` has been met before:
+
+.. math:: y_t \ge y_{t-1} \qquad y_t \ge i_t
 
 One meter nets what passes it, so the community never imports and exports at once. Where
 selling pays more than buying costs, an optimum would; there (`pairs`) the either-or is added,
@@ -13,53 +18,73 @@ with :math:`I` and :math:`X` no larger than what could flow at all:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
 
-from dispatch.assets.terms import IMPORT_PER_KWH, AssetKind, Attribute, Pairs, Terms
-from dispatch.plan import Floats, PlanInput
+from dispatch.assets.terms import IMPORT_PER_KWH, AssetKind, Attribute, Blocks, Flows, Sides, block
+from dispatch.plan import Floats, PlanInput, currency
 
 ATTRIBUTES = (
     Attribute("import_limit_kw", "float", "kW", "Most that may be drawn, I."),
     Attribute("export_limit_kw", "float", "kW", "Most that may be fed in, X."),
     Attribute("buy_price", "array (step,)", "currency/kWh", "Paid per energy drawn, b."),
     Attribute("sell_price", "array (step,)", "currency/kWh", "Received per energy fed in, q."),
+    Attribute("demand_charge", "int", "nano-currency/kW", "On the highest import, D."),
+    Attribute("peak_kw", "float", "kW", "Highest import until now."),
+    Attribute("co2_g_per_kwh", "float", "g/kWh", "Emitted per energy drawn, ε."),
+    Attribute("co2_price_per_kg", "float", "currency/kg", "Price of emissions, κ."),
     Attribute("grid_available", "array (step,)", "bool", "False while islanded, a."),
 )
 
 
-def add(model: Any, plan_input: PlanInput, pairs: Pairs) -> Terms:
-    """Add import and export of the community; return their terms."""
-    grid, h = plan_input.grid, plan_input.hours
-    available = plan_input.grid_available
-    drawn = grid.import_limit_kw
-    fed = grid.export_limit_kw
-    model.import_kw = pyo.Var(model.STEP, bounds=lambda m, t: (0.0, drawn if available[t] else 0.0))
-    model.export_kw = pyo.Var(model.STEP, bounds=lambda m, t: (0.0, fed if available[t] else 0.0))
-    either = sorted(t for asset, t in pairs if asset == grid.id)
-    if either:
-        most_drawn, most_fed = _most(plan_input)
-        model.NETTED = pyo.Set(initialize=either)
-        model.importing = pyo.Var(model.NETTED, domain=pyo.Binary)
-        model.only_import = pyo.Constraint(
-            model.NETTED, rule=lambda m, t: m.import_kw[t] <= float(most_drawn[t]) * m.importing[t]
-        )
-        model.only_export = pyo.Constraint(
-            model.NETTED,
-            rule=lambda m, t: m.export_kw[t] <= float(most_fed[t]) * (1 - m.importing[t]),
-        )
-    terms = Terms()
-    for t in range(plan_input.n):
-        terms.injection[grid.id, t] = [(1.0, model.import_kw[t]), (-1.0, model.export_kw[t])]
-        buy = float(plan_input.buy_price[t]) + IMPORT_PER_KWH
-        terms.cost.append((h * buy, model.import_kw[t]))
-        terms.cost.append((-h * float(plan_input.sell_price[t]), model.export_kw[t]))
-    return terms
+def _blocks(plan_input: PlanInput) -> Blocks:
+    grid, h, n = plan_input.grid, plan_input.hours, plan_input.n
+    open_ = np.asarray(plan_input.grid_available, dtype=np.float64)
+    carbon = plan_input.co2_price_per_kg / 1e3 * grid.co2_g_per_kwh
+    buy = plan_input.buy_price + carbon + IMPORT_PER_KWH
+    made = {
+        "import_kw": block((n,), high=grid.import_limit_kw * open_, cost=h * buy),
+        "export_kw": block(
+            (n,), high=grid.export_limit_kw * open_, cost=-h * plan_input.sell_price
+        ),
+    }
+    if grid.demand_charge:
+        last = np.zeros(n)
+        last[-1] = currency(grid.demand_charge)
+        made["peak"] = block((n,), cost=last)
+    return made
 
 
-def _most(plan_input: PlanInput) -> tuple[Floats, Floats]:
+def _sides(plan_input: PlanInput) -> Sides:
+    if not plan_input.grid.demand_charge:
+        return {}
+    before = np.zeros(plan_input.n)
+    before[0] = plan_input.peak_kw
+    return {"peak_stays": before, "peak_covers": np.zeros(plan_input.n)}
+
+
+def _rows(model: Any, plan_input: PlanInput, side: Mapping[str, Floats]) -> None:
+    if not plan_input.grid.demand_charge:
+        return
+
+    def stays(m: Any, t: int) -> Any:
+        return m.peak[t] - (m.peak[t - 1] if t else 0.0) >= float(side["peak_stays"][t])
+
+    def covers(m: Any, t: int) -> Any:
+        return m.peak[t] - m.import_kw[t] >= float(side["peak_covers"][t])
+
+    model.peak_stays = pyo.Constraint(model.STEP, rule=stays)
+    model.peak_covers = pyo.Constraint(model.STEP, rule=covers)
+
+
+def _flows(plan_input: PlanInput) -> Flows:
+    return {plan_input.grid.id: ((1.0, "import_kw"), (-1.0, "export_kw"))}
+
+
+def most(plan_input: PlanInput) -> tuple[Floats, Floats]:
     """Return what could be drawn and fed in each step at the very most, kW.
 
     The tighter these are, the less a solver has to branch.
@@ -72,4 +97,13 @@ def _most(plan_input: PlanInput) -> tuple[Floats, Floats]:
     return drawn, fed
 
 
-KIND = AssetKind("grid", ATTRIBUTES, add)
+KIND = AssetKind(
+    "grid",
+    ATTRIBUTES,
+    _blocks,
+    _flows,
+    _sides,
+    _rows,
+    memory=lambda plan_input: 1 if plan_input.grid.demand_charge else 0,
+    constant=lambda plan_input: -currency(plan_input.grid.demand_charge) * plan_input.peak_kw,
+)

@@ -8,11 +8,7 @@ price can make the plan shed them.
 
 from __future__ import annotations
 
-from typing import Any
-
-import pyomo.environ as pyo
-
-from dispatch.assets.terms import AssetKind, Attribute, Pairs, Terms
+from dispatch.assets.terms import AssetKind, Attribute, Blocks, Flows, block, by_asset
 from dispatch.plan import PlanInput, per_kwh
 
 ATTRIBUTES = (
@@ -21,22 +17,14 @@ ATTRIBUTES = (
 )
 
 
-def add(model: Any, plan_input: PlanInput, pairs: Pairs) -> Terms:
-    """Add the withheld power of every shedding group; return their terms."""
-    row = {group.id: i for i, group in enumerate(plan_input.shedding)}
-    model.SHEDDING = pyo.Set(initialize=list(row))
-    model.shed = pyo.Var(
-        model.SHEDDING,
-        model.STEP,
-        bounds=lambda m, s, t: (0.0, float(plan_input.sheddable_kw[row[s], t])),
-    )
-    terms = Terms()
-    for group in plan_input.shedding:
-        for t in range(plan_input.n):
-            terms.injection[group.id, t] = [(1.0, model.shed[group.id, t])]
-            price = plan_input.hours * per_kwh(group.penalty)
-            terms.cost.append((price, model.shed[group.id, t]))
-    return terms
+def _blocks(plan_input: PlanInput) -> Blocks:
+    limit = plan_input.sheddable_kw
+    penalty = by_asset([per_kwh(group.penalty) for group in plan_input.shedding])
+    return {"shed": block(limit.shape, high=limit, cost=plan_input.hours * penalty)}
 
 
-KIND = AssetKind("shedding", ATTRIBUTES, add)
+def _flows(plan_input: PlanInput) -> Flows:
+    return {group.id: ((1.0, "shed"),) for group in plan_input.shedding}
+
+
+KIND = AssetKind("shedding", ATTRIBUTES, _blocks, _flows)

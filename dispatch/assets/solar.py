@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from dispatch.assets.limited import add_limited
-from dispatch.assets.terms import AssetKind, Attribute, Pairs, Terms
+from dispatch.assets.limited import limited
+from dispatch.assets.terms import AssetKind, Attribute, Blocks, Flows
 from dispatch.plan import PlanInput
 
 ATTRIBUTES = (
     Attribute("power_kw", "float", "kW", "Rating of the inverter."),
+    Attribute("operating", "int", "nano-currency/Wh", "Per energy produced, o."),
     Attribute("solar_available_kw", "array (solar, step)", "kW", "What the sun offers, A."),
 )
 
 
-def add(model: Any, plan_input: PlanInput, pairs: Pairs) -> Terms:
-    """Add the output of every photovoltaic plant; return their terms."""
-    ids = [plant.id for plant in plan_input.solar]
-    return add_limited(model, plan_input, "solar", ids, plan_input.solar_available_kw)
+def _blocks(plan_input: PlanInput) -> Blocks:
+    return {"solar": limited(plan_input.solar, plan_input.solar_available_kw, plan_input.hours)}
 
 
-KIND = AssetKind("solar", ATTRIBUTES, add)
+def _flows(plan_input: PlanInput) -> Flows:
+    return {plant.id: ((1.0, "solar"),) for plant in plan_input.solar}
+
+
+KIND = AssetKind("solar", ATTRIBUTES, _blocks, _flows)

@@ -1,15 +1,20 @@
-"""What every asset gives to the model: its attribute table, its flows and its costs."""
+"""What every asset kind states: its attribute table, its variables, its rows and its flows.
+
+Rows hold facts of the site alone; whatever differs from roll to roll stands in the bounds and
+costs of variables (:class:`Block`) and in right-hand sides. So a model is compiled once, and a
+roll only brings other numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from dispatch.plan import PlanInput
+import numpy as np
+import numpy.typing as npt
 
-Pairs: TypeAlias = frozenset[tuple[str, int]]
-"""(asset id, step) at which an either-or needs a binary."""
+from dispatch.plan import Floats, PlanInput
 
 EARLY_PER_KWH = 1e-7
 """Tie-break, currency/kWh and step: of equal charges the earlier, of equal discharges the later."""
@@ -40,29 +45,79 @@ class Attribute:
     description: str
 
 
-@dataclass(slots=True)
-class Terms:
-    """What an asset kind adds to the balance, the cuts and the objective.
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The variables of one name, (asset, step) or (step,).
 
-    `injection` holds per (asset id, step) the pairs (sign, variable in kW) that count as power
-    given to the community; `cost` the pairs (currency per unit, variable); `constant` currency.
+    Attributes
+    ----------
+    low, high : ndarray
+        Bounds.
+    cost : ndarray
+        Currency per unit.
+    binary : bool
     """
 
-    injection: dict[tuple[str, int], list[tuple[float, Any]]] = field(default_factory=dict)
-    cost: list[tuple[float, Any]] = field(default_factory=list)
-    constant: float = 0.0
+    low: Floats
+    high: Floats
+    cost: Floats
+    binary: bool = False
 
-    def join(self, other: Terms) -> None:
-        """Take the terms of another kind in."""
-        self.injection.update(other.injection)
-        self.cost.extend(other.cost)
-        self.constant += other.constant
+
+Reals: TypeAlias = npt.NDArray[np.floating[Any]]
+Blocks: TypeAlias = dict[str, Block]
+Sides: TypeAlias = dict[str, Floats]
+Flows: TypeAlias = dict[str, tuple[tuple[float, str], ...]]
+
+
+def block(
+    shape: tuple[int, ...],
+    *,
+    low: Reals | float = 0.0,
+    high: Reals | float = np.inf,
+    cost: Reals | float = 0.0,
+    binary: bool = False,
+) -> Block:
+    """Return a block in which every number has its place."""
+
+    def whole(one: Reals | float) -> Floats:
+        return np.broadcast_to(np.asarray(one, dtype=np.float64), shape)
+
+    return Block(whole(low), whole(high), whole(cost), binary)
+
+
+def by_asset(values: list[float]) -> Floats:
+    """Return one number an asset as a column, to be spread over the steps."""
+    return np.array(values, dtype=np.float64).reshape(-1, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class AssetKind:
-    """A kind of asset: `add` puts its variables and constraints into a Pyomo model."""
+    """A kind of asset.
+
+    Attributes
+    ----------
+    name : str
+    attributes : tuple of Attribute
+    blocks : callable
+        Variables by name.
+    sides : callable
+        Right-hand sides by the name of their rows, (asset, step) or (step,).
+    rows : callable
+        Puts the constraints into a Pyomo model, given their right-hand sides.
+    flows : callable
+        By asset id the (sign, name of variable) that count as power given to the community.
+    memory : callable
+        How many steps back a row looks.
+    constant : callable
+        Currency that no decision changes.
+    """
 
     name: str
     attributes: tuple[Attribute, ...]
-    add: Callable[[Any, PlanInput, Pairs], Terms]
+    blocks: Callable[[PlanInput], Blocks]
+    flows: Callable[[PlanInput], Flows]
+    sides: Callable[[PlanInput], Sides] = lambda plan_input: {}
+    rows: Callable[[Any, PlanInput, Mapping[str, Floats]], None] = lambda model, given, side: None
+    memory: Callable[[PlanInput], int] = lambda plan_input: 0
+    constant: Callable[[PlanInput], float] = lambda plan_input: 0.0

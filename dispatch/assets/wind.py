@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from dispatch.assets.limited import add_limited
-from dispatch.assets.terms import AssetKind, Attribute, Pairs, Terms
+from dispatch.assets.limited import limited
+from dispatch.assets.terms import AssetKind, Attribute, Blocks, Flows
 from dispatch.plan import PlanInput
 
 ATTRIBUTES = (
     Attribute("power_kw", "float", "kW", "Rating of the turbine."),
+    Attribute("operating", "int", "nano-currency/Wh", "Per energy produced, o."),
     Attribute("wind_available_kw", "array (wind, step)", "kW", "What the wind offers, A."),
 )
 
 
-def add(model: Any, plan_input: PlanInput, pairs: Pairs) -> Terms:
-    """Add the output of every turbine; return their terms."""
-    ids = [turbine.id for turbine in plan_input.wind]
-    return add_limited(model, plan_input, "wind", ids, plan_input.wind_available_kw)
+def _blocks(plan_input: PlanInput) -> Blocks:
+    return {"wind": limited(plan_input.wind, plan_input.wind_available_kw, plan_input.hours)}
 
 
-KIND = AssetKind("wind", ATTRIBUTES, add)
+def _flows(plan_input: PlanInput) -> Flows:
+    return {plant.id: ((1.0, "wind"),) for plant in plan_input.wind}
+
+
+KIND = AssetKind("wind", ATTRIBUTES, _blocks, _flows)

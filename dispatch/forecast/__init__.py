@@ -1,7 +1,8 @@
-"""Forecasts of load, solar and wind with quantiles, from their own past."""
+"""Forecasts of load, solar and wind with quantiles, from their own past, and scenarios of them."""
 
 from dispatch.forecast.model import QUANTILES, ForecastModel
 from dispatch.forecast.predict import predict
+from dispatch.forecast.scenarios import scenarios
 from dispatch.forecast.train import train
 
-__all__ = ["QUANTILES", "ForecastModel", "predict", "train"]
+__all__ = ["QUANTILES", "ForecastModel", "predict", "scenarios", "train"]

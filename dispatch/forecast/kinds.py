@@ -31,12 +31,15 @@ class Design:
         What errors are proportional to.
     most : ndarray of float64 (row, lead)
         No forecast is higher.
+    weather : ndarray of float64 (row, lead, feature), optional
+        What trees learn of the weather.
     """
 
     base: Float
     features: Float
     spread: Float
     most: Float
+    weather: Float | None = None
 
 
 def _recent(
@@ -55,7 +58,8 @@ def _recent(
     return total.T, weights.T
 
 
-def _fading_error(error: Float, day: int, half_life_h: tuple[float, ...]) -> Float:
+def fading_error(error: Float, day: int, half_life_h: tuple[float, ...]) -> Float:
+    """Return fading means (half life, row) of errors (row, step) before the origin, NaN left out."""
     total, weight = _recent(error, np.ones_like(error), day, half_life_h)
     mean: Float = np.where(weight > 1e-9, total / np.maximum(weight, 1e-9), 0.0)
     return mean
@@ -71,8 +75,8 @@ def _load(past: Past, rows: npt.NDArray[np.intp], origin: int, leads: int, day: 
     before, ahead = slice(at - day, at), slice(at, at + leads)
     base, like = past.yesterday[rows, ahead], past.like_day[rows, ahead]
     actual = past.actual[rows, before]
-    off_profile = _fading_error(actual - past.like_day[rows, before], day, (0.5, 4.0, 24.0))
-    off_day = _fading_error(actual - past.yesterday[rows, before], day, (1.0, 6.0))
+    off_profile = fading_error(actual - past.like_day[rows, before], day, (0.5, 4.0, 24.0))
+    off_day = fading_error(actual - past.yesterday[rows, before], day, (1.0, 6.0))
     features = [
         like - base,
         past.any_day[rows, ahead] - base,
@@ -113,7 +117,7 @@ def _wind(past: Past, rows: npt.NDArray[np.intp], origin: int, leads: int, day: 
     at = origin - past.first
     before, ahead = slice(at - day, at), slice(at, at + leads)
     level = past.any_day[rows, before].mean(axis=1, keepdims=True)
-    off_mean = _fading_error(past.actual[rows, before] - level, day, (0.25, 2.0, 12.0))
+    off_mean = fading_error(past.actual[rows, before] - level, day, (0.25, 2.0, 12.0))
     base = np.broadcast_to(level, (rows.size, leads))
     features = [
         off_mean[0][:, None] * _decay(leads, day, 2.0),
@@ -130,6 +134,10 @@ def _wind(past: Past, rows: npt.NDArray[np.intp], origin: int, leads: int, day: 
     spread = np.broadcast_to(now, base.shape)
     return Design(base, np.stack(features, axis=-1), spread, np.broadcast_to(top, base.shape))
 
+
+TREES: Final = frozenset({"load"})
+"""Kinds whose proportions trees correct. Of sun and wind a month has too few days to learn
+more of than proportions: trees made them worse by a tenth on SimBench's year."""
 
 Kind = Callable[[Past, npt.NDArray[np.intp], int, int, int], Design]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -10,12 +10,14 @@ import numpy.typing as npt
 import xarray as xr
 
 from dispatch.forecast.kinds import KINDS
-from dispatch.forecast.past import DAY_S, Past, look_back, weekend
+from dispatch.forecast.past import DAY_S, Past, look_back
+from dispatch.forecast.trees import QUANTILES, Trees
 from grid.errors import BadInputError
+
+__all__ = ["QUANTILES", "ForecastModel", "powers", "require_kind"]
 
 Float = npt.NDArray[np.float64]
 
-QUANTILES: Final = (0.1, 0.5, 0.9)
 MIN_DAYS: Final = 8
 KEEP_DAYS: Final = 29
 MISSING_SHARE_MAX: Final = 0.5
@@ -39,13 +41,25 @@ class ForecastModel:
         The history is ``[start_s, until_s)``.
     history_kw : ndarray of float64 (series, step)
         NaN where missing.
+    weight : ndarray of float64 (series, step)
+        Within 0 to 1: what each power of the history says.
     level_kw : ndarray of float64 (series,)
         Mean power.
+    rating_kw : ndarray of float64 (series,)
+        The most that a series can be, NaN where that is not told.
     proportions : tuple of ndarray of float64 (feature,)
         Of the series of each group, then of the total of each group; empty
         after a cold start.
     error_quantiles : ndarray of float64 (quantile, row, lead band)
         Errors in units of the spread; rows are series, then totals.
+    trees : tuple of Trees or None
+        For each block of `proportions`, what corrects it; None where the proportions
+        alone are better.
+    errors : ndarray of float32 (origin, series, lead)
+        Errors of past forecasts that had not seen their day, in units of the spread; a day
+        of leads, NaN where unknown.
+    error_origins : ndarray of int64 (origin,)
+        Steps of the history at which they began.
     """
 
     series: tuple[str, ...]
@@ -57,9 +71,14 @@ class ForecastModel:
     start_s: int
     until_s: int
     history_kw: Float
+    weight: Float
     level_kw: Float
+    rating_kw: Float
     proportions: tuple[Float, ...]
     error_quantiles: Float
+    trees: tuple[Trees | None, ...] = ()
+    errors: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    error_origins: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def cold(self) -> bool:
@@ -84,24 +103,35 @@ class ForecastModel:
         )
         return members + totals
 
-    def past(self, power: Float, start_s: int, first: int) -> Past:
+    def past(self, power: Float, trust: Float, start_s: int, first: int) -> Past:
         """Return the past of every row: the series of `power` and their totals.
 
         Parameters
         ----------
         power : ndarray of float64 (series, step)
             kW from `start_s` on, NaN where unknown.
+        trust : ndarray of float64 (series, step)
+            Within 0 to 1: what each power says in means.
         start_s : int
         first : int
             The column at which the past begins; it ends with `power`.
         """
         count = power.shape[1]
-        resting = weekend(start_s, count, self.interval_s, self.utc_offset_s)
+        civil_s = start_s + self.utc_offset_s + self.interval_s * np.arange(count, dtype=np.int64)
         rows = np.concatenate([power, self._totals(power)])
-        level = np.concatenate([self.level_kw, self._sum(self.level_kw[:, None])[:, 0]])
-        return look_back(rows, resting, level, day=self.day, first=first, last=count)
+        level = np.concatenate([self.level_kw, self.total(self.level_kw[:, None])[:, 0]])
+        return look_back(
+            rows, civil_s, level, self.weights(trust), day=self.day, first=first, last=count
+        )
 
-    def _sum(self, values: Float) -> Float:
+    def weights(self, weight: Float) -> Float:
+        """Return the weights of every row: the series', and of each total its members' mean."""
+        lost = self.total((1.0 - weight) * (self.level_kw[:, None] + 1e-9))
+        whole = self.total(self.level_kw[:, None] + 1e-9)
+        return np.concatenate([weight, 1.0 - np.minimum(lost / whole, 1.0)])
+
+    def total(self, values: Float) -> Float:
+        """Return the sums (group, ...) of values (series, ...) over each group."""
         inside = self.member == np.arange(len(self.groups))[:, None]
         total: Float = inside.astype(np.float64) @ values
         return total
@@ -112,15 +142,15 @@ class ForecastModel:
         A missing member counts with the day before or, failing that, its mean.
         """
         known = np.isfinite(power)
-        share = self._sum(np.where(known, self.level_kw[:, None], 0.0))
-        whole = self._sum(self.level_kw[:, None])
+        share = self.total(np.where(known, self.level_kw[:, None], 0.0))
+        whole = self.total(self.level_kw[:, None])
         filled = np.where(known, power, self.level_kw[:, None])
         if not known.all():
             earlier = filled[:, : -self.day]
             filled[:, self.day :] = np.where(known[:, self.day :], power[:, self.day :], earlier)
         enough = share >= (1 - MISSING_SHARE_MAX) * whole
         return np.where(
-            enough & (self._sum(known.astype(np.float64)) > 0), self._sum(filled), np.nan
+            enough & (self.total(known.astype(np.float64)) > 0), self.total(filled), np.nan
         )
 
 
@@ -158,3 +188,20 @@ def require_kind(kind: str) -> str:
     if kind not in KINDS:
         raise BadInputError(f"forecast kind {kind!r} is none of {', '.join(sorted(KINDS))}")
     return kind
+
+
+def trust_of(dataset: xr.Dataset, name: str) -> Float:
+    """Return what each power of a dataset says (series, step), 1 where that is not told.
+
+    Raises
+    ------
+    BadInputError
+        When a weight is not within 0 to 1.
+    """
+    if "weight" not in dataset:
+        return np.ones(dataset["power_kw"].transpose("series", "interval").shape)
+    weight = dataset["weight"].transpose("series", "interval").values.astype(np.float64)
+    wrong = ~((weight >= 0) & (weight <= 1))
+    if wrong.any():
+        raise BadInputError(f"{name}: a weight is {weight[wrong][0]}, must be within 0 to 1")
+    return weight

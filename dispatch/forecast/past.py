@@ -41,6 +41,8 @@ class Past:
         Fading mean of all trailing days.
     envelope : ndarray
         Highest of the trailing days.
+    civil_s : ndarray of int64 (step,)
+        Civil time at which each step starts, in seconds as of 1970.
     """
 
     first: int
@@ -50,19 +52,26 @@ class Past:
     like_day: Float
     any_day: Float
     envelope: Float
+    civil_s: npt.NDArray[np.int64]
+
+
+def weekday(civil_s: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the days of the week of civil times, Monday 0."""
+    # 1970-01-01 was a Thursday.
+    return (civil_s // DAY_S + 3) % 7
 
 
 def weekend(start_s: int, count: int, interval_s: int, utc_offset_s: int) -> npt.NDArray[np.bool_]:
     """Return which steps are on a Saturday or Sunday of civil time."""
     civil = start_s + utc_offset_s + interval_s * np.arange(count, dtype=np.int64)
-    # 1970-01-01 was a Thursday.
-    return (civil // DAY_S + 3) % 7 >= 5
+    return weekday(civil) >= 5
 
 
 def look_back(
     power: Float,
-    resting: npt.NDArray[np.bool_],
+    civil_s: npt.NDArray[np.int64],
     level: Float,
+    trust: Float,
     *,
     day: int,
     first: int,
@@ -74,16 +83,19 @@ def look_back(
     ----------
     power : ndarray of float64 (row, step)
         kW, NaN where unknown.
-    resting : ndarray of bool (step,)
-        :func:`weekend`.
+    civil_s : ndarray of int64 (step,)
+        Civil time at which each step starts.
     level : ndarray of float64 (row,)
         kW to fall back on where no day is known.
+    trust : ndarray of float64 (row, step)
+        Within 0 to 1: what a power says in means.
     day : int
         Steps of a day.
     first, last : int
         Columns of `power`.
     """
     shape = (power.shape[0], last - first)
+    resting = weekday(civil_s) >= 5
     known = np.isfinite(power)
     filled = np.where(known, power, 0.0)
     sums, weights = np.zeros((2, *shape)), np.zeros((2, *shape))
@@ -95,7 +107,8 @@ def look_back(
         if high <= 0:
             break
         into = slice(shape[1] - (high - low), shape[1])
-        value, weight = filled[:, low:high], FADE**back * known[:, low:high]
+        value = filled[:, low:high]
+        weight = FADE**back * known[:, low:high] * trust[:, low:high]
         same = (resting[low:high] == target[into]).astype(np.float64)
         contribution = value * weight
         sums[0, :, into] += contribution
@@ -118,4 +131,5 @@ def look_back(
         like_day=like_day,
         any_day=any_day,
         envelope=envelope,
+        civil_s=civil_s[first:last],
     )

@@ -8,17 +8,19 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from dispatch.forecast.cold import cold_method, cold_quantiles
 from dispatch.forecast.kinds import KINDS, Design
-from dispatch.forecast.model import KEEP_DAYS, QUANTILES, ForecastModel, powers
+from dispatch.forecast.model import KEEP_DAYS, ForecastModel, powers, trust_of
 from dispatch.forecast.past import DAY_S
-from dispatch.forecast.train import BANDS_H
+from dispatch.forecast.trees import BANDS_H, QUANTILES, tree_features
 from grid.errors import BadInputError
 from grid.interval import label
 
 Float = npt.NDArray[np.float64]
 
-COLD_SPREAD: Final = 0.6
-"""Half width of the quantiles of a cold start, as a share of the forecast and of the mean."""
+METHOD: Final = (
+    "ridge on differences to the day before, trees for loads, quantiles from held-out errors"
+)
 FIT_RATIO: Final = 2.0
 """The series of a group are scaled to its total by no more than this."""
 
@@ -45,7 +47,8 @@ def predict(model: ForecastModel, recent: xr.Dataset, start_s: int, n: int) -> x
         float64 in kW, >= 0: `power_kw` (quantile, series, interval) and
         `mean_kw` (series, interval); of the totals `total_kw` (quantile, group,
         interval) and `total_mean_kw` (group, interval). The means of a group's
-        series add up to that of its total. `method` in attrs says how.
+        series add up to that of its total. `most_kw` (series, interval) is what no
+        forecast is above, infinite for loads. `method` in attrs says how.
 
     Raises
     ------
@@ -58,19 +61,39 @@ def predict(model: ForecastModel, recent: xr.Dataset, start_s: int, n: int) -> x
         raise BadInputError(
             f"forecast from {label(start_s)}: the model was trained until {label(model.until_s)}"
         )
-    power, first_s = _timeline(model, recent, start_s, n)
+    power, trust, first_s = _timeline(model, recent, start_s, n)
     origin = power.shape[1] - n
-    past = model.past(power, first_s, origin - model.day)
+    past = model.past(power, trust, first_s, origin - model.day)
     count = len(model.series) + len(model.groups)
     mean, spread, most = np.zeros((count, n)), np.zeros((count, n)), np.full((count, n), np.inf)
+    drawn = np.zeros((len(QUANTILES), count, n))
+    grown = np.zeros(count, np.bool_)
     for block, (kind, rows) in enumerate(model.blocks):
         if not rows.size:
             continue
         design = KINDS[kind](past, rows, origin, n, model.day)
-        mean[rows], spread[rows], most[rows] = _mean(model, block, design), *_scale(design)
+        mean[rows] = _mean(model, block, design)
+        spread[rows], most[rows] = design.spread, design.most
+        trees = None if model.cold else model.trees[block]
+        if trees is not None:
+            features = tree_features(past, rows, origin, design, mean[rows], model.day)
+            more, quantiles = trees.predict(features, model.day)
+            drawn[:, rows] = mean[rows] + quantiles * design.spread
+            mean[rows] += more * design.spread
+            grown[rows] = True
+    rating = model.rating_kw[:, None]
+    # fmin leaves alone what has no rating.
+    most = np.fmin(most, np.concatenate([rating, model.total(rating)]))
     mean = np.clip(mean, 0.0, most)
-    _fit_to_totals(model, mean)
-    return _result(model, start_s, mean, _quantiles(model, mean, spread, most))
+    _fit_to_totals(model, mean, most)
+    method = METHOD
+    if model.cold:
+        quantiles = cold_quantiles(model, power[:, :origin], mean)
+        method = cold_method(power[:, :origin], model.interval_s)
+    else:
+        quantiles = _quantiles(model, mean, spread, most)
+        quantiles[:, grown] = np.sort(np.clip(drawn, 0.0, most), axis=0)[:, grown]
+    return _result(model, start_s, mean, quantiles, most).assign_attrs(method=method)
 
 
 def _mean(model: ForecastModel, block: int, design: Design) -> Float:
@@ -80,12 +103,10 @@ def _mean(model: ForecastModel, block: int, design: Design) -> Float:
     return mean
 
 
-def _scale(design: Design) -> tuple[Float, Float]:
-    return design.spread, design.most
-
-
-def _timeline(model: ForecastModel, recent: xr.Dataset, start_s: int, n: int) -> tuple[Float, int]:
-    """Return powers (series, step) up to `start_s` and `n` unknown steps after it."""
+def _timeline(
+    model: ForecastModel, recent: xr.Dataset, start_s: int, n: int
+) -> tuple[Float, Float, int]:
+    """Return powers and their trust (series, step), `n` unknown steps after `start_s`."""
     step = model.interval_s
     names, at_s, latest = powers(recent, "recent")
     if at_s.size and (at_s[0] - model.start_s) % step:
@@ -95,26 +116,30 @@ def _timeline(model: ForecastModel, recent: xr.Dataset, start_s: int, n: int) ->
     first_s = start_s - KEEP_DAYS * DAY_S
     origin = KEEP_DAYS * model.day
     power = np.full((len(model.series), origin + n), np.nan)
-    _overlay(power[:, :origin], model.history_kw, (model.start_s - first_s) // step)
+    trust = np.ones_like(power)
+    at = (model.start_s - first_s) // step
+    _overlay(power[:, :origin], trust[:, :origin], model.history_kw, model.weight, at)
     place = {name: row for row, name in enumerate(model.series)}
     pairs = [(place[name], row) for row, name in enumerate(names) if name in place]
     if pairs and at_s.size:
         target, source = (np.array(side) for side in zip(*pairs, strict=True))
-        ordered = np.full((len(model.series), at_s.size), np.nan)
-        ordered[target] = latest[source]
-        _overlay(power[:, :origin], ordered, (int(at_s[0]) - first_s) // step)
-    return power, first_s
+        ordered = np.full((2, len(model.series), at_s.size), np.nan)
+        ordered[:, target] = latest[source], trust_of(recent, "recent")[source]
+        _overlay(power[:, :origin], trust[:, :origin], *ordered, (int(at_s[0]) - first_s) // step)
+    return power, trust, first_s
 
 
-def _overlay(power: Float, values: Float, at: int) -> None:
-    """Write the known of `values` into `power` from column `at` on, cut at both ends."""
+def _overlay(power: Float, trust: Float, values: Float, weight: Float, at: int) -> None:
+    """Write the known of `values` and its weight from column `at` on, cut at both ends."""
     low, high = max(at, 0), min(at + values.shape[1], power.shape[1])
     if low < high:
         part = values[:, low - at : high - at]
-        np.copyto(power[:, low:high], part, where=np.isfinite(part))
+        known = np.isfinite(part)
+        np.copyto(power[:, low:high], part, where=known)
+        np.copyto(trust[:, low:high], weight[:, low - at : high - at], where=known)
 
 
-def _fit_to_totals(model: ForecastModel, mean: Float) -> None:
+def _fit_to_totals(model: ForecastModel, mean: Float, most: Float) -> None:
     """Scale the series of each group to its total, which is forecast better as one."""
     series = len(model.series)
     for group in range(len(model.groups)):
@@ -122,14 +147,12 @@ def _fit_to_totals(model: ForecastModel, mean: Float) -> None:
         parts = mean[rows].sum(axis=0)
         ratio = np.divide(mean[series + group], parts, out=np.ones_like(parts), where=parts > 1e-9)
         mean[rows] *= np.clip(ratio, 1 / FIT_RATIO, FIT_RATIO)
+        mean[rows] = np.minimum(mean[rows], most[rows])
         mean[series + group] = mean[rows].sum(axis=0)
 
 
 def _quantiles(model: ForecastModel, mean: Float, spread: Float, most: Float) -> Float:
     """Return powers (quantile, row, lead), rising with the quantile."""
-    if model.cold:
-        wide = COLD_SPREAD * (mean + mean.mean(axis=1, keepdims=True))
-        return np.stack([np.maximum(mean - wide, 0.0), mean, mean + wide])
     ends = np.array(BANDS_H) * model.day / 24
     centres = (np.concatenate([[0.0], ends[:-1]]) + ends) / 2
     lead = np.arange(mean.shape[1]) + 0.5
@@ -142,19 +165,17 @@ def _quantiles(model: ForecastModel, mean: Float, spread: Float, most: Float) ->
     return ordered
 
 
-def _result(model: ForecastModel, start_s: int, mean: Float, quantiles: Float) -> xr.Dataset:
+def _result(
+    model: ForecastModel, start_s: int, mean: Float, quantiles: Float, most: Float
+) -> xr.Dataset:
     series, n = len(model.series), mean.shape[1]
     starts = (start_s + model.interval_s * np.arange(n, dtype=np.int64)).astype("datetime64[s]")
-    method = (
-        "cold start: the day before repeated, wide quantiles"
-        if model.cold
-        else "ridge on differences to the day before, quantiles from held-out errors"
-    )
     units = {"units": "kW"}
     return xr.Dataset(
         {
             "power_kw": (("quantile", "series", "interval"), quantiles[:, :series], units),
             "mean_kw": (("series", "interval"), mean[:series], units),
+            "most_kw": (("series", "interval"), most[:series], units),
             "total_kw": (("quantile", "group", "interval"), quantiles[:, series:], units),
             "total_mean_kw": (("group", "interval"), mean[series:], units),
         },
@@ -164,5 +185,5 @@ def _result(model: ForecastModel, start_s: int, mean: Float, quantiles: Float) -
             "group": list(model.groups),
             "interval": starts,
         },
-        attrs={"method": method, "trained_until": label(model.until_s)},
+        attrs={"trained_until": label(model.until_s)},
     )

@@ -1,17 +1,33 @@
-"""Fit a forecast to a history: ridge on differences, quantiles from held-out errors."""
+"""Fit a forecast to a history: proportions on differences, trees, quantiles from held-out errors.
+
+Whatever quantiles are made from are errors of days that were not fitted: the proportions
+are solved again for each origin without the days around it, which is cheap because the
+sums that they follow from are kept by origin.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from dispatch.forecast.kinds import KINDS
-from dispatch.forecast.model import MIN_DAYS, QUANTILES, ForecastModel, powers, require_kind
-from dispatch.forecast.past import DAY_S
+from dispatch.forecast.kinds import KINDS, TREES, Design
+from dispatch.forecast.model import MIN_DAYS, ForecastModel, powers, require_kind, trust_of
+from dispatch.forecast.past import DAY_S, Past
+from dispatch.forecast.trees import (
+    BANDS_H,
+    CELLS,
+    MIN_ERRORS,
+    QUANTILES,
+    Cells,
+    Trees,
+    grow,
+    lead_bands,
+    tree_features,
+)
 from grid.errors import BadInputError
 
 Float = npt.NDArray[np.float64]
@@ -20,11 +36,6 @@ ORIGIN_EVERY_H: Final = 5
 """Hours between training origins: prime to 24, so that every hour gets its turn."""
 RIDGE: Final = {"load": 0.1, "solar": 0.1, "wind": 1e-3}
 """Weight of keeping to the base: wind, whose base is a mere mean, needs least of it."""
-BANDS_H: Final = (1.0, 4.0, 12.0, 24.0)
-"""Upper ends of the bands of lead time whose errors are told apart."""
-MIN_ERRORS: Final = 200
-WEATHER: Final = frozenset({"solar", "wind"})
-"""Kinds whose errors of one day move together, so that a day is one sample."""
 
 
 def train(history: xr.Dataset, *, kind: str | None = None, utc_offset_s: int = 0) -> ForecastModel:
@@ -35,7 +46,10 @@ def train(history: xr.Dataset, *, kind: str | None = None, utc_offset_s: int = 0
     history : Dataset, dims (series, interval)
         `power_kw` float64 in kW, NaN where missing; contiguous starts that
         divide the day; optionally a coordinate `group` along series. At least
-        eight days, better four weeks; all of it is the past.
+        eight days, better four weeks; all of it is the past. Optionally `weight`
+        within 0 to 1: an estimated power says less than a read one, 0 nothing,
+        and what is below 1 is no error that quantiles are made from. Optionally a
+        coordinate `rating_kw` along series, which no forecast exceeds.
     kind : str, optional
         ``"load"``, ``"solar"`` or ``"wind"`` for all series. Without it the
         group of each series names its kind.
@@ -60,33 +74,127 @@ def train(history: xr.Dataset, *, kind: str | None = None, utc_offset_s: int = 0
     )
     if origins.size < 4:
         return model
-    past = model.past(model.history_kw, model.start_s, 0)
-    # Days alternate between the folds: an error is always one of days not fitted.
-    fold = origins // day % 2
-    proportions, errors = [], np.full((past.actual.shape[0], origins.size, day), np.nan)
+    past = model.past(model.history_kw, model.weight, model.start_s, 0)
+    weight = model.weights(model.weight)
+    proportions, trees = [], []
+    quantiles = np.zeros((len(QUANTILES), past.actual.shape[0], len(BANDS_H)))
+    errors = np.full((origins.size, len(model.series), day), np.nan, np.float32)
     for kind_name, rows in model.blocks:
-        designs = [KINDS[kind_name](past, rows, int(at), day, day) for at in origins]
-        features = np.stack([item.features for item in designs])
-        base = np.stack([item.base for item in designs])
-        spread = np.stack([item.spread for item in designs])
-        truth = np.stack([past.actual[rows, at : at + day] for at in origins])
-        scale = np.maximum(past.any_day[rows].mean(axis=1), 1e-6)[:, None]
-        known = np.isfinite(truth)
-        target = np.where(known, truth - base, 0.0) / scale
-        features *= (known / scale)[..., None]
-        grams = [_gram(features[fold == side], target[fold == side]) for side in (0, 1)]
-        whole = (grams[0][0] + grams[1][0], grams[0][1] + grams[1][1])
-        proportions.append(_solve(*whole, RIDGE[kind_name]))
-        for side in (0, 1):
-            fitted = _solve(*grams[1 - side], RIDGE[kind_name])
-            miss = (target[fold == side] - features[fold == side] @ fitted) * scale
-            width = spread[fold == side]
-            bounded = np.where(
-                known[fold == side] & (width > 1e-9), miss / np.maximum(width, 1e-9), np.nan
-            )
-            errors[np.ix_(rows, fold == side)] = bounded.transpose(1, 0, 2)
-    quantiles = _quantiles(errors, model.blocks, model.history_kw.shape[1] // day - MIN_DAYS)
-    return replace(model, proportions=tuple(proportions), error_quantiles=quantiles)
+        block = _fit(kind_name, past, rows, origins, day, weight)
+        grown = _grown(block, past, rows, day) if kind_name in TREES else None
+        error = _errors(block)
+        if grown is None:
+            quantiles[:, rows] = _quantiles(error.transpose(1, 0, 2), day)
+        own = rows < len(model.series)
+        errors[:, rows[own]] = error[:, own]
+        proportions.append(block.proportions)
+        trees.append(grown)
+    return replace(
+        model,
+        proportions=tuple(proportions),
+        error_quantiles=quantiles,
+        trees=tuple(trees),
+        errors=errors,
+        error_origins=origins,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """What was fitted to rows of one kind; arrays are (origin, row, lead), powers kW.
+
+    `mean` is what proportions say that were fitted without the days around an origin.
+    """
+
+    designs: list[Design]
+    origins: npt.NDArray[np.int64]
+    target: Float
+    weight: Float
+    mean: Float
+    spread: Float
+    most: Float
+    proportions: Float
+
+
+def _fit(
+    kind: str, past: Past, rows: npt.NDArray[np.intp], origins: npt.NDArray[np.int64], day: int,
+    weight: Float,
+) -> _Block:  # fmt: skip
+    designs = [KINDS[kind](past, rows, int(at), day, day) for at in origins]
+    features = np.stack([item.features for item in designs])
+    base = np.stack([item.base for item in designs])
+    truth = np.stack([past.actual[rows, at : at + day] for at in origins])
+    says = np.stack([weight[rows, at : at + day] for at in origins]) * np.isfinite(truth)
+    scale = np.maximum(past.any_day[rows].mean(axis=1), 1e-6)[:, None]
+    target = np.where(says > 0, truth - base, 0.0) / scale * np.sqrt(says)
+    scaled = features * (np.sqrt(says) / scale)[..., None]
+    grams = [_gram(*pair) for pair in zip(scaled, target, strict=True)]
+    gram, moment = (np.stack(part) for part in zip(*grams, strict=True))
+    mean = np.empty_like(base)
+    for number, at in enumerate(origins):
+        # Without all origins that share a step with this one.
+        apart = np.abs(origins - at) >= day
+        own = _solve(gram[apart].sum(axis=0), moment[apart].sum(axis=0), RIDGE[kind])
+        mean[number] = base[number] + features[number] @ own
+    return _Block(
+        designs=designs,
+        origins=origins,
+        target=truth,
+        weight=says,
+        mean=mean,
+        spread=np.stack([item.spread for item in designs]),
+        most=np.stack([item.most for item in designs]),
+        proportions=_solve(gram.sum(axis=0), moment.sum(axis=0), RIDGE[kind]),
+    )
+
+
+def _errors(block: _Block) -> Float:
+    """Return errors in units of the spread; NaN where they say nothing."""
+    error = block.target - np.clip(block.mean, 0.0, block.most)
+    says = (block.weight >= 1.0) & (block.spread > 1e-9)
+    result: Float = np.where(says, error, np.nan) / np.maximum(block.spread, 1e-9)
+    return result
+
+
+def _grown(block: _Block, past: Past, rows: npt.NDArray[np.intp], day: int) -> Trees | None:
+    """Return trees grown on cells of a block, drawn the same each time."""
+    sound = (block.weight > 0) & (block.spread > 1e-9)
+    drawn = np.random.default_rng(0).random(sound.shape) * max(sound.sum(), 1) < CELLS
+    drawn &= sound
+    band = lead_bands(day, day)
+    features, row, lead = [], [], []
+    for number, (at, design) in enumerate(zip(block.origins, block.designs, strict=True)):
+        found = tree_features(past, rows, int(at), design, block.mean[number], day)
+        features.append(found[drawn[number]])
+        where = np.nonzero(drawn[number])
+        row.append(where[0])
+        lead.append(where[1])
+    left = (block.target - block.mean)[drawn] / block.spread[drawn]
+    # Days alternate between the folds: an error is always one of days not fitted.
+    fold = np.repeat(block.origins // day % 2, drawn.sum(axis=(1, 2)))
+    cells = Cells(
+        np.concatenate(features),
+        left,
+        block.weight[drawn],
+        np.concatenate(row),
+        band[np.concatenate(lead)],
+        fold,
+    )
+    return grow(cells, rows.size)
+
+
+def _rating(history: xr.Dataset, count: int) -> Float:
+    """Return the ratings (series,), NaN where there are none."""
+    if "rating_kw" not in history.coords:
+        return np.full(count, np.nan)
+    rating: Float = history["rating_kw"].values.astype(np.float64)
+    if not (rating >= 0).all() or np.isinf(rating).any():
+        row = int(np.flatnonzero(~(rating >= 0) | np.isinf(rating))[0])
+        raise BadInputError(
+            f"history: rating_kw of {history['series'].values[row]} is {rating[row]}, "
+            "must be 0 or more"
+        )
+    return rating
 
 
 def _bare(history: xr.Dataset, kind: str | None, utc_offset_s: int) -> ForecastModel:
@@ -104,8 +212,9 @@ def _bare(history: xr.Dataset, kind: str | None, utc_offset_s: int) -> ForecastM
     else:
         raise BadInputError("history: needs a kind, or a coordinate group that names it")
     groups = sorted(set(group))
-    known = np.isfinite(power)
-    level = np.where(known, power, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    weight = trust_of(history, "history")
+    known = np.isfinite(power) * weight
+    level = np.nansum(power * known, axis=1) / np.maximum(known.sum(axis=1), 1e-9)
     start_s = int(at_s[0]) if at_s.size else 0
     return ForecastModel(
         series=tuple(series),
@@ -117,7 +226,9 @@ def _bare(history: xr.Dataset, kind: str | None, utc_offset_s: int) -> ForecastM
         start_s=start_s,
         until_s=start_s + at_s.size * interval_s,
         history_kw=power,
+        weight=weight,
         level_kw=level,
+        rating_kw=_rating(history, len(series)),
         proportions=(),
         error_quantiles=np.zeros((len(QUANTILES), len(series) + len(groups), len(BANDS_H))),
     )
@@ -136,32 +247,24 @@ def _solve(gram: Float, moment: Float, ridge: float) -> Float:
     return solution
 
 
-def _quantiles(
-    errors: Float, blocks: tuple[tuple[str, npt.NDArray[np.intp]], ...], days: int
-) -> Float:
-    """Return quantiles (quantile, row, band) of errors (row, origin, lead).
+def _quantiles(errors: Float, day: int) -> Float:
+    """Return quantiles (quantile, row, band) of errors (row, origin, lead) of one kind.
 
-    A series with few errors of its own takes those of its group.
+    A series with few errors of its own takes those of all.
     """
-    day = errors.shape[2]
-    ends = [round(hours * day / 24) for hours in BANDS_H]
-    result = np.zeros((len(QUANTILES), errors.shape[0], len(ends)))
+    band_of = lead_bands(day, day)
     levels = np.repeat(np.array(QUANTILES)[:, None], errors.shape[0], axis=1)
-    for kind, rows in blocks:
-        if kind in WEATHER:
-            # Of m samples the q-quantile that holds for the next one is at q (m + 1) / m.
-            levels[:, rows] += (levels[:, rows] - 0.5) * 2 / days
-    for band, (low, high) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-        part = np.sort(errors[:, :, low:high].reshape(errors.shape[0], -1), axis=1)
+    result = np.zeros((len(QUANTILES), errors.shape[0], len(BANDS_H)))
+    for band in range(len(BANDS_H)):
+        part = np.sort(errors[:, :, band_of == band].reshape(errors.shape[0], -1), axis=1)
         count = np.isfinite(part).sum(axis=1)
         result[:, :, band] = _sorted_quantiles(part, count, levels)
-        for _, rows in blocks:
-            few = rows[count[rows] < MIN_ERRORS]
-            if few.size:
-                pooled = np.sort(part[rows].ravel())[None]
-                result[:, few, band] = _sorted_quantiles(
-                    pooled, np.isfinite(pooled).sum(axis=1), levels[:, few[:1]]
-                )
+        few = np.flatnonzero(count < MIN_ERRORS)
+        if few.size:
+            pooled = np.sort(part.ravel())[None]
+            result[:, few, band] = _sorted_quantiles(
+                pooled, np.isfinite(pooled).sum(axis=1), levels[:, :1]
+            )
     return result
 
 

@@ -32,8 +32,8 @@ def _value(name: str, value: Any, bus_names: Mapping[int, str]) -> str:
     if name == "cut":
         return limit_text(str(value), bus_names)
     if isinstance(value, float):
-        return f"{value:.1f}" if name.endswith(("_kw", "_kwh")) else f"{value:.4f}"
-    if name in ("at", "until", "outage_at", "planned_at"):
+        return f"{value:.1f}" if name.endswith(("_kw", "_kwh", "hours")) else f"{value:.4f}"
+    if name in ("at", "until", "outage_at", "planned_at", "worst"):
         try:
             return local_hhmm(parse(str(value)))
         except BadInputError:
@@ -134,6 +134,16 @@ def templates() -> dict[str, str]:
         "shed.islanded": _("sheds %(power_kw)s kW: nothing else can serve it while islanded"),
         "shed.import_limit": _("sheds %(power_kw)s kW: import is at its limit of %(limit_kw)s kW"),
         "shed.short": _("sheds %(power_kw)s kW: serving it would cost %(price_now)s per kWh"),
+        "vehicle.none": _("no vehicle is there"),
+        "vehicle.waits": _("its vehicle waits"),
+        "vehicle.charges": _("charges its vehicle with %(power_kw)s kW at %(price_now)s per kWh"),
+        "vehicle.gives": _("takes %(power_kw)s kW from its vehicle at %(price_now)s per kWh"),
+        "vehicle.misses": _(
+            "cannot reach %(target_kwh)s kWh by %(at)s: %(short_kwh)s kWh are missing"
+        ),
+        "flexible.takes": _("takes %(power_kw)s kW at %(price_now)s per kWh"),
+        "flexible.waits": _("takes nothing for now"),
+        "flexible.misses": _("falls %(short_kwh)s kWh below its corridor at %(at)s"),
         "grid.outage": _("not available"),
         "grid.import": _("imports %(power_kw)s kW at %(price_now)s per kWh"),
         "grid.import_limit": _("imports %(power_kw)s kW, its limit"),
@@ -143,11 +153,15 @@ def templates() -> dict[str, str]:
         "reserve.short": _(
             "reserve is short by %(short_kw)s kW from %(at)s on, of %(reserve_kw)s kW"
         ),
+        "survival.short": _(
+            "critical load would not last %(hours)s h if the grid were lost at %(at)s: "
+            "%(short_kwh)s kWh are missing"
+        ),
         "fallback.last_good": _("follows the plan of %(planned_at)s: %(why)s"),
         "fallback.safe": _("follows the safe rule: %(why)s"),
         "infeasible.supply": _(
-            "from %(at)s to %(until)s supply is short by up to %(short_kw)s kW (%(where)s): load "
-            "that must be served exceeds all sources"
+            "%(worst)s: demand %(demand_kw)s kW, all sources can give at most %(most_kw)s kW: "
+            "%(short_kw)s kW short (%(where)s; from %(at)s to %(until)s)"
         ),
         "infeasible.surplus": _(
             "from %(at)s to %(until)s there is %(short_kw)s kW too much (%(where)s): what must "

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 
 import numpy as np
 import xarray as xr
 
 from dispatch.forecast import predict, train
 from grid import interval
+from grid.errors import BadInputError
 from grid.operation.commission import AVAILABLE
 from grid.operation.room import Room
-from grid.site import Genset, Shedding, Solar, Wind
+from grid.site import Genset, Shedding, Site, Solar, Wind
 from grid.store import Transaction, control, datasets, series
 from meters.vee import Quality
 
 _RECENT_DAYS = 3
+_SKILL_DAYS_MIN = 10
+ESTIMATE_WEIGHT = 0.25
+"""What an estimated reading says in training against one that was read."""
+_ESTIMATES = [
+    Quality.ESTIMATED_LINEAR,
+    Quality.ESTIMATED_LIKE_DAY,
+    Quality.ESTIMATED_LOAD_SHAPE,
+    Quality.ESTIMATED_FEEDER,
+    Quality.SUSPECT,
+]
 
 
 def forecast(room: Room, at_s: int) -> None:
@@ -30,19 +42,16 @@ def forecast(room: Room, at_s: int) -> None:
         if key not in room.memory:
             for old in [name for name in room.memory if name.startswith("forecast ")]:
                 del room.memory[old]
-            local = datetime.fromtimestamp(at_s, interval.zone(site.time_zone))
-            offset = local.utcoffset() or datetime.now(UTC).utcoffset()
-            assert offset is not None
             past = gross(room, tx, start_s, until_s)
             room.memory[key] = (
-                train(past, utc_offset_s=int(offset.total_seconds())),
+                train(past, utc_offset_s=_utc_offset_s(at_s, site.time_zone)),
                 tan_phi(past),
             )
         model, ratio = room.memory[key]
         recent = gross(room, tx, at_s - _RECENT_DAYS * 86_400, at_s)
         ahead = predict(model, recent, at_s, site.operation.horizon_intervals)
         ahead["mean_kvar"] = ahead["mean_kw"] * ratio
-        datasets.put_dataset(tx, "forecast", at_s, ahead.drop_vars("power_kw"))
+        datasets.put_dataset(tx, "forecast", at_s, ahead.drop_vars(["power_kw", "most_kw"]))
         control.mark_done(tx, at_s, "forecast")
     room.log(at_s, "forecast", series=ahead.sizes["series"], method=ahead.attrs.get("method"))
 
@@ -52,7 +61,7 @@ def tan_phi(past: xr.Dataset) -> xr.DataArray:
     known = past["power_kw"].notnull() & past["reactive_kvar"].notnull()
     active = past["power_kw"].where(known).sum("interval")
     reactive = past["reactive_kvar"].where(known).sum("interval")
-    return (reactive / active.where(active > 0.0)).fillna(0.0).drop_vars("group")
+    return (reactive / active.where(active > 0.0)).fillna(0.0).drop_vars(["group", "rating_kw"])
 
 
 def gross(room: Room, tx: Transaction, start_s: int, end_s: int) -> xr.Dataset:
@@ -61,7 +70,8 @@ def gross(room: Room, tx: Transaction, start_s: int, end_s: int) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``power_kw`` (series, interval) in kW, NaN where missing, and what the
+        ``power_kw`` (series, interval) in kW, NaN where missing, its ``weight`` in
+        training, and what the
         loads take in ``reactive_kvar`` (below 0 where they give, 0 for plants);
         coordinate ``group`` on the series. Series are ``load:ID`` for usage points with
         whatever their devices did taken out again, then plants by ID.
@@ -101,10 +111,81 @@ def gross(room: Room, tx: Transaction, start_s: int, end_s: int) -> xr.Dataset:
                 np.vstack([reactive, np.zeros_like(possible)]),
                 {"units": "kvar"},
             ),
+            "weight": (("series", "interval"), _weight(room, stored["quality"].values)),
         },
         coords={
             "series": labels,
             "group": ("series", groups),
+            "rating_kw": ("series", _rating_kw(site)),
             "interval": stored["interval"].values,
         },
     )
+
+
+def _rating_kw(site: Site) -> list[float]:
+    """Return the most of each load, with what its devices make of it, and of each plant."""
+    most = {str(point.id): point.connection_kw for point in site.usage_point}
+    for asset in site.assets:
+        if not isinstance(asset, Shedding):
+            most[str(asset.usage_point)] += asset.power_kw
+    return [*most.values(), *(plant.power_kw for plant in site.plants)]
+
+
+def _weight(room: Room, quality: np.ndarray) -> np.ndarray:
+    """Return what each power says in training: as much as the least sound reading in it."""
+    each = np.where(np.isin(quality, _ESTIMATES), ESTIMATE_WEIGHT, 1.0)
+    points = len(room.points)
+    assets = [asset for asset in room.site.assets if not isinstance(asset, Shedding)]
+    load = each[:points].copy()
+    for number, asset in enumerate(assets, start=points):
+        row = room.row[str(asset.usage_point)]
+        load[row] = np.minimum(load[row], each[number])
+    return np.vstack([load, each[points + len(assets) :]])
+
+
+def keep_skill(
+    room: Room, days: int, window_days: int, progress: Callable[[int, int], None]
+) -> xr.Dataset:
+    """Return how well the site's own past could have been forecast, and store it.
+
+    Parameters
+    ----------
+    days : int
+        Days before the site's time that are forecast, as far as there are any.
+    window_days : int
+        Days that are trained on; fewer where the history is short.
+
+    Raises
+    ------
+    BadInputError
+        When the site has fewer than ten days of readings.
+    """
+    from dispatch.forecast.skill import skill
+
+    site = room.site
+    with room.store.read() as tx:
+        at_s = control.clock_s(tx)
+        most_s = at_s - (days + window_days + 1) * 86_400
+        past = gross(room, tx, most_s, at_s)
+        offset_s = _utc_offset_s(at_s, site.time_zone)
+    known = np.flatnonzero(past["power_kw"].notnull().any("series").values)
+    have = (len(past["interval"]) - known[0]) * site.interval_s // 86_400 if known.size else 0
+    if have < _SKILL_DAYS_MIN:
+        raise BadInputError(
+            f"skill: the site has {have} days of readings, needs {_SKILL_DAYS_MIN}"
+        )
+    window = min(window_days, max(have - 1 - days, 2 * have // 3, 8))
+    past = past.isel(interval=slice(len(past["interval"]) - have * 96, None))
+    found = skill(
+        past, days=days, window_days=window, utc_offset_s=offset_s, progress=progress
+    )
+    with room.store.write() as tx:
+        datasets.put_dataset(tx, "skill", at_s, found)
+    return found
+
+
+def _utc_offset_s(at_s: int, time_zone: str) -> int:
+    """Return civil time minus UTC."""
+    offset = datetime.fromtimestamp(at_s, interval.zone(time_zone)).utcoffset()
+    assert offset is not None
+    return int(offset.total_seconds())

@@ -20,7 +20,12 @@ ROWS = {
         "state estimation",
         "three-phase power flow, batched",
     ],
-    "dispatch": ["dispatch, cold", "dispatch, cold, other layers", "dispatch, whole plan"],
+    "dispatch": [
+        "dispatch, cold",
+        "dispatch, cold, other layers",
+        "dispatch, rolling",
+        "dispatch, whole plan",
+    ],
     "trading": ["clearing", "ledger, verify", "ledger, append"],
     "store": ["store, in", "store, out"],
     "console": [],

@@ -139,17 +139,17 @@ def demo_day(outage: range = range(0), cuts: int = 0, seed: int = 0, **fields: A
     return replace(day, **fields)
 
 
-@pytest.fixture(name="community")
+@pytest.fixture(name="community", scope="session")
 def community_fixture() -> Callable[..., PlanInput]:
     return community
 
 
-@pytest.fixture(name="demo_day")
+@pytest.fixture(name="demo_day", scope="session")
 def demo_day_fixture() -> Callable[..., PlanInput]:
     return demo_day
 
 
-@pytest.fixture(name="make")
+@pytest.fixture(name="make", scope="session")
 def make_fixture() -> Any:
     """The facts a test asks for by name: ``make.battery(...)``."""
 

@@ -241,13 +241,13 @@ COSTS = (
 
 @pytest.mark.parametrize("name", COSTS)
 def test_a_wrong_cost_in_the_model_is_an_error_of_the_solver(costly, monkeypatch, name):
-    built = dispatch.solve.build
+    stated = dispatch.solve.statement
     solve(costly)
 
-    def build(plan_input, pairs):
-        return built(replace(plan_input, **dearer(name)(plan_input)), pairs)
+    def statement(plan_input, pairs):
+        return stated(replace(plan_input, **dearer(name)(plan_input)), pairs)
 
-    monkeypatch.setattr("dispatch.solve.build", build)
+    monkeypatch.setattr("dispatch.solve.statement", statement)
     with pytest.raises(SolverError, match="cost the solver minimised is"):
         solve(costly)
 
@@ -263,14 +263,10 @@ def test_a_wrong_reserve_in_the_model_is_an_error_of_the_solver(costly, monkeypa
     day = replace(costly, reserve_kw=np.full(96, 60.0))
     assert solve(day).schedule["reserve_short_kw"].values[60] >= 20.0
     if gone == "up":
-        reserve = dispatch.model._reserve
-
-        def wrong(model, plan_input, terms):
-            reserve(model, replace(plan_input, reserve_kw=0.9 * plan_input.reserve_kw), terms)
-
-        monkeypatch.setattr("dispatch.model._reserve", wrong)
+        need = dispatch.statement._need
+        monkeypatch.setattr("dispatch.statement._need", lambda given: 0.9 * need(given))
     else:
-        monkeypatch.setattr(f"dispatch.model.{gone}", 101.0)
+        monkeypatch.setattr(f"dispatch.statement.{gone}", 101.0)
     with pytest.raises(
         SolverError, match=r"reserve .* is shorter than stated|cost the solver minimised"
     ):
@@ -279,10 +275,10 @@ def test_a_wrong_reserve_in_the_model_is_an_error_of_the_solver(costly, monkeypa
 
 def test_a_plant_that_the_model_lets_give_too_much_is_named(day, monkeypatch):
     """The flow is judged as the solver gave it, not as it was cut to size."""
-    add = dispatch.assets.solar.add_limited
+    limited = dispatch.assets.solar.limited
     monkeypatch.setattr(
-        "dispatch.assets.solar.add_limited",
-        lambda model, given, name, ids, available: add(model, given, name, ids, 1.1 * available),
+        "dispatch.assets.solar.limited",
+        lambda plants, available, hours: limited(plants, 1.1 * available, hours),
     )
     with pytest.raises(SolverError, match=r"pv-0 .* produce_kw is above its limit"):
         solve(day)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from dispatch.forecast import QUANTILES, predict, train
+from dispatch.forecast import QUANTILES, predict, scenarios, train
 from dispatch.forecast.past import weekend
 from grid.errors import BadInputError
 
@@ -214,3 +214,79 @@ def test_eighty_of_a_hundred_values_lie_between_the_outer_quantiles():
         truth = days(world, day, day + 1)["power_kw"].values[:6]
         inside.append(((low <= truth) & (truth <= high)).mean())
     assert 0.7 < np.mean(inside) < 0.9
+
+
+@pytest.mark.parametrize("change", ["nan", "shuffle", "huge"])
+def test_whatever_comes_after_an_origin_changes_no_bit_of_training_forecast_or_scenarios(
+    world, change
+):
+    origin = 29 * DAY + 13
+    other = world.copy(deep=True)
+    later = other["power_kw"].values[:, origin:]
+    if change == "nan":
+        later[:] = np.nan
+    elif change == "shuffle":
+        np.random.default_rng(1).shuffle(later, axis=1)
+    else:
+        later[:] = 1e9
+    made = []
+    for one in (world, other):
+        model = train(days(one, 1, 29))
+        start = start_of(29) + 13 * 900
+        ahead = predict(model, one.isel(interval=slice(26 * DAY, None)), start, 2 * DAY)
+        made.append((ahead, *scenarios(model, ahead, count=20, keep=4, seed=1)))
+    assert made[0][0].identical(made[1][0])
+    assert np.array_equal(made[0][1], made[1][1])
+    assert all(np.array_equal(made[0][2][name], made[1][2][name]) for name in made[0][2])
+
+
+@pytest.mark.parametrize("hours", [6, 24, 100])
+def test_hours_of_history_give_a_forecast_that_says_so_and_holds_eighty_of_a_hundred(world, hours):
+    inside = []
+    rating = ("series", [60.0] * 6 + [3.0, 5.0, 9.0, 10.0])
+    for day in range(8, 28):
+        at = day * DAY + day % 4 * 24
+        known = world.isel(interval=slice(at - hours * 4, at)).assign_coords(rating_kw=rating)
+        result = predict(train(known), known, START_S + at * 900, DAY)
+        assert f"cold start after {hours} h" in result.attrs["method"]
+        low, middle, high = result["power_kw"].values
+        truth = world["power_kw"].values[:, at : at + DAY]
+        assert (low <= middle).all()
+        assert (middle <= high).all()
+        inside.append((low <= truth) & (truth <= high))
+    assert np.mean(inside) >= 0.8
+
+
+def test_estimated_readings_say_less_and_worthless_ones_nothing(world):
+    """A fortnight of three times the load, marked as estimated, hardly moves the forecast."""
+    wrong = days(world, 0, 28).copy(deep=True)
+    at = slice(10 * DAY, 20 * DAY)
+    wrong["power_kw"].values[:6, at] *= np.random.default_rng(1).uniform(0, 6, (6, 10 * DAY))
+    weight = np.ones(wrong["power_kw"].shape)
+    recent, start = days(world, 26, 28), start_of(28)
+    truth = days(world, 28, 29)["power_kw"].values[:6]
+    missed, width = [], []
+    for trust in (1.0, 0.25, 0.0):
+        weight[:6, at] = trust
+        given = wrong.assign(weight=(("series", "interval"), weight.copy()))
+        ahead = predict(train(given), recent, start, DAY)
+        missed.append(np.abs(ahead["mean_kw"].values[:6] - truth).mean())
+        width.append(np.diff(ahead["power_kw"].values[[0, 2], :6], axis=0).mean())
+    assert missed[2] < missed[1] < missed[0]
+    assert width[2] < width[1] < width[0]
+
+
+def test_weights_and_ratings_that_cannot_be_are_refused(world):
+    past = days(world, 0, 28)
+    heavy = past.assign(weight=(("series", "interval"), np.full(past["power_kw"].shape, 1.5)))
+    with pytest.raises(BadInputError, match="weight is 1.5"):
+        train(heavy)
+    with pytest.raises(BadInputError, match="rating_kw of load-0 is -1.0"):
+        train(past.assign_coords(rating_kw=("series", [-1.0] * 10)))
+
+
+def test_nothing_exceeds_its_rating(world):
+    rated = days(world, 0, 28).assign_coords(rating_kw=("series", [1.0] * 10))
+    result = predict(train(rated), days(world, 26, 28), start_of(28), DAY)
+    assert result["power_kw"].values.max() <= 1.0
+    assert result["mean_kw"].values.max() <= 1.0

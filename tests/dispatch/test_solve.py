@@ -236,12 +236,15 @@ def test_short_supply_is_named_with_time_and_kw(community, make):
     assert reason.params["short_kw"] == pytest.approx(7.0)
     assert reason.params["at"] == plan_input.label(2)
     assert reason.params["until"] == plan_input.label(3)
-    assert "7.0 kW (islanded)" in str(caught.value)
+    assert str(caught.value) == (
+        f"plan: {plan_input.label(2)}: demand 12.0 kW, all sources can give at most 5.0 kW: "
+        f"7.0 kW short (islanded; from {plan_input.label(2)} to {plan_input.label(3)})"
+    )
 
 
 def test_import_above_the_limit_is_named_with_the_limit(community, make):
     plan_input = community(1, grid=make.grid(import_kw=5.0), demand_kw=[8.0])
-    with pytest.raises(InfeasiblePlan, match=r"short by up to 3\.0 kW \(grid limit 5 kW\)"):
+    with pytest.raises(InfeasiblePlan, match=r"at most 5\.0 kW: 3\.0 kW short \(grid limit 5 kW;"):
         solve(plan_input)
 
 

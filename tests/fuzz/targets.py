@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.fuzz import dlms_bytes, dlms_sides, files_text, modbus_bytes, networks_files
+from tests.fuzz import (
+    dispatch_files,
+    dlms_bytes,
+    dlms_sides,
+    files_text,
+    modbus_bytes,
+    networks_files,
+)
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
@@ -11,4 +18,5 @@ TARGETS: dict[str, Target] = {
     **modbus_bytes.TARGETS,
     **files_text.TARGETS,
     **networks_files.TARGETS,
+    **dispatch_files.TARGETS,
 }

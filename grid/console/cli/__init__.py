@@ -23,6 +23,7 @@ GROUPS = {
     "control": "hold devices, safety tags, what devices hold",
     "meter": "read, simulate and import meters",
     "network": "flow, estimate, faults and outages of a network",
+    "dispatch": "compare controllers, judge forecasts, solve problems",
     "fleet": "years of many feeders, on one machine or many",
     "ledger": "export, verify and prove the ledger",
     "user": "add users and give roles",

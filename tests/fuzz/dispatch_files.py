@@ -1,0 +1,25 @@
+"""Targets of dispatch: problem files."""
+
+from __future__ import annotations
+
+from dispatch.pglib import parse
+from tests.fuzz.target import Target
+
+_PROBLEM = (
+    b'{"time_periods":1,"demand":[60.0],"reserves":[5],"thermal_generators":{"g":{"must_run":0,'
+    b'"power_output_minimum":10,"power_output_maximum":100,"ramp_up_limit":90,"ramp_down_limit":'
+    b'90,"ramp_startup_limit":100,"ramp_shutdown_limit":100,"time_up_minimum":1,'
+    b'"time_down_minimum":2,"power_output_t0":0,"unit_on_t0":0,"time_up_t0":0,"time_down_t0":9,'
+    b'"startup":[{"lag":1,"cost":5},{"lag":4,"cost":9}],"piecewise_production":[{"mw":10,"cost":'
+    b'100},{"mw":100,"cost":1e3}]}},"renewable_generators":{"w":{"power_output_minimum":[0],'
+    b'"power_output_maximum":[7.5]}}}'
+)
+
+
+def _problem(octets: bytes) -> None:
+    found = parse(octets)
+    if not all(0.0 <= mw <= 1e7 for mw in (*found.demand_mw, *found.reserve_mw)):
+        raise AssertionError(octets)
+
+
+TARGETS = {"pglib-uc": Target(_problem, (_PROBLEM,), 1024)}
