@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dispatch import highs
 from dispatch.commitment import Commitment, CommitmentProblem
@@ -13,6 +14,7 @@ from dispatch.problem import Answer
 from dispatch.uc_check import check
 from dispatch.uc_cost import COST_UNIT
 from dispatch.uc_model import build
+from dispatch.uc_search import search
 from grid.errors import SolverError
 
 SMALL_MW = 1e-6
@@ -45,7 +47,7 @@ def solve(problem: CommitmentProblem, *, gap: float = 1e-3, nodes: int = 10_000)
     """
     model = build(problem)
     compiled = highs.compiled(model)
-    answer = highs.optimise(compiled, gap=gap, nodes=nodes, small=False)
+    answer = search(compiled, _states(problem, model, compiled), gap=gap, nodes=nodes)
     if answer.status == "infeasible":
         raise InfeasibleCommitment(missing(problem, nodes=nodes))
     found = _commitment(problem, model, compiled, answer)
@@ -53,6 +55,13 @@ def solve(problem: CommitmentProblem, *, gap: float = 1e-3, nodes: int = 10_000)
     if broken:
         raise SolverError("HiGHS called a broken commitment optimal: " + "; ".join(broken[:_TOLD]))
     return found
+
+
+def _states(
+    problem: CommitmentProblem, model: Any, compiled: highs.Compiled
+) -> npt.NDArray[np.int32]:
+    columns = [compiled.column[id(state)] for state in model.on.values()]
+    return np.array(columns, dtype=np.int32).reshape(-1, problem.n)
 
 
 def _commitment(
@@ -96,7 +105,7 @@ def missing(problem: CommitmentProblem, *, nodes: int = 10_000) -> str:
     """
     model = build(problem, elastic=True)
     compiled = highs.compiled(model)
-    answer = highs.optimise(compiled, gap=1e-4, nodes=nodes, small=False)
+    answer = search(compiled, _states(problem, model, compiled), gap=1e-4, nodes=nodes)
     if answer.status == "infeasible":
         return "the generators' own limits contradict each other whatever the demand"
     told = []

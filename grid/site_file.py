@@ -8,7 +8,7 @@ import tomllib
 import types
 import typing
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -218,11 +218,7 @@ def draft(text: str, name: str = SITE_FILE) -> Draft:
     SiteFileError
         When it is not TOML.
     """
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        where = re.search(r"at line (\d+)", str(error))
-        raise SiteFileError([f"{name}:{where[1] if where else 1}: {error}"]) from error
+    raw = _toml(text, name)
     binder = _Binder(name, Lines(text))
     values = _bound(binder, raw)
     check_references(raw, binder.refuse)
@@ -265,6 +261,44 @@ def _top_level(key: str, value: Any) -> object:
     elif key == "interval_s" and value != _INTERVAL_S:
         raise BadInputError(f"is {value}, must be {_INTERVAL_S}")
     return value
+
+
+def tables(
+    text: str, name: str, kinds: Mapping[str, type], assumed: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, tuple[Any, ...]], dict[str, Any]]:
+    """Return the tables of a TOML text that are facts, by their key, and all other keys.
+
+    Parameters
+    ----------
+    kinds : mapping of str to dataclass
+        What the tables of each key are.
+    assumed : mapping of str to mapping
+        Values of each key's tables that need not be given.
+
+    Raises
+    ------
+    SiteFileError
+        With every error, each as ``NAME:LINE: message``.
+    """
+    raw = _toml(text, name)
+    binder = _Binder(name, Lines(text))
+    found: dict[str, tuple[Any, ...]] = {key: () for key in kinds}
+    for key, kind in kinds.items():
+        items = raw.pop(key, [])
+        for number, item in enumerate(items if isinstance(items, list) else [items]):
+            whole = {**assumed.get(key, {}), **item} if isinstance(item, dict) else item
+            found[key] += (binder.table(kind, whole, key, number),)
+    if binder.errors:
+        raise SiteFileError(f"{name}:{at}: {said}" for at, said in sorted(set(binder.errors)))
+    return found, raw
+
+
+def _toml(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        where = re.search(r"at line (\d+)", str(error))
+        raise SiteFileError([f"{name}:{where[1] if where else 1}: {error}"]) from error
 
 
 def parse(text: str, name: str = SITE_FILE) -> Site:

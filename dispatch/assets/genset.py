@@ -45,15 +45,19 @@ part is no larger than it must be. Fuel at hand runs down:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 import numpy as np
-import pyomo.environ as pyo
 
+from dispatch.assets.genset_facts import (
+    has_ramps,
+    kinds_of,
+    ramp_of,
+    segment_of,
+    segments_of,
+    start_kinds,
+)
+from dispatch.assets.genset_rows import rows
 from dispatch.assets.terms import AssetKind, Attribute, Blocks, Flows, Sides, block, by_asset
 from dispatch.plan import Floats, PlanInput, currency, per_kwh
-from grid.site import Genset
 
 ATTRIBUTES = (
     Attribute("power_kw", "float", "kW", "Rating P."),
@@ -87,47 +91,6 @@ def forced_steps(plan_input: PlanInput, row: int) -> int:
     return max(0, least - int(plan_input.genset_intervals_in_state[row]))
 
 
-def _ramps(plan_input: PlanInput) -> bool:
-    return any(
-        value is not None
-        for g in plan_input.genset
-        for value in (g.ramp_up_kw_per_hour, g.ramp_down_kw_per_hour, g.start_kw, g.stop_kw)
-    )
-
-
-def start_kinds(genset: Genset) -> list[tuple[int, float]]:
-    """Return from how many steps of standing on a start costs how much, currency."""
-    cold = [(one.after_intervals, currency(one.start)) for one in genset.cold_start]
-    return [(0, currency(genset.start)), *cold]
-
-
-def _kinds(plan_input: PlanInput) -> int:
-    """Return how many kinds of starts there are; 0 when each genset has one."""
-    most = max((len(start_kinds(g)) for g in plan_input.genset), default=0)
-    return most if most > 1 else 0
-
-
-def _segments(plan_input: PlanInput) -> int:
-    return max((len(g.fuel_segment) for g in plan_input.genset), default=0)
-
-
-def _segment(genset: Genset, number: int) -> tuple[float, float]:
-    """Return the lower end of a segment, kW, and by how much it is dearer, currency/kWh."""
-    if number >= len(genset.fuel_segment):
-        return genset.power_kw, 0.0
-    before = genset.fuel_segment[number - 1].fuel if number else genset.fuel
-    one = genset.fuel_segment[number]
-    return one.from_kw, per_kwh(one.fuel) - per_kwh(before)
-
-
-def _ramp(genset: Genset, way: str, hours: float) -> tuple[float, float]:
-    """Return what output may move by while running, and at a start or stop, kW."""
-    ramp = getattr(genset, f"ramp_{way}_kw_per_hour")
-    edge = genset.start_kw if way == "up" else genset.stop_kw
-    power = genset.power_kw
-    return power if ramp is None else ramp * hours, power if edge is None else edge
-
-
 def _blocks(plan_input: PlanInput) -> Blocks:
     gensets, n, h = plan_input.genset, plan_input.n, plan_input.hours
     shape = (len(gensets), n)
@@ -140,7 +103,7 @@ def _blocks(plan_input: PlanInput) -> Blocks:
     carbon = plan_input.co2_price_per_kg / 1e3
     fuel = by_asset([per_kwh(g.fuel) + carbon * g.co2_g_per_kwh for g in gensets])
     running = by_asset([currency(g.no_load_per_hour) for g in gensets])
-    kinds = _kinds(plan_input)
+    kinds = kinds_of(plan_input)
     start = by_asset([0.0 if kinds else currency(g.start) for g in gensets])
     stop = by_asset([currency(g.stop) for g in gensets])
     made = {
@@ -154,8 +117,8 @@ def _blocks(plan_input: PlanInput) -> Blocks:
         high = by_asset([float(bool(one)) for one in known])
         cost = by_asset([one[0][1] if one else 0.0 for one in known])
         made[f"start_kind_{kind}"] = block(shape, high=high, cost=cost)
-    for number in range(_segments(plan_input)):
-        dearer = by_asset([_segment(g, number)[1] for g in gensets])
+    for number in range(segments_of(plan_input)):
+        dearer = by_asset([segment_of(g, number)[1] for g in gensets])
         made[f"above_{number}"] = block(shape, cost=h * dearer)
     if plan_input.genset_fuel_kwh is not None:
         made["fuel_left"] = block(shape)
@@ -176,7 +139,7 @@ def _sides(plan_input: PlanInput) -> Sides:
         "rating": nothing,
         "least_load": nothing,
     }
-    if _ramps(plan_input):
+    if has_ramps(plan_input):
         rise, fall = np.zeros(shape), np.zeros(shape)
         given = plan_input.genset_output_kw
         for row, genset in enumerate(gensets):
@@ -184,17 +147,17 @@ def _sides(plan_input: PlanInput) -> Sides:
                 rise[row, 0] = fall[row, 0] = genset.power_kw
             else:
                 output = float(given[row])
-                rise[row, 0] = output + on[row] * _ramp(genset, "up", h)[0]
+                rise[row, 0] = output + on[row] * ramp_of(genset, "up", h)[0]
                 fall[row, 0] = -output
         made |= {"ramp_up": rise, "ramp_down": fall}
-    kinds = _kinds(plan_input)
+    kinds = kinds_of(plan_input)
     if kinds:
         made["start_of_a_kind"] = nothing
     for kind in range(kinds):
         made[f"stood_{kind}"] = _stood(plan_input, kind)
-    for number in range(_segments(plan_input)):
+    for number in range(segments_of(plan_input)):
         made[f"segment_{number}"] = np.broadcast_to(
-            by_asset([_segment(g, number)[0] for g in gensets]), shape
+            by_asset([segment_of(g, number)[0] for g in gensets]), shape
         )
     if plan_input.genset_fuel_kwh is not None:
         stock = np.zeros(shape)
@@ -218,104 +181,6 @@ def _stood(plan_input: PlanInput, kind: int) -> Floats:
     return allowed
 
 
-def _rows(model: Any, plan_input: PlanInput, side: Mapping[str, Floats]) -> None:
-    h = plan_input.hours
-    facts: dict[str, tuple[int, Genset]] = {g.id: (i, g) for i, g in enumerate(plan_input.genset)}
-
-    def to(name: str, g: str, t: int) -> float:
-        return float(side[name][facts[g][0], t])
-
-    def change(m: Any, g: str, t: int) -> Any:
-        risen = m.on[g, t] - m.on[g, t - 1] if t else m.on[g, t]
-        return risen - m.start[g, t] + m.stop[g, t] == to("change", g, t)
-
-    def up_time(m: Any, g: str, t: int) -> Any:
-        first = max(0, t - facts[g][1].min_up_intervals + 1)
-        begun = sum(m.start[g, k] for k in range(first, t + 1))
-        return begun - m.on[g, t] <= to("up_time", g, t)
-
-    def down_time(m: Any, g: str, t: int) -> Any:
-        first = max(0, t - facts[g][1].min_down_intervals + 1)
-        ended = sum(m.stop[g, k] for k in range(first, t + 1))
-        return ended + m.on[g, t] <= to("down_time", g, t)
-
-    def rating(m: Any, g: str, t: int) -> Any:
-        return m.output[g, t] - facts[g][1].power_kw * m.on[g, t] <= to("rating", g, t)
-
-    def least_load(m: Any, g: str, t: int) -> Any:
-        return m.output[g, t] - facts[g][1].min_power_kw * m.on[g, t] >= to("least_load", g, t)
-
-    def ramp_up(m: Any, g: str, t: int) -> Any:
-        most, first = _ramp(facts[g][1], "up", h)
-        moved = m.output[g, t] - (m.output[g, t - 1] + most * m.on[g, t - 1] if t else 0.0)
-        return moved - first * m.start[g, t] <= to("ramp_up", g, t)
-
-    def ramp_down(m: Any, g: str, t: int) -> Any:
-        most, last = _ramp(facts[g][1], "down", h)
-        moved = (m.output[g, t - 1] if t else 0.0) - m.output[g, t]
-        return moved - most * m.on[g, t] - last * m.stop[g, t] <= to("ramp_down", g, t)
-
-    rules = [change, up_time, down_time, rating, least_load]
-    if _ramps(plan_input):
-        rules += [ramp_up, ramp_down]
-    for rule in rules:
-        model.add_component(rule.__name__, pyo.Constraint(list(facts), model.STEP, rule=rule))
-    _start_rows(model, plan_input, facts, to)
-    _fuel_rows(model, plan_input, facts, to)
-
-
-def _start_rows(
-    model: Any,
-    plan_input: PlanInput,
-    facts: dict[str, tuple[int, Genset]],
-    to: Callable[[str, str, int], float],
-) -> None:
-    kinds = range(_kinds(plan_input))
-    if not kinds:
-        return
-
-    def of_a_kind(m: Any, g: str, t: int) -> Any:
-        each = sum(getattr(m, f"start_kind_{kind}")[g, t] for kind in kinds)
-        return each - m.start[g, t] == to("start_of_a_kind", g, t)
-
-    model.start_of_a_kind = pyo.Constraint(list(facts), model.STEP, rule=of_a_kind)
-    for kind in kinds:
-
-        def stood(m: Any, g: str, t: int, kind: int = kind) -> Any:
-            known = start_kinds(facts[g][1])
-            ended: Any = 0.0
-            if kind < len(known) - 1:
-                since = range(max(1, known[kind][0]), known[kind + 1][0])
-                ended = sum(m.stop[g, t - i] for i in since if t >= i)
-            return getattr(m, f"start_kind_{kind}")[g, t] - ended <= to(f"stood_{kind}", g, t)
-
-        model.add_component(f"stood_{kind}", pyo.Constraint(list(facts), model.STEP, rule=stood))
-
-
-def _fuel_rows(
-    model: Any,
-    plan_input: PlanInput,
-    facts: dict[str, tuple[int, Genset]],
-    to: Callable[[str, str, int], float],
-) -> None:
-    for number in range(_segments(plan_input)):
-
-        def above(m: Any, g: str, t: int, name: str = f"above_{number}", n: int = number) -> Any:
-            return m.output[g, t] - getattr(m, name)[g, t] <= to(f"segment_{n}", g, t)
-
-        model.add_component(
-            f"segment_{number}", pyo.Constraint(list(facts), model.STEP, rule=above)
-        )
-    if plan_input.genset_fuel_kwh is None:
-        return
-
-    def stock(m: Any, g: str, t: int) -> Any:
-        kept = m.fuel_left[g, t] - (m.fuel_left[g, t - 1] if t else 0.0)
-        return kept + plan_input.hours * m.output[g, t] == to("stock", g, t)
-
-    model.stock = pyo.Constraint(list(facts), model.STEP, rule=stock)
-
-
 def _flows(plan_input: PlanInput) -> Flows:
     return {g.id: ((1.0, "output"),) for g in plan_input.genset}
 
@@ -328,4 +193,4 @@ def _memory(plan_input: PlanInput) -> int:
     return max(1, *times) if times else 0
 
 
-KIND = AssetKind("genset", ATTRIBUTES, _blocks, _flows, _sides, _rows, _memory)
+KIND = AssetKind("genset", ATTRIBUTES, _blocks, _flows, _sides, rows, _memory)

@@ -171,14 +171,10 @@ def keep_skill(
     known = np.flatnonzero(past["power_kw"].notnull().any("series").values)
     have = (len(past["interval"]) - known[0]) * site.interval_s // 86_400 if known.size else 0
     if have < _SKILL_DAYS_MIN:
-        raise BadInputError(
-            f"skill: the site has {have} days of readings, needs {_SKILL_DAYS_MIN}"
-        )
+        raise BadInputError(f"skill: the site has {have} days of readings, needs {_SKILL_DAYS_MIN}")
     window = min(window_days, max(have - 1 - days, 2 * have // 3, 8))
     past = past.isel(interval=slice(len(past["interval"]) - have * 96, None))
-    found = skill(
-        past, days=days, window_days=window, utc_offset_s=offset_s, progress=progress
-    )
+    found = skill(past, days=days, window_days=window, utc_offset_s=offset_s, progress=progress)
     with room.store.write() as tx:
         datasets.put_dataset(tx, "skill", at_s, found)
     return found

@@ -11,9 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dispatch import highs
 from dispatch.check import check_plan
 from dispatch.plan import InfeasiblePlan, LinearCut
 from dispatch.solve import solve
+from dispatch.statement import statement
+from dispatch.template import patched
 from grid.site import Price, Shedding, Solar
 
 
@@ -220,6 +223,38 @@ def test_the_marginal_price_is_what_one_more_kwh_costs(demo_day):
         more = solve(replace(plan_input, demand_kw=demand), gap=0.0)
         rise = (more.objective - plan.objective) / (0.04 * plan_input.hours)
         assert rise == pytest.approx(float(plan.schedule["marginal_price"][t]), abs=1e-4)
+
+
+@pytest.mark.parametrize("outage", [range(0), range(70, 78)])
+def test_marginal_prices_are_the_slopes_of_the_cost_with_commitment_fixed(demo_day, outage):
+    """Of each step: between the slope of a little less demand and that of a little more."""
+    given = demo_day(outage, 20)
+    plan = solve(given, gap=1e-3)
+    running = plan.schedule["on"].values[given.rows("genset")].astype(float)
+
+    def cost(demand):
+        problem = patched(statement(replace(given, demand_kw=demand)))
+        low, high = problem.numbers.low.copy(), problem.numbers.high.copy()
+        place = problem.column["on"]
+        for bounds in (low, high):
+            bounds[place.first : place.first + place.size] = running.ravel()
+        fixed = replace(
+            problem,
+            numbers=replace(problem.numbers, low=low, high=high),
+            binary=np.zeros_like(problem.binary),
+        )
+        return highs.optimise(fixed, gap=0.0, nodes=0, small=False).objective
+
+    step = 1e-3
+    least = cost(given.demand_kw)
+    for t in range(0, given.n, 7):
+        moved = given.demand_kw.copy()
+        moved[t] += step
+        more = (cost(moved) - least) / (step * given.hours)
+        moved[t] -= 2 * step
+        less = (least - cost(moved)) / (step * given.hours)
+        price = float(plan.schedule["marginal_price"][t])
+        assert less - 1e-6 <= price <= more + 1e-6, t
 
 
 def test_short_supply_is_named_with_time_and_kw(community, make):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dispatch.pglib import parse
+from dispatch import pglib, problem_file
 from tests.fuzz.target import Target
 
 _PROBLEM = (
@@ -17,9 +17,23 @@ _PROBLEM = (
 
 
 def _problem(octets: bytes) -> None:
-    found = parse(octets)
+    found = pglib.parse(octets)
     if not all(0.0 <= mw <= 1e7 for mw in (*found.demand_mw, *found.reserve_mw)):
         raise AssertionError(octets)
 
 
-TARGETS = {"pglib-uc": Target(_problem, (_PROBLEM,), 1024)}
+_PLAN = (
+    b'start = "2026-10-21T17:00Z"\ninterval_s = 900\ndemand_kw = [2.5]\nbuy_price = [-0.1]\n'
+    b'[grid]\nimport_limit_kw = 9.0\nexport_limit_kw = 0.0\n[[battery]]\nid = "b"\n'
+    b'power_kw = 5.0\nenergy_kwh = 10.0\nwear = "0.01"\n'
+)
+
+
+def _plan(octets: bytes) -> None:
+    problem_file.parse(octets.decode("utf-8", "replace"))
+
+
+TARGETS = {
+    "pglib-uc": Target(_problem, (_PROBLEM,), 1024),
+    "plan-file": Target(_plan, (_PLAN,), 1024, quick=False),
+}

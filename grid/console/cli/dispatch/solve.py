@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from grid.console.cli.options import answer, as_json, number, whole
 
 if TYPE_CHECKING:
     from dispatch.commitment import Commitment, CommitmentProblem
+    from dispatch.plan import Plan, PlanInput
 
 _NAME = 20
 
@@ -21,12 +23,13 @@ def declare(verbs: Any) -> None:
     """Declare the verb's options."""
     parser = verbs.add_parser(
         "solve",
-        help="solve a unit-commitment problem of the pglib-uc benchmark",
-        description="Reads a pglib-uc file, finds which generators run and at what output, checks "
+        help="solve a problem from a file",
+        description="Reads a problem in our own format (TOML, assets as in a site file) or "
+        " a pglib-uc file (JSON), finds what each asset does, which generators run and at what output, checks "
         "every rule again outside the solver, and prints cost, gap and the commitment. Exit "
         "status 1 when there is none, with the hours and MW that are missing.",
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="pglib-uc JSON")
+    parser.add_argument("file", type=Path, metavar="FILE", help="our own TOML, or pglib-uc JSON")
     parser.add_argument(
         "--gap",
         type=number(0.0, 1.0),
@@ -49,6 +52,8 @@ def run(options: argparse.Namespace) -> int:
     from dispatch.pglib import read
     from dispatch.uc import facts, solve
 
+    if options.file.suffix == ".toml":
+        return _planned(options)
     problem = read(options.file)
     size = f"{len(problem.thermal)} thermal generators, {problem.n} hours"
     print(f"solving {size} to a gap of {options.gap:g}", file=sys.stderr, flush=True)
@@ -60,6 +65,56 @@ def run(options: argparse.Namespace) -> int:
         options.out.write_text(text + "\n", encoding="utf-8")
     answer(options, _facts(problem, found, seconds), _text(problem, found, seconds))
     return 0
+
+
+def _planned(options: argparse.Namespace) -> int:
+    """Solve a problem of our own format; print costs, the plan of each asset, and why."""
+    from dispatch.cost import day_cost
+    from dispatch.problem_file import read
+    from dispatch.solve import solve
+
+    given = read(options.file)
+    begun = time.perf_counter()
+    plan = solve(given, gap=options.gap, nodes=options.nodes)
+    seconds = time.perf_counter() - begun
+    if options.out is not None:
+        columns = plan.schedule.drop_vars("asset").assign_coords(asset=list(given.asset_ids))
+        options.out.write_text(json.dumps(columns.to_dict(), default=str) + "\n", encoding="utf-8")
+    cost = asdict(day_cost(given, plan.schedule))
+    facts = {
+        "status": plan.status,
+        "cost": plan.objective,
+        "items": cost,
+        "gap": plan.gap,
+        "seconds": seconds,
+        "marginal_price": plan.schedule["marginal_price"].values.tolist(),
+        "reasons": [one.text for one in plan.reasons],
+    }
+    answer(options, facts, _plan_text(given, plan, cost, seconds))
+    return 0
+
+
+def _plan_text(given: PlanInput, plan: Plan, cost: dict[str, float], seconds: float) -> str:
+    schedule = plan.schedule
+    given_kw = schedule["produce_kw"] + schedule["discharge_kw"] + schedule["shed_kw"]
+    net = (given_kw - schedule["charge_kw"]).values
+    ids = [str(asset) for asset in given.asset_ids]
+    width = max(8, *(len(name) for name in ids)) + 1 if ids else 9
+    lines = [
+        f"cost {plan.objective:,.4f}   gap {plan.gap:.2%}   {plan.status}   {seconds:.1f} s",
+        "      " + "  ".join(f"{key} {value:,.4f}" for key, value in cost.items() if value),
+        "",
+        "kW given (+) and taken (-)",
+        f"{'from':<18}{'demand':>9}{'grid':>9}{'price':>9}" + "".join(f"{i:>{width}}" for i in ids),
+    ]
+    bought = (schedule["import_kw"] - schedule["export_kw"]).values
+    price = schedule["marginal_price"].values
+    lines += [
+        f"{given.label(t):<18}{given.demand_kw[t]:>9.2f}{bought[t]:>9.2f}{price[t]:>9.4f}"
+        + "".join(f"{row[t]:>{width}.2f}" for row in net)
+        for t in range(given.n)
+    ]
+    return "\n".join([*lines, "", *(one.text for one in plan.reasons)])
 
 
 def _facts(problem: CommitmentProblem, found: Commitment, seconds: float) -> dict[str, Any]:
