@@ -15,6 +15,7 @@ from fractions import Fraction
 
 from grid.ids import AssetId, MeterId, PartyId, TariffId, UsagePointId
 from grid.quantities import UNITY, Ratio
+from grid.site_control import STANDARD, Control, Ramp
 from grid.site_devices import (
     Asset,
     Battery,
@@ -41,11 +42,11 @@ from grid.site_settings import (
 from grid.site_validation import AS_USUAL, Threshold, Validation
 
 __all__ = [
-    "Amount", "Asset", "Battery", "ColdStart", "Field", "FuelSegment", "Genset",
-    "GridConnection", "GridPrice", "Market", "Meter", "MeterRole", "Mqtt", "Network",
-    "Operation", "Orders", "Outage", "Party", "PayloadForm", "Plant", "Price", "Protocol",
-    "Reading", "RegulationProfile", "Sensor", "Shedding", "Site", "Solar", "Tariff",
-    "TariffBlock", "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
+    "Amount", "Asset", "Battery", "ColdStart", "Control", "Field", "FuelSegment", "Genset",
+    "GridConnection", "GridPrice", "Market", "Meter", "MeterRole", "Mqtt", "Network", "Operation",
+    "Orders", "Outage", "Party", "PayloadForm", "Plant", "Price", "Protocol", "Ramp", "Reading",
+    "RegulationProfile", "Sensor", "Shedding", "Site", "Solar", "Tariff", "TariffBlock",
+    "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
 ]  # fmt: skip
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):(00|15|30|45)", re.ASCII)
@@ -254,6 +255,7 @@ class Site:
     vee: Validation = AS_USUAL
     orders: Orders = CAUTIOUS
     reading: Reading = AS_EVER
+    control: Control = STANDARD
 
     @property
     def assets(self) -> tuple[Asset, ...]:

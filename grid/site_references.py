@@ -51,6 +51,7 @@ def check_references(raw: dict[str, Any], refuse: Refuse) -> None:
     _nowhere(tables, refuse)
     _metered(tables, refuse)
     _sensed(tables, refuse)
+    _ramped(tables, refuse)
     if not any(kind == "community" for _, _, kind in tables.texts("kind", "party")):
         refuse("party", 0, "", "no party has kind 'community'")
     forming = any(row.get("forming") is True for _, _, row in tables.rows("battery"))
@@ -133,6 +134,16 @@ def _sensed(tables: _Tables, refuse: Refuse) -> None:
             refuse(table, number, "topic", f"{_named(tables, table, number)}: {message}")
     if any(tables.rows("sensor")) and not any(tables.rows("mqtt")):
         refuse("sensor", 0, "", "a sensor needs [mqtt], the broker it speaks to")
+
+
+def _ramped(tables: _Tables, refuse: Refuse) -> None:
+    known = {name for _, _, name in tables.texts("id", *ASSETS)}
+    for table, number, row in tables.rows("control"):
+        ramps = row.get("ramp")
+        for ramp in ramps if isinstance(ramps, list) else []:
+            asset = ramp.get("asset") if isinstance(ramp, dict) else None
+            if isinstance(asset, str) and asset not in known:
+                refuse(table, number, "ramp", f"[control]: ramp of {asset}: no such device")
 
 
 def _named(tables: _Tables, table: str, number: int) -> str:

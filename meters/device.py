@@ -34,8 +34,10 @@ class Setpoint:
     running : bool
         Genset: whether it is to run.
     revert_s : int
-        Seconds after which the device returns to its safe default by itself;
+        Seconds after which the device returns to its safe state by itself;
         0 when read from a device that holds no set-point.
+    revert_w : int or None
+        Limit: the highest output in its safe state; ``None`` where it is then free.
     """
 
     asset: str
@@ -45,6 +47,7 @@ class Setpoint:
     limit_w: int = 0
     running: bool = True
     revert_s: int = REVERT_S
+    revert_w: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,10 @@ class DeviceState:
         SunSpec alarm bits, 0 when all is well.
     setpoint : Setpoint
         As the device holds it now.
+    power_w : int or None
+        What it gives now; below zero what it takes. ``None`` where it does not say.
+    remaining_s : int or None
+        Until it returns to its safe state; ``None`` where it does not count that down.
     """
 
     asset: str
@@ -81,3 +88,5 @@ class DeviceState:
     running: bool
     alarm: int
     setpoint: Setpoint
+    power_w: int | None = None
+    remaining_s: int | None = None

@@ -15,7 +15,8 @@ from grid.console.operator_alarms import grouped, numbers
 from grid.console.operator_readings import readings
 from grid.console.operator_reasons import limit_hours, reason_texts
 from grid.console.web_view import clock, form_text, live, only_fields, record, room, stored
-from grid.store import Transaction, control, views
+from grid.store import Transaction, control, overrides, safety_tags, views
+from grid.store.overrides import OverrideState
 from networks.drawing.facts import HeadFlow
 from networks.drawing.state import SIGNS, ranges
 
@@ -158,6 +159,7 @@ def _setpoints() -> dict[str, Any]:
         rows = control.setpoints(tx, cycle_s)
         plan = control.get_plan(tx, cycle_s)
         names = _bus_names(tx, now_s)
+        held = overrides.in_states(tx, (OverrideState.ACTIVE,))
     detail = plan["detail"] if plan else {}
     reasons = reason_texts(detail.get("reasons", []), names)
     return {
@@ -166,6 +168,7 @@ def _setpoints() -> dict[str, Any]:
         "setpoints": rows,
         "plan": plan,
         "reasons": reasons,
+        "held": {one.asset: one for one in held},
         "plan_reasons": reasons.get("plan", []),
         "binding": limit_hours(detail.get("binding", []), cycle_s, here.site.interval_s, names),
     }
@@ -230,8 +233,11 @@ def _network() -> dict[str, Any]:
         layout = None if layout_s is None else stored(tx, "layout", layout_s)
         known_s = None if now_s is None else views.latest(tx, "network", now_s)
         rests = readings(tx, here.site, known_s, now_s)
+        tagged = {one.element: one.id for one in safety_tags.standing(tx)}
     estimated = [*rests.estimated, *rests.waiting] if rests else []
-    drawn = operator_diagram.diagram(layout, state, here.site, estimated, _head(state), view)
+    drawn = operator_diagram.diagram(
+        layout, state, here.site, estimated, _head(state), view, tagged
+    )
     return {
         "clock_s": now_s,
         "at_s": at_s,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import xarray as xr
 from flask_babel import gettext as _
 from markupsafe import Markup
 
 from grid.errors import BadInputError
-from grid.site import Network, Site
+from grid.site import Network, Shedding, Site
 from networks.drawing.facts import BusNote, HeadFlow, Shown, judged, values_of
 from networks.drawing.map import network_map
 from networks.drawing.map_places import is_placed
@@ -24,6 +24,7 @@ from networks.drawing.stored import stored
 from networks.drawing.words import Words
 
 VIEWS = ("one-line", "map")
+TAGGED = "TAG"
 _KEPT_MAX = 24
 
 
@@ -48,6 +49,7 @@ class BranchRow:
     loading_percent: float | None
     state: str
     is_open: bool
+    tag: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ def diagram(
     estimated: Collection[str] = (),
     head: HeadFlow | None = None,
     view: str = "one-line",
+    tagged: Mapping[str, int] | None = None,
 ) -> Diagram | None:
     """Return what the page shows, or ``None`` without a layout.
 
@@ -155,6 +158,8 @@ def diagram(
         Usage points whose reading in the state is an estimate.
     view : str
         Of :data:`VIEWS`; the one-line diagram where there is no map.
+    tagged : mapping of str to int, optional
+        Elements under safety tags with the tags' numbers.
     """
     if layout is None or not layout.sizes.get("bus"):
         return None
@@ -174,6 +179,11 @@ def diagram(
         )
         for bus, (points, devices, tags) in behind.items()
     }
+    for bus, numbers in _tagged_buses(scheme, site, tagged or {}).items():
+        told = ", ".join(_("safety tag %(number)s", number=number) for number in numbers)
+        note = notes.get(bus, BusNote())
+        text = " · ".join(part for part in (note.text, told) if part)
+        notes[bus] = replace(note, text=text, tags=(TAGGED, *note.tags))
     view = view if placed else "one-line"
     svg, left_out = _picture(scheme, values, site.network, notes, head, _words(), view)
     shown = judged(scheme, values, site.network)
@@ -194,17 +204,39 @@ def diagram(
             )
             for n, index in enumerate(scheme.bus)
         ],
-        branches=[_row(shown, n, one) for n, one in enumerate(scheme.branches)],
+        branches=[
+            _row(shown, n, one, (tagged or {}).get(f"{one.kind}:{one.index}"))
+            for n, one in enumerate(scheme.branches)
+        ],
         left_out=left_out,
     )
 
 
-def _row(shown: Shown, n: int, branch: Branch) -> BranchRow:
+def _tagged_buses(scheme: Scheme, site: Site, tagged: Mapping[str, int]) -> dict[int, list[int]]:
+    """Return by bus index the tags on it, on what ends at it and on devices at it."""
+    bus_of = {point.id: point.bus for point in site.usage_point}
+    found: dict[int, list[int]] = {}
+    for element, number in tagged.items():
+        kind, _sep, name = element.partition(":")
+        buses = [int(name)] if kind == "bus" else []
+        for one in scheme.branches:
+            if kind == one.kind and name == str(one.index):
+                buses = [scheme.bus[one.a], scheme.bus[one.b]]
+        for asset in site.assets:
+            if kind == "asset" and asset.id == name and not isinstance(asset, Shedding):
+                buses = [bus_of[asset.usage_point]]
+        for bus in buses:
+            found.setdefault(bus, []).append(number)
+    return found
+
+
+def _row(shown: Shown, n: int, branch: Branch, tag: int | None) -> BranchRow:
     return BranchRow(
         name=branch.name or f"{branch.kind} {branch.index}",
         loading_percent=shown.loading(branch),
         state=shown.branch_state[n],
         is_open=bool(branch.open_at) or (branch.kind == "switch" and not branch.on),
+        tag=tag,
     )
 
 

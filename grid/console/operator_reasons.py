@@ -8,6 +8,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 
+from grid.console import control_words
 from grid.console.web_view import local_hhmm
 from grid.errors import BadInputError
 from grid.interval import parse
@@ -44,7 +45,7 @@ def reason_texts(
     reasons: Iterable[Mapping[str, Any]], bus_names: Mapping[int, str]
 ) -> dict[str, list[str]]:
     """Return by subject its reasons; one with an unknown code keeps its stored text."""
-    texts = templates()
+    texts = templates() | control_words.sentences()
     found: dict[str, list[str]] = {}
     for one in reasons:
         subject, params = str(one["subject"]), one["params"]

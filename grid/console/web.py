@@ -19,8 +19,10 @@ from grid.console import (
     meter_exchanges,
     meter_orders,
     operator,
+    overrides,
     prosumer,
     readings,
+    safety_tags,
     voltage_quality,
     web_errors,
     web_language,
@@ -102,8 +104,8 @@ def create_app(
     web_language.init(app)
     auth.init(app, store)
     for module in (
-        operator, incidents, voltage_quality, readings, lost_energy, meter_orders,
-        meter_exchanges, prosumer, auditor, administrator,
+        operator, overrides, safety_tags, incidents, voltage_quality, readings, lost_energy,
+        meter_orders, meter_exchanges, prosumer, auditor, administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)
     _register(app, site, store)
@@ -212,6 +214,7 @@ def serve(store_url: str, site_path: Path, directory: Path, host: str, port: int
     from granian.log import LogLevels
     from granian.server import Server
 
+    _end_with_parent()
     os.environ["KHAZRI_CONSOLE"] = "\n".join(
         (store_url, str(site_path.resolve()), str(directory.resolve()), host)
     )
@@ -230,7 +233,7 @@ def serve(store_url: str, site_path: Path, directory: Path, host: str, port: int
 
 
 def _end_with_parent() -> None:
-    """End this worker when the server above it was killed: it would hold the port for ever."""
+    """End this process when the one above it was killed: it would hold the port for ever."""
     import os
     import threading
     import time

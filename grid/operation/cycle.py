@@ -20,11 +20,13 @@ from grid.operation import (
     metering,
     planning,
     record,
+    sending,
     settling,
 )
 from grid.operation.field.link import FieldLink, Link
 from grid.operation.field.real import Clock, RealField
 from grid.operation.room import Room
+from grid.operation.watchdog import watched
 from grid.site import Site
 from grid.site_file import parse
 from grid.store import Store, control
@@ -55,7 +57,7 @@ STAGES: dict[str, Stage] = {
     "forecast": forecasting.forecast,
     "clear": market.clear,
     "plan": planning.plan,
-    "send": planning.send,
+    "send": sending.send,
     "orders": meter_order_execution.execute,
     "settle": settling.settle_intervals,
     "look": loss_cases.look_daily,
@@ -188,4 +190,5 @@ def run(room: Room, at_s: int) -> None:
     for name, stage in STAGES.items():
         if name not in done:
             room.log(at_s, name, state="begins")
-            stage(room, at_s)
+            with watched(room.watchdog_s):
+                stage(room, at_s)

@@ -1,11 +1,11 @@
-"""Stages ``plan`` and ``send``: an AC-feasible schedule, and its first step to the devices."""
+"""Stage ``plan``: an AC-feasible schedule, and its first step as the devices can hold it."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from dispatch.fallback import fallback
 from dispatch.plan import (
     LAST_GOOD_PLAN,
     NEW_PLAN,
+    SAFE_RULE,
     InfeasiblePlan,
     LinearCut,
     Plan,
@@ -23,15 +24,26 @@ from dispatch.plan import (
 )
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
-from grid.operation import outage_facts, plan_certificates, record
+from grid.operation import overrides, plan_certificates, record
+from grid.operation.bounds import Bounds, bounds
 from grid.operation.field.serve import device_kind, rating_w
+from grid.operation.paths import safe_limit_w
 from grid.operation.plan_inputs import plan_input, stale
 from grid.operation.record import Personal
 from grid.operation.room import Room
 from grid.site import Genset
 from grid.store import Transaction, control, datasets
-from meters.device import DeviceAddress, Setpoint
+from grid.store import overrides as stored
+from grid.store.overrides import OverrideState
+from meters.device import Setpoint
 from trading.ledger.entry import Kind
+
+ACTIVE = OverrideState.ACTIVE
+
+WITHHELD_KW = 0.1
+"""Load that is not served for what somebody wants of a device: more is too much."""
+
+Found: TypeAlias = tuple[Plan, PlanInput, int, frozenset[int], list[Finding]]
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,15 +60,21 @@ def plan(room: Room, at_s: int) -> None:
     with room.store.read() as tx:
         given, ahead = plan_input(room, tx, at_s)
         last, watched = last_good_plan(room, tx, at_s)
-    chosen, used, rounds, near, trouble = _feasible_plan(room, given, ahead, last, watched)
+        active = [one for one in stored.in_states(tx, (ACTIVE,)) if one.start_s <= at_s < one.end_s]
+        kept_to = bounds(room, tx, given, active)
+    found, kept_to, suspended = _kept_plan(room, kept_to, given, ahead, last, watched)
+    chosen, used, rounds, near, trouble = found
+    trouble += suspended
     cuts = len(used.cuts)
-    wishes = setpoints(room, chosen)
+    wishes = _held(room, kept_to.kept(setpoints(room, chosen)))
     claimed = plan_certificates.claim_of(room, ahead, chosen)
     with room.store.write() as tx:
         trouble += stale(room, tx, at_s)
+        active = overrides.pass_time(tx, room.site, at_s)
+        trouble += overrides.ending(active, at_s, room.site.interval_s)
         datasets.put_dataset(tx, "plan", at_s, chosen.schedule)
         detail = {
-            "reasons": [asdict(reason) for reason in chosen.reasons],
+            "reasons": [asdict(reason) for reason in kept_to.explained(chosen.reasons)],
             "binding": [list(one) for one in chosen.binding_cuts],
             "input_sha256": input_hash(used),
             "watched": sorted(near),
@@ -103,13 +121,49 @@ def last_good_plan(room: Room, tx: Transaction, at_s: int) -> tuple[Plan | None,
     return plan, frozenset(row["detail"].get("watched", ()))
 
 
+def _kept_plan(
+    room: Room,
+    kept_to: Bounds,
+    given: PlanInput,
+    ahead: xr.Dataset,
+    last: Plan | None,
+    watched: frozenset[int],
+) -> tuple[Found, Bounds, list[Finding]]:
+    """Return the plan that keeps to what people want of devices, or else the one without it.
+
+    Their wishes do not take supply from customers, and do not put a rule in the place of a plan.
+
+    Returns
+    -------
+    what :func:`_feasible_plan` found, what it keeps to, findings about wishes not followed
+    """
+    found = _feasible_plan(room, kept_to.on(given), ahead, last, watched)
+    dark_kw = _withheld_kw(found[0])
+    if not kept_to.wished or (found[0].source != SAFE_RULE and dark_kw < WITHHELD_KW):
+        return found, kept_to, []
+    hard = kept_to.without_wishes()
+    other = _feasible_plan(room, hard.on(given), ahead, last, watched)
+    why = found[4][0].message if found[4] else "there is no plan"
+    if found[0].source != SAFE_RULE:
+        if other[0].source == SAFE_RULE or _withheld_kw(other[0]) > dark_kw - WITHHELD_KW:
+            return found, kept_to, []
+        why = f"{dark_kw:.1f} kW of load would not be served"
+    return other, hard, kept_to.suspended(given.start_s, why)
+
+
+def _withheld_kw(chosen: Plan) -> float:
+    """Return what the first step of a plan does not serve, kW."""
+    step = chosen.schedule.isel(interval=0)
+    return float(step["shed_kw"].sum() + step["unserved_kw"])
+
+
 def _feasible_plan(
     room: Room,
     given: PlanInput,
     ahead: xr.Dataset,
     last: Plan | None,
     watched: frozenset[int] = frozenset(),
-) -> tuple[Plan, PlanInput, int, frozenset[int], list[Finding]]:
+) -> Found:
     """Return a plan that holds in AC; the fallback when there is none.
 
     Cuts start from where the last plan brings the network. They are made anew from the stored
@@ -189,8 +243,6 @@ def _broken_now(room: Room, ahead: xr.Dataset, chosen: Plan) -> str:
 
 def setpoints(room: Room, chosen: Plan) -> list[Setpoint]:
     """Return the first step of a plan as the devices can hold it, whole W."""
-    from meters.modbus.sunspec import quantise
-
     step = {name: column.values for name, column in chosen.schedule.isel(interval=0).items()}
     wishes = []
     for number, asset in enumerate(room.site.assets):
@@ -209,9 +261,21 @@ def setpoints(room: Room, chosen: Plan) -> list[Setpoint]:
             if kind == "limit"
             else 0,
             running=bool(row["on"]) if isinstance(asset, Genset) else True,
+            revert_s=room.site.control.revert_s,
+            revert_w=safe_limit_w(room, asset),
         )
-        wishes.append(quantise(wish, rating))
-    return wishes
+        wishes.append(wish)
+    return _held(room, wishes)
+
+
+def _held(room: Room, wishes: Sequence[Setpoint]) -> list[Setpoint]:
+    """Return set-points as the devices of the site, in their order, can hold them."""
+    from meters.modbus.sunspec import quantise
+
+    return [
+        quantise(wish, rating_w(room.site, asset))
+        for wish, asset in zip(wishes, room.site.assets, strict=True)
+    ]
 
 
 def _payload(wish: Setpoint) -> dict[str, object]:
@@ -228,33 +292,3 @@ def input_hash(given: PlanInput) -> str:
         else:
             digest.update(f"{name}={value!r}".encode())
     return digest.hexdigest()
-
-
-def send(room: Room, at_s: int) -> None:
-    """Send the set-points of the interval from `at_s` and keep what the devices then held."""
-    from meters.modbus.sunspec import send_setpoints
-
-    with room.store.read() as tx:
-        rows = control.setpoints(tx, at_s)
-    names = tuple(Setpoint.__dataclass_fields__)
-    wishes = [Setpoint(**{name: row[name] for name in names}) for row in rows]
-    addresses = [DeviceAddress(wish.asset, room.link.devices[wish.asset]) for wish in wishes]
-    timeout_s = room.site.operation.read_timeout_s
-    held, findings = asyncio.run(send_setpoints(addresses, wishes, timeout_s=timeout_s))
-    when = interval.label(at_s)
-    findings = [replace(finding, interval=when) for finding in findings]
-    wanted = {wish.asset: wish for wish in wishes}
-    confirmed = [one for one in held if one == wanted[one.asset]]
-    failed = sorted(set(wanted) - {one.asset for one in confirmed})
-    with room.store.write() as tx:
-        control.put_setpoints(tx, at_s, confirmed, "confirmed")
-        control.put_setpoints(tx, at_s, [wanted[name] for name in failed], "failed")
-        control.put_findings(tx, at_s, outage_facts.unexplained(tx, room.site, findings))
-        payload = json.loads(json.dumps([_payload(one) for one in confirmed]))
-        facts = {"confirmed": len(confirmed), "failed": len(failed)}
-        who = record.community(room.site)
-        record.append(
-            tx, Kind.SETPOINTS, at_s, at_s, facts, [Personal(who, "setpoints", "held", payload)]
-        )
-        control.mark_done(tx, at_s, "send")
-    room.log(at_s, "send", confirmed=len(confirmed), failed=len(failed))

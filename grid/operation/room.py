@@ -43,6 +43,8 @@ class Room:
         Starts a simulated field again when it has died, and links to it.
     door : GaspDoor or None
         Hears what meters say when they lose their supply; None where nobody listens.
+    watchdog_s : int
+        A stage that takes longer ends the process; 0 for never.
     """
 
     directory: Path
@@ -53,6 +55,7 @@ class Room:
     memory: dict[str, Any] = field(default_factory=dict)
     revive_field: Callable[[], None] = lambda: None
     door: GaspDoor | None = None
+    watchdog_s: int = 0
 
     @cached_property
     def model(self) -> NetworkModel:

@@ -335,8 +335,63 @@ setpoint = Table(
     _fact("limit_w"),
     _fact("running", Boolean),
     _fact("revert_s"),
+    _fact("revert_w", nullable=True),
     _fact("state", Key),
 )
+
+device_hold = Table(
+    "device_hold",
+    metadata,
+    _key("cycle_s", Whole),
+    _key("asset"),
+    _fact("kind", Key),
+    _fact("charge_w"),
+    _fact("discharge_w"),
+    _fact("limit_w"),
+    _fact("running", Boolean),
+    _fact("revert_s"),
+    _fact("revert_w", nullable=True),
+    _fact("power_w", nullable=True),
+    _fact("remaining_s", nullable=True),
+    _fact("verdict", Key),
+)
+
+override = Table(
+    "override",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    _fact("asset", Key),
+    _fact("action", Key),
+    _fact("power_w"),
+    _fact("start_s"),
+    _fact("end_s"),
+    _fact("stake_w"),
+    _fact("reason", Key),
+    _fact("note", Text),
+    _fact("asked_by", String(255)),
+    _fact("asked_s"),
+    _fact("lapses_s"),
+    _fact("approved_by", String(255), nullable=True),
+    _fact("approved_s", nullable=True),
+    _fact("ended_by", String(255), nullable=True),
+    _fact("ended_s", nullable=True),
+    _fact("state", Key),
+)
+Index("ix_override_state", override.c.state)
+
+safety_tag = Table(
+    "safety_tag",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    _fact("element", String(128)),
+    _fact("behind", Text),
+    _fact("reason", Key),
+    _fact("note", Text),
+    _fact("holder", String(255)),
+    _fact("placed_s"),
+    _fact("released_s", nullable=True),
+)
+Index("ix_safety_tag_released", safety_tag.c.released_s)
 
 market_order = Table(
     "market_order",

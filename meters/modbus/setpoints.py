@@ -43,11 +43,21 @@ def quantise(setpoint: Setpoint, rating_w: int) -> Setpoint:
     if setpoint.kind == "limit":
         held_w = models.held_rating(rating_w)
         full = percent_steps(models.PERCENT_SCALE)
-        limit_w = _limit_w(_limit_steps(setpoint.limit_w, held_w, full), held_w, full)
-        return replace(setpoint, charge_w=0, discharge_w=0, limit_w=limit_w, running=True)
+
+        def taken(value: int) -> int:
+            return _limit_w(_limit_steps(value, held_w, full), held_w, full)
+
+        return replace(
+            setpoint,
+            charge_w=0,
+            discharge_w=0,
+            limit_w=taken(setpoint.limit_w),
+            running=True,
+            revert_w=None if setpoint.revert_w is None else taken(setpoint.revert_w),
+        )
     if setpoint.kind == "genset":
-        return replace(setpoint, charge_w=0, limit_w=0)
-    return replace(setpoint, limit_w=0, running=True)
+        return replace(setpoint, charge_w=0, limit_w=0, revert_w=None)
+    return replace(setpoint, limit_w=0, running=True, revert_w=None)
 
 
 def writes(device: Device, setpoint: Setpoint) -> list[Write]:
@@ -72,7 +82,11 @@ def held(device: Device, asset: str, kind: DeviceKind) -> Setpoint:
         full = percent_steps(device.scale(models.CONTROLS, "WMaxLimPct_SF"))
         steps = device.required(models.CONTROLS, "WMaxLimPct") if enabled else full
         limit_w = _limit_w(steps, _rating_w(device), full)
-        return Setpoint(asset, kind, limit_w=limit_w, revert_s=revert_s)
+        revert_w = None
+        if enabled and device.raw(models.CONTROLS, "WMaxLimPctEnaRvrt") == models.ON:
+            revert = device.required(models.CONTROLS, "WMaxLimPctRvrt")
+            revert_w = _limit_w(revert, _rating_w(device), full)
+        return Setpoint(asset, kind, limit_w=limit_w, revert_s=revert_s, revert_w=revert_w)
     power_w = 0
     if enabled:
         if device.raw(models.CONTROLS, "WSetMod") != models.WSET_IN_WATTS:
@@ -104,8 +118,10 @@ def check(setpoint: Setpoint) -> None:
     asset = setpoint.asset
     if setpoint.kind not in ("storage", "limit", "genset"):
         raise BadInputError(f"{asset}: kind {setpoint.kind!r} is unknown")
-    for name in ("charge_w", "discharge_w", "limit_w"):
+    for name in ("charge_w", "discharge_w", "limit_w", "revert_w"):
         value = getattr(setpoint, name)
+        if name == "revert_w" and value is None:
+            continue
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_W:
             raise BadInputError(f"{asset}: {name} is {value!r}, must be whole W 0 to {_MAX_W}")
     if setpoint.charge_w and setpoint.discharge_w:
@@ -119,10 +135,13 @@ def check(setpoint: Setpoint) -> None:
 def _limit_writes(device: Device, setpoint: Setpoint) -> list[Write]:
     full = percent_steps(device.scale(models.CONTROLS, "WMaxLimPct_SF"))
     steps = _limit_steps(setpoint.limit_w, _rating_w(device), full)
+    revert, ends = full, models.OFF
+    if setpoint.revert_w is not None:
+        revert, ends = _limit_steps(setpoint.revert_w, _rating_w(device), full), models.ON
     controls = models.CONTROLS
     return [
-        # Reverting means no limit of ours: the device is left to its own defaults.
-        (controls, "WMaxLimPct", (steps, full, models.OFF)),
+        # Without a safe output reverting means no limit of ours: the device is left to itself.
+        (controls, "WMaxLimPct", (steps, revert, ends)),
         (controls, "WMaxLimPctRvrtTms", encode("uint32", setpoint.revert_s)),
         (controls, "WMaxLimPctEna", (models.ON,)),
     ]

@@ -178,6 +178,8 @@ async def _read(client: Client, unit: int, asset: str, *, at_s: int) -> DeviceSt
         running=_running(device),
         alarm=device.raw(models.MEASUREMENT, "Alrm") or 0,
         setpoint=held(device, asset, kind),
+        power_w=_power_w(device),
+        remaining_s=_remaining_s(device, kind),
     )
 
 
@@ -210,6 +212,16 @@ def _counter(device: Device, name: str) -> int:
     if energy_wh > _MAX_ENERGY_WH:
         raise ModbusError(f"has {name} at {energy_wh} Wh, above 10^15")
     return energy_wh
+
+
+def _power_w(device: Device) -> int | None:
+    power = device.raw(models.MEASUREMENT, "W")
+    return None if power is None else scaled(power, device.scale(models.MEASUREMENT, "W_SF"))
+
+
+def _remaining_s(device: Device, kind: DeviceKind) -> int | None:
+    name = "WMaxLimPctRvrtRem" if kind == "limit" else "WSetRvrtRem"
+    return device.raw(models.CONTROLS, name)
 
 
 def _running(device: Device) -> bool:
@@ -259,4 +271,5 @@ def _told(setpoint: Setpoint) -> str:
     else:
         told = f"charge {setpoint.charge_w} W, discharge {setpoint.discharge_w} W"
     stopped = "" if setpoint.running else ", not running"
-    return f"{told}{stopped} for {setpoint.revert_s} s"
+    then = "" if setpoint.revert_w is None else f", then at most {setpoint.revert_w} W"
+    return f"{told}{stopped} for {setpoint.revert_s} s{then}"

@@ -68,6 +68,8 @@ class DevicePoint:
         Bit field, 0 when all is well.
     setpoint : Setpoint
         As last written by a client.
+    remaining_s : int
+        Until it returns to its safe state.
     silent : bool
         The unit does not answer.
     on_setpoint : callable or None
@@ -86,5 +88,6 @@ class DevicePoint:
     running: bool
     alarm: int
     setpoint: Setpoint
+    remaining_s: int = 0
     silent: bool = False
     on_setpoint: Callable[[Setpoint], None] | None = None

@@ -137,6 +137,8 @@ class SunSpecUnit:
         self._set(models.MEASUREMENT, "St", int(point.running))
         self._set(models.MEASUREMENT, "InvSt", 3 if point.running else 0)
         self._set(models.MEASUREMENT, "Alrm", point.alarm)
+        timer = "WMaxLimPctRvrtRem" if point.kind == "limit" else "WSetRvrtRem"
+        self._set(models.CONTROLS, timer, point.remaining_s)
         self._set(models.MEASUREMENT, "TotWhInj", point.discharged_wh)
         self._set(models.MEASUREMENT, "TotWhAbs", point.charged_wh)
         if point.kind == "limit":
@@ -162,12 +164,17 @@ class SunSpecUnit:
             self._set(models.STORAGE, "SoC", percent)
 
     def _show_setpoint(self, setpoint: Setpoint) -> None:
-        enabled = int(setpoint.revert_s > 0)
+        # In its safe state a plant is held to what it reverts to, or free.
+        enabled = int(setpoint.revert_s > 0 or setpoint.revert_w is not None)
         self._set(models.ENTER_SERVICE, "ES", int(setpoint.running))
         if self._point.kind == "limit":
             rating_w = models.held_rating(self._point.rating_w)
             percent = _PERCENT_STEPS * min(setpoint.limit_w, rating_w) // rating_w
             self._set(models.CONTROLS, "WMaxLimPct", percent)
+            reverts = setpoint.revert_w is not None
+            revert_w = rating_w if setpoint.revert_w is None else min(setpoint.revert_w, rating_w)
+            self._set(models.CONTROLS, "WMaxLimPctRvrt", _PERCENT_STEPS * revert_w // rating_w)
+            self._set(models.CONTROLS, "WMaxLimPctEnaRvrt", int(reverts))
             self._set(models.CONTROLS, "WMaxLimPctRvrtTms", setpoint.revert_s)
             self._set(models.CONTROLS, "WMaxLimPctEna", enabled)
         else:
@@ -184,11 +191,16 @@ class SunSpecUnit:
             rating_w = models.held_rating(self._point.rating_w)
             enabled = self._get(models.CONTROLS, "WMaxLimPctEna")
             percent = self._get(models.CONTROLS, "WMaxLimPct") if enabled else _PERCENT_STEPS
+            revert_w = None
+            if enabled and self._get(models.CONTROLS, "WMaxLimPctEnaRvrt"):
+                revert = self._get(models.CONTROLS, "WMaxLimPctRvrt")
+                revert_w = -(-rating_w * revert // _PERCENT_STEPS)
             return Setpoint(
                 asset,
                 "limit",
                 limit_w=-(-rating_w * percent // _PERCENT_STEPS),
                 revert_s=self._get(models.CONTROLS, "WMaxLimPctRvrtTms") * enabled,
+                revert_w=revert_w,
             )
         enabled = self._get(models.CONTROLS, "WSetEna")
         power_w = self._get(models.CONTROLS, "WSet") * enabled

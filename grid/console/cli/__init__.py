@@ -20,6 +20,7 @@ GROUPS = {
     "check": "check a site file; every error with its line",
     "run": "run the control room and the console of a site",
     "cycle": "run operating cycles",
+    "control": "hold devices, safety tags, what devices hold",
     "meter": "read, simulate and import meters",
     "network": "flow, estimate, faults and outages of a network",
     "dispatch": "compare controllers, judge forecasts, solve problems",

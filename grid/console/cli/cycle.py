@@ -39,6 +39,7 @@ def _run(options: argparse.Namespace) -> int:
     from grid.operation import cycle
 
     room = cycle.open_room(options.site.parent, store_url=options.store or "")
+    room.watchdog_s = room.site.control.watchdog_s
     try:
         at_s = cycle.clock(room) if options.at is None else options.at
         _refuse(room, at_s, cycle.clock(room))

@@ -200,6 +200,7 @@ def live(room: Room, *, port: int, pace_s: float, progress: Progress, at_once: i
     from grid.operation import commission, cycle
 
     _require_free(port)
+    room.watchdog_s = room.site.control.watchdog_s
     credentials = first_users(room.store, room.site)
     beside = _Beside(room, port, progress)
     try:

@@ -121,6 +121,7 @@ class Field:
             device.energy_wh = held.energy_mwh // states.MWH_PER_WH if is_storage else None
             device.running, device.alarm = held.running, held.alarm
             device.silent = name in dark or silent(self.state, name)
+            device.remaining_s = self.state.remaining_s(name)
             if held.setpoint is None:
                 device.setpoint = _default(name, device_kind_of(device), device.rating_w)
             else:
@@ -134,6 +135,7 @@ class Field:
     def accept(self, setpoint: Setpoint) -> None:
         """Hold a set-point that a client enabled; it is on disk shortly after."""
         self.world.accept(self.state, setpoint)
+        self.devices[setpoint.asset].remaining_s = self.state.remaining_s(setpoint.asset)
         if self._unsaved is None:
             self._unsaved = asyncio.get_running_loop().call_later(_SETTLE_S, self.save)
 

@@ -97,6 +97,13 @@ class FieldState:
     devices: dict[str, DeviceState]
     faults: list[Fault] = field(default_factory=list)
 
+    def remaining_s(self, asset: str) -> int:
+        """Return how long a device still holds its set-point."""
+        device = self.devices[asset]
+        if device.setpoint is None or not device.setpoint.revert_s:
+            return 0
+        return max(0, device.lapses_s - self.clock_s)
+
     def write(self, path: Path) -> None:
         """Replace the file at once and durably."""
         temporary = path.with_suffix(".new")

@@ -10,6 +10,7 @@ until it is closed: what they showed before stays. pandapower says which buses t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -142,9 +143,7 @@ class World:
         islanded = self.supply.islanded(start_s)
         off = opened(state, start_s)
         dead = self.supply.dead(off, islanded=islanded)
-        for device in state.devices.values():
-            if device.setpoint is not None and start_s >= device.lapses_s:
-                device.setpoint = None
+        lapse(state)
         power = Power(
             self.site,
             state.devices,
@@ -168,6 +167,7 @@ class World:
             power.form(_forming(flow, "kw"), _forming(flow, "kvar"))
         self._count(state, power, flow, end_s, dead)
         state.clock_s = end_s
+        lapse(state)
         for fault in state.faults:
             self._apply(fault, state)
 
@@ -244,6 +244,20 @@ class World:
         device = state.devices[setpoint.asset]
         device.setpoint = setpoint
         device.lapses_s = state.clock_s + setpoint.revert_s
+
+
+def lapse(state: FieldState) -> None:
+    """Bring devices whose time is over to their safe state.
+
+    A battery rests, a genset stands, a plant falls back to the output it was told, or is free.
+    """
+    for device in state.devices.values():
+        held = device.setpoint
+        if held is None or held.revert_s == 0 or state.clock_s < device.lapses_s:
+            continue
+        device.setpoint = None
+        if held.kind == "limit" and held.revert_w is not None:
+            device.setpoint = replace(held, limit_w=held.revert_w, revert_s=0)
 
 
 def registers_wh(shown: MeterState, meter: Meter) -> list[int]:

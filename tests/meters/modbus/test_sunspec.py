@@ -75,8 +75,10 @@ def test_the_states_of_each_kind_are_read_as_they_are():
             running=point.running,
             alarm=point.alarm,
             setpoint=point.setpoint,
+            power_w=power_w,
+            remaining_s=0,
         )
-        for point in served
+        for point, power_w in zip(served, (-4_321, 0, 15_767), strict=True)
     ]
 
 
@@ -92,6 +94,8 @@ def test_the_states_of_each_kind_are_read_as_they_are():
         Setpoint("a", "limit", limit_w=12_345),
         Setpoint("a", "limit", limit_w=30_000, revert_s=4_000_000_000),
         Setpoint("a", "limit", limit_w=99_999),
+        Setpoint("a", "limit", limit_w=12_345, revert_w=6_789),
+        Setpoint("a", "limit", limit_w=12_345, revert_w=0),
     ],
 )
 def test_a_setpoint_is_taken_once_and_read_back_as_quantised(setpoint):
@@ -187,6 +191,7 @@ def test_a_setpoint_without_address_is_a_finding():
         Setpoint("a", "limit", limit_w=2**31),
         Setpoint("a", "limit", limit_w=1.5),
         Setpoint("a", "limit", revert_s=0),
+        Setpoint("a", "limit", revert_w=-1),
         Setpoint("a", "other"),
     ],
 )

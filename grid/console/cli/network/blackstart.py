@@ -6,6 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
+from grid.console.cli.control_tags import heeding, tagged
 from grid.console.cli.network.options import held_to, limits, loaded, network
 from grid.console.cli.options import answer, number, whole
 
@@ -48,6 +49,7 @@ def declare(verbs: Any) -> None:
     verb.add_argument(
         "--load-with-section", action="store_true", help="load cannot be switched by itself"
     )
+    heeding(verb)
     verb.set_defaults(run=run)
 
 
@@ -57,10 +59,12 @@ _above_0 = number(1e-3, 1e6)
 def run(options: argparse.Namespace) -> int:
     """Print the steps; 1 when load of the island stays dark."""
     from networks.operating.blackstart import black_start
+    from networks.operating.permits import without
     from networks.operating.state import nominal
     from networks.operating.terminals import switch_types
 
-    model = loaded(options)
+    permits = tagged(options.tags)
+    model = without(loaded(options), tuple(permits))
     made = black_start(
         model,
         nominal(model, options.load / 100.0),
@@ -70,7 +74,8 @@ def run(options: argparse.Namespace) -> int:
         opened=options.open,
         types=switch_types(model) if options.by == "feeder" else {},
     )
-    answer(options, _facts(made), _text(made))
+    held = "".join(f"\n{told}: no step energises it" for told in permits.values())
+    answer(options, _facts(made) | {"permits": list(permits.values())}, _text(made) + held)
     return 1 if made.stopped else 0
 
 

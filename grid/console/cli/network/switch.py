@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from grid.console.cli.control_tags import heeding, tagged
 from grid.console.cli.network.options import held_to, limits, loaded, network
 from grid.console.cli.options import UsageError, answer
+from grid.errors import BadInputError
 
 if TYPE_CHECKING:
-    from networks.operating.switching import Comparison, Snapshot
+    from networks.model import NetworkModel
+    from networks.operating.permits import Element
+    from networks.operating.switching import Change, Comparison, Snapshot
 
 _ELEMENTS = ("line", "trafo")
 
@@ -33,6 +38,7 @@ def declare(verbs: Any) -> None:
         help="move the tap changer of trafo N; may be given again",
     )  # fmt: skip
     limits(verb)
+    heeding(verb)
     verb.set_defaults(run=run)
 
 
@@ -60,6 +66,7 @@ def _tap(text: str) -> tuple[int, int]:
 
 def run(options: argparse.Namespace) -> int:
     """Compare the network before and after."""
+    from networks.operating.permits import without
     from networks.operating.state import nominal
     from networks.operating.switching import Change, compare
     from networks.operating.terminals import switch_types
@@ -71,7 +78,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--tap: trafo {twice} is given two positions, must be one")
     if not any((options.open, options.close, options.out, options.back, options.tap)):
         raise UsageError("nothing to switch: give --open, --close, --out, --back or --tap")
-    model = loaded(options)
+    permits = tagged(options.tags)
+    model = without(loaded(options), tuple(permits))
     change = Change(
         opened=tuple(options.open),
         closed=tuple(options.close),
@@ -79,10 +87,22 @@ def run(options: argparse.Namespace) -> int:
         back=tuple(options.back),
         taps=dict(options.tap),
     )
+    _refuse_energising(model, change, permits)
     types = switch_types(model) if options.open or options.close else {}
     made = compare(model, nominal(model), held_to(options), change, types=types)
     answer(options, _facts(made), comparison(made))
     return 0
+
+
+def _refuse_energising(model: NetworkModel, change: Change, permits: Mapping[Element, str]) -> None:
+    """Refuse what would give voltage to an element under a permit."""
+    from networks.operating.permits import live
+
+    after = model.switched(
+        opened=change.opened, closed=change.closed, out=change.out, back=change.back
+    )
+    for element in live(after, tuple(permits)):
+        raise BadInputError(f"{permits[element]}: this would energise it")
 
 
 def _facts(made: Comparison) -> dict[str, Any]:
