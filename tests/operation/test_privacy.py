@@ -170,7 +170,8 @@ def test_arithmetic_on_the_public_part_finds_a_household_no_better_than_chance(
     assert here <= 1.5 * there + 10, (here, there)
     sums = _reachable(set(whole_day.values()))
     days = [int(registers[row].sum()) for registers in truth.values() for row in (0, 1)]
-    assert not {wh for wh in days if wh > 200} & sums
+    met = {wh for wh in days if wh > 200} & sums
+    assert not met, (sorted(met), whole_day)
 
 
 def _found(prefix: bytes, rest: bytes, committed: set[bytes]) -> list[int]:
