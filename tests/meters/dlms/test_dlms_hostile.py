@@ -179,7 +179,7 @@ def longest(element: bytes) -> tuple[bytes, int]:
 
 
 def slowness() -> float:
-    """Return by how much a bare loop here takes longer than the 15 ms that limits are stated for."""
+    """Return how much longer than 15 ms a bare loop takes here; limits are stated for those."""
     spent = []
     for _ in range(4):
         began, total = time.process_time(), 0
