@@ -18,8 +18,8 @@ from grid import interval
 from grid.errors import Finding, Severity
 from grid.operation.market import prices_at
 from grid.operation.room import Room
-from grid.site import Asset, Battery, Genset
-from grid.store import Transaction, datasets, field
+from grid.site import Asset, Battery, Genset, Site
+from grid.store import Transaction, datasets, field, series
 
 Floats = npt.NDArray[np.float64]
 
@@ -79,7 +79,27 @@ def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> P
             [_in_state(room, tx, g, at_s) for g in site.genset], np.int64
         ),
         reserve_kw=total * site.operation.critical_reserve_percent / 100.0,
+        peak_kw=peak_kw(tx, site, room.head, at_s) if site.grid.demand_charge else 0.0,
     )
+
+
+def peak_kw(tx: Transaction, site: Site, head: str, at_s: int) -> float:
+    """Return the highest import of the civil month until `at_s`, kW; 0 without a demand charge.
+
+    Parameters
+    ----------
+    head : str
+        The feeder-head meter.
+    """
+    first_s, _ = interval.month_bounds(at_s, site.time_zone)
+    if not site.grid.demand_charge or at_s <= first_s:
+        return 0.0
+    stored = series.get_intervals(
+        tx, [head], first_s, at_s, time_zone=site.time_zone, registers=["import_wh"]
+    )
+    # what is missing is below 0
+    most_wh = max(0, int(stored["import_wh"].values.max(initial=0)))
+    return most_wh * 3.6 / site.interval_s
 
 
 def end_value(room: Room) -> float:
