@@ -153,13 +153,10 @@ def _fit(plan_input: PlanInput, schedule: xr.Dataset) -> str:
 
 def _clip_stores(plan_input: PlanInput, first: _Columns, energy: Floats) -> None:
     """Hold each battery to what it can still take and give."""
-    h = plan_input.hours
     for row, b in enumerate(plan_input.battery):
-        room = (b.energy_kwh - energy[row]) / (b.charge_efficiency * h)
-        stored = (energy[row] - b.min_energy_kwh) * b.discharge_efficiency / h
-        takes, gives = b.most_kw(float(energy[row]))
-        first["charge_kw"][row, 0] = min(first["charge_kw"][row, 0], room, takes)
-        first["discharge_kw"][row, 0] = min(first["discharge_kw"][row, 0], stored, gives)
+        takes, gives = b.headroom_kw(float(energy[row]), plan_input.hours)
+        first["charge_kw"][row, 0] = min(first["charge_kw"][row, 0], takes)
+        first["discharge_kw"][row, 0] = min(first["discharge_kw"][row, 0], gives)
 
 
 def _close(plan_input: PlanInput, first: _Columns, energy: Floats, demand: float) -> str:
@@ -181,10 +178,8 @@ def _close(plan_input: PlanInput, first: _Columns, energy: Floats, demand: float
             if not b.forming:
                 continue
             flow = float(first["discharge_kw"][row, 0] - first["charge_kw"][row, 0])
-            stored = (energy[row] - b.min_energy_kwh) * b.discharge_efficiency / h
-            room = (b.energy_kwh - energy[row]) / (b.charge_efficiency * h)
-            takes, gives = b.most_kw(float(energy[row]))
-            wanted = min(max(flow + net, -min(takes, room)), min(gives, stored))
+            takes, gives = b.headroom_kw(float(energy[row]), h)
+            wanted = min(max(flow + net, -takes), gives)
             first["discharge_kw"][row, 0], first["charge_kw"][row, 0] = (
                 max(wanted, 0.0),
                 max(-wanted, 0.0),
@@ -194,9 +189,8 @@ def _close(plan_input: PlanInput, first: _Columns, energy: Floats, demand: float
             return f"the forming batteries lack {net:.1f} kW"
     first["import_kw"][0], first["export_kw"][0] = drawn, fed
     for row, b in enumerate(plan_input.battery):
-        gain = first["charge_kw"][row, 0] * b.charge_efficiency
-        loss = first["discharge_kw"][row, 0] / b.discharge_efficiency
-        first["energy_kwh"][row, 0] = energy[row] * b.kept_share(h) + h * (gain - loss)
+        flows = float(first["charge_kw"][row, 0]), float(first["discharge_kw"][row, 0])
+        first["energy_kwh"][row, 0] = b.after_kwh(float(energy[row]), *flows, h)
     return ""
 
 

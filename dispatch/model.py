@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import pyomo.environ as pyo
 from pyomo.common.gc_manager import PauseGC
-from pyomo.core.expr.numeric_expr import LinearExpression
 
 from dispatch.assets import REGISTRY
+from dispatch.assets.terms import linear
 from dispatch.extras import Extras, Pairs
 from dispatch.plan import PlanInput
 from dispatch.statement import Statement, statement
@@ -49,7 +48,7 @@ def stated(problem: Statement) -> Any:
         if "survival_short" in problem.blocks:
             _survival(model, problem)
         _extras(model, problem.extras)
-        model.cost = pyo.Objective(expr=_linear(_costs(model, problem), problem.constant))
+        model.cost = pyo.Objective(expr=linear(_costs(model, problem), problem.constant))
     return model
 
 
@@ -82,15 +81,6 @@ def _variables(model: Any, problem: Statement) -> None:
         model.add_component(name, made)
 
 
-def _linear(pairs: Iterable[tuple[float, Any]], constant: float = 0.0) -> Any:
-    known = list(pairs)
-    return LinearExpression(
-        constant=constant,
-        linear_coefs=[coefficient for coefficient, _ in known],
-        linear_vars=[variable for _, variable in known],
-    )
-
-
 def _costs(model: Any, problem: Statement) -> list[tuple[float, Any]]:
     pairs: list[tuple[float, Any]] = []
     for name, one in problem.blocks.items():
@@ -114,7 +104,7 @@ def _balance(model: Any, problem: Statement) -> None:
         ]
         if problem.elastic:
             pairs += [(1.0, m.short[t]), (-1.0, m.surplus[t])]
-        return _linear(pairs) == float(problem.sides["balance"][t])
+        return linear(pairs) == float(problem.sides["balance"][t])
 
     model.balance = pyo.Constraint(range(given.n), rule=balance)
 
@@ -191,7 +181,7 @@ def _extras(model: Any, extras: Extras) -> None:
         rows.setdefault(row.name, {})[row.index] = row
 
     def rule(m: Any, row: Any) -> Any:
-        body = _linear((c, getattr(m, name)[index]) for c, name, index in row.terms)
+        body = linear((c, getattr(m, name)[index]) for c, name, index in row.terms)
         return body >= row.low if row.high == float("inf") else body <= row.high
 
     for name, known in rows.items():

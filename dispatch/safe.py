@@ -176,15 +176,12 @@ def _form(
     for i, battery in enumerate(plan_input.battery):
         if not battery.forming or np.isnan(energy[i]):
             continue
-        stored = max(0.0, energy[i] - battery.min_energy_kwh) * battery.discharge_efficiency / h
-        room = max(0.0, battery.energy_kwh - energy[i]) / (battery.charge_efficiency * h)
-        takes, gives = battery.most_kw(energy[i])
-        give = min(max(missing, 0.0), gives, stored)
-        take = min(max(-missing, 0.0), takes, room)
+        takes, gives = battery.headroom_kw(float(energy[i]), h)
+        give = min(max(missing, 0.0), gives)
+        take = min(max(-missing, 0.0), takes)
         schedule["discharge_kw"].values[i, t] = give
         schedule["charge_kw"].values[i, t] = take
-        energy[i] *= battery.kept_share(h)
-        energy[i] += h * (take * battery.charge_efficiency - give / battery.discharge_efficiency)
+        energy[i] = battery.after_kwh(float(energy[i]), take, give, h)
         missing += take - give
     return missing
 

@@ -85,9 +85,7 @@ def solve(
         if not broken:
             break
         rounds += 1
-        if rounds > EITHER_ROUNDS:
-            broken = frozenset((a, t) for a, _ in broken for t in range(plan_input.n))
-        pairs |= broken
+        pairs |= widened(broken, rounds, plan_input.n)
     return _plan(plan_input, problem, answer, schedule)
 
 
@@ -180,6 +178,13 @@ def _within(flows: Floats, high: Floats | float = np.inf) -> Floats:
     kept: Floats = np.where(np.abs(flows - inside) < BOTH_KW, inside, flows)
     # adding 0 turns -0.0 into 0.0
     return np.round(kept, DIGITS) + 0.0
+
+
+def widened(broken: Pairs, rounds: int, n: int) -> Pairs:
+    """Return where an either-or is added: where it was broken, and after many rounds throughout."""
+    if rounds <= EITHER_ROUNDS:
+        return broken
+    return frozenset((asset, t) for asset, _ in broken for t in range(n))
 
 
 def both_ways(plan_input: PlanInput, schedule: xr.Dataset) -> Pairs:

@@ -21,7 +21,7 @@ from dispatch.check import check_input
 from dispatch.extras import Pairs
 from dispatch.plan import Floats, InfeasiblePlan, PlanInput
 from dispatch.problem import Answer, Numbers, Problem
-from dispatch.solve import EITHER_ROUNDS, both_ways, schedule_of
+from dispatch.solve import both_ways, schedule_of, widened
 from dispatch.statement import statement
 from dispatch.template import patched
 from grid.errors import BadInputError
@@ -58,7 +58,8 @@ def first_step(
     """
     _check(futures, probability)
     pairs: Pairs = frozenset()
-    for number in range(EITHER_ROUNDS + 2):
+    rounds = 0
+    while True:
         parts = [patched(statement(future, pairs)) for future in futures]
         whole = joined(parts, probability, _controls(futures[0], parts[0]))
         answer = highs.optimise(whole, gap=gap, nodes=nodes, small=not pairs)
@@ -71,11 +72,9 @@ def first_step(
         found = (both_ways(f, s) for f, s in zip(futures, schedules, strict=True))
         broken = frozenset().union(*found) - pairs
         if not broken:
-            break
-        if number >= EITHER_ROUNDS:
-            broken = frozenset((a, t) for a, _ in broken for t in range(futures[0].n))
-        pairs |= broken
-    return schedules[0]
+            return schedules[0]
+        rounds += 1
+        pairs |= widened(broken, rounds, futures[0].n)
 
 
 def _check(futures: Sequence[PlanInput], probability: Floats) -> None:

@@ -19,27 +19,17 @@ when the standing before the first hour is already too long:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import pyomo.environ as pyo
-from pyomo.core.expr.numeric_expr import LinearExpression
 
+from dispatch.assets.terms import linear
 from dispatch.commitment import CommitmentProblem, Thermal
 
 COST_UNIT = 1000.0
 """The objective is in thousands: systems of this size cost millions, and HiGHS sees it scaled."""
 
 Pairs: TypeAlias = list[tuple[float, Any]]
-
-
-def linear(pairs: Iterable[tuple[float, Any]]) -> Any:
-    """Return the sum of (coefficient, variable) as a Pyomo expression."""
-    coefficients, variables = [], []
-    for coefficient, variable in pairs:
-        coefficients.append(coefficient)
-        variables.append(variable)
-    return LinearExpression(constant=0.0, linear_coefs=coefficients, linear_vars=variables)
 
 
 def production(model: Any, problem: CommitmentProblem) -> Pairs:

@@ -37,9 +37,9 @@ from typing import Any
 import pyomo.environ as pyo
 from pyomo.common.gc_manager import PauseGC
 
-from dispatch.assets.terms import Attribute
+from dispatch.assets.terms import Attribute, linear
 from dispatch.commitment import CommitmentProblem, Thermal
-from dispatch.uc_cost import Pairs, linear, production, starts
+from dispatch.uc_cost import Pairs, production, starts
 
 ATTRIBUTES = (
     Attribute("must_run", "bool", "", "Never off."),

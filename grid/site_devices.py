@@ -96,6 +96,22 @@ class Battery:
         take, give = (min(self.power_kw, max(0.0, one)) for one in ways)
         return take, give
 
+    def headroom_kw(self, energy_kwh: float, hours: float) -> tuple[float, float]:
+        """Return what it can take and what it can give for some hours, kW."""
+        take, give = self.most_kw(energy_kwh)
+        kept = energy_kwh * self.kept_share(hours)
+        room = max(0.0, self.energy_kwh - kept) / (self.charge_efficiency * hours)
+        ready = max(0.0, kept - self.min_energy_kwh) * self.discharge_efficiency / hours
+        return min(take, room), min(give, ready)
+
+    def after_kwh(
+        self, energy_kwh: float, charge_kw: float, discharge_kw: float, hours: float
+    ) -> float:
+        """Return what is stored after some hours of a flow, kWh."""
+        gain = charge_kw * self.charge_efficiency
+        loss = discharge_kw / self.discharge_efficiency
+        return energy_kwh * self.kept_share(hours) + hours * (gain - loss)
+
 
 @dataclass(frozen=True, slots=True)
 class Solar:

@@ -7,12 +7,13 @@ roll only brings other numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from pyomo.core.expr.numeric_expr import LinearExpression
 
 from dispatch.plan import Floats, PlanInput
 
@@ -84,6 +85,16 @@ def block(
         return np.broadcast_to(np.asarray(one, dtype=np.float64), shape)
 
     return Block(whole(low), whole(high), whole(cost), binary)
+
+
+def linear(pairs: Iterable[tuple[float, Any]], constant: float = 0.0) -> Any:
+    """Return the sum of (coefficient, variable) and a constant as a Pyomo expression."""
+    known = list(pairs)
+    return LinearExpression(
+        constant=constant,
+        linear_coefs=[coefficient for coefficient, _ in known],
+        linear_vars=[variable for _, variable in known],
+    )
 
 
 def by_asset(values: list[float]) -> Floats:

@@ -81,16 +81,10 @@ def _give(amount: float, flows: Floats, way: float, until: Floats | None = None)
 
 def _limits(actual: PlanInput) -> tuple[Floats, Floats]:
     """Return what each battery can take and give in the step, kW."""
-    h, stored = actual.hours, actual.battery_energy_kwh.tolist()
-    takes, gives = [], []
-    for battery, energy in zip(actual.battery, stored, strict=True):
-        take, give = battery.most_kw(energy)
-        kept = energy * battery.kept_share(h)
-        room = (battery.energy_kwh - kept) / (h * battery.charge_efficiency)
-        left = (kept - battery.min_energy_kwh) * battery.discharge_efficiency / h
-        takes.append(max(0.0, min(take, room)))
-        gives.append(max(0.0, min(give, left)))
-    return np.array(takes, dtype=np.float64), np.array(gives, dtype=np.float64)
+    stored = zip(actual.battery, actual.battery_energy_kwh.tolist(), strict=True)
+    found = [battery.headroom_kw(energy, actual.hours) for battery, energy in stored]
+    take, give = np.array(found, dtype=np.float64).reshape(-1, 2).T
+    return take, give
 
 
 def _allowed(actual: PlanInput, wanted: Floats) -> npt.NDArray[np.bool_]:
@@ -113,10 +107,11 @@ def _schedule(
     plants = slice(actual.rows("solar").start, actual.rows("wind").stop)
     done["charge_kw"].values[battery, 0] = charge
     done["discharge_kw"].values[battery, 0] = discharge
-    gained = charge * [b.charge_efficiency for b in actual.battery]
-    gained -= discharge / np.array([b.discharge_efficiency for b in actual.battery])
-    kept = actual.battery_energy_kwh * [b.kept_share(actual.hours) for b in actual.battery]
-    done["energy_kwh"].values[battery, 0] = kept + actual.hours * gained
+    stored, flows = actual.battery_energy_kwh.tolist(), zip(charge, discharge, strict=True)
+    done["energy_kwh"].values[battery, 0] = [
+        one.after_kwh(before, float(taken), float(given), actual.hours)
+        for one, before, (taken, given) in zip(actual.battery, stored, flows, strict=True)
+    ]
     done["on"].values[genset, 0] = on
     done["produce_kw"].values[genset, 0] = output
     done["produce_kw"].values[plants, 0] = produced

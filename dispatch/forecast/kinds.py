@@ -31,15 +31,12 @@ class Design:
         What errors are proportional to.
     most : ndarray of float64 (row, lead)
         No forecast is higher.
-    weather : ndarray of float64 (row, lead, feature), optional
-        What trees learn of the weather.
     """
 
     base: Float
     features: Float
     spread: Float
     most: Float
-    weather: Float | None = None
 
 
 def _recent(

@@ -118,7 +118,6 @@ def tree_features(
         ),
         (mean - base) / level,
         np.log(design.spread / level + 1e-6),
-        *(np.moveaxis(design.weather, -1, 0) if design.weather is not None else ()),
     ]
     return np.stack(columns, axis=-1)
 

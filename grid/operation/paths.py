@@ -74,11 +74,12 @@ def battery_path(given: PlanInput, battery: Battery, wanted: Floats) -> Floats:
     energy, h = float(given.battery_energy_kwh[row]), given.hours
     way = np.clip(wanted, -usable.power_kw, usable.power_kw)
     for step in range(len(way)):
-        ready = max(energy - usable.min_energy_kwh, 0.0) * usable.discharge_efficiency / h
-        room = max(usable.energy_kwh - energy, 0.0) / (usable.charge_efficiency * h)
-        way[step] = min(max(way[step], -room * _WHOLE), ready * _WHOLE)
-        gained = max(-way[step], 0.0) * usable.charge_efficiency
-        energy += h * (gained - max(way[step], 0.0) / usable.discharge_efficiency)
+        room, ready = (
+            most if most >= usable.power_kw else most * _WHOLE
+            for most in usable.headroom_kw(energy, h)
+        )
+        way[step] = min(max(way[step], -room), ready)
+        energy = usable.after_kwh(energy, max(-way[step], 0.0), max(way[step], 0.0), h)
     return way
 
 
