@@ -47,4 +47,4 @@ def test_a_tag_shows_what_is_behind_before_it_is_placed(enter: Enter) -> None:
     wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
     assert not wide
     page.goto("/operator/network")
-    page.wait_for_selector("text=TAG")
+    page.wait_for_selector("svg text:has-text('TAG')")
