@@ -16,6 +16,7 @@ from dispatch.forecast.model import KEEP_DAYS, ForecastModel
 from dispatch.forecast.scenarios import scenarios
 from dispatch.plan import Floats, PlanInput
 from grid import interval
+from grid.site import Solar, Wind
 
 RETRAIN_DAYS: Final = 7
 WINDOW_DAYS: Final = 42
@@ -39,7 +40,7 @@ class Foreseen:
         self.truth: Floats = np.concatenate(
             [history.demand_kw[None], history.solar_available_kw, history.wind_available_kw]
         )
-        plants = [*history.solar, *history.wind]
+        plants: list[Solar | Wind] = [*history.solar, *history.wind]
         groups = ["load"] + ["solar"] * len(history.solar) + ["wind"] * len(history.wind)
         self._past = xr.Dataset(
             {"power_kw": (("series", "interval"), self.truth, {"units": "kW"})},
