@@ -1,4 +1,4 @@
-"""Controllers on microgrids of the pymgrid benchmark: ``python -m tests.dispatch.pymgrid25_backtest``.
+"""Controllers on pymgrid's microgrids: ``python -m tests.dispatch.pymgrid25_backtest``.
 
 Prints for each microgrid what every controller cost and its share of what could be saved over the
 rule. A year takes some minutes for each.
@@ -39,12 +39,14 @@ def main() -> None:
         test = backtest(folder, number, hours=options.hours, setting=setting)
         for done, _ in enumerate(test.steps(), start=1):
             if done % 500 == 0:
-                print(f"microgrid {number}: {done:,} of {options.hours:,} h", file=sys.stderr)
+                sys.stderr.write(f"microgrid {number}: {done:,} of {options.hours:,} h\n")
         bound = test.bound()
         for name, tally in test.tally.items():
             share = share_of_gain(test.tally, name, bound)
-            print(f"microgrid {number} {name}: {tally.total:,.2f}, {share:.1%} of the gain")
-        print(f"microgrid {number} bound: {bound:,.2f}", flush=True)
+            told = f"microgrid {number} {name}: {tally.total:,.2f}, {share:.1%} of the gain\n"
+            sys.stdout.write(told)
+        sys.stdout.write(f"microgrid {number} bound: {bound:,.2f}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
