@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, func, select
 
-from grid.errors import StoreError
 from grid.store.engine import Transaction
 from grid.store.schema import meter_order
+from grid.store.staged import Staged
 
 
 class OrderKind(StrEnum):
@@ -94,69 +93,19 @@ def put_order(
     expires_s: int,
 ) -> int:
     """Keep what was asked; return its number."""
-    number = tx.execute(
-        insert(meter_order)
-        .values(
-            kind=str(kind),
-            meter=meter,
-            reason=reason,
-            island_source=island_source,
-            asked_by=asked_by,
-            asked_s=asked_s,
-            expires_s=expires_s,
-            state=str(OrderState.ASKED),
-            outcome="",
-        )
-        .returning(meter_order.c.id)
-    ).scalar_one()
-    return int(number)
-
-
-def get_order(tx: Transaction, number: int) -> MeterOrder:
-    """Return an order by its number.
-
-    Raises
-    ------
-    StoreError
-        When there is none.
-    """
-    row = tx.execute(select(meter_order).where(meter_order.c.id == number)).one_or_none()
-    if row is None:
-        raise StoreError(f"order {number} does not exist")
-    return _order(row)
-
-
-def move(
-    tx: Transaction, number: int, before: OrderState, after: OrderState, **facts: Any
-) -> MeterOrder:
-    """Bring an order from one state to another with what is known of it then.
-
-    Raises
-    ------
-    StoreError
-        When it is not in the state `before`: somebody else was first.
-    """
-    result = tx.execute(
-        update(meter_order)
-        .where(meter_order.c.id == number, meter_order.c.state == str(before))
-        .values(state=str(after), **facts)
+    asked = _ROWS.put(
+        tx,
+        kind=kind,
+        meter=meter,
+        reason=reason,
+        island_source=island_source,
+        asked_by=asked_by,
+        asked_s=asked_s,
+        expires_s=expires_s,
+        state=OrderState.ASKED,
+        outcome="",
     )
-    if result.rowcount != 1:
-        raise StoreError(f"order {number} is not {before} any more")
-    return get_order(tx, number)
-
-
-def in_states(tx: Transaction, states: Iterable[OrderState]) -> list[MeterOrder]:
-    """Return the orders in some states, the oldest first."""
-    names = [str(state) for state in states]
-    query = select(meter_order).where(meter_order.c.state.in_(names)).order_by(meter_order.c.id)
-    return [_order(row) for row in tx.execute(query)]
-
-
-def listed(tx: Transaction, limit: int = 200) -> list[MeterOrder]:
-    """Return orders, the newest first."""
-    query = select(meter_order).order_by(meter_order.c.id.desc()).limit(limit)
-    return [_order(row) for row in tx.execute(query)]
+    return asked.id
 
 
 def executed_since(tx: Transaction, kind: OrderKind, since_s: int) -> int:
@@ -177,3 +126,7 @@ def _order(row: Row[Any]) -> MeterOrder:
             "island_source": bool(facts["island_source"]),
         }
     )
+
+
+_ROWS = Staged(meter_order, "order", _order)
+get_order, move, in_states, listed = _ROWS.get, _ROWS.move, _ROWS.in_states, _ROWS.listed

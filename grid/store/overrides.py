@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row
 
-from grid.errors import StoreError
-from grid.store.engine import Transaction
 from grid.store.schema import override
+from grid.store.staged import Staged
 
 
 class Action(StrEnum):
@@ -98,69 +96,14 @@ class Override:
         return self.state in OPEN
 
 
-def put_override(tx: Transaction, **facts: Any) -> Override:
-    """Keep an override; return it with its number."""
-    number = tx.execute(
-        insert(override).values(**{name: _plain(value) for name, value in facts.items()})
-        .returning(override.c.id)
-    ).scalar_one()  # fmt: skip
-    return get_override(tx, int(number))
-
-
-def get_override(tx: Transaction, number: int) -> Override:
-    """Return an override by its number.
-
-    Raises
-    ------
-    StoreError
-        When there is none.
-    """
-    row = tx.execute(select(override).where(override.c.id == number)).one_or_none()
-    if row is None:
-        raise StoreError(f"override {number} does not exist")
-    return _override(row)
-
-
-def move(
-    tx: Transaction, number: int, before: OverrideState, after: OverrideState, **facts: Any
-) -> Override:
-    """Bring an override from one state to another with what is known of it then.
-
-    Raises
-    ------
-    StoreError
-        When it is not in the state `before`: somebody else was first.
-    """
-    result = tx.execute(
-        update(override)
-        .where(override.c.id == number, override.c.state == str(before))
-        .values(state=str(after), **facts)
-    )
-    if result.rowcount != 1:
-        raise StoreError(f"override {number} is not {before} any more")
-    return get_override(tx, number)
-
-
-def in_states(tx: Transaction, states: Iterable[OverrideState]) -> list[Override]:
-    """Return the overrides in some states, the oldest first."""
-    names = [str(state) for state in states]
-    query = select(override).where(override.c.state.in_(names)).order_by(override.c.id)
-    return [_override(row) for row in tx.execute(query)]
-
-
-def listed(tx: Transaction, limit: int = 100) -> list[Override]:
-    """Return overrides, the newest first."""
-    query = select(override).order_by(override.c.id.desc()).limit(limit)
-    return [_override(row) for row in tx.execute(query)]
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, StrEnum) else value
-
-
 def _override(row: Row[Any]) -> Override:
     facts = dict(row._mapping)
     facts["action"] = Action(facts["action"])
     facts["reason"] = Reason(facts["reason"])
     facts["state"] = OverrideState(facts["state"])
     return Override(**facts)
+
+
+_ROWS = Staged(override, "override", _override)
+put_override, get_override, move = _ROWS.put, _ROWS.get, _ROWS.move
+in_states, listed = _ROWS.in_states, _ROWS.listed

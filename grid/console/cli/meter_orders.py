@@ -97,7 +97,7 @@ def run_list(options: argparse.Namespace) -> int:
     store = commission.open_store(options.dir)
     try:
         with store.read() as tx:
-            found = meter_orders.listed(tx)
+            found = meter_orders.listed(tx, 200)
     finally:
         store.close()
     text = "\n".join(map(_line, found)) or "nothing is ordered of any meter"
