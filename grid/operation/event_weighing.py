@@ -58,7 +58,8 @@ class Weighed:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """As stored and shown; energy during the event in kWh, given less taken."""
+        """As stored and shown: costs and what they may be off by, in currency; what devices give
+        less what they take during the event, kWh; the flow of each step without and with it."""
         event, step_s = self.event, self.without.interval_s
         starts = self.without.schedule["interval"].values.astype("datetime64[s]").astype(np.int64)
         inside = (starts >= event.start_s) & (starts < event.end_s)
@@ -77,6 +78,7 @@ class Weighed:
             "of_steps": (event.end_s - event.start_s) // step_s,
             "sources": [one.source for one in plans],
             "costs": [None if np.isnan(one.objective) else one.objective for one in plans],
+            "within": sum(_gap(one) for one in plans),
             "reward": spared * event.reward * WH_PER_KWH / NANO,
             "spared_kwh": spared,
             "unserved_kwh": dark,
@@ -166,6 +168,12 @@ def follow(room: Room, at_s: int) -> None:
 def good(facts: dict[str, Any]) -> bool:
     """Return whether both plans are plans, and the event is kept as far as they reach."""
     return facts["sources"] == [NEW_PLAN, NEW_PLAN] and not facts["short"]
+
+
+def _gap(plan: Plan) -> float:
+    """Return how far the cost of a plan may be from the best, currency."""
+    found = abs(plan.gap * plan.objective)
+    return 0.0 if np.isnan(found) else float(found)
 
 
 def _given_kwh(schedule: xr.Dataset, inside: Any, hours: float) -> dict[str, float]:
