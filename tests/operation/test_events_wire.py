@@ -57,7 +57,8 @@ def test_import_stays_below_an_accepted_event_and_the_ledger_tells_by_how_much(
         without, kept = known["flows_kw"]
         assert max(without[1:4]) > LIMIT_W / 1000
         assert max(kept[2:4]) <= LIMIT_W / 1000
-        assert known["costs"][1] >= known["costs"][0] - known["within"]
+        # tie-breaks are no cost
+        assert known["costs"][1] >= known["costs"][0] - known["within"] - 1e-4
         assert known["changes"], "some device does something else"
         with room.store.write() as tx:
             if events.accept(tx, room.site, one.id, ANNA).state is EventState.APPROVING:
