@@ -123,9 +123,10 @@ def measure_due(tx: Transaction, site: Site, at_s: int) -> list[Finding]:
         )  # fmt: skip
         if totals["above_wh"] or totals["missing"]:
             when = interval.label(one.end_s)
+            above_kwh = (totals["above_wh"] or 0) / 1000
             text = (
                 f"{subject} {when} kept in {totals['kept']} of {totals['intervals']} intervals, "
-                f"{totals['missing']} not known, {(totals['above_wh'] or 0) / 1000:g} kWh above its limit"
+                f"{totals['missing']} not known, {above_kwh:g} kWh above its limit"
             )
             told.append(Finding("event.broken", subject, when, Severity.WARNING, text))
     return told

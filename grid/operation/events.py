@@ -126,6 +126,9 @@ def receive(tx: Transaction, site: Site, asked: Asked) -> Event:
         state=EventState.RECEIVED,
     )
     _record(tx, site, made, "event.receive", asked.received_by)
+    until = interval.label(made.answer_by_s)
+    text = f"event {made.id} of {made.asked_by} waits for an answer by {until}"
+    control.put_findings(tx, now_s, [_finding("event.received", made, made.start_s, text)])
     return made
 
 
@@ -147,9 +150,7 @@ def accept(tx: Transaction, site: Site, number: int, by: str) -> Event:
         return _expire(tx, site, found, now_s)
     alone = found.stake_w <= 1000 * site.control.two_person_kw
     after = EventState.ACCEPTED if alone else EventState.APPROVING
-    held = stored.move(
-        tx, number, found.state, after, accepted_by=by.strip(), accepted_s=now_s
-    )  # fmt: skip
+    held = stored.move(tx, number, found.state, after, accepted_by=by.strip(), accepted_s=now_s)
     _record(tx, site, held, "event.accept" if alone else "event.ask", by)
     return held
 
