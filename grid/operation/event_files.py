@@ -11,7 +11,6 @@ intervalPeriod).
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -98,7 +97,10 @@ def _event(told: Any, step_s: int, where: str) -> FileEvent:
     one = _object(told, where)
     if one.get("objectType", "EVENT") != "EVENT":
         raise BadInputError(f"{where}: objectType is {one['objectType']!r}, must be EVENT")
-    for descriptor in one.get("payloadDescriptors") or []:
+    descriptors = one.get("payloadDescriptors") or []
+    if not isinstance(descriptors, list):
+        raise BadInputError(f"{where}: payloadDescriptors must be a list")
+    for descriptor in descriptors:
         units = _object(descriptor, f"{where} payloadDescriptors").get("units")
         if units not in (None, "KW"):
             raise BadInputError(f"{where}: units are {units!r}, must be KW")
@@ -185,10 +187,11 @@ def _payload(member: Mapping[str, Any], where: str) -> tuple[EventKind, int]:
         raise BadInputError(f"{where}: payload is {str(one.get('type'))[:40]!r}, must be {known}")
     values = one.get("values")
     value = values[0] if isinstance(values, list) and len(values) == 1 else None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
         raise BadInputError(f"{where}: values must be one number of kW")
     if not 0.0 <= value <= POWER_MAX_KW:
-        raise BadInputError(f"{where}: {value:g} kW must be within 0 to {POWER_MAX_KW:g}")
+        told = str(value)[:20]
+        raise BadInputError(f"{where}: {told} kW must be within 0 to {POWER_MAX_KW:g}")
     return kind, round(1000 * value)
 
 

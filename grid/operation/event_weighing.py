@@ -35,6 +35,9 @@ from grid.store.overrides import OverrideState
 CHANGED_KWH = 0.05
 """Energy of a device during the event that counts as another set-point."""
 
+WEIGHED_MOST = 4
+"""Events that a cycle weighs, those to be answered first before the others."""
+
 
 @dataclass(frozen=True, eq=False)
 class Weighed:
@@ -154,6 +157,7 @@ def follow(room: Room, at_s: int) -> None:
     """Stage ``events``: let them begin, end and expire, measure, and weigh what waits."""
     with room.store.read() as tx:
         waiting = [one for one in stored.in_states(tx, WAITING) if one.answer_by_s > at_s]
+    waiting = sorted(waiting, key=lambda one: (one.answer_by_s, one.id))[:WEIGHED_MOST]
     weighed = {one.id: weigh(room, at_s, one).facts for one in waiting}
     with room.store.write() as tx:
         for number, facts in weighed.items():

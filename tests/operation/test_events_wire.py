@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from grid.operation import audit, cycle, demo, event_delivery, event_weighing, events
+from grid.console.cli import main
+from grid.operation import audit, cycle, demo, event_delivery, events
 from grid.operation.event_baseline import metered
 from grid.operation.events import Asked
 from grid.operation.room import Room
@@ -31,7 +32,7 @@ def _play(room: Room, count: int) -> None:
 
 @pytest.mark.timeout(900)
 def test_import_stays_below_an_accepted_event_and_the_ledger_tells_by_how_much(
-    played: Played, tmp_path: Path
+    played: Played, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with played(tmp_path / "site", 1) as room:
         # Energy costs next to nothing at night: without the event the batteries fill at once.
@@ -63,7 +64,10 @@ def test_import_stays_below_an_accepted_event_and_the_ledger_tells_by_how_much(
         with room.store.write() as tx:
             if events.accept(tx, room.site, one.id, ANNA).state is EventState.APPROVING:
                 events.approve(tx, room.site, one.id, BORIS)
-        assert event_weighing.weigh_now(room, one.id)["steps"] == 2
+        # The site's own file has other prices; what counts is that it plans beside the room.
+        main(["control", "events", "weigh", str(one.id), "--dir", str(room.directory), "--json"])
+        told = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert (told["steps"], told["sources"]) == (2, ["new plan", "new plan"])
         _play(room, 4)
         with room.store.read() as tx:
             done = stored.get_event(tx, one.id)
