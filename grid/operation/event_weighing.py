@@ -62,14 +62,14 @@ class Weighed:
     @property
     def facts(self) -> dict[str, Any]:
         """As stored and shown: costs and what they may be off by, in currency; what devices give
-        less what they take during the event, kWh; the flow of each step without and with it."""
+        and take during the event, kWh; the flow of each step without and with it."""
         event, step_s = self.event, self.without.interval_s
         starts = self.without.schedule["interval"].values.astype("datetime64[s]").astype(np.int64)
         inside = (starts >= event.start_s) & (starts < event.end_s)
         way, hours = f"{event.kind.way}_kw", step_s / 3600.0
         plans = (self.without, self.kept)
         flows = [one.schedule[way].values for one in plans]
-        sums = [_given_kwh(one.schedule, inside, hours) for one in plans]
+        sums = [_moved_kwh(one.schedule, inside, hours) for one in plans]
         spared = hours * float(np.maximum(flows[0] - flows[1], 0.0)[inside].sum())
         dark = [
             hours * float((s["shed_kw"].sum("asset") + s["unserved_kw"]).sum())
@@ -87,9 +87,9 @@ class Weighed:
             "unserved_kwh": dark,
             "short": [[interval.label(s.at_s), s.limit_kw, s.needed_kw] for s in self.short],
             "changes": [
-                [asset, round(before, 3), round(after, 3)]
-                for (asset, before), after in zip(sums[0].items(), sums[1].values(), strict=True)
-                if abs(before - after) > CHANGED_KWH
+                [asset, sums[0][asset], sums[1][asset]]
+                for asset in sums[0]
+                if max(map(_apart, sums[0][asset], sums[1][asset])) > CHANGED_KWH
             ],
             "starts": starts.tolist(),
             "flows_kw": [np.round(flow, 4).tolist() for flow in flows],
@@ -180,12 +180,15 @@ def _gap(plan: Plan) -> float:
     return 0.0 if np.isnan(found) else float(found)
 
 
-def _given_kwh(schedule: xr.Dataset, inside: Any, hours: float) -> dict[str, float]:
-    net = (
-        schedule["discharge_kw"]
-        + schedule["produce_kw"]
-        + schedule["shed_kw"]
-        - schedule["charge_kw"]
-    ).values[:, inside].sum(axis=1)  # fmt: skip
-    names = schedule["asset"].values
-    return {str(name): hours * float(one) for name, one in zip(names, net, strict=True)}
+def _moved_kwh(schedule: xr.Dataset, inside: Any, hours: float) -> dict[str, list[float]]:
+    """Return by device what it gives and takes in some steps, kWh."""
+    given = schedule["discharge_kw"] + schedule["produce_kw"] + schedule["shed_kw"]
+    both = [one.values[:, inside].sum(axis=1) for one in (given, schedule["charge_kw"])]
+    names = [str(name) for name in schedule["asset"].values]
+    return {
+        name: [round(hours * float(way[row]), 3) for way in both] for row, name in enumerate(names)
+    }
+
+
+def _apart(before: float, after: float) -> float:
+    return abs(before - after)

@@ -136,7 +136,8 @@ def _weighed() -> str:
             "at": "2026-05-27T10:00Z", "steps": 4, "of_steps": 8, "within": 0.0,
             "sources": ["new plan", "new plan"], "costs": [41.2, 43.45], "reward": 1.5,
             "spared_kwh": 6.0, "unserved_kwh": [0.0, 0.0],
-            "short": [["2026-05-27T13:30Z", 20.0, 23.1]], "changes": [["BAT-1", 0.0, 12.5]],
+            "short": [["2026-05-27T13:30Z", 20.0, 23.1]], 
+            "changes": [["BAT-1", [0.0, 2.5], [12.5, 0.0]]],
             "starts": starts, "flows_kw": [[33.0] * 16, [20.0] * 16],
         }
     )  # fmt: skip
@@ -152,6 +153,8 @@ def test_what_it_costs_and_what_is_short_stands_there_before_anybody_accepts(
     page = client.get(f"{PAGE}/2").text
     assert "17:30: at most 20.0 kW asked for, 23.1 kW needed" in page
     assert "+2.25 AZN" in page
+    assert "2.5 kWh taken" in page
+    assert "12.5 kWh given" in page
     assert "The plan reaches 4 of its 8 intervals." in page
     assert "cannot be kept" in client.get(PAGE).text
     told = client.get(f"{PAGE}/2/data").get_json()

@@ -256,7 +256,10 @@ def _weighed(facts: dict[str, Any], currency: str) -> str:
             f"costs {kept - without:+.2f} {currency}: {without:.2f} without it, {kept:.2f} with "
             f"it; a reward of {facts['reward']:.2f} for {facts['spared_kwh']:.1f} kWh"
         )
-    lines += [f"{name}: {a:.1f} kWh, with it {b:.1f} kWh" for name, a, b in facts["changes"]]
+    lines += [
+        f"{name}: gives {a[0]:.1f} and takes {a[1]:.1f} kWh, with it {b[0]:.1f} and {b[1]:.1f} kWh"
+        for name, a, b in facts["changes"]
+    ]
     lines += [
         f"{at}: at most {limit:.1f} kW asked for, {needed:.1f} kW needed"
         for at, limit, needed in facts["short"]
