@@ -136,7 +136,7 @@ def _weighed() -> str:
             "at": "2026-05-27T10:00Z", "steps": 4, "of_steps": 8, "within": 0.0,
             "sources": ["new plan", "new plan"], "costs": [41.2, 43.45], "reward": 1.5,
             "spared_kwh": 6.0, "unserved_kwh": [0.0, 0.0],
-            "short": [["2026-05-27T13:30Z", 20.0, 23.1]], 
+            "short": [["2026-05-27T13:30Z", 20.0, 23.1]],
             "changes": [["BAT-1", [0.0, 2.5], [12.5, 0.0]]],
             "starts": starts, "flows_kw": [[33.0] * 16, [20.0] * 16],
         }
