@@ -25,7 +25,7 @@ from grid.console import event_charts, event_words
 from grid.console.operator import live_json
 from grid.console.web_view import form_text, live, only_fields, room
 from grid.errors import BadInputError, GridError, StoreError
-from grid.operation import event_delivery, event_weighing, events
+from grid.operation import event_delivery, events
 from grid.operation.events import Asked
 from grid.operation.meter_orders import same_person
 from grid.operation.room import Room
@@ -115,6 +115,9 @@ def report_csv(number: int) -> Response:
 def weigh(number: int) -> Any:
     """Plan with and without the event, now."""
     only_fields()
+    # What plans is heavy; most pages never do.
+    from grid.operation import event_weighing
+
     here = room()
     with here.store.read() as tx:
         _found(tx, number)
