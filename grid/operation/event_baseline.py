@@ -3,7 +3,7 @@
 Days on which an event was run are left out, and those of which an interval is not known: what was
 estimated is no measure of what was delivered. The window of the adjustment ends an hour before the
 event, or when notice of it came if that was earlier: a battery that is filled because of the event
-does not raise the baseline that the event is measured against.
+does not raise the baseline that the event is measured against. Nothing is adjusted by another day.
 """
 
 from __future__ import annotations
@@ -81,35 +81,48 @@ def of_event(
     step_s, zone = site.interval_s, site.time_zone
     holidays = site.vee.holiday
     own_day = interval.local_day(start_s, zone)
-    kind = day_class(own_day, holidays)
-    x, y = high_x_of_y(kind)
-    until_s = (
-        start_s if notice_s is None else min(start_s - BEFORE_S, interval.floor(notice_s, step_s))
-    )
+    x, y = high_x_of_y(day_class(own_day, holidays))
     slots = list(range(start_s, end_s, step_s))
-    ahead = [] if notice_s is None else list(range(until_s - ADJUST_S, until_s, step_s))
+    ahead = _window(site, start_s, notice_s)
+    back_s = (BACK_DAYS + 2) * interval.DAY_S
+    taken = [(one.start_s, one.end_s) for one in events.during(tx, start_s - back_s, start_s)]
+    known = series.bounds(tx)
     days: list[date] = []
     rows: list[Ints] = []
     for day in reference_days(own_day, holidays, back=BACK_DAYS):
-        row = _like(tx, site, way, own_day, day, slots + ahead)
+        moved = [_moved(at_s, own_day, day, zone) for at_s in slots + ahead]
+        first_s, last_s = min(moved), max(moved) + step_s
+        if known is None or first_s < known[0] or len(days) == y:
+            break
+        if any(low < last_s and high > first_s for low, high in taken):
+            continue
+        row = _known(tx, site, way, moved)
         if row is not None:
             days.append(day)
             rows.append(row)
-        if len(days) == y:
-            break
     if len(days) < x:
         return None
     table, n = np.array(rows), len(slots)
-    before, own = None, None
-    if ahead:
-        energy, quality = metered(tx, site, way, ahead[0], ahead[-1] + step_s)
-        if one_of(quality, KNOWN).all() and (energy != MISSING).all():
-            before, own = table[:, n:], energy
+    own = _known(tx, site, way, ahead) if ahead else None
+    before = None if own is None else table[:, n:]
     made = baseline(table[:, :n], x, before=before, own=own)
     told = METHOD.format(x=x, y=y)
-    if ahead and own is None:
-        told += ", not adjusted: readings before it are missing"
+    if notice_s is not None and own is None:
+        why = "readings before it are missing" if ahead else "notice came before the hours for it"
+        told += f", not adjusted: {why}"
     return Found(made, tuple(days[i] for i in made.chosen), told)
+
+
+def _window(site: Site, start_s: int, notice_s: int | None) -> list[int]:
+    """Return the intervals that adjust a baseline, all on the event's own day; none without."""
+    if notice_s is None:
+        return []
+    until_s = min(start_s - BEFORE_S, interval.floor(notice_s, site.interval_s))
+    own_day = interval.local_day(start_s, site.time_zone)
+    begins_s, _ = interval.day_bounds(own_day, site.time_zone)
+    if until_s - ADJUST_S < begins_s:
+        return []
+    return list(range(until_s - ADJUST_S, until_s, site.interval_s))
 
 
 def limits_of_reduction(
@@ -139,21 +152,15 @@ def limits_of_reduction(
     )
 
 
-def _like(
-    tx: Transaction, site: Site, way: str, own: date, day: date, slots: Sequence[int]
-) -> Ints | None:
-    """Return the energy of another day at the same times of day; None where it is not all known."""
-    zone, step_s = site.time_zone, site.interval_s
-    moved = [_moved(at_s, own, day, zone) for at_s in slots]
-    first_s, last_s = min(moved), max(moved) + step_s
-    if events.during(tx, first_s, last_s):
-        return None
+def _known(tx: Transaction, site: Site, way: str, instants: Sequence[int]) -> Ints | None:
+    """Return the energy of some intervals; None where it is not all known."""
+    first_s, last_s = min(instants), max(instants) + site.interval_s
     energy, quality = metered(tx, site, way, first_s, last_s)
-    places = [(at_s - first_s) // step_s for at_s in moved]
-    taken = energy[places]
-    if not one_of(quality[places], KNOWN).all() or (taken == MISSING).any():
+    places = [(at_s - first_s) // site.interval_s for at_s in instants]
+    found = energy[places]
+    if not one_of(quality[places], KNOWN).all() or (found == MISSING).any():
         return None
-    return taken
+    return found
 
 
 def _moved(at_s: int, own: date, day: date, zone: str) -> int:

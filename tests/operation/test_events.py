@@ -317,6 +317,20 @@ def test_delivery_is_measured_against_the_limit_and_a_baseline_by_hand(room: Roo
     assert made["penalty_nano"] == str(500_000)
 
 
+def test_a_notice_of_the_day_before_adjusts_nothing(room: Room) -> None:
+    with room.store.write() as tx:
+        _history(tx, room)
+        _put(tx, NOW - 3 * H, [140] * 12 + [5000] * 12)
+        start_s, end_s = NOW + 3 * H, NOW + 4 * H
+        told = []
+        for notice_s in (NOW - 24 * H, NOW - 12 * H, NOW + 2 * H + 1800):
+            found = event_baseline.of_event(tx, room.site, "import", start_s, end_s, notice_s)
+            assert found
+            told.append((found.baseline.adjustment_wh, "not adjusted" in found.method))
+    # With notice after 16:00 the hours from 13:00 to 16:00 count: 4 of 140 and 8 of 5000.
+    assert told == [(0, True), (0, True), (round((4 * 40 + 8 * 4900) / 12), False)]
+
+
 def test_a_report_waits_for_readings_and_its_hash_is_in_the_ledger(room: Room) -> None:
     with room.store.write() as tx:
         one = events.receive(tx, room.site, _asked(end_s=NOW + 4 * H))
