@@ -26,7 +26,7 @@ from grid.console.operator import live_json
 from grid.console.web_view import form_text, live, only_fields, room
 from grid.errors import BadInputError, GridError, StoreError
 from grid.operation import event_delivery, events
-from grid.operation.events import Asked
+from grid.operation.event_asked import Asked
 from grid.operation.meter_orders import same_person
 from grid.operation.room import Room
 from grid.quantities import parse_price

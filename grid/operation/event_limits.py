@@ -53,10 +53,7 @@ class Shortfall:
     @property
     def text(self) -> str:
         """In words."""
-        return (
-            f"{interval.label(self.at_s)}: at most {self.limit_kw:.1f} kW asked for, "
-            f"{self.needed_kw:.1f} kW needed"
-        )
+        return f"at most {self.limit_kw:.1f} kW asked for, {self.needed_kw:.1f} kW needed"
 
 
 def promised(tx: Transaction, at_s: int) -> list[Event]:
@@ -141,7 +138,7 @@ def findings(short: Sequence[Shortfall]) -> list[Finding]:
         worst = max(own, key=lambda one: one.needed_kw - one.limit_kw)
         more = "" if len(own) == 1 else f"; {len(own)} intervals in all"
         subject, when = f"event {number}", interval.label(worst.at_s)
-        text = f"{subject} cannot be kept, {worst.text}{more}"
+        text = f"{subject} {when} cannot be kept: {worst.text}{more}"
         told.append(Finding("event.short", subject, when, Severity.ALARM, text))
     return told
 

@@ -21,7 +21,7 @@ from dispatch.solve import solve
 from grid import interval
 from grid.errors import BadInputError, StoreError
 from grid.operation import event_baseline, event_delivery, event_limits, events
-from grid.operation.events import Asked
+from grid.operation.event_asked import Asked
 from grid.operation.room import Room
 from grid.store import Transaction, control, log, series
 from grid.store import events as stored
@@ -258,10 +258,10 @@ def test_a_short_event_is_named_and_no_load_is_shed_for_it(room: Room) -> None:
     plan = solve(wanted)
     assert float(plan.schedule["shed_kw"].sum()) == 0.0
     (short,) = event_limits.shortfalls([one], plan.schedule)
-    assert short.text == "2026-05-27T10:00Z: at most 20.0 kW asked for, 50.0 kW needed"
+    assert short.text == "at most 20.0 kW asked for, 50.0 kW needed"
     (told,) = event_limits.findings([short])
     assert (told.code, told.severity) == ("event.short", "alarm")
-    assert "event 7 cannot be kept, 2026-05-27T10:00Z: at most 20.0 kW" in told.message
+    assert "event 7 2026-05-27T10:00Z cannot be kept: at most 20.0 kW" in told.message
 
 
 def _put(tx: Transaction, start_s: int, values: list[int], quality: int = Quality.VALID) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from grid.console.cli import main
 from grid.operation import audit, cycle, demo, event_delivery, events
+from grid.operation.event_asked import Asked
 from grid.operation.event_baseline import metered
-from grid.operation.events import Asked
 from grid.operation.room import Room
 from grid.site import GridPrice, Price
 from grid.store import control

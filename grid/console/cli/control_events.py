@@ -114,7 +114,8 @@ def run_import(options: argparse.Namespace) -> int:
 
 
 def _receive(options: argparse.Namespace, found: list[FileEvent]) -> int:
-    from grid.operation.events import Asked, receive
+    from grid.operation.event_asked import Asked
+    from grid.operation.events import receive
 
     site, store = _opened(options)
     try:
