@@ -11,6 +11,7 @@ from dataclasses import astuple
 
 import xarray as xr
 
+from dispatch.asked import penalty as asked_penalty
 from dispatch.check import reserve_missing, survival_missing
 from dispatch.cost import RESERVE_PENALTY_PER_KWH, DayCost
 from dispatch.plan import PlanInput
@@ -66,14 +67,17 @@ def check_cost(
         Of `schedule` (:func:`dispatch.cost.day_cost`).
     objective : float
         What the solver minimised, currency: that cost, the penalty of the reserve that is
-        missing, up and down, and the tie-breaks (:func:`tie_bound`).
+        missing, up and down, that of what exceeds the limits somebody asks for, and the
+        tie-breaks (:func:`tie_bound`).
     """
     up, down = reserve_missing(plan_input, schedule)
     penalty = plan_input.hours * RESERVE_PENALTY_PER_KWH
     expected = cost.total + penalty * float(up.sum() + down.sum())
     expected += SURVIVAL_PENALTY_PER_KWH * float(survival_missing(plan_input, schedule).sum())
+    asked = asked_penalty(plan_input, schedule)
+    expected += asked
     islanded = int((~plan_input.grid_available).sum())
-    rounding = ROUNDING * (1.0 + sum(map(abs, astuple(cost))) + penalty * islanded)
+    rounding = ROUNDING * (1.0 + sum(map(abs, astuple(cost))) + penalty * islanded + asked)
     below, above = tie_bound(plan_input, schedule)
     low, high = expected - below - rounding, expected + above + rounding
     if low <= objective <= high:

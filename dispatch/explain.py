@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from dispatch.asked import asked_most_kw, short_reasons
 from dispatch.assets.genset import forced_steps
 from dispatch.check import survival_missing
 from dispatch.plan import Floats, PlanInput, Reason, Value, currency, per_kwh
@@ -98,19 +99,17 @@ class _First:
         price = np.where(sells, self.input.sell_price[:until], self.input.buy_price[:until])
         return kept * (float(power @ price) / float(power.sum()) - per_kwh(battery.wear))
 
+    def most(self, way: str) -> float:
+        """Return the most import or export that there may be, kW."""
+        return float(asked_most_kw(self.input, way)[0])
+
     @property
     def import_full(self) -> bool:
-        return (
-            not self.islanded
-            and self.community("import_kw") > self.input.grid.import_limit_kw - SMALL
-        )
+        return not self.islanded and self.community("import_kw") > self.most("import") - SMALL
 
     @property
     def export_full(self) -> bool:
-        return (
-            not self.islanded
-            and self.community("export_kw") > self.input.grid.export_limit_kw - SMALL
-        )
+        return not self.islanded and self.community("export_kw") > self.most("export") - SMALL
 
 
 def explain(plan_input: PlanInput, schedule: xr.Dataset, duals: Duals) -> tuple[Reason, ...]:
@@ -134,6 +133,7 @@ def explain(plan_input: PlanInput, schedule: xr.Dataset, duals: Duals) -> tuple[
         *(_flexible(first, asset) for asset in plan_input.flexible),
         _grid(first),
         *_missed(first),
+        *short_reasons(plan_input, schedule, SMALL),
     ]
     short = schedule["reserve_short_kw"].values
     if float(short.max()) > SMALL:
@@ -184,7 +184,7 @@ def _battery(first: _First, battery: Battery, row: int) -> Reason:
         if first.islanded:
             return reason(b, "discharge.islanded", power_kw=discharge)
         if first.import_full:
-            limit = first.input.grid.import_limit_kw
+            limit = first.most("import")
             return reason(b, "discharge.import_limit", power_kw=discharge, limit_kw=limit)
         return reason(
             b, "discharge.dear_now", power_kw=discharge, price_now=price, value_later=keeps
@@ -217,7 +217,7 @@ def _limited(first: _First, plant: Solar | Wind) -> Reason:
     if sells < 0.0:
         return reason(p, "curtail.negative_price", curtail_kw=withheld, price_now=sells)
     if first.export_full:
-        limit = first.input.grid.export_limit_kw
+        limit = first.most("export")
         return reason(p, "curtail.export_limit", curtail_kw=withheld, limit_kw=limit)
     return reason(p, "curtail.surplus", curtail_kw=withheld)
 
@@ -248,7 +248,7 @@ def _shedding(first: _First, group: Shedding) -> Reason:
     if first.islanded:
         return reason(s, "shed.islanded", power_kw=shed)
     if first.import_full:
-        limit = first.input.grid.import_limit_kw
+        limit = first.most("import")
         return reason(s, "shed.import_limit", power_kw=shed, limit_kw=limit)
     return reason(s, "shed.short", power_kw=shed, price_now=first.price)
 

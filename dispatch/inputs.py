@@ -93,6 +93,7 @@ def check_input(plan_input: PlanInput) -> None:
     _check_state(plan_input)
     check_survival(plan_input)
     _check_optional(plan_input)
+    _check_asked(plan_input)
     _check_movable(plan_input)
     _check_facts(plan_input)
     _check_cuts(plan_input)
@@ -143,6 +144,14 @@ def _check_optional(plan_input: PlanInput) -> None:
                     f"energy_target_kwh of {battery.id} is {target.max()}, "
                     f"must be at most {battery.energy_kwh}"
                 )
+
+
+def _check_asked(plan_input: PlanInput) -> None:
+    """Refuse limits that somebody asks for which are none."""
+    for name in ("import_limit_kw", "export_limit_kw", "limit_margin_kw"):
+        if getattr(plan_input, name) is not None:
+            _array(getattr(plan_input, name), name, (plan_input.n,), 0.0, POWER_LIMIT_KW)
+    _number(plan_input.limit_penalty_per_kwh, "limit_penalty_per_kwh", 0.0, PRICE_LIMIT)
 
 
 def _check_movable(plan_input: PlanInput) -> None:

@@ -33,7 +33,7 @@ SERIES = (
     "demand_kw", "solar_available_kw", "wind_available_kw", "sheddable_kw", "buy_price",
     "sell_price", "grid_available", "reserve_kw", "energy_target_kwh", "ev_connected",
     "critical_kw", "ev_arrival_kwh", "ev_target_kwh", "flexible_need_kw", "flexible_low_kwh",
-    "flexible_high_kwh",
+    "flexible_high_kwh", "import_limit_kw", "export_limit_kw", "limit_margin_kw",
 )  # fmt: skip
 """Fields of :class:`PlanInput` whose last axis is the step."""
 
@@ -141,6 +141,14 @@ class PlanInput:
         Held by the vehicle that is there, before the first step.
     flexible_need_kw, flexible_low_kwh, flexible_high_kwh : ndarray, shape (n_flexible, n)
     flexible_energy_kwh : ndarray, shape (n_flexible,)
+    import_limit_kw, export_limit_kw : ndarray, shape (n,), optional
+        Most that somebody asks to be drawn or fed in, at or below what the connection can. A plan
+        may exceed it at `limit_penalty_per_kwh` (:mod:`dispatch.asked`), and says so.
+    limit_margin_kw : ndarray, shape (n,), optional
+        By how much a plan stays below such a limit where that is worth half the penalty, for what
+        a forecast misses.
+    limit_penalty_per_kwh : float
+        Currency. No day is charged for it.
     """
 
     start_s: int
@@ -183,6 +191,10 @@ class PlanInput:
     flexible_low_kwh: Floats | None = None
     flexible_high_kwh: Floats | None = None
     flexible_energy_kwh: Floats | None = None
+    import_limit_kw: Floats | None = None
+    export_limit_kw: Floats | None = None
+    limit_margin_kw: Floats | None = None
+    limit_penalty_per_kwh: float = 0.0
 
     @property
     def n(self) -> int:

@@ -60,6 +60,10 @@ TEXT = {
     "grid.export": "exports {power_kw:.1f} kW at {price_now:.4f} per kWh",
     "grid.export_limit": "exports {power_kw:.1f} kW, its limit",
     "grid.none": "nothing flows",
+    "limit.import_short": "from {at} to {until} at most {limit_kw:.1f} kW of import are asked for; "
+    "{needed_kw:.1f} kW are needed at {worst}",
+    "limit.export_short": "from {at} to {until} at most {limit_kw:.1f} kW of export are asked for; "
+    "{needed_kw:.1f} kW remain at {worst}",
     "reserve.short": "reserve is short by {short_kw:.1f} kW from {at} on, of {reserve_kw:.1f} kW",
     "survival.short": "critical load would not last {hours:.1f} h if the grid were lost at {at}: "
     "{short_kwh:.1f} kWh are missing",

@@ -74,6 +74,7 @@ class Statement:
         facts = tuple(getattr(given, kind) for kind in (*REGISTRY,))
         given_too = (
             given.genset_fuel_kwh is not None, given.co2_cap_kg is not None, survives(given),
+            given.import_limit_kw is not None, given.export_limit_kw is not None,
         )  # fmt: skip
         return (*facts, given.n, given.interval_s, self.elastic, keeps_reserve(given), *given_too)
 

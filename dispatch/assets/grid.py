@@ -14,6 +14,13 @@ selling pays more than buying costs, an optimum would; there (`pairs`) the eithe
 with :math:`I` and :math:`X` no larger than what could flow at all:
 
 .. math:: i_t \le I\,m_t \qquad x_t \le X\,(1 - m_t) \qquad m_t \in \{0,1\}
+
+Where somebody asks for less, at most :math:`L_t` of import with a margin :math:`\mu_t`, that gives
+way at a price :math:`\pi` when it must (export likewise). So a plan is never without a schedule,
+and what it lacks is spread over the margins of many steps before one breaks the limit:
+
+.. math:: i_t - \nu_t - \sigma_t \le L_t - \mu_t \qquad 0 \le \nu_t \le \mu_t
+          \qquad \text{cost}\; h\,\pi\,(\tfrac12\,\nu_t + \sigma_t)
 """
 
 from __future__ import annotations
@@ -24,12 +31,13 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
+from dispatch.asked import NEAR_SHARE
 from dispatch.assets.terms import IMPORT_PER_KWH, AssetKind, Attribute, Blocks, Flows, Sides, block
 from dispatch.plan import Floats, PlanInput, currency
 
 ATTRIBUTES = (
-    Attribute("import_limit_kw", "float", "kW", "Most that may be drawn, I."),
-    Attribute("export_limit_kw", "float", "kW", "Most that may be fed in, X."),
+    Attribute("import_limit_kw", "float", "kW", "Most that may be drawn, I; by step, L."),
+    Attribute("export_limit_kw", "float", "kW", "Most that may be fed in, X; by step, L."),
     Attribute("buy_price", "array (step,)", "currency/kWh", "Paid per energy drawn, b."),
     Attribute("sell_price", "array (step,)", "currency/kWh", "Received per energy fed in, q."),
     Attribute("demand_charge", "int", "nano-currency/kW", "On the highest import, D."),
@@ -37,7 +45,11 @@ ATTRIBUTES = (
     Attribute("co2_g_per_kwh", "float", "g/kWh", "Emitted per energy drawn, ε."),
     Attribute("co2_price_per_kg", "float", "currency/kg", "Price of emissions, κ."),
     Attribute("grid_available", "array (step,)", "bool", "False while islanded, a."),
+    Attribute("limit_margin_kw", "array (step,)", "kW", "Kept below what is asked for, μ."),
+    Attribute("limit_penalty_per_kwh", "float", "currency/kWh", "Above what is asked for, π."),
 )
+
+_ASKED = ("import", "export")
 
 
 def _blocks(plan_input: PlanInput) -> Blocks:
@@ -55,20 +67,49 @@ def _blocks(plan_input: PlanInput) -> Blocks:
         last = np.zeros(n)
         last[-1] = currency(grid.demand_charge)
         made["peak"] = block((n,), cost=last)
+    penalty = h * plan_input.limit_penalty_per_kwh
+    for way in _ASKED:
+        if getattr(plan_input, f"{way}_limit_kw") is not None:
+            near = block((n,), high=_margin(plan_input, way), cost=NEAR_SHARE * penalty)
+            made[f"{way}_near"], made[f"{way}_over"] = near, block((n,), cost=penalty)
     return made
 
 
+def _margin(plan_input: PlanInput, way: str) -> Floats:
+    """Return how far below an asked limit a plan stays, which is not below nothing."""
+    limit: Floats = getattr(plan_input, f"{way}_limit_kw")
+    margin = plan_input.limit_margin_kw
+    return np.zeros(plan_input.n) if margin is None else np.minimum(margin, limit)
+
+
 def _sides(plan_input: PlanInput) -> Sides:
-    if not plan_input.grid.demand_charge:
-        return {}
-    before = np.zeros(plan_input.n)
-    before[0] = plan_input.peak_kw
-    return {"peak_stays": before, "peak_covers": np.zeros(plan_input.n)}
+    sides: Sides = {}
+    if plan_input.grid.demand_charge:
+        before = np.zeros(plan_input.n)
+        before[0] = plan_input.peak_kw
+        sides = {"peak_stays": before, "peak_covers": np.zeros(plan_input.n)}
+    for way in _ASKED:
+        limit = getattr(plan_input, f"{way}_limit_kw")
+        if limit is not None:
+            sides[f"{way}_asked"] = limit - _margin(plan_input, way)
+    return sides
 
 
 def _rows(model: Any, plan_input: PlanInput, side: Mapping[str, Floats]) -> None:
-    if not plan_input.grid.demand_charge:
-        return
+    if plan_input.grid.demand_charge:
+        _peak_rows(model, side)
+    for way in _ASKED:
+        if f"{way}_asked" not in side:
+            continue
+
+        def asked(m: Any, t: int, way: str = way) -> Any:
+            given_way = getattr(m, f"{way}_near")[t] + getattr(m, f"{way}_over")[t]
+            return getattr(m, f"{way}_kw")[t] - given_way <= float(side[f"{way}_asked"][t])
+
+        model.add_component(f"{way}_asked", pyo.Constraint(model.STEP, rule=asked))
+
+
+def _peak_rows(model: Any, side: Mapping[str, Floats]) -> None:
 
     def stays(m: Any, t: int) -> Any:
         return m.peak[t] - (m.peak[t - 1] if t else 0.0) >= float(side["peak_stays"][t])

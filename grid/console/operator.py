@@ -31,6 +31,7 @@ STAGES = (
     "send",
     "orders",
     "settle",
+    "events",
     "look",
     "checkpoint",
 )

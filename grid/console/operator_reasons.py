@@ -150,6 +150,14 @@ def templates() -> dict[str, str]:
         "grid.export": _("exports %(power_kw)s kW at %(price_now)s per kWh"),
         "grid.export_limit": _("exports %(power_kw)s kW, its limit"),
         "grid.none": _("nothing flows"),
+        "limit.import_short": _(
+            "from %(at)s to %(until)s at most %(limit_kw)s kW of import are asked for; "
+            "%(needed_kw)s kW are needed at %(worst)s"
+        ),
+        "limit.export_short": _(
+            "from %(at)s to %(until)s at most %(limit_kw)s kW of export are asked for; "
+            "%(needed_kw)s kW remain at %(worst)s"
+        ),
         "reserve.short": _(
             "reserve is short by %(short_kw)s kW from %(at)s on, of %(reserve_kw)s kW"
         ),

@@ -14,6 +14,7 @@ from grid.console import (
     administrator,
     auditor,
     auth,
+    events,
     incidents,
     lost_energy,
     meter_exchanges,
@@ -104,7 +105,7 @@ def create_app(
     web_language.init(app)
     auth.init(app, store)
     for module in (
-        operator, overrides, safety_tags, incidents, voltage_quality, readings, lost_energy,
+        operator, overrides, safety_tags, events, incidents, voltage_quality, readings, lost_energy,
         meter_orders, meter_exchanges, prosumer, auditor, administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)

@@ -12,6 +12,7 @@ from pathlib import Path
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, StoreError
 from grid.operation import (
+    event_weighing,
     forecasting,
     loss_cases,
     market,
@@ -60,6 +61,7 @@ STAGES: dict[str, Stage] = {
     "send": sending.send,
     "orders": meter_order_execution.execute,
     "settle": settling.settle_intervals,
+    "events": event_weighing.follow,
     "look": loss_cases.look_daily,
     "checkpoint": checkpoint,
 }

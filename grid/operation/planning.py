@@ -24,7 +24,7 @@ from dispatch.plan import (
 )
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
-from grid.operation import overrides, plan_certificates, record
+from grid.operation import event_limits, overrides, plan_certificates, record
 from grid.operation.bounds import Bounds, bounds
 from grid.operation.field.serve import device_kind, rating_w
 from grid.operation.paths import safe_limit_w
@@ -59,12 +59,15 @@ def plan(room: Room, at_s: int) -> None:
     """Plan from `at_s`, check in AC, cut, plan again; store the plan and its set-points."""
     with room.store.read() as tx:
         given, ahead = plan_input(room, tx, at_s)
+        promised = event_limits.promised(tx, at_s)
+        given = event_limits.limited(given, ahead, promised)
         last, watched = last_good_plan(room, tx, at_s)
         active = [one for one in stored.in_states(tx, (ACTIVE,)) if one.start_s <= at_s < one.end_s]
         kept_to = bounds(room, tx, given, active)
-    found, kept_to, suspended = _kept_plan(room, kept_to, given, ahead, last, watched)
+    found, kept_to, suspended = kept_plan(room, kept_to, given, ahead, last, watched)
     chosen, used, rounds, near, trouble = found
     trouble += suspended
+    trouble += event_limits.findings(event_limits.shortfalls(promised, chosen.schedule))
     cuts = len(used.cuts)
     wishes = _held(room, kept_to.kept(setpoints(room, chosen)))
     claimed = plan_certificates.claim_of(room, ahead, chosen)
@@ -121,7 +124,7 @@ def last_good_plan(room: Room, tx: Transaction, at_s: int) -> tuple[Plan | None,
     return plan, frozenset(row["detail"].get("watched", ()))
 
 
-def _kept_plan(
+def kept_plan(
     room: Room,
     kept_to: Bounds,
     given: PlanInput,

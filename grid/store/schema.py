@@ -393,6 +393,38 @@ safety_tag = Table(
 )
 Index("ix_safety_tag_released", safety_tag.c.released_s)
 
+flexibility_event = Table(
+    "flexibility_event",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    _fact("kind", Key),
+    _fact("start_s"),
+    _fact("end_s"),
+    _fact("asked_w"),
+    _fact("limits_w", Text),
+    _fact("reward"),
+    _fact("penalty"),
+    _fact("stake_w"),
+    _fact("asked_by", String(255)),
+    _fact("program", String(128)),
+    _fact("name", String(128)),
+    _fact("received_by", String(255)),
+    _fact("received_s"),
+    _fact("answer_by_s"),
+    _fact("accepted_by", String(255), nullable=True),
+    _fact("accepted_s", nullable=True),
+    _fact("approved_by", String(255), nullable=True),
+    _fact("approved_s", nullable=True),
+    _fact("closed_by", String(255), nullable=True),
+    _fact("closed_s", nullable=True),
+    _fact("cause", Key, nullable=True),
+    _fact("weighed", Text, nullable=True),
+    _fact("report", Text, nullable=True),
+    _fact("state", Key),
+)
+Index("ix_flexibility_event_state", flexibility_event.c.state)
+Index("ix_flexibility_event_end", flexibility_event.c.end_s)
+
 market_order = Table(
     "market_order",
     metadata,

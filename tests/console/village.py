@@ -20,6 +20,7 @@ from grid.store import (
     Transaction,
     control,
     datasets,
+    events,
     field,
     log,
     market,
@@ -27,6 +28,7 @@ from grid.store import (
     reading,
     series,
 )
+from grid.store.events import Cause, EventKind, EventState
 from meters.device import Setpoint
 from meters.reading import MeterRead, RegisterRow
 from meters.statistics import Record
@@ -461,6 +463,16 @@ def _asking(tx: Transaction) -> None:
     reading.put_clocks(tx, [reading.ClockRow(f"M-{n}", NOW - 900, 7 * (n == 2)) for n in (1, 2, 4)])
 
 
+def _events(tx: Transaction) -> None:
+    events.put_event(
+        tx, limits_w=[20_000] * 4, kind=EventKind.IMPORT_LIMIT, start_s=NOW - 7200,
+        end_s=NOW - 3600, asked_w=20_000, reward=0, penalty=0, stake_w=80_000,
+        asked_by="Utility", program="peak", name="noon", received_by="operator@example.org",
+        received_s=NOW - 14_400, answer_by_s=NOW - 7200, closed_by="operator@example.org",
+        closed_s=NOW - 10_000, cause=Cause.NOT_POSSIBLE, state=EventState.DECLINED,
+    )  # fmt: skip
+
+
 def fill(folder: Path) -> None:
     """Make a store with the village's facts."""
     store = Store.at(folder, create=True)
@@ -490,6 +502,7 @@ def fill(folder: Path) -> None:
         _ledger(tx)
         _commit(tx)
         _asking(tx)
+        _events(tx)
         for name in ("read", "validate", "forecast", "clear", "plan"):
             control.mark_done(tx, NOW, name)
         label = interval.label(NOW)
