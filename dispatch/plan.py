@@ -128,7 +128,8 @@ class PlanInput:
         Most that gensets and import may emit over all steps.
     critical_kw : ndarray, shape (n,), optional
         Load that is to be served for `survive_steps` steps after the public network is lost, at
-        whatever step; by forming batteries alone, so that it holds without sun and fuel.
+        whatever step in which it is there; by forming batteries alone, so that it holds without
+        sun and fuel.
     survive_steps : int
         See `critical_kw`; beyond the horizon the last value goes on.
     charger, flexible

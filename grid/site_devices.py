@@ -14,6 +14,9 @@ from grid.site_facts import FREE, NOTHING, Amount, Price, outside, refuse
 
 _COLD_MOST = 96
 
+MOST_FORMING = 4
+"""Batteries that share critical load in an outage: each set of them is a row of a plan."""
+
 
 @dataclass(frozen=True, slots=True)
 class Battery:

@@ -24,7 +24,7 @@ from dispatch.plan import (
 )
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
-from grid.operation import overrides, plan_certificates, record
+from grid.operation import overrides, plan_certificates, record, survival
 from grid.operation.bounds import Bounds, bounds
 from grid.operation.field.serve import device_kind, rating_w
 from grid.operation.paths import safe_limit_w
@@ -59,12 +59,15 @@ def plan(room: Room, at_s: int) -> None:
     """Plan from `at_s`, check in AC, cut, plan again; store the plan and its set-points."""
     with room.store.read() as tx:
         given, ahead = plan_input(room, tx, at_s)
+        load = survival.critical_kw(room, tx, ahead)
+        given = survival.asked(room, given, load)
         last, watched = last_good_plan(room, tx, at_s)
         active = [one for one in stored.in_states(tx, (ACTIVE,)) if one.start_s <= at_s < one.end_s]
         kept_to = bounds(room, tx, given, active)
     found, kept_to, suspended = _kept_plan(room, kept_to, given, ahead, last, watched)
     chosen, used, rounds, near, trouble = found
-    trouble += suspended
+    schedule, short = survival.told(room, given, load, chosen.schedule)
+    trouble += [*suspended, *short]
     cuts = len(used.cuts)
     wishes = _held(room, kept_to.kept(setpoints(room, chosen)))
     claimed = plan_certificates.claim_of(room, ahead, chosen)
@@ -72,7 +75,7 @@ def plan(room: Room, at_s: int) -> None:
         trouble += stale(room, tx, at_s)
         active = overrides.pass_time(tx, room.site, at_s)
         trouble += overrides.ending(active, at_s, room.site.interval_s)
-        datasets.put_dataset(tx, "plan", at_s, chosen.schedule)
+        datasets.put_dataset(tx, "plan", at_s, schedule)
         detail = {
             "reasons": [asdict(reason) for reason in kept_to.explained(chosen.reasons)],
             "binding": [list(one) for one in chosen.binding_cuts],
