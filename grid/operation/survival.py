@@ -140,8 +140,8 @@ def _told(now: PlanInput, schedule: xr.Dataset, step: int) -> str:
     most = _above_floor(forming, np.array([battery.energy_kwh for battery in forming]))
     text = (
         f"if the network were lost at {now.label(step + 1)}, critical load of {ahead.mean():.1f} "
-        f"kW for {hours:g} h needs {need_kwh:.1f} kWh; above its floor {names} gives {have:.1f} kWh "
-        f"then and can give {most:.1f} kWh"
+        f"kW for {hours:g} h needs {need_kwh:.1f} kWh; above its floor {names} gives {have:.1f} "
+        f"kWh then and can give {most:.1f} kWh"
     )
     most_kw = sum(battery.power_kw for battery in forming)
     if float(ahead.max()) > most_kw:
