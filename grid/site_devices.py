@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from grid.ids import AssetId, UsagePointId
-from grid.site_facts import FREE, NOTHING, Amount, Price, outside, refuse
+from grid.site_facts import CLOCK, FREE, NOTHING, Amount, Price, outside, refuse
 
 _COLD_MOST = 96
+
+SAFE_CHARGE_KW = 1.38
+"""6 A at 230 V, the least current of a charge point (IEC 61851-1)."""
 
 MOST_FORMING = 4
 """Batteries that share critical load in an outage: each set of them is a row of a plan."""
@@ -254,7 +257,9 @@ class Shedding:
 class Charger:
     """A charge point for electric vehicles; with `discharge_kw` it takes from them too (V2G).
 
-    `missed` is charged per Wh that a vehicle lacks when it leaves.
+    `missed` is charged per Wh that a vehicle lacks when it leaves. A vehicle of which nobody said
+    anything gets `usual_kwh` by the next `usual_departure`, a civil time of day. One that hears
+    nothing charges with `safe_kw`.
     """
 
     id: AssetId
@@ -266,6 +271,10 @@ class Charger:
     charge_efficiency: float = 0.92
     discharge_efficiency: float = 0.92
     wear: Price = FREE
+    safe_kw: float | None = None
+    usual_kwh: float = 10.0
+    usual_departure: str = "07:00"
+    url: str = ""
 
     def __post_init__(self) -> None:
         faults = outside(
@@ -276,8 +285,18 @@ class Charger:
             discharge_kw=(0.0, 1e6),
             charge_efficiency=(0.5, 1.0),
             discharge_efficiency=(0.5, 1.0),
+            usual_kwh=(0.0, 1e5),
+            **({} if self.safe_kw is None else {"safe_kw": (0.0, self.power_kw)}),
         )
+        if not CLOCK.fullmatch(self.usual_departure):
+            message = f"charger {self.id}: usual_departure is {self.usual_departure!r}"
+            faults.append(("usual_departure", f"{message}, must be HH:MM on a quarter-hour"))
         refuse(faults)
+
+    @property
+    def fallback_kw(self) -> float:
+        """With what it charges when it hears nothing: its least, if nothing else is said."""
+        return min(SAFE_CHARGE_KW, self.power_kw) if self.safe_kw is None else self.safe_kw
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,4 +330,4 @@ class Flexible:
 
 
 Plant: TypeAlias = Solar | Wind
-Asset: TypeAlias = Battery | Solar | Wind | Genset | Shedding
+Asset: TypeAlias = Battery | Solar | Wind | Genset | Shedding | Charger

@@ -29,7 +29,7 @@ _URL = {
         "modbus+serial:///dev/NAME/UNIT"
     ),
 }
-_DEVICES = ("battery", "solar", "wind", "genset", "shedding")
+_DEVICES = ("battery", "solar", "wind", "genset", "shedding", "charger")
 
 
 def check(text: str, *, name: str = site_file.SITE_FILE, base_dir: Path) -> Site:

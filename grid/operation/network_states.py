@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
 
 from grid.errors import Finding
 from grid.operation.room import Room
-from grid.site import Asset
+from grid.site import Asset, Site
 from grid.store import Transaction, datasets, field, series
 from meters.reading import MISSING
 from meters.vee import Quality
@@ -51,6 +51,16 @@ def keep_layout(tx: Transaction, model: NetworkModel) -> None:
         datasets.put_dataset(tx, "layout", 0, store(model))
 
 
+def _vehicles(total: Callable[[str, Sequence[Asset]], float], site: Site) -> dict[str, float]:
+    """Return what vehicles took and gave, where there are charge points."""
+    if not site.charger:
+        return {}
+    return {
+        "vehicle_charge_kw": total("import_wh", site.charger),
+        "vehicle_discharge_kw": total("export_wh", site.charger),
+    }
+
+
 def _actual(room: Room, tx: Transaction, start_s: int, state: xr.Dataset) -> None:
     """Store the power balance of one interval, kW, for people to look at.
 
@@ -76,6 +86,7 @@ def _actual(room: Room, tx: Transaction, start_s: int, state: xr.Dataset) -> Non
         "genset_kw": total("export_wh", site.genset),
         "battery_charge_kw": total("import_wh", site.battery),
         "battery_discharge_kw": total("export_wh", site.battery),
+        **_vehicles(total, site),
         "import_kw": max(head, 0.0),
         "export_kw": max(-head, 0.0),
         "losses_kw": float(state["losses_kw"]),
@@ -83,6 +94,8 @@ def _actual(room: Room, tx: Transaction, start_s: int, state: xr.Dataset) -> Non
     given = ("solar_kw", "wind_kw", "genset_kw", "battery_discharge_kw", "import_kw")
     taken = ("battery_charge_kw", "export_kw", "losses_kw")
     facts["demand_kw"] = sum(facts[n] for n in given) - sum(facts[n] for n in taken)
+    if site.charger:
+        facts["demand_kw"] += facts["vehicle_discharge_kw"] - facts["vehicle_charge_kw"]
     states = field.device_states(tx, end_s)
     stored = [states[b.id]["energy_wh"] if b.id in states else None for b in site.battery]
     facts["stored_kwh"] = (

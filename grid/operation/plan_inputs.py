@@ -16,9 +16,10 @@ from dispatch.plan import (
 )
 from grid import interval
 from grid.errors import Finding, Severity
+from grid.operation import charging_plan
 from grid.operation.market import prices_at
 from grid.operation.room import Room
-from grid.site import Asset, Battery, Genset, Site
+from grid.site import Asset, Battery, Charger, Genset, Site
 from grid.store import Transaction, datasets, field, series
 
 Floats = npt.NDArray[np.float64]
@@ -80,6 +81,7 @@ def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> P
         ),
         reserve_kw=total * site.operation.critical_reserve_percent / 100.0,
         peak_kw=peak_kw(tx, site, room.head, at_s) if site.grid.demand_charge else 0.0,
+        **charging_plan.planned(room, tx, at_s, n, states),
     )
 
 
@@ -137,11 +139,15 @@ def _stores(
 
 
 def stale(room: Room, tx: Transaction, at_s: int) -> list[Finding]:
-    """Return a finding for each store and genset whose state of now is not known."""
+    """Return a finding for each store, genset and charge point whose state of now is not known."""
     now = field.device_states(tx, at_s)
     last = field.last_device_states(tx, at_s, since_s=at_s - STALE_S)
     findings = []
-    watched: tuple[Battery | Genset, ...] = (*room.site.battery, *room.site.genset)
+    watched: tuple[Battery | Genset | Charger, ...] = (
+        *room.site.battery,
+        *room.site.genset,
+        *room.site.charger,
+    )
     for asset in watched:
         if asset.id in now:
             continue

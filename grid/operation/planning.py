@@ -24,14 +24,14 @@ from dispatch.plan import (
 )
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
-from grid.operation import overrides, plan_certificates, record, survival
+from grid.operation import charging_plan, overrides, plan_certificates, record, survival
 from grid.operation.bounds import Bounds, bounds
 from grid.operation.field.serve import device_kind, rating_w
 from grid.operation.paths import safe_limit_w
 from grid.operation.plan_inputs import plan_input, stale
 from grid.operation.record import Personal
 from grid.operation.room import Room
-from grid.site import Genset
+from grid.site import Charger, Genset
 from grid.store import Transaction, control, datasets
 from grid.store import overrides as stored
 from grid.store.overrides import OverrideState
@@ -69,10 +69,11 @@ def plan(room: Room, at_s: int) -> None:
     schedule, short = survival.told(room, given, load, chosen.schedule)
     trouble += [*suspended, *short]
     cuts = len(used.cuts)
-    wishes = _held(room, kept_to.kept(setpoints(room, chosen)))
+    wishes = _held(room, kept_to.kept(setpoints(room, chosen, used)))
     claimed = plan_certificates.claim_of(room, ahead, chosen)
     with room.store.write() as tx:
         trouble += stale(room, tx, at_s)
+        trouble += charging_plan.missing(room, tx, at_s, used, chosen.schedule)
         active = overrides.pass_time(tx, room.site, at_s)
         trouble += overrides.ending(active, at_s, room.site.interval_s)
         datasets.put_dataset(tx, "plan", at_s, schedule)
@@ -244,8 +245,8 @@ def _broken_now(room: Room, ahead: xr.Dataset, chosen: Plan) -> str:
     return "breaks " + ", ".join(limits) if limits else ""
 
 
-def setpoints(room: Room, chosen: Plan) -> list[Setpoint]:
-    """Return the first step of a plan as the devices can hold it, whole W."""
+def setpoints(room: Room, chosen: Plan, used: PlanInput) -> list[Setpoint]:
+    """Return the first step of a plan from `used` as the devices can hold it, whole W."""
     step = {name: column.values for name, column in chosen.schedule.isel(interval=0).items()}
     wishes = []
     for number, asset in enumerate(room.site.assets):
@@ -267,6 +268,8 @@ def setpoints(room: Room, chosen: Plan) -> list[Setpoint]:
             revert_s=room.site.control.revert_s,
             revert_w=safe_limit_w(room, asset),
         )
+        if isinstance(asset, Charger):
+            wish = charging_plan.told(wish, *charging_plan.charging_w(used, chosen, asset))
         wishes.append(wish)
     return _held(room, wishes)
 
