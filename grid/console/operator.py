@@ -60,6 +60,11 @@ def _balance(actual: dict[str, float]) -> list[tuple[str, float | None, float | 
         (_("Wind"), actual.get("wind_kw"), None),
         (_("Battery"), actual.get("battery_discharge_kw"), actual.get("battery_charge_kw")),
         (_("Genset"), actual.get("genset_kw"), None),
+        *(
+            [(_("Vehicles"), actual.get("vehicle_discharge_kw"), actual["vehicle_charge_kw"])]
+            if "vehicle_charge_kw" in actual
+            else []
+        ),
         (_("Public grid"), actual.get("import_kw"), actual.get("export_kw")),
     ]
 

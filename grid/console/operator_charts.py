@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,8 @@ def _sums(schedule: xr.Dataset, site: Site) -> dict[str, np.ndarray]:
         "battery_charge_kw": of(site.battery, "charge_kw"),
         "battery_discharge_kw": of(site.battery, "discharge_kw"),
         "stored_kwh": of(site.battery, "energy_kwh"),
+        "vehicle_charge_kw": of(site.charger, "charge_kw"),
+        "vehicle_discharge_kw": of(site.charger, "discharge_kw"),
     }
     for name in ("import_kw", "export_kw", "marginal_price", LASTS):
         if name in schedule:
@@ -152,6 +155,18 @@ def _pair(
     ]
 
 
+def _vehicles(
+    pair: Callable[[str, str, str], list[dict[str, Any]]], site: Site
+) -> list[dict[str, Any]]:
+    """Return the chart of what vehicles take and give, where there are charge points."""
+    if not site.charger:
+        return []
+    series = pair(_("Charge"), _BLUE, "vehicle_charge_kw")
+    if any(one.discharge_kw for one in site.charger):
+        series += pair(_("Discharge"), _VERMILION, "vehicle_discharge_kw")
+    return [{"title": _("Vehicles"), "unit": "kW", "series": series}]
+
+
 def _outlived(plan: dict[str, np.ndarray], grid: _Grid, site: Site) -> list[dict[str, Any]]:
     """Return the chart of how long critical load would last, where something is known of it."""
     if LASTS not in plan:
@@ -202,6 +217,7 @@ def charts(tx: Transaction, site: Site, now_s: int | None) -> dict[str, Any]:
                 "series": pair(_("Stored"), _GREEN, "stored_kwh"),
             },
             *_outlived(plan, grid, site),
+            *_vehicles(pair, site),
             {
                 "title": _("Public grid"),
                 "unit": "kW",

@@ -123,6 +123,7 @@ def _behind(site: Site) -> dict[int, tuple[str, str, tuple[str, ...]]]:
         points.setdefault(point.bus, []).append(point.id)
     for tag, assets in (
         ("PV", site.solar), ("W", site.wind), ("B", site.battery), ("G", site.genset),
+        ("EV", site.charger),
     ):  # fmt: skip
         for asset in assets:
             devices.setdefault(bus_of[asset.usage_point], []).append((tag, asset.id))

@@ -166,7 +166,7 @@ def test_the_newest_wish_holds_and_a_withdrawn_one_gives_way(room: Room) -> None
 def test_the_ledger_holds_a_commitment_of_the_party_and_no_name(room: Room) -> None:
     _stated(room, AT_S + 2 * H, 3_000)
     with room.store.read() as tx:
-        (entry,) = [row for row in log.listed(tx, kind="action", limit=9)]
+        (entry,) = log.listed(tx, kind="action", limit=9)
         (opened,) = log.openings(tx, sequence=int(entry["sequence"]))
         (action,) = control.actions(tx)
     clear = bytes(entry["content"]).decode()
@@ -219,7 +219,7 @@ def test_what_lacks_when_it_is_over_is_told(
     until_s = AT_S + 60 * minutes
     with room.store.write() as tx:
         for at_s in range(AT_S, until_s + 1, 900):
-            here = code != "charger.no_vehicle" and AT_S < at_s and (there or at_s < until_s)
+            here = code != "charger.no_vehicle" and at_s > AT_S and (there or at_s < until_s)
             _says(tx, at_s, "EV-1", there=here, charged_wh=0 if at_s == AT_S else charged_wh)
         found = charging.pass_time(room, tx, until_s)
         after = stored.get_session(tx, one.id)
@@ -286,7 +286,7 @@ def test_a_charge_point_is_astray_only_above_its_limit(room: Room) -> None:
 
 
 def test_what_vehicles_took_is_not_their_usage_points_load(room: Room) -> None:
-    """3 kWh in a quarter-hour at the ward, 2.75 kWh of them by the charge point: 1 kW is its own."""
+    """Of 3 kWh in a quarter-hour at the ward 2.75 are the charge point's: 1 kW is its own."""
     names = ["UP-WARD", "UP-1", "EV-1", "EV-V2G", "BAT-1", "BAT-2", "PV-1", "WIND-1", "DG-1"]
     took = np.array([[3_000, 500, 2_750, 0, 0, 0, 0, 0, 0]]).T
     dims = ("usage_point", "interval")

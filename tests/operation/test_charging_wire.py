@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def test_a_vehicle_gets_what_is_wanted_by_its_time(room: Room, tmp_path: Path) -
     assert abs(done.got_wh - 5_000) <= 60
     assert not codes & {"charger.missed", "charger.short", "device.astray", "plan.fallback"}
     limits = [row["limit_w"] for rows in sent.values() for row in rows if row["asset"] == "EV-1"]
-    took = [b["charged_wh"] - a["charged_wh"] for a, b in zip(states, states[1:], strict=False)]
+    took = [b["charged_wh"] - a["charged_wh"] for a, b in pairwise(states)]
     # What it took in each interval is the limit that it was sent and confirmed.
     assert took == pytest.approx([limit / 4 for limit in limits], abs=2)
     assert all(row["state"] == "confirmed" for rows in sent.values() for row in rows)
