@@ -20,6 +20,7 @@ from grid.site_devices import (
     Battery,
     Charger,
     ColdStart,
+    Flexible,
     FuelSegment,
     Genset,
     Plant,
@@ -42,11 +43,11 @@ from grid.site_settings import (
 from grid.site_validation import AS_USUAL, Threshold, Validation
 
 __all__ = [
-    "Amount", "Asset", "Battery", "Charger", "ColdStart", "Control", "Field", "FuelSegment",
-    "Genset", "GridConnection", "GridPrice", "Market", "Meter", "MeterRole", "Mqtt", "Network",
-    "Operation", "Orders", "Outage", "Party", "PayloadForm", "Plant", "Price", "Protocol", "Ramp",
-    "Reading", "RegulationProfile", "Sensor", "Shedding", "Site", "Solar", "Tariff", "TariffBlock",
-    "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
+    "Amount", "Asset", "Battery", "Charger", "ColdStart", "Control", "Field", "Flexible",
+    "FuelSegment", "Genset", "GridConnection", "GridPrice", "Market", "Meter", "MeterRole", "Mqtt",
+    "Network", "Operation", "Orders", "Outage", "Party", "PayloadForm", "Plant", "Price",
+    "Protocol", "Ramp", "Reading", "RegulationProfile", "Sensor", "Shedding", "Site", "Solar",
+    "Tariff", "TariffBlock", "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
 ]  # fmt: skip
 
 
@@ -248,6 +249,7 @@ class Site:
     genset: tuple[Genset, ...] = ()
     shedding: tuple[Shedding, ...] = ()
     charger: tuple[Charger, ...] = ()
+    flexible: tuple[Flexible, ...] = ()
     outage: tuple[Outage, ...] = ()
     mqtt: Mqtt | None = None
     sensor: tuple[Sensor, ...] = ()
@@ -261,6 +263,7 @@ class Site:
         """Every controllable device, in the order of a schedule."""
         return (
             *self.battery, *self.solar, *self.wind, *self.genset, *self.shedding, *self.charger,
+            *self.flexible,
         )  # fmt: skip
 
     @property

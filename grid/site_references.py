@@ -11,7 +11,7 @@ from typing import Any
 
 from grid.site_devices import MOST_FORMING
 
-ASSETS = ("battery", "solar", "wind", "genset", "shedding", "charger")
+ASSETS = ("battery", "solar", "wind", "genset", "shedding", "charger", "flexible")
 _PLANTS = ("solar", "wind")
 _OWN = ("tariff", "party", "usage_point", "meter", "sensor")
 

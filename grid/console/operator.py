@@ -65,6 +65,7 @@ def _balance(actual: dict[str, float]) -> list[tuple[str, float | None, float | 
             if "vehicle_charge_kw" in actual
             else []
         ),
+        *([(_("Flexible loads"), None, actual["flexible_kw"])] if "flexible_kw" in actual else []),
         (_("Public grid"), actual.get("import_kw"), actual.get("export_kw")),
     ]
 

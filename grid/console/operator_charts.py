@@ -76,6 +76,7 @@ def _sums(schedule: xr.Dataset, site: Site) -> dict[str, np.ndarray]:
         "stored_kwh": of(site.battery, "energy_kwh"),
         "vehicle_charge_kw": of(site.charger, "charge_kw"),
         "vehicle_discharge_kw": of(site.charger, "discharge_kw"),
+        "flexible_kw": of(site.flexible, "charge_kw"),
     }
     for name in ("import_kw", "export_kw", "marginal_price", LASTS):
         if name in schedule:
@@ -155,16 +156,20 @@ def _pair(
     ]
 
 
-def _vehicles(
+def _moved(
     pair: Callable[[str, str, str], list[dict[str, Any]]], site: Site
 ) -> list[dict[str, Any]]:
-    """Return the chart of what vehicles take and give, where there are charge points."""
-    if not site.charger:
-        return []
-    series = pair(_("Charge"), _BLUE, "vehicle_charge_kw")
-    if any(one.discharge_kw for one in site.charger):
-        series += pair(_("Discharge"), _VERMILION, "vehicle_discharge_kw")
-    return [{"title": _("Vehicles"), "unit": "kW", "series": series}]
+    """Return the charts of vehicles and flexible loads, where there are any."""
+    found = []
+    if site.charger:
+        series = pair(_("Charge"), _BLUE, "vehicle_charge_kw")
+        if any(one.discharge_kw for one in site.charger):
+            series += pair(_("Discharge"), _VERMILION, "vehicle_discharge_kw")
+        found.append({"title": _("Vehicles"), "unit": "kW", "series": series})
+    if site.flexible:
+        series = pair(_("Use"), _BLUE, "flexible_kw")
+        found.append({"title": _("Flexible loads"), "unit": "kW", "series": series})
+    return found
 
 
 def _outlived(plan: dict[str, np.ndarray], grid: _Grid, site: Site) -> list[dict[str, Any]]:
@@ -217,7 +222,7 @@ def charts(tx: Transaction, site: Site, now_s: int | None) -> dict[str, Any]:
                 "series": pair(_("Stored"), _GREEN, "stored_kwh"),
             },
             *_outlived(plan, grid, site),
-            *_vehicles(pair, site),
+            *_moved(pair, site),
             {
                 "title": _("Public grid"),
                 "unit": "kW",

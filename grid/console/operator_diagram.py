@@ -124,6 +124,7 @@ def _behind(site: Site) -> dict[int, tuple[str, str, tuple[str, ...]]]:
     for tag, assets in (
         ("PV", site.solar), ("W", site.wind), ("B", site.battery), ("G", site.genset),
         ("EV", site.charger),
+        ("FL", site.flexible),
     ):  # fmt: skip
         for asset in assets:
             devices.setdefault(bus_of[asset.usage_point], []).append((tag, asset.id))

@@ -21,7 +21,8 @@ from grid.errors import Finding, Severity
 from grid.operation import safety_tags
 from grid.operation.paths import Path, battery_path, origins
 from grid.operation.room import Room
-from grid.site import Asset, Battery, Charger, Genset, Shedding
+from grid.site import Asset, Battery, Genset, Shedding
+from grid.site_devices import MOVABLE
 from grid.store import Transaction
 from grid.store.overrides import Action, Override
 from meters.device import Setpoint
@@ -219,7 +220,7 @@ def _held(given: PlanInput, asset: Asset, one: Override, path: Path | None) -> B
         row = [group.id for group in given.shedding].index(asset.id)
         low[steps] = np.maximum(given.sheddable_kw[row] - kw, 0.0)[steps]
         return Band(one.asset, name, low, high)
-    if isinstance(asset, Charger):
+    if isinstance(asset, MOVABLE):
         low[steps] = -kw if path is None else -np.minimum(kw, path.high)[steps]
         high[steps] = kw
         return Band(one.asset, name, low, high, absorbs=True)
@@ -261,8 +262,8 @@ def _ramped(given: PlanInput, asset: Asset, path: Path) -> Band:
         low = np.where(path.low > asset.min_power_kw, path.low, low)
         roof = np.maximum(path.high, asset.min_power_kw)
         high = np.where(roof < asset.power_kw, roof, high)
-    elif isinstance(asset, Charger):
-        # What it may give rises by its ramp; less is told at once, as at plants.
+    elif isinstance(asset, MOVABLE):
+        # What it may take rises by its ramp; less is told at once, as at plants.
         low = np.where(path.high < asset.power_kw, -path.high, low)
         return Band(str(asset.id), name, low, high, absorbs=True)
     elif not isinstance(asset, Shedding):

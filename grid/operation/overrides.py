@@ -18,6 +18,7 @@ from grid.operation.control_record import CONTROL_ROOM, Value, record_control
 from grid.operation.field.serve import device_kind, rating_w
 from grid.operation.meter_orders import same_person
 from grid.site import Asset, Battery, Charger, Genset, Shedding, Site
+from grid.site_devices import MOVABLE
 from grid.store import Transaction, control
 from grid.store import overrides as stored
 from grid.store.overrides import OPEN, Action, Override, OverrideState, Reason
@@ -32,8 +33,8 @@ ACTIONS: Final[Mapping[str, tuple[Action, ...]]] = {
 
 
 def actions_of(asset: Asset) -> tuple[Action, ...]:
-    """Return what a device may be held to: of a charge point the vehicle decides up to a limit."""
-    return ACTIONS["limit" if isinstance(asset, Charger) else device_kind(asset)]
+    """Return what a device may be held to: what moves decides by itself up to a limit."""
+    return ACTIONS["limit" if isinstance(asset, MOVABLE) else device_kind(asset)]
 
 
 @dataclass(frozen=True, slots=True)

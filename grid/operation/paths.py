@@ -12,6 +12,7 @@ from grid.operation.feasibility import safe_share
 from grid.operation.field.serve import device_kind, rating_w
 from grid.operation.room import Room
 from grid.site import Asset, Battery, Charger, Shedding
+from grid.site_devices import MOVABLE
 from grid.store import Transaction, device_holds
 
 Floats = npt.NDArray[np.float64]
@@ -89,7 +90,7 @@ def safe_limit_w(room: Room, asset: Asset) -> int | None:
     A charge point falls back to charging with what is safe. All plants together may give as much
     whatever the loads do, so a feeder whose control room is dead keeps its voltages.
     """
-    if isinstance(asset, Charger):
+    if isinstance(asset, MOVABLE):
         return round(1000 * asset.fallback_kw) or None
     if device_kind(asset) != "limit" or isinstance(asset, Shedding):
         return None
@@ -112,7 +113,7 @@ def origins(room: Room, tx: Transaction, at_s: int) -> dict[str, float]:
         safe_w = safe_limit_w(room, asset)
         rating_kw = 0.0 if isinstance(asset, Shedding) else asset.power_kw
         kw = (rating_kw if safe_w is None else safe_w / 1000.0) if kind == "limit" else 0.0
-        if isinstance(asset, Charger):
+        if isinstance(asset, MOVABLE):
             kw = asset.fallback_kw
         for cycle_s, one in sent.get(str(asset.id), ())[:1]:
             if at_s < cycle_s + one.revert_s:

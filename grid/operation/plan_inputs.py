@@ -16,7 +16,7 @@ from dispatch.plan import (
 )
 from grid import interval
 from grid.errors import Finding, Severity
-from grid.operation import charging_plan
+from grid.operation import charging_plan, flexible_plan
 from grid.operation.market import prices_at
 from grid.operation.room import Room
 from grid.site import Asset, Battery, Charger, Genset, Site
@@ -66,7 +66,10 @@ def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> P
         solar_available_kw=_rows(mean, site.solar, n),
         wind_available_kw=_rows(mean, site.wind, n),
         sheddable_kw=np.array(
-            [loads[[room.row[p] for p in one.usage_points]].sum(axis=0) for one in site.shedding]
+            [
+                one.share * loads[[room.row[p] for p in one.usage_points]].sum(axis=0)
+                for one in site.shedding
+            ]
         ).reshape(-1, n),
         buy_price=np.array([per_kwh(int(price)) for price in prices[:, 0]]),
         sell_price=np.array([per_kwh(int(price)) for price in prices[:, 1]]),
@@ -82,6 +85,7 @@ def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> P
         reserve_kw=total * site.operation.critical_reserve_percent / 100.0,
         peak_kw=peak_kw(tx, site, room.head, at_s) if site.grid.demand_charge else 0.0,
         **charging_plan.planned(room, tx, at_s, n, states),
+        **flexible_plan.planned(room, tx, at_s, n, states),
     )
 
 

@@ -24,14 +24,21 @@ from dispatch.plan import (
 )
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
-from grid.operation import charging_plan, overrides, plan_certificates, record, survival
+from grid.operation import (
+    charging_plan,
+    flexible_plan,
+    overrides,
+    plan_certificates,
+    record,
+    survival,
+)
 from grid.operation.bounds import Bounds, bounds
 from grid.operation.field.serve import device_kind, rating_w
 from grid.operation.paths import safe_limit_w
 from grid.operation.plan_inputs import plan_input, stale
 from grid.operation.record import Personal
 from grid.operation.room import Room
-from grid.site import Charger, Genset
+from grid.site import Charger, Flexible, Genset
 from grid.store import Transaction, control, datasets
 from grid.store import overrides as stored
 from grid.store.overrides import OverrideState
@@ -74,6 +81,7 @@ def plan(room: Room, at_s: int) -> None:
     with room.store.write() as tx:
         trouble += stale(room, tx, at_s)
         trouble += charging_plan.missing(room, tx, at_s, used, chosen.schedule)
+        trouble += flexible_plan.missing(room, tx, at_s, used, chosen.schedule)
         active = overrides.pass_time(tx, room.site, at_s)
         trouble += overrides.ending(active, at_s, room.site.interval_s)
         datasets.put_dataset(tx, "plan", at_s, schedule)
@@ -270,6 +278,8 @@ def setpoints(room: Room, chosen: Plan, used: PlanInput) -> list[Setpoint]:
         )
         if isinstance(asset, Charger):
             wish = charging_plan.told(wish, *charging_plan.charging_w(used, chosen, asset))
+        elif isinstance(asset, Flexible):
+            wish = flexible_plan.told(wish, used, chosen, asset)
         wishes.append(wish)
     return _held(room, wishes)
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from grid.ids import UsagePointId
 from grid.operation.field.state import DeviceState
 from grid.operation.field.year import Weather
-from grid.site import Battery, Charger, Genset, Shedding, Site, Solar, Wind
+from grid.site import Battery, Charger, Flexible, Genset, Shedding, Site, Solar, Wind
+from grid.site_devices import MOVABLE
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,6 +57,8 @@ class Power:
             self._shed(shedding, devices[shedding.id])
         for charger in site.charger:
             self._charger(charger, devices[charger.id])
+        for load in site.flexible:
+            self._flexible(load, devices[load.id])
         self._cut(cut_off)
 
     def _battery(self, battery: Battery, device: DeviceState) -> None:
@@ -104,6 +107,13 @@ class Power:
         ready = stored / HOURS * charger.discharge_efficiency * there
         self.discharge[charger.id] = min(give_kw, charger.discharge_kw, ready)
 
+    def _flexible(self, load: Flexible, device: DeviceState) -> None:
+        """Let a flexible load take all that it may."""
+        asked = device.setpoint
+        self.possible[load.id] = load.power_kw
+        most_kw = load.power_kw if asked is None else asked.limit_w / 1000
+        self.charge[load.id] = min(load.power_kw, most_kw)
+
     def _cut(self, points: Collection[UsagePointId]) -> None:
         """Let nothing pass at usage points whose meters are switched off."""
         for point in points:
@@ -127,7 +137,7 @@ class Power:
     def relieve(self, injected_kw: float, absorbed_kw: float, device: DeviceState) -> bool:
         """Bring an island back within its forming battery, as relays and inverters do.
 
-        Too little power sheds load that is not critical, then any; too much
+        Too little power sheds what can wait, load that is not critical, then any; too much
         throttles the plants. Returns whether anything had to change.
         """
         assert self.forming is not None
@@ -141,6 +151,11 @@ class Power:
         return False
 
     def _shed_by(self, excess_kw: float) -> None:
+        moved: tuple[Charger | Flexible, ...] = (*self._site.charger, *self._site.flexible)
+        for load in moved:
+            part = min(excess_kw, self.charge[load.id])
+            self.charge[load.id] -= part
+            excess_kw -= part
         critical = np.array([point.critical for point in self._site.usage_point])
         for group in (~critical, critical):
             served = self.weather.load_kw * self.served * group
@@ -177,9 +192,9 @@ class Power:
                 change = taken * asset.charge_efficiency - given / asset.discharge_efficiency
                 stored = device.energy_mwh + round(change * HOURS * MWH_PER_KWH)
                 device.energy_mwh = min(max(stored, 0), round(asset.energy_kwh * MWH_PER_KWH))
-                if isinstance(asset, Charger):
-                    device.available_w = round(self.possible[asset.id] * 1000)
-                    device.throttled_w = max(0, device.available_w - round(taken * 1000))
+            if isinstance(asset, MOVABLE):
+                device.available_w = round(self.possible[asset.id] * 1000)
+                device.throttled_w = max(0, device.available_w - round(taken * 1000))
             elif isinstance(asset, Shedding):
                 rows = [self._row[point] for point in asset.usage_points]
                 wanted = self.possible[asset.id]

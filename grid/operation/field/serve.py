@@ -29,6 +29,7 @@ from grid.operation.field import state as states
 from grid.operation.field.gasps import tell
 from grid.operation.field.world import World, registers_wh, silent
 from grid.site import Asset, Battery, Charger, Genset, Protocol, Shedding, Site
+from grid.site_devices import MOVABLE
 from meters.device import DeviceKind, Setpoint
 from meters.dlms.counters import FileCounterStore
 from meters.reading import Ciphering
@@ -100,7 +101,7 @@ class Field:
             alarm=0,
             setpoint=_default(asset.id, kind, rating),
             on_setpoint=self.accept,
-            absorbs=isinstance(asset, Charger),
+            absorbs=isinstance(asset, MOVABLE),
         )
 
     def show(self) -> None:
