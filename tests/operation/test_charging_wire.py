@@ -36,6 +36,14 @@ energy_kwh = 60.0
 missed = "2.0"
 safe_kw = 2.0
 """
+PUMP = """
+[[flexible]]
+id = "PUMP-1"
+usage_point = "UP-1"
+power_kw = 8.0
+daily_kwh = 24.0
+missed = "1.0"
+"""
 
 
 def _comes_s(text: str, charger: str) -> int:
@@ -49,7 +57,7 @@ def _comes_s(text: str, charger: str) -> int:
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     """The site two cycles before a vehicle comes to EV-1; its field runs."""
     folder = tmp_path_factory.mktemp("wire") / "site"
-    words = text(CHARGERS)
+    words = text(CHARGERS + PUMP)
     commission.commission(folder, words, at_s=_comes_s(words, "EV-1") - 1800, seed=1)
     with opening.opened(folder) as one:
         yield one
@@ -80,16 +88,17 @@ def test_a_vehicle_gets_what_is_wanted_by_its_time(room: Room, tmp_path: Path) -
         done = stored.get_session(tx, made.id)
         sent = {s: control.setpoints(tx, s) for s in range(comes_s, comes_s + 1800, 900)}
         codes = {row["code"] for row in control.findings(tx, limit=1000)}
-        states = [field.device_states(tx, s)["EV-1"] for s in range(comes_s, comes_s + 2700, 900)]
+        states = [field.device_states(tx, s) for s in range(comes_s, comes_s + 2700, 900)]
         plan = datasets.require_dataset(tx, "plan", comes_s)
     assert done.state == "ended"
     assert done.got_wh is not None
     assert abs(done.got_wh - 5_000) <= 60
     assert not codes & {"charger.missed", "charger.short", "device.astray", "plan.fallback"}
-    limits = [row["limit_w"] for rows in sent.values() for row in rows if row["asset"] == "EV-1"]
-    took = [b["charged_wh"] - a["charged_wh"] for a, b in pairwise(states)]
-    # What it took in each interval is the limit that it was sent and confirmed.
-    assert took == pytest.approx([limit / 4 for limit in limits], abs=2)
+    for name in ("EV-1", "PUMP-1"):
+        limits = [row["limit_w"] for rows in sent.values() for row in rows if row["asset"] == name]
+        took = [b[name]["charged_wh"] - a[name]["charged_wh"] for a, b in pairwise(states)]
+        # What it took in each interval is the limit that it was sent and confirmed.
+        assert took == pytest.approx([limit / 4 for limit in limits], abs=2)
     assert all(row["state"] == "confirmed" for rows in sent.values() for row in rows)
     assert float(plan["missed_kwh"].sel(asset="EV-1").max()) < 1e-3
 
@@ -101,13 +110,13 @@ def test_a_vehicle_gets_what_is_wanted_by_its_time(room: Room, tmp_path: Path) -
 
 
 def test_a_control_room_that_is_silent_leaves_it_with_what_is_safe(room: Room) -> None:
-    """Nobody writes for longer than the timer: both kinds charge with their safe power."""
+    """Nobody writes for longer than the timer: each kind takes its safe power."""
     at_s = cycle.clock(room)
     before = _look(room)
     room.link.advance(at_s + room.site.control.revert_s + 900)
     after = _look(room)
     assert after["EV-1"].running
-    for name, safe_w in (("EV-1", 1380), ("EV-V2G", 2000)):
+    for name, safe_w in (("EV-1", 1380), ("EV-V2G", 2000), ("PUMP-1", 1000)):
         held = after[name].setpoint
         assert held.revert_s == 0
         assert max(held.limit_w, held.charge_w) == pytest.approx(safe_w, abs=8)

@@ -13,6 +13,7 @@ import pytest
 from grid.errors import BadInputError
 from grid.operation import flexible_plan, overrides
 from grid.operation.check import check
+from grid.operation.demo_site import demo_site
 from grid.operation.overrides import Wanted as Held
 from grid.operation.room import Room
 from grid.operation.solver import Solver
@@ -276,3 +277,10 @@ def test_a_load_that_cannot_run_is_refused(
 ) -> None:
     with pytest.raises(SiteFileError, match=message):
         check(text(LOADS).replace(old, new, 1), base_dir=tmp_path)
+
+
+def test_the_example_in_the_documents_runs(tmp_path: Path) -> None:
+    more = Path(__file__).parents[2] / "docs" / "examples" / "devices.toml"
+    site = check(demo_site() + more.read_text(encoding="utf-8"), base_dir=tmp_path)
+    assert [str(one.id) for one in site.assets[-4:]] == ["EV-1", "EV-2", "PUMP-1", "HEAT-1"]
+    assert site.shedding[-1].share == 0.4
