@@ -18,7 +18,7 @@ from grid import interval
 from grid.errors import SolverError
 from grid.quantities import NANO, WH_PER_KWH
 from grid.site import Asset, Battery, Genset, GridConnection, Shedding, Solar, Wind
-from grid.site_devices import Charger, Flexible
+from grid.site_devices import Charger, Flexible, Heat
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Value: TypeAlias = float | int | str
@@ -26,14 +26,14 @@ Value: TypeAlias = float | int | str
 ASSET_COLUMNS = ("charge_kw", "discharge_kw", "produce_kw", "curtail_kw", "shed_kw", "limit_kw")
 COMMUNITY_COLUMNS = ("import_kw", "export_kw", "unserved_kw", "reserve_short_kw")
 
-KINDS = ("battery", "solar", "wind", "genset", "shedding", "charger", "flexible")
+KINDS = ("battery", "solar", "wind", "genset", "shedding", "charger", "flexible", "heat")
 """Kinds of controllable devices, in the order of the schedule."""
 
 SERIES = (
     "demand_kw", "solar_available_kw", "wind_available_kw", "sheddable_kw", "buy_price",
     "sell_price", "grid_available", "reserve_kw", "energy_target_kwh", "ev_connected",
     "critical_kw", "ev_arrival_kwh", "ev_target_kwh", "flexible_need_kw", "flexible_low_kwh",
-    "flexible_high_kwh",
+    "flexible_high_kwh", "heat_need_kw",
 )  # fmt: skip
 """Fields of :class:`PlanInput` whose last axis is the step."""
 
@@ -142,6 +142,10 @@ class PlanInput:
         Held by the vehicle that is there, before the first step.
     flexible_need_kw, flexible_low_kwh, flexible_high_kwh : ndarray, shape (n_flexible, n)
     flexible_energy_kwh : ndarray, shape (n_flexible,)
+    heat
+        Facts of tanks with boilers; what follows is needed with them.
+    heat_need_kw : ndarray, shape (n_heat, n)
+    heat_energy_kwh : ndarray, shape (n_heat,)
     """
 
     start_s: int
@@ -184,6 +188,9 @@ class PlanInput:
     flexible_low_kwh: Floats | None = None
     flexible_high_kwh: Floats | None = None
     flexible_energy_kwh: Floats | None = None
+    heat: tuple[Heat, ...] = ()
+    heat_need_kw: Floats | None = None
+    heat_energy_kwh: Floats | None = None
 
     @property
     def n(self) -> int:
@@ -196,8 +203,8 @@ class PlanInput:
         return self.interval_s / 3600.0
 
     @property
-    def assets(self) -> tuple[Asset | Charger | Flexible, ...]:
-        """Every controllable device, in the order of the schedule."""
+    def assets(self) -> tuple[Asset | Heat, ...]:
+        """Everything that is scheduled, in the order of the schedule."""
         return tuple(asset for kind in KINDS for asset in getattr(self, kind))
 
     @property
@@ -268,7 +275,8 @@ class Plan:
         Dims (asset, interval): ``charge_kw discharge_kw produce_kw curtail_kw shed_kw`` (0 where an
         asset has no such flow), ``limit_kw`` (the output or served power it is held to; NaN: not
         limited), ``energy_kwh`` at the end of the interval (NaN: no store), ``on`` bool; with
-        chargers or flexible loads ``missed_kwh``, what a target or corridor lacks.
+        chargers, flexible loads or heat ``missed_kwh``, what a target, corridor or need lacks; with
+        heat ``boiler_kw``.
         Dim (interval): ``import_kw export_kw unserved_kw reserve_short_kw`` and ``marginal_price``
         in currency per kWh (NaN for a rule).
     reasons : tuple of Reason
@@ -318,8 +326,10 @@ def empty_schedule(plan_input: PlanInput, n: int | None = None) -> xr.Dataset:
         },
     )
     schedule["on"] = (dims, np.zeros(shape, dtype=np.bool_))
-    if plan_input.charger or plan_input.flexible:
+    if plan_input.charger or plan_input.flexible or plan_input.heat:
         schedule["missed_kwh"] = (dims, np.zeros(shape), {"units": "kWh"})
+    if plan_input.heat:
+        schedule["boiler_kw"] = (dims, np.zeros(shape), {"units": "kW"})
     for name in COMMUNITY_COLUMNS:
         schedule[name] = ("interval", np.zeros(steps), {"units": "kW"})
     schedule["marginal_price"] = ("interval", np.full(steps, np.nan), {"units": "currency/kWh"})

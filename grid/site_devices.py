@@ -399,6 +399,39 @@ class Flexible:
         return float((1.0 - lost) ** hours)
 
 
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """A tank of heat that a genset fills with `heat_per_kwh` of what it produces, and a boiler.
+
+    `boiler` is per Wh of its heat, `missed` per Wh that is wanted and not there.
+    """
+
+    id: AssetId
+    genset: AssetId
+    heat_per_kwh: float
+    energy_kwh: float
+    boiler_kw: float
+    boiler: Price
+    missed: Price
+    standing_loss_percent_per_hour: float = 0.0
+
+    def __post_init__(self) -> None:
+        faults = outside(
+            self,
+            f"heat {self.id}",
+            heat_per_kwh=(0.0, 20.0),
+            energy_kwh=(0.001, 1e7),
+            boiler_kw=(0.0, 1e6),
+            standing_loss_percent_per_hour=(0.0, 50.0),
+        )
+        refuse(faults)
+
+    def kept_share(self, hours: float) -> float:
+        """Return the share of what is stored that is left after some hours."""
+        lost: float = self.standing_loss_percent_per_hour / 100.0
+        return float((1.0 - lost) ** hours)
+
+
 def _below(low: float | None, high: float | None) -> bool:
     return low is not None and high is not None and low < high
 

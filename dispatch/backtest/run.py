@@ -98,8 +98,8 @@ class Backtest:
                 f"a backtest starts at step {start}, must be within {day} to {history.n - 1}: "
                 "a day of history comes before"
             )
-        if history.charger or history.flexible or history.cuts:
-            raise BadInputError("a backtest takes no chargers, flexible loads or cuts yet")
+        if history.charger or history.flexible or history.heat or history.cuts:
+            raise BadInputError("a backtest takes no chargers, flexible loads, heat or cuts yet")
         self.history, self.start, self.setting = history, start, setting
         self._foreseen = _foreseen(history, day)
         self._rolling = {name: Rolling() for name in ("mpc", "foresight")}

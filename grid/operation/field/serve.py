@@ -58,6 +58,8 @@ def rating_w(site: Site, asset: Asset) -> int:
     if isinstance(asset, Shedding):
         rating_kw = {point.id: point.connection_kw for point in site.usage_point}
         return round(1000 * sum(rating_kw[point] for point in asset.usage_points))
+    if isinstance(asset, Charger):
+        return round(1000 * max(asset.power_kw, asset.discharge_kw))
     return round(1000 * asset.power_kw)
 
 
