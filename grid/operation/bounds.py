@@ -20,6 +20,7 @@ from grid import interval
 from grid.errors import Finding, Severity
 from grid.operation import safety_tags
 from grid.operation.paths import Path, battery_path, origins
+from grid.operation.plan_inputs import firm_kw
 from grid.operation.room import Room
 from grid.site import Asset, Battery, Genset, Shedding
 from grid.site_devices import MOVABLE
@@ -218,7 +219,8 @@ def _held(given: PlanInput, asset: Asset, one: Override, path: Path | None) -> B
     name = f"{one.asset} override {one.id}"
     if isinstance(asset, Shedding):
         row = [group.id for group in given.shedding].index(asset.id)
-        low[steps] = np.maximum(given.sheddable_kw[row] - kw, 0.0)[steps]
+        load = given.sheddable_kw[row] + firm_kw(given, asset)
+        low[steps] = np.clip(load - kw, 0.0, given.sheddable_kw[row])[steps]
         return Band(one.asset, name, low, high)
     if isinstance(asset, MOVABLE):
         low[steps] = -kw if path is None else -np.minimum(kw, path.high)[steps]

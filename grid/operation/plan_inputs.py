@@ -19,7 +19,7 @@ from grid.errors import Finding, Severity
 from grid.operation import charging_plan, flexible_plan
 from grid.operation.market import prices_at
 from grid.operation.room import Room
-from grid.site import Asset, Battery, Charger, Genset, Site
+from grid.site import Asset, Battery, Charger, Genset, Shedding, Site
 from grid.store import Transaction, datasets, field, series
 
 Floats = npt.NDArray[np.float64]
@@ -87,6 +87,13 @@ def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> P
         **charging_plan.planned(room, tx, at_s, n, states),
         **flexible_plan.planned(room, tx, at_s, n, states),
     )
+
+
+def firm_kw(given: PlanInput, group: Shedding) -> Floats:
+    """Return the load of a group that may not be withheld, kW (step,)."""
+    row = [one.id for one in given.shedding].index(group.id)
+    firm: Floats = given.sheddable_kw[row] * (1.0 - group.share) / group.share
+    return firm
 
 
 def peak_kw(tx: Transaction, site: Site, head: str, at_s: int) -> float:

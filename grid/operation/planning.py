@@ -35,10 +35,10 @@ from grid.operation import (
 from grid.operation.bounds import Bounds, bounds
 from grid.operation.field.serve import device_kind, rating_w
 from grid.operation.paths import safe_limit_w
-from grid.operation.plan_inputs import plan_input, stale
+from grid.operation.plan_inputs import firm_kw, plan_input, stale
 from grid.operation.record import Personal
 from grid.operation.room import Room
-from grid.site import Charger, Flexible, Genset
+from grid.site import Charger, Flexible, Genset, Shedding
 from grid.store import Transaction, control, datasets
 from grid.store import overrides as stored
 from grid.store.overrides import OverrideState
@@ -262,6 +262,8 @@ def setpoints(room: Room, chosen: Plan, used: PlanInput) -> list[Setpoint]:
         row = {name: values[number] for name, values in step.items() if values.ndim}
         kind = device_kind(asset)
         limit_kw = float(row["limit_kw"])
+        if isinstance(asset, Shedding):
+            limit_kw += firm_kw(used, asset)[0]
         wish = Setpoint(
             asset=str(asset.id),
             kind=kind,

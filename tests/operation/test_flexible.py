@@ -216,6 +216,19 @@ def test_lights_are_dimmed_by_their_share_and_no_further(tmp_path: Path, solver:
     assert shed[16:32].max() == pytest.approx(0.3333 * 30.0, abs=1e-3)
 
 
+def test_a_dimmed_group_is_sent_what_it_still_may_take(tmp_path: Path, solver: Solver) -> None:
+    """A fifth of 30 kW is withheld: 24 kW are left, not a fifth less what is withheld."""
+    words = text().replace('penalty = "5.0"', 'penalty = "0.01"\nshare = 0.2')
+    words = words.replace('usage_points = ["UP-1"]', 'usage_points = ["UP-WARD"]')
+    with room_of(tmp_path, words) as room:
+        room.solver = solver
+        with room.store.write() as tx:
+            put_forecast(tx, room, AT_S, {"load:UP-WARD": 30.0})
+            put_stored(tx, AT_S, BAT_1=0, BAT_2=0)
+        planned(room)
+        assert _limit_w(room, "SHED-1") == pytest.approx(24_000, abs=10)
+
+
 def test_a_pump_on_a_socket_takes_its_limit_and_tells_it_back(room: Room) -> None:
     with room.store.write() as tx:
         _counts(tx, AT_S, "PUMP-1", 0)
