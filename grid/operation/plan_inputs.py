@@ -91,6 +91,8 @@ def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> P
 
 def firm_kw(given: PlanInput, group: Shedding) -> Floats:
     """Return the load of a group that may not be withheld, kW (step,)."""
+    if group.share == 1.0:
+        return np.zeros(given.n)
     row = [one.id for one in given.shedding].index(group.id)
     firm: Floats = given.sheddable_kw[row] * (1.0 - group.share) / group.share
     return firm
