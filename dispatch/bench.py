@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 import highspy
@@ -43,6 +44,7 @@ def rows(*, quick: bool, progress: Progress) -> Iterator[Row]:
     plan = solve(day)
     yield _built(day, plan, work, rounds)
     yield _appsi(day, work, rounds)
+    yield _linopy(day, plan, work, rounds)
     yield _rolled(day, work, rolls=2 if quick else 4)
     yield _planned(day, plan, work, rounds)
 
@@ -83,6 +85,42 @@ def _appsi(day: PlanInput, work: str, rounds: int) -> Row:
         peer="Pyomo's appsi",
         theirs=Timing(1, theirs_ns),
         reach=faster(3),
+    )
+
+
+def _linopy(day: PlanInput, plan: Plan, work: str, rounds: int) -> Row:
+    row = Row(
+        craft="dispatch",
+        name="dispatch, cold, by arrays",
+        work=f"{work}: build and transfer",
+        unit="models",
+        taken=f"best of {rounds}",
+        ours=Timing(1, 0),
+        peer="linopy",
+        theirs=None,
+        reach=faster(3),
+        note="linopy is not installed",
+    )
+    if find_spec("linopy") is None:
+        ours_ns, _ = alternate(rounds, lambda _: _ours(day), lambda _: None)
+        return replace(row, ours=Timing(1, ours_ns))
+    from dispatch.bench_linopy import stated
+
+    ours_ns, theirs_ns = alternate(rounds, lambda _: _ours(day), lambda _: stated(day))
+    solver = stated(day)
+    solver.setOptionValue("output_flag", False)
+    solver.run()
+    # linopy's objective has no constant: what was stored before
+    before = zip(day.battery, day.battery_energy_kwh.tolist(), strict=True)
+    kept = day.end_value_per_kwh * sum(b.discharge_efficiency * held for b, held in before)
+    optimum = solver.getInfo().objective_function_value + kept
+    apart = abs(plan.objective - optimum) / abs(optimum)
+    return replace(
+        row,
+        ours=Timing(1, ours_ns),
+        theirs=Timing(1, theirs_ns),
+        error=Error(apart, "of the cost", SAME, "optimum of linopy's model"),
+        note="",
     )
 
 

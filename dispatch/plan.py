@@ -313,24 +313,24 @@ def empty_schedule(plan_input: PlanInput, n: int | None = None) -> xr.Dataset:
         Number of steps; taken from `plan_input` when not given.
     """
     steps = plan_input.n if n is None else n
-    shape = (len(plan_input.assets), steps)
-    dims = ("asset", "interval")
-    columns = {name: (dims, np.zeros(shape), {"units": "kW"}) for name in ASSET_COLUMNS}
+    shape, dims = (len(plan_input.assets), steps), ("asset", "interval")
+    # one construction: a column that is added to a dataset is aligned with all before
+    columns: dict[str, Any] = {
+        name: (dims, np.zeros(shape), {"units": "kW"}) for name in ASSET_COLUMNS
+    }
     columns["limit_kw"] = (dims, np.full(shape, np.nan), {"units": "kW"})
     columns["energy_kwh"] = (dims, np.full(shape, np.nan), {"units": "kWh"})
-    schedule = xr.Dataset(
-        columns,
-        coords={
-            "asset": list(plan_input.asset_ids),
-            "interval": interval.starts(plan_input.start_s, steps, plan_input.interval_s),
-        },
-    )
-    schedule["on"] = (dims, np.zeros(shape, dtype=np.bool_))
+    columns["on"] = (dims, np.zeros(shape, dtype=np.bool_))
     if plan_input.charger or plan_input.flexible or plan_input.heat:
-        schedule["missed_kwh"] = (dims, np.zeros(shape), {"units": "kWh"})
+        columns["missed_kwh"] = (dims, np.zeros(shape), {"units": "kWh"})
     if plan_input.heat:
-        schedule["boiler_kw"] = (dims, np.zeros(shape), {"units": "kW"})
+        columns["boiler_kw"] = (dims, np.zeros(shape), {"units": "kW"})
     for name in COMMUNITY_COLUMNS:
-        schedule[name] = ("interval", np.zeros(steps), {"units": "kW"})
-    schedule["marginal_price"] = ("interval", np.full(steps, np.nan), {"units": "currency/kWh"})
-    return schedule
+        columns[name] = ("interval", np.zeros(steps), {"units": "kW"})
+    price = np.full(steps, np.nan)
+    columns["marginal_price"] = ("interval", price, {"units": "currency/kWh"})
+    coords = {
+        "asset": list(plan_input.asset_ids),
+        "interval": interval.starts(plan_input.start_s, steps, plan_input.interval_s),
+    }
+    return xr.Dataset(columns, coords=coords)

@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from dispatch.check import reserve_short
+from dispatch.curtailment import share_out
 from dispatch.fallback import fallback
 from dispatch.plan import Floats, LinearCut, PlanInput, empty_schedule
 from dispatch.rule_step import SMALL_KW, Step, give_way, share
@@ -63,6 +64,7 @@ def self_consumption(plan_input: PlanInput) -> xr.Dataset:
         step = _flows(plan_input, t, state, at.get(t, []))
         _write(plan_input, schedule, t, state, step)
     schedule["reserve_short_kw"].values[:] = reserve_short(plan_input, schedule)
+    share_out(plan_input, schedule)
     return schedule
 
 

@@ -11,6 +11,7 @@ from dispatch import highs
 from dispatch.check import check_input, check_plan, cut_excess
 from dispatch.check_cost import check_cost
 from dispatch.cost import day_cost
+from dispatch.curtailment import share_out
 from dispatch.explain import SMALL, Duals, explain
 from dispatch.extras import Pairs
 from dispatch.plan import (
@@ -86,6 +87,7 @@ def solve(
             break
         rounds += 1
         pairs |= widened(broken, rounds, plan_input.n)
+    share_out(plan_input, schedule)
     return _plan(plan_input, problem, answer, schedule)
 
 

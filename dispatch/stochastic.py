@@ -60,7 +60,10 @@ def first_step(
     pairs: Pairs = frozenset()
     rounds = 0
     while True:
-        parts = [patched(statement(future, pairs)) for future in futures]
+        stated = [statement(future, pairs) for future in futures]
+        if any(one.key != stated[0].key for one in stated):
+            raise BadInputError("futures must have the same assets, steps and grid")
+        parts = [patched(one) for one in stated]
         whole = joined(parts, probability, _controls(futures[0], parts[0]))
         answer = highs.optimise(whole, gap=gap, nodes=nodes, small=not pairs)
         if answer.status == "infeasible":
@@ -88,8 +91,6 @@ def _check(futures: Sequence[PlanInput], probability: Floats) -> None:
         )
     for future in futures:
         check_input(future)
-        if statement(future).key != statement(futures[0]).key:
-            raise BadInputError("futures must have the same assets, steps and grid")
 
 
 def _controls(plan_input: PlanInput, problem: Problem) -> npt.NDArray[np.int64]:

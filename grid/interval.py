@@ -144,6 +144,13 @@ def local_time(at_s: int, time_zone: str) -> str:
     return datetime.fromtimestamp(at_s, zone(time_zone)).strftime("%H:%M")
 
 
+def utc_offset_s(at_s: int, time_zone: str) -> int:
+    """Return civil time minus UTC."""
+    offset = datetime.fromtimestamp(at_s, zone(time_zone)).utcoffset()
+    assert offset is not None
+    return int(offset.total_seconds())
+
+
 def minute_of_day(at_s: int, time_zone: str) -> int:
     """Return the minutes since civil midnight of `at_s`, 0 to 1439."""
     instant = datetime.fromtimestamp(at_s, zone(time_zone))

@@ -124,23 +124,29 @@ class Battery:
 
 @dataclass(frozen=True, slots=True)
 class Solar:
-    """A photovoltaic plant whose output can be limited; `operating` is per Wh produced."""
+    """A photovoltaic plant whose output can be limited; `operating` is per Wh produced.
+
+    Of plants whose withholding means the same, those of the lowest `curtailment_order` are withheld
+    first, and those of one order pro rata.
+    """
 
     id: AssetId
     usage_point: UsagePointId
     power_kw: float
     url: str = ""
     operating: Price = FREE
+    curtailment_order: int = 0
 
     def __post_init__(self) -> None:
-        refuse(outside(self, f"solar {self.id}", power_kw=(0.001, 1e6)))
+        limits = {"power_kw": (0.001, 1e6), "curtailment_order": (0, 1000)}
+        refuse(outside(self, f"solar {self.id}", **limits))
 
 
 @dataclass(frozen=True, slots=True)
 class Wind:
     """A wind turbine whose output can be limited; `profile` names its simulated wind.
 
-    `operating` is per Wh produced.
+    `operating` is per Wh produced; `curtailment_order` as of :class:`Solar`.
     """
 
     id: AssetId
@@ -149,9 +155,11 @@ class Wind:
     profile: str = ""
     url: str = ""
     operating: Price = FREE
+    curtailment_order: int = 0
 
     def __post_init__(self) -> None:
-        refuse(outside(self, f"wind {self.id}", power_kw=(0.001, 1e6)))
+        limits = {"power_kw": (0.001, 1e6), "curtailment_order": (0, 1000)}
+        refuse(outside(self, f"wind {self.id}", **limits))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dispatch.plan import PlanInput
 ATTRIBUTES = (
     Attribute("power_kw", "float", "kW", "Rating of the turbine."),
     Attribute("operating", "int", "nano-currency/Wh", "Per energy produced, o."),
+    Attribute("curtailment_order", "int", "", "The lowest is withheld first, equals pro rata."),
     Attribute("wind_available_kw", "array (wind, step)", "kW", "What the wind offers, A."),
 )
 

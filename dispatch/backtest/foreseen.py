@@ -1,95 +1,93 @@
-"""Forecasts and futures for a backtest, from what came before an hour and nothing else.
+"""Forecasts and futures for a backtest: a running site's own, from what came before a step.
 
-A forecast is the mean of the last days at the same time of day, moved by what was seen last. The
-futures are that forecast plus whole days of its own past errors, of all series together, so that
-what belongs together stays together.
+A model is trained anew each week on the weeks before it, as
+:func:`dispatch.forecast.train` does for a site, and sees nothing else.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
+import xarray as xr
 
-from dispatch.plan import Floats
+from dispatch.forecast import predict, train
+from dispatch.forecast.model import KEEP_DAYS, ForecastModel
+from dispatch.forecast.scenarios import scenarios
+from dispatch.plan import Floats, PlanInput
+from grid import interval
+from grid.site import Solar, Wind
 
-DAYS = 7
-_FADE = 0.85
-"""Share of the last error that is expected an hour later."""
-
-_DIMMED = (0.2, 2.0)
-"""Least and most of what the sun is expected to give, against the last days."""
+RETRAIN_DAYS: Final = 7
+WINDOW_DAYS: Final = 42
+"""Days that are trained on."""
+DRAWN_PER_FUTURE: Final = 12
+"""Scenarios drawn for each that stays: as many as leave the reduction a choice."""
 
 
 class Foreseen:
-    """Forecasts of several series, (series, step).
+    """Forecasts of a history's load, plant by plant of its sun and its wind.
 
     Parameters
     ----------
-    truth : float64 (series, step)
-        Each forecast of step `t` reads columns before `t` alone.
-    day_steps : int
-        Steps of a day.
-    ceiling : float64 (series,)
-        Ratings; infinite for loads.
-    sun : bool (series,)
-        Of which a night stays dark.
+    history : PlanInput
+        A forecast of step `t` reads what is before `t` alone.
+    utc_offset_s : int
+        Civil time minus UTC, for weekends.
     """
 
-    def __init__(self, truth: Floats, day_steps: int, ceiling: Floats, sun: Floats) -> None:
-        self._truth = truth
-        self._day = day_steps
-        self._ceiling = ceiling[:, None]
-        self._sun = np.asarray(sun, dtype=np.bool_)
-        self._known: dict[tuple[int, int], Floats] = {}
-
-    @property
-    def warm_up(self) -> int:
-        """Steps of history that a forecast needs."""
-        return self._day
+    def __init__(self, history: PlanInput, utc_offset_s: int = 0) -> None:
+        self.truth: Floats = np.concatenate(
+            [history.demand_kw[None], history.solar_available_kw, history.wind_available_kw]
+        )
+        plants: list[Solar | Wind] = [*history.solar, *history.wind]
+        groups = ["load"] + ["solar"] * len(history.solar) + ["wind"] * len(history.wind)
+        self._past = xr.Dataset(
+            {"power_kw": (("series", "interval"), self.truth, {"units": "kW"})},
+            coords={
+                "series": ["load", *(str(plant.id) for plant in plants)],
+                "group": ("series", groups),
+                "rating_kw": ("series", [np.nan, *(plant.power_kw for plant in plants)]),
+                "interval": interval.starts(history.start_s, history.n, history.interval_s),
+            },
+        )
+        self._start_s, self._interval_s = history.start_s, history.interval_s
+        self._day = 86_400 // history.interval_s
+        self._utc_offset_s = utc_offset_s
+        self._trained: tuple[int, ForecastModel] | None = None
+        self._latest: tuple[tuple[int, int], xr.Dataset] | None = None
 
     def mean(self, t: int, n: int) -> Floats:
         """Return the forecast of steps `t` to ``t + n``, (series, n), made before `t`."""
-        kept = self._known.get((t, n))
-        if kept is None:
-            kept = self._known[t, n] = self._made(t, n)
-            self._known.pop((t - 40 * self._day, n), None)
-        return kept
+        mean: Floats = self._ahead(t, n)["mean_kw"].values
+        return mean
 
-    def _made(self, t: int, n: int) -> Floats:
-        seen, day = self._truth[:, :t], self._day
-        if t < day:
-            raise ValueError(f"a forecast needs {day} steps of history, has {t}")
-        days = min(DAYS, t // day)
-        step = np.arange(n)
-        # of a horizon beyond a day the same days again
-        past = [seen[:, t - day * d + step % day] for d in range(1, days + 1)]
-        base = np.mean(past, axis=0)
-        last = seen[:, t - 1]
-        before = [seen[:, t - 1 - day * d] for d in range(1, days + 1) if t > day * d]
-        usual = np.mean(before, axis=0) if before else last
-        fade = _FADE ** ((step + 1) * 24.0 / day)
-        moved = base + (last - usual)[:, None] * fade
-        # the sun is dimmed and not moved
-        bright = usual > 0.05 * base.max(axis=1)
-        ratio = np.where(bright, last / np.maximum(usual, 1e-9), 1.0)
-        ratio = np.clip(ratio, *_DIMMED)
-        dimmed = base * (1.0 + (ratio - 1.0)[:, None] * fade)
-        made = np.where(self._sun[:, None], dimmed, moved)
-        clipped: Floats = np.clip(made, 0.0, self._ceiling)
-        return clipped
+    def futures(self, t: int, n: int, count: int) -> tuple[Floats, Floats]:
+        """Return how likely each of `count` futures is, and the futures (future, series, n)."""
+        probability, found = scenarios(
+            self._model(t),
+            self._ahead(t, n),
+            count=DRAWN_PER_FUTURE * count,
+            keep=count,
+            seed=t,
+        )
+        return probability, np.stack(list(found.values()), axis=1)
 
-    def futures(self, t: int, n: int, count: int) -> Floats:
-        """Return `count` futures, (future, series, n): the forecast and its errors of past days.
+    def _model(self, t: int) -> ForecastModel:
+        week = t - t % (RETRAIN_DAYS * self._day)
+        # what came in the week before the first model was due is all there is
+        until = week if week > 0 else t - t % self._day
+        if self._trained is None or self._trained[0] != until:
+            part = self._before(until, WINDOW_DAYS)
+            self._trained = until, train(part, utc_offset_s=self._utc_offset_s)
+        return self._trained[1]
 
-        Fewer when the history is short; at least the forecast itself.
-        """
-        mean, day = self.mean(t, n), self._day
-        made = []
-        for ago in range(-(-n // day), count + -(-n // day)):
-            origin = t - day * ago
-            if origin < day:
-                break
-            error = self._truth[:, origin : origin + n] - self.mean(origin, n)
-            future = np.clip(mean + error, 0.0, self._ceiling)
-            dark = self._sun[:, None] & (mean <= 0.0)
-            made.append(np.where(dark, 0.0, future))
-        return np.array(made) if made else mean[None]
+    def _ahead(self, t: int, n: int) -> xr.Dataset:
+        if self._latest is None or self._latest[0] != (t, n):
+            start_s = self._start_s + t * self._interval_s
+            made = predict(self._model(t), self._before(t, KEEP_DAYS), start_s, n)
+            self._latest = (t, n), made
+        return self._latest[1]
+
+    def _before(self, t: int, days: int) -> xr.Dataset:
+        return self._past.isel(interval=slice(max(0, t - days * self._day), t))

@@ -15,7 +15,7 @@ from dispatch.backtest.realise import realised
 from dispatch.check import check_input
 from dispatch.check_cost import tie_bound
 from dispatch.cost import DayCost, day_cost
-from dispatch.plan import Floats, InfeasiblePlan, PlanInput
+from dispatch.plan import Floats, InfeasiblePlan, LinearCut, PlanInput
 from dispatch.problem import Problem
 from dispatch.rolling import Rolling
 from dispatch.rule import self_consumption
@@ -24,7 +24,6 @@ from dispatch.statement import statement
 from dispatch.stochastic import first_step
 from dispatch.template import patched
 from grid.errors import BadInputError, SolverError
-from grid.site import Solar, Wind
 
 CONTROLLERS = ("rule", "mpc", "stochastic", "foresight")
 FORECAST = ("demand_kw", "solar_available_kw", "wind_available_kw")
@@ -66,11 +65,17 @@ class Tally:
 
 @dataclass(frozen=True)
 class Setting:
-    """How a backtest is run: steps of a plan, futures of a stochastic one, who takes part."""
+    """How a backtest is run: steps of a plan, futures of a stochastic one, who takes part.
+
+    The rule acts on what is measured, so a plan too knows the load and the weather of its first
+    step, and of none after; a `blind` one is held for a whole step to what was forecast for it.
+    """
 
     horizon: int = 24
     futures: int = 8
     controllers: tuple[str, ...] = CONTROLLERS
+    blind: bool = False
+    utc_offset_s: int = 0
 
 
 class Backtest:
@@ -98,10 +103,15 @@ class Backtest:
                 f"a backtest starts at step {start}, must be within {day} to {history.n - 1}: "
                 "a day of history comes before"
             )
-        if history.charger or history.flexible or history.heat or history.cuts:
-            raise BadInputError("a backtest takes no chargers, flexible loads, heat or cuts yet")
+        if history.charger or history.flexible or history.heat:
+            raise BadInputError("a backtest takes no chargers, flexible loads or heat yet")
+        if history.cuts and setting.blind:
+            raise BadInputError("a blind backtest takes no cuts: what was not foreseen breaks them")
         self.history, self.start, self.setting = history, start, setting
-        self._foreseen = _foreseen(history, day)
+        self._foreseen = Foreseen(history, setting.utc_offset_s)
+        self._cuts: dict[int, list[LinearCut]] = {}
+        for cut in history.cuts:
+            self._cuts.setdefault(cut.step, []).append(cut)
         self._rolling = {name: Rolling() for name in ("mpc", "foresight")}
         state = {
             "battery_energy_kwh": np.array(history.battery_energy_kwh, dtype=np.float64),
@@ -121,7 +131,10 @@ class Backtest:
     def _window(self, t: int, n: int, state: dict[str, Any]) -> PlanInput:
         history = self.history
         series = {k: v[..., t : t + n] for k, v in history.series().items()}
-        return replace(history, start_s=history.start_s + t * history.interval_s, **series, **state)
+        steps = ((ahead, self._cuts.get(t + ahead, ())) for ahead in range(n))
+        cuts = tuple(replace(cut, step=ahead) for ahead, at in steps for cut in at)
+        start_s = history.start_s + t * history.interval_s
+        return replace(history, start_s=start_s, cuts=cuts, **series, **state)
 
     def _step(self, name: str, t: int) -> None:
         tally = self.tally[name]
@@ -148,11 +161,19 @@ class Backtest:
             plan = solve(window, gap=_GAP, optimise=self._rolling[name].optimise)
             return plan.schedule
         if name == "mpc":
-            ahead = self._with(window, self._foreseen.mean(t, n))
+            ahead = self._with(window, self._seen(t, self._foreseen.mean(t, n)))
             return solve(ahead, gap=_GAP, optimise=self._rolling[name].optimise).schedule
-        futures = self._foreseen.futures(t, n, self.setting.futures)
-        given = [self._with(window, future) for future in futures]
-        return first_step(given, np.full(len(given), 1.0 / len(given)), gap=_GAP)
+        probability, futures = self._foreseen.futures(t, n, self.setting.futures)
+        given = [self._with(window, self._seen(t, future)) for future in futures]
+        return first_step(given, probability, gap=_GAP)
+
+    def _seen(self, t: int, series: Floats) -> Floats:
+        """Return a forecast from `t` on, with what the first step is measured to be."""
+        if self.setting.blind:
+            return series
+        known = series.copy()
+        known[:, 0] = self._foreseen.truth[:, t]
+        return known
 
     def _with(self, window: PlanInput, series: Floats) -> PlanInput:
         solar, wind = len(window.solar), len(window.wind)
@@ -196,16 +217,6 @@ class Backtest:
     def _first_state(self) -> dict[str, Any]:
         names = ("battery_energy_kwh", "genset_on", "genset_intervals_in_state", "peak_kw")
         return {name: getattr(self.history, name) for name in names}
-
-
-def _foreseen(history: PlanInput, day: int) -> Foreseen:
-    plants: list[Solar | Wind] = [*history.solar, *history.wind]
-    truth = np.concatenate(
-        [history.demand_kw[None], history.solar_available_kw, history.wind_available_kw]
-    )
-    ceiling = np.array([np.inf, *(plant.power_kw for plant in plants)])
-    sun = np.array([False, *[True] * len(history.solar), *[False] * len(history.wind)])
-    return Foreseen(truth, day, ceiling, sun)
 
 
 def _count(tally: Tally, actual: PlanInput, done: xr.Dataset) -> None:

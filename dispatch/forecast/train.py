@@ -49,7 +49,7 @@ def train(history: xr.Dataset, *, kind: str | None = None, utc_offset_s: int = 0
         eight days, better four weeks; all of it is the past. Optionally `weight`
         within 0 to 1: an estimated power says less than a read one, 0 nothing,
         and what is below 1 is no error that quantiles are made from. Optionally a
-        coordinate `rating_kw` along series, which no forecast exceeds.
+        coordinate `rating_kw` along series, which no forecast exceeds; NaN for one without.
     kind : str, optional
         ``"load"``, ``"solar"`` or ``"wind"`` for all series. Without it the
         group of each series names its kind.
@@ -188,8 +188,9 @@ def _rating(history: xr.Dataset, count: int) -> Float:
     if "rating_kw" not in history.coords:
         return np.full(count, np.nan)
     rating: Float = history["rating_kw"].values.astype(np.float64)
-    if not (rating >= 0).all() or np.isinf(rating).any():
-        row = int(np.flatnonzero(~(rating >= 0) | np.isinf(rating))[0])
+    wrong = (rating < 0) | np.isinf(rating)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
         raise BadInputError(
             f"history: rating_kw of {history['series'].values[row]} is {rating[row]}, "
             "must be 0 or more"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 
 import numpy as np
 import xarray as xr
@@ -44,7 +43,7 @@ def forecast(room: Room, at_s: int) -> None:
                 del room.memory[old]
             past = gross(room, tx, start_s, until_s)
             room.memory[key] = (
-                train(past, utc_offset_s=_utc_offset_s(at_s, site.time_zone)),
+                train(past, utc_offset_s=interval.utc_offset_s(at_s, site.time_zone)),
                 tan_phi(past),
             )
         model, ratio = room.memory[key]
@@ -166,7 +165,7 @@ def keep_skill(
         at_s = control.clock_s(tx)
         most_s = at_s - (days + window_days + 1) * 86_400
         past = gross(room, tx, most_s, at_s)
-        offset_s = _utc_offset_s(at_s, site.time_zone)
+        offset_s = interval.utc_offset_s(at_s, site.time_zone)
     known = np.flatnonzero(past["power_kw"].notnull().any("series").values)
     first = int(known[0]) if known.size else len(past["interval"])
     have = (len(past["interval"]) - first) * site.interval_s // 86_400
@@ -178,10 +177,3 @@ def keep_skill(
     with room.store.write() as tx:
         datasets.put_dataset(tx, "skill", at_s, found)
     return found
-
-
-def _utc_offset_s(at_s: int, time_zone: str) -> int:
-    """Return civil time minus UTC."""
-    offset = datetime.fromtimestamp(at_s, interval.zone(time_zone)).utcoffset()
-    assert offset is not None
-    return int(offset.total_seconds())

@@ -23,6 +23,7 @@ ROWS = {
     "dispatch": [
         "dispatch, cold",
         "dispatch, cold, other layers",
+        "dispatch, cold, by arrays",
         "dispatch, rolling",
         "dispatch, whole plan",
     ],

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dispatch.backtest.run import Setting, share_of_gain
 from dispatch.cost import day_cost
 from dispatch.solve import solve
 from tests import peers
 from tests.dispatch.pymgrid25 import HOURS, read
+from tests.dispatch.pymgrid25_backtest import backtest
 from tests.dispatch.pymgrid25_input import wear_per_kwh, window
 from tests.dispatch.pymgrid25_rule import least_cost, play
 
@@ -128,3 +130,16 @@ def test_the_wear_of_a_plan_is_pymgrids(folder):
     cost = day_cost(day, schedule)
     assert cost.wear + cost.end_energy == pytest.approx(taken + given, rel=1e-5)
     assert wear_per_kwh(one) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("number", [0, 4, 12])
+def test_a_stochastic_plan_saves_half_of_what_foresight_would(folder, number):
+    """Five days after four weeks; a year of each is ``tests.dispatch.pymgrid25_backtest``."""
+    setting = Setting(futures=6, controllers=("rule", "stochastic"))
+    test = backtest(folder, number, hours=120, setting=setting)
+    for _ in test.steps():
+        pass
+    bound = test.bound()
+    assert bound < test.tally["stochastic"].total < test.tally["rule"].total
+    assert share_of_gain(test.tally, "stochastic", bound) >= 0.5
+    assert test.tally["stochastic"].fallbacks == 0

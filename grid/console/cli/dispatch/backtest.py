@@ -43,6 +43,11 @@ def declare(verbs: Any) -> None:
         "--without", action="append", default=[], choices=("mpc", "stochastic", "foresight"),
         help="leave a controller out",
     )  # fmt: skip
+    parser.add_argument(
+        "--blind",
+        action="store_true",
+        help="plans do not see the load and weather of the step they decide, as the rule does",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE.csv", help="keep the cost of each day")
     as_json(parser)
     parser.set_defaults(run=run)
@@ -50,6 +55,7 @@ def declare(verbs: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the controllers; print costs, what they did, and their share of what could be saved."""
+    from dispatch.backtest.foreseen import WINDOW_DAYS
     from dispatch.backtest.run import CONTROLLERS, Backtest, Setting
     from grid import interval
     from grid.operation.demo_site import demo_site
@@ -61,12 +67,17 @@ def run(options: argparse.Namespace) -> int:
     if step_s % site.interval_s:
         raise UsageError(f"--step {options.step} is no multiple of the site's interval")
     steps_a_day = 86_400 // step_s
-    learnt = 7
     start_s, _ = interval.day_bounds(options.first, site.time_zone)
-    history = simulated(site, start_s - learnt * 86_400, learnt + options.days, step_s)
+    history = simulated(site, start_s - WINDOW_DAYS * 86_400, WINDOW_DAYS + options.days, step_s)
     names = tuple(name for name in CONTROLLERS if name not in options.without)
-    setting = Setting(options.horizon * 60 // options.step, options.futures, names)
-    test = Backtest(history, learnt * steps_a_day, setting)
+    setting = Setting(
+        horizon=options.horizon * 60 // options.step,
+        futures=options.futures,
+        controllers=names,
+        blind=options.blind,
+        utc_offset_s=interval.utc_offset_s(start_s, site.time_zone),
+    )
+    test = Backtest(history, WINDOW_DAYS * steps_a_day, setting)
     begun = shown = time.monotonic()
     total = options.days * steps_a_day
     for done, _ in enumerate(test.steps(), start=1):
