@@ -37,7 +37,7 @@ def tie_bound(plan_input: PlanInput, schedule: xr.Dataset) -> tuple[float, float
     :math:`B - 1` ranks that it counts, so with the energies of the schedule
 
     .. math:: -\epsilon\,E_{\text{solar, wind}} \le \text{objective} - \text{cost} \le
-              \tau\,(n - 1 + B - 1)\,E_{\text{charged}}
+              \tau\,(n - 1 + B - 1)\,E_{\text{charged, boiled}}
               + (\delta + \tau\,(n - 1))\,E_{\text{discharged}} + \epsilon\,E_{\text{imported}}
 
     with :math:`\tau, \delta, \epsilon` = `STEP_TIE_PER_KWH`, `DISCHARGE_TIE_PER_KWH`,
@@ -52,6 +52,8 @@ def tie_bound(plan_input: PlanInput, schedule: xr.Dataset) -> tuple[float, float
     produced = plan_input.hours * float(schedule["produce_kw"].values[plants].sum())
     steps, ranks = plan_input.n - 1, max(0, len(plan_input.battery) - 1)
     charge = STEP_TIE_PER_KWH * (steps + ranks) * energy("charge_kw")
+    if plan_input.heat:
+        charge += STEP_TIE_PER_KWH * steps * energy("boiler_kw")
     discharge = (DISCHARGE_TIE_PER_KWH + STEP_TIE_PER_KWH * steps) * energy("discharge_kw")
     return FLOW_TIE_PER_KWH * produced, charge + discharge + FLOW_TIE_PER_KWH * energy("import_kw")
 

@@ -1,4 +1,4 @@
-"""What vehicles and flexible loads of a plan must satisfy, said a second time."""
+"""What vehicles, flexible loads and heat of a plan must satisfy, said a second time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ Excess = tuple[str, str, Floats, str]
 
 
 def excesses(plan_input: PlanInput, plan: Plan) -> Iterator[Excess]:
-    """Yield what vehicles and flexible loads break, and by how much; at most 0 where sound."""
+    """Yield what vehicles, flexible loads and heat break, and by how much; at most 0 if sound."""
     yield from _vehicles(plan_input, plan)
     yield from _flexible(plan_input, plan)
+    yield from _heat(plan_input, plan)
 
 
 def _vehicles(plan_input: PlanInput, plan: Plan) -> Iterator[Excess]:
@@ -66,3 +67,28 @@ def _flexible(plan_input: PlanInput, plan: Plan) -> Iterator[Excess]:
             ("misses more than stated", low[i] - stored[i] - missed[i], "kWh"),
         ):
             yield str(one.id), what, excess, unit
+
+
+def _heat(plan_input: PlanInput, plan: Plan) -> Iterator[Excess]:
+    """Yield what tanks break: the heat that comes and goes leaves no more than can be, nor less."""
+    if not plan_input.heat:
+        return
+    h = plan_input.hours
+    boiler, stored, missed = (
+        plan.schedule[name].values[plan_input.rows("heat")]
+        for name in ("boiler_kw", "energy_kwh", "missed_kwh")
+    )
+    output = plan.schedule["produce_kw"].values[plan_input.rows("genset")]
+    gensets = [str(one.id) for one in plan_input.genset]
+    need, now = np.asarray(plan_input.heat_need_kw), np.asarray(plan_input.heat_energy_kwh)
+    for i, tank in enumerate(plan_input.heat):
+        kept = (1.0 - tank.standing_loss_percent_per_hour / 100.0) ** h
+        waste = tank.heat_per_kwh * output[gensets.index(str(tank.genset))]
+        most = kept * np.append(now[i], stored[i, :-1]) + h * (waste + boiler[i] - need[i])
+        for what, excess, unit in (
+            ("boiler_kw is above its limit", boiler[i] - tank.boiler_kw, "kW"),
+            ("energy_kwh is above its capacity", stored[i] - tank.energy_kwh, "kWh"),
+            ("energy_kwh is below nothing", -stored[i], "kWh"),
+            ("holds more heat than came", stored[i] - most - missed[i], "kWh"),
+        ):
+            yield str(tank.id), what, excess, unit

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from dispatch.plan import Floats, PlanInput
+from grid.site import Battery
 
 
 def reserve_short(plan_input: PlanInput, schedule: xr.Dataset) -> Floats:
@@ -49,27 +50,34 @@ def reserve_missing(plan_input: PlanInput, schedule: xr.Dataset) -> tuple[Floats
 def survival_missing(plan_input: PlanInput, schedule: xr.Dataset) -> Floats:
     """Return what is stored too little after each step for critical load to outlive it, kWh.
 
-    Found by trying: an outage begins after each step, and the forming batteries share the load.
+    Found by trying: an outage begins after each step in which the network is there, and the forming
+    batteries share the load.
     """
     missing = np.zeros(plan_input.n)
     if plan_input.critical_kw is None or not plan_input.survive_steps:
         return missing
     forming = [i for i, battery in enumerate(plan_input.battery) if battery.forming]
-    known = [plan_input.battery[i] for i in forming]
+    known = tuple(plan_input.battery[i] for i in forming)
     energy = schedule["energy_kwh"].values[plan_input.rows("battery")][forming]
     ahead = np.append(
         plan_input.critical_kw, np.full(plan_input.survive_steps, plan_input.critical_kw[-1])
     )
     power = np.array([battery.power_kw for battery in known])
-    least = np.array([battery.min_energy_kwh for battery in known])
-    kept = np.array([battery.discharge_efficiency for battery in known])
-    for t in range(plan_input.n):
-        left = np.clip((energy[:, t] - least) * kept, 0.0, None) / plan_input.hours
+    for t in np.flatnonzero(plan_input.grid_available).tolist():
+        left = _ready_kwh(known, energy[:, t]) / plan_input.hours
         for load in ahead[t + 1 : t + 1 + plan_input.survive_steps]:
             given = _shared(float(load), power, left)
             missing[t] += max(0.0, float(load) - float(given.sum())) * plan_input.hours
             left = left - given
     return missing
+
+
+def _ready_kwh(batteries: tuple[Battery, ...], energy_kwh: Floats) -> Floats:
+    """Return what each battery can still deliver."""
+    least = np.array([battery.min_energy_kwh for battery in batteries])
+    kept = np.array([battery.discharge_efficiency for battery in batteries])
+    ready: Floats = np.clip((energy_kwh - least) * kept, 0.0, None)
+    return ready
 
 
 def _shared(load: float, power: Floats, left: Floats) -> Floats:
@@ -81,6 +89,8 @@ def _shared(load: float, power: Floats, left: Floats) -> Floats:
     most = np.minimum(power, left)
     if float(most.sum()) <= load:
         return most
+    if len(most) == 1:
+        return np.array([load])
     lasts = left / np.maximum(power, 1e-9)
     low, high = 0.0, float(lasts.max())
     for _ in range(60):

@@ -43,9 +43,11 @@ class DayCost:
     end_energy : float
         Deliverable energy taken out of the batteries over the day, at `end_value_per_kwh`.
     missed : float
-        What targets of vehicles and corridors of flexible loads lack.
+        What targets of vehicles, corridors of flexible loads and needs of heat lack.
     operating : float
         Of solar and wind, by energy produced.
+    boiler : float
+        Heat of boilers.
     """
 
     grid_buy: float
@@ -61,6 +63,7 @@ class DayCost:
     end_energy: float
     missed: float = 0.0
     operating: float = 0.0
+    boiler: float = 0.0
 
     @property
     def total(self) -> float:
@@ -122,7 +125,7 @@ def day_cost(day: PlanInput, schedule: xr.Dataset) -> DayCost:
         end_energy=day.end_value_per_kwh * float(deliverable @ taken),
         missed=sum(
             per_kwh(one.missed) * float(lacking.sum())
-            for kind in ("charger", "flexible")
+            for kind in ("charger", "flexible", "heat")
             if getattr(day, kind)
             for one, lacking in zip(getattr(day, kind), of(kind, "missed_kwh"), strict=True)
         ),
@@ -130,6 +133,11 @@ def day_cost(day: PlanInput, schedule: xr.Dataset) -> DayCost:
         * (
             _operating(day.solar, of("solar", "produce_kw"))
             + _operating(day.wind, of("wind", "produce_kw"))
+        ),
+        boiler=h
+        * sum(
+            per_kwh(tank.boiler) * float(of("heat", "boiler_kw")[i].sum())
+            for i, tank in enumerate(day.heat)
         ),
     )
 

@@ -19,7 +19,7 @@ from dispatch.check import survival_missing
 from dispatch.plan import Floats, PlanInput, Reason, Value, currency, per_kwh
 from dispatch.reasons import TEXT, bus_of, reason
 from grid.site import Battery, Genset, Shedding, Solar, Wind
-from grid.site_devices import Charger, Flexible
+from grid.site_devices import Charger, Flexible, Heat
 
 __all__ = ["SMALL", "TEXT", "Duals", "bus_of", "explain", "reason"]
 
@@ -131,6 +131,7 @@ def explain(plan_input: PlanInput, schedule: xr.Dataset, duals: Duals) -> tuple[
         *(_shedding(first, asset) for asset in plan_input.shedding),
         *(_vehicle(first, asset, i) for i, asset in enumerate(plan_input.charger)),
         *(_flexible(first, asset) for asset in plan_input.flexible),
+        *(_heat(first, tank) for tank in plan_input.heat),
         _grid(first),
         *_missed(first),
         *short_reasons(plan_input, schedule, SMALL),
@@ -271,20 +272,30 @@ def _flexible(first: _First, load: Flexible) -> Reason:
     return reason(load.id, "flexible.waits")
 
 
+def _heat(first: _First, tank: Heat) -> Reason:
+    boiler, held = first.of(tank.id, "boiler_kw"), first.of(tank.id, "energy_kwh")
+    if boiler > SMALL:
+        return reason(tank.id, "heat.boiler", power_kw=boiler, energy_kwh=held)
+    return reason(tank.id, "heat.tank", energy_kwh=held)
+
+
 def _missed(first: _First) -> Iterator[Reason]:
     """Yield each target and corridor that power and time do not reach, at its worst."""
     if "missed_kwh" not in first.schedule:
         return
     missed = first.schedule["missed_kwh"].values
-    movable: tuple[Charger | Flexible, ...] = (*first.input.charger, *first.input.flexible)
+    movable: tuple[Charger | Flexible | Heat, ...] = (
+        *first.input.charger, *first.input.flexible, *first.input.heat,
+    )  # fmt: skip
     for asset in movable:
         row = missed[first.row[asset.id]]
         if float(row.max(initial=0.0)) <= SMALL:
             continue
-        if isinstance(asset, Flexible):
+        if not isinstance(asset, Charger):
             t = int(row.argmax())
             at, short = first.input.label(t), float(row[t])
-            yield reason(asset.id, "flexible.misses", short_kwh=short, at=at)
+            code = "flexible.misses" if isinstance(asset, Flexible) else "heat.misses"
+            yield reason(asset.id, code, short_kwh=short, at=at)
             continue
         targets = first.input.ev_target_kwh
         assert targets is not None

@@ -95,6 +95,7 @@ def check_input(plan_input: PlanInput) -> None:
     _check_optional(plan_input)
     _check_asked(plan_input)
     _check_movable(plan_input)
+    _check_heat(plan_input)
     _check_facts(plan_input)
     _check_cuts(plan_input)
 
@@ -171,6 +172,28 @@ def _check_movable(plan_input: PlanInput) -> None:
                 f"flexible_low_kwh of {plan_input.flexible[asset].id} {plan_input.label(t)} is "
                 f"{low[asset, t]}, must be at most flexible_high_kwh, {high[asset, t]}"
             )
+
+
+def _check_heat(plan_input: PlanInput) -> None:
+    """Refuse tanks without what they need, or without a genset of their own."""
+    tanks, gensets = plan_input.heat, {str(one.id) for one in plan_input.genset}
+    if not tanks:
+        return
+    shape = (len(tanks), plan_input.n)
+    _array(plan_input.heat_need_kw, "heat_need_kw", shape, 0.0, POWER_LIMIT_KW)
+    held = _array(plan_input.heat_energy_kwh, "heat_energy_kwh", shape[:1], 0.0, ENERGY_LIMIT_KWH)
+    taken: dict[str, str] = {}
+    for tank, energy in zip(tanks, held.tolist(), strict=True):
+        if tank.genset not in gensets:
+            raise BadInputError(f"{tank.id} genset is {tank.genset!r}, which is no genset")
+        if (other := taken.setdefault(tank.genset, tank.id)) != tank.id:
+            raise BadInputError(f"{tank.id} genset is {tank.genset!r}, whose heat {other} takes")
+        if energy > tank.energy_kwh:
+            raise BadInputError(
+                f"heat_energy_kwh of {tank.id} is {energy}, must be at most {tank.energy_kwh}"
+            )
+        for name in ("boiler", "missed"):
+            _number(getattr(tank, name) / 1e6, f"{tank.id} {name}", 0.0, PRICE_LIMIT)
 
 
 def _check_vehicles(plan_input: PlanInput, shape: tuple[int, int]) -> None:

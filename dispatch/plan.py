@@ -18,7 +18,7 @@ from grid import interval
 from grid.errors import SolverError
 from grid.quantities import NANO, WH_PER_KWH
 from grid.site import Asset, Battery, Genset, GridConnection, Shedding, Solar, Wind
-from grid.site_devices import Charger, Flexible
+from grid.site_devices import Charger, Flexible, Heat
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Value: TypeAlias = float | int | str
@@ -26,14 +26,14 @@ Value: TypeAlias = float | int | str
 ASSET_COLUMNS = ("charge_kw", "discharge_kw", "produce_kw", "curtail_kw", "shed_kw", "limit_kw")
 COMMUNITY_COLUMNS = ("import_kw", "export_kw", "unserved_kw", "reserve_short_kw")
 
-KINDS = ("battery", "solar", "wind", "genset", "shedding", "charger", "flexible")
+KINDS = ("battery", "solar", "wind", "genset", "shedding", "charger", "flexible", "heat")
 """Kinds of controllable devices, in the order of the schedule."""
 
 SERIES = (
     "demand_kw", "solar_available_kw", "wind_available_kw", "sheddable_kw", "buy_price",
     "sell_price", "grid_available", "reserve_kw", "energy_target_kwh", "ev_connected",
     "critical_kw", "ev_arrival_kwh", "ev_target_kwh", "flexible_need_kw", "flexible_low_kwh",
-    "flexible_high_kwh", "import_limit_kw", "export_limit_kw", "limit_margin_kw",
+    "flexible_high_kwh", "import_limit_kw", "export_limit_kw", "limit_margin_kw", "heat_need_kw",
 )  # fmt: skip
 """Fields of :class:`PlanInput` whose last axis is the step."""
 
@@ -128,7 +128,8 @@ class PlanInput:
         Most that gensets and import may emit over all steps.
     critical_kw : ndarray, shape (n,), optional
         Load that is to be served for `survive_steps` steps after the public network is lost, at
-        whatever step; by forming batteries alone, so that it holds without sun and fuel.
+        whatever step in which it is there; by forming batteries alone, so that it holds without
+        sun and fuel.
     survive_steps : int
         See `critical_kw`; beyond the horizon the last value goes on.
     charger, flexible
@@ -149,6 +150,10 @@ class PlanInput:
         a forecast misses.
     limit_penalty_per_kwh : float
         Currency. No day is charged for it.
+    heat
+        Facts of tanks with boilers; what follows is needed with them.
+    heat_need_kw : ndarray, shape (n_heat, n)
+    heat_energy_kwh : ndarray, shape (n_heat,)
     """
 
     start_s: int
@@ -195,6 +200,9 @@ class PlanInput:
     export_limit_kw: Floats | None = None
     limit_margin_kw: Floats | None = None
     limit_penalty_per_kwh: float = 0.0
+    heat: tuple[Heat, ...] = ()
+    heat_need_kw: Floats | None = None
+    heat_energy_kwh: Floats | None = None
 
     @property
     def n(self) -> int:
@@ -207,8 +215,8 @@ class PlanInput:
         return self.interval_s / 3600.0
 
     @property
-    def assets(self) -> tuple[Asset | Charger | Flexible, ...]:
-        """Every controllable device, in the order of the schedule."""
+    def assets(self) -> tuple[Asset | Heat, ...]:
+        """Everything that is scheduled, in the order of the schedule."""
         return tuple(asset for kind in KINDS for asset in getattr(self, kind))
 
     @property
@@ -279,7 +287,8 @@ class Plan:
         Dims (asset, interval): ``charge_kw discharge_kw produce_kw curtail_kw shed_kw`` (0 where an
         asset has no such flow), ``limit_kw`` (the output or served power it is held to; NaN: not
         limited), ``energy_kwh`` at the end of the interval (NaN: no store), ``on`` bool; with
-        chargers or flexible loads ``missed_kwh``, what a target or corridor lacks.
+        chargers, flexible loads or heat ``missed_kwh``, what a target, corridor or need lacks; with
+        heat ``boiler_kw``.
         Dim (interval): ``import_kw export_kw unserved_kw reserve_short_kw`` and ``marginal_price``
         in currency per kWh (NaN for a rule).
     reasons : tuple of Reason
@@ -324,8 +333,10 @@ def empty_schedule(plan_input: PlanInput, n: int | None = None) -> xr.Dataset:
     columns["limit_kw"] = (dims, np.full(shape, np.nan), {"units": "kW"})
     columns["energy_kwh"] = (dims, np.full(shape, np.nan), {"units": "kWh"})
     columns["on"] = (dims, np.zeros(shape, dtype=np.bool_))
-    if plan_input.charger or plan_input.flexible:
+    if plan_input.charger or plan_input.flexible or plan_input.heat:
         columns["missed_kwh"] = (dims, np.zeros(shape), {"units": "kWh"})
+    if plan_input.heat:
+        columns["boiler_kw"] = (dims, np.zeros(shape), {"units": "kW"})
     for name in COMMUNITY_COLUMNS:
         columns[name] = ("interval", np.zeros(steps), {"units": "kW"})
     price = np.full(steps, np.nan)

@@ -19,7 +19,7 @@ from dispatch.plan import KINDS, SERIES, PlanInput
 from grid import interval
 from grid.errors import BadInputError
 from grid.site import Battery, Genset, GridConnection, Shedding, Solar, Wind
-from grid.site_devices import Charger, Flexible
+from grid.site_devices import Charger, Flexible, Heat
 from grid.site_file import read_text, tables
 
 _TYPES: dict[str, type] = {
@@ -30,11 +30,12 @@ _TYPES: dict[str, type] = {
     "shedding": Shedding,
     "charger": Charger,
     "flexible": Flexible,
+    "heat": Heat,
     "grid": GridConnection,
 }
 _SOMEWHERE = {"usage_point": "SITE"}
 _ASSUMED: dict[str, dict[str, Any]] = {
-    **{kind: _SOMEWHERE for kind in KINDS if kind != "shedding"},
+    **{kind: _SOMEWHERE for kind in KINDS if kind not in ("shedding", "heat")},
     "shedding": {"usage_points": ["SITE"]},
     "grid": {"id": "GRID", "price": [{"from_time": "00:00", "buy": "0", "sell": "0"}]},
 }

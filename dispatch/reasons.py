@@ -54,6 +54,10 @@ TEXT = {
     "flexible.takes": "takes {power_kw:.1f} kW at {price_now:.4f} per kWh",
     "flexible.waits": "takes nothing for now",
     "flexible.misses": "falls {short_kwh:.1f} kWh below its corridor at {at}",
+    "heat.boiler": "the boiler gives {power_kw:.1f} kW of heat, the tank holds {energy_kwh:.1f} "
+    "kWh",
+    "heat.tank": "the tank holds {energy_kwh:.1f} kWh, the boiler stands",
+    "heat.misses": "{short_kwh:.1f} kWh of heat are missing at {at}",
     "grid.outage": "not available",
     "grid.import": "imports {power_kw:.1f} kW at {price_now:.4f} per kWh",
     "grid.import_limit": "imports {power_kw:.1f} kW, its limit",

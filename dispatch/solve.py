@@ -150,6 +150,10 @@ def schedule_of(plan_input: PlanInput, problem: Problem, answer: Answer) -> xr.D
             of("flexible_energy").reshape(-1, n), DIGITS
         )
         put("missed_kwh", "flexible", "flexible_missed")
+    if plan_input.heat:
+        put("boiler_kw", "heat", "heat_boiler")
+        put("energy_kwh", "heat", "heat_stored")
+        put("missed_kwh", "heat", "heat_missed")
     for kind, available in (
         ("solar", plan_input.solar_available_kw),
         ("wind", plan_input.wind_available_kw),

@@ -8,7 +8,8 @@ a transport problem, Pacific J. Math. 7, 1957):
 .. math:: \sum_{b \notin S} \eta^d_b\,(e_{b,t} - \underline e_b) + \sigma_t \ge
           h \sum_{k=t+1}^{t+N} \max\Big(0,\; c_k - \sum_{b \in S} P_b\Big)
 
-Where it cannot be reached it is short by :math:`\sigma_t`, at `SURVIVAL_PENALTY_PER_KWH`.
+Where it cannot be reached it is short by :math:`\sigma_t`, at `SURVIVAL_PENALTY_PER_KWH`. Nothing
+is asked for after a step in which the network is away: what was kept for an outage is for it.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ import numpy as np
 from dispatch.plan import Floats, PlanInput
 from grid.errors import BadInputError
 from grid.site import Battery
+from grid.site_devices import MOST_FORMING
 
 SURVIVAL_PENALTY_PER_KWH = 50.0
 """Currency per missing kWh: above what energy costs, below the reserve of an island."""
-
-MOST_FORMING = 4
 
 
 def survives(plan_input: PlanInput) -> bool:
@@ -55,8 +55,45 @@ def needs(plan_input: PlanInput) -> dict[str, Floats]:
         rest = np.clip(ahead - at_full, 0.0, None)
         whole = np.concatenate([[0.0], np.cumsum(rest)])
         first = np.arange(1, n + 1)
-        found[name] = plan_input.hours * (whole[first + steps] - whole[first])
+        ahead_kwh = plan_input.hours * (whole[first + steps] - whole[first])
+        found[name] = np.where(plan_input.grid_available, ahead_kwh, 0.0)
     return found
+
+
+def lasting_h(
+    batteries: tuple[Battery, ...], energy_kwh: Floats, ahead_kw: Floats, hours: float
+) -> float:
+    """Return for how long batteries alone serve a load, hours; its whole length at most.
+
+    A load above what they give together is not served at all: an island that is overloaded is
+    dark. Standing losses are not counted.
+
+    Parameters
+    ----------
+    batteries : tuple of Battery
+    energy_kwh : ndarray, shape (battery,)
+        What each holds at first.
+    ahead_kw : ndarray, shape (step,)
+        The load from then on.
+    hours : float
+        Length of a step.
+    """
+    ready = [
+        max(0.0, float(energy) - battery.min_energy_kwh) * battery.discharge_efficiency
+        for battery, energy in zip(batteries, energy_kwh, strict=True)
+    ]
+    too_much = np.flatnonzero(ahead_kw > sum(battery.power_kw for battery in batteries) + 1e-9)
+    lasts = hours * float(too_much[0] if too_much.size else len(ahead_kw))
+    numbers = range(len(batteries))
+    for at_full in (set(some) for size in numbers for some in combinations(numbers, size)):
+        rest_kw = np.clip(ahead_kw - sum(batteries[i].power_kw for i in at_full), 0.0, None)
+        held_kwh = sum(ready[i] for i in numbers if i not in at_full)
+        used_kwh = hours * np.concatenate([[0.0], np.cumsum(rest_kw)])
+        step = int(np.searchsorted(used_kwh, held_kwh + 1e-9, side="right")) - 1
+        if step < len(ahead_kw):
+            part = max(0.0, held_kwh - float(used_kwh[step])) / float(rest_kw[step])
+            lasts = min(lasts, hours * step + part)
+    return lasts
 
 
 def check_survival(plan_input: PlanInput) -> None:

@@ -7,7 +7,6 @@ these facts as values. Powers are kW, energies kWh, prices nano-currency per Wh
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -19,7 +18,9 @@ from grid.site_control import STANDARD, Control, Ramp
 from grid.site_devices import (
     Asset,
     Battery,
+    Charger,
     ColdStart,
+    Flexible,
     FuelSegment,
     Genset,
     Plant,
@@ -27,7 +28,7 @@ from grid.site_devices import (
     Solar,
     Wind,
 )
-from grid.site_facts import NOTHING, Amount, Fault, Price, UsageKind, outside, refuse
+from grid.site_facts import CLOCK, NOTHING, Amount, Fault, Price, UsageKind, outside, refuse
 from grid.site_reading import AS_EVER, Reading
 from grid.site_sensors import Mqtt, PayloadForm, Sensor
 from grid.site_settings import (
@@ -42,14 +43,12 @@ from grid.site_settings import (
 from grid.site_validation import AS_USUAL, Threshold, Validation
 
 __all__ = [
-    "Amount", "Asset", "Battery", "ColdStart", "Control", "Field", "FuelSegment", "Genset",
-    "GridConnection", "GridPrice", "Market", "Meter", "MeterRole", "Mqtt", "Network", "Operation",
-    "Orders", "Outage", "Party", "PayloadForm", "Plant", "Price", "Protocol", "Ramp", "Reading",
-    "RegulationProfile", "Sensor", "Shedding", "Site", "Solar", "Tariff", "TariffBlock",
-    "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
+    "Amount", "Asset", "Battery", "Charger", "ColdStart", "Control", "Field", "Flexible",
+    "FuelSegment", "Genset", "GridConnection", "GridPrice", "Market", "Meter", "MeterRole", "Mqtt",
+    "Network", "Operation", "Orders", "Outage", "Party", "PayloadForm", "Plant", "Price",
+    "Protocol", "Ramp", "Reading", "RegulationProfile", "Sensor", "Shedding", "Site", "Solar",
+    "Tariff", "TariffBlock", "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
 ]  # fmt: skip
-
-_CLOCK = re.compile(r"([01][0-9]|2[0-3]):(00|15|30|45)", re.ASCII)
 
 
 class Protocol(StrEnum):
@@ -180,7 +179,7 @@ class GridPrice:
     sell: Price
 
     def __post_init__(self) -> None:
-        if not _CLOCK.fullmatch(self.from_time):
+        if not CLOCK.fullmatch(self.from_time):
             message = f"from_time is {self.from_time!r}, must be HH:MM on a quarter-hour"
             refuse([("from_time", f"grid price: {message}")])
 
@@ -249,6 +248,8 @@ class Site:
     wind: tuple[Wind, ...] = ()
     genset: tuple[Genset, ...] = ()
     shedding: tuple[Shedding, ...] = ()
+    charger: tuple[Charger, ...] = ()
+    flexible: tuple[Flexible, ...] = ()
     outage: tuple[Outage, ...] = ()
     mqtt: Mqtt | None = None
     sensor: tuple[Sensor, ...] = ()
@@ -259,8 +260,11 @@ class Site:
 
     @property
     def assets(self) -> tuple[Asset, ...]:
-        """Every controllable device, in the order of the site file."""
-        return (*self.battery, *self.solar, *self.wind, *self.genset, *self.shedding)
+        """Every controllable device, in the order of a schedule."""
+        return (
+            *self.battery, *self.solar, *self.wind, *self.genset, *self.shedding, *self.charger,
+            *self.flexible,
+        )  # fmt: skip
 
     @property
     def measured(self) -> list[str]:

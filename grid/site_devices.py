@@ -11,8 +11,17 @@ from typing import TypeAlias
 
 from grid.ids import AssetId, UsagePointId
 from grid.site_facts import FREE, NOTHING, Amount, Price, outside, refuse
+from grid.site_movable import Charger, Flexible, Heat
+
+__all__ = [
+    "MOST_FORMING", "MOVABLE", "Asset", "Battery", "Charger", "ColdStart", "Flexible",
+    "FuelSegment", "Genset", "Heat", "Plant", "Shedding", "Solar", "Wind",
+]  # fmt: skip
 
 _COLD_MOST = 96
+
+MOST_FORMING = 4
+"""Batteries that share critical load in an outage: each set of them is a row of a plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,77 +252,25 @@ class Genset:
 
 @dataclass(frozen=True, slots=True)
 class Shedding:
-    """Load that may be limited as a last resort, at `penalty` per Wh not served."""
+    """Load that may be limited as a last resort, at `penalty` per Wh not served.
+
+    `share` is the part of it that may be withheld: what street lights may be dimmed by.
+    """
 
     id: AssetId
     usage_points: tuple[UsagePointId, ...]
     penalty: Price
     url: str = ""
+    share: float = 1.0
 
     def __post_init__(self) -> None:
+        faults = outside(self, f"shedding {self.id}", share=(0.01, 1.0))
         if not self.usage_points:
-            refuse([("usage_points", f"shedding {self.id}: usage_points names none")])
-
-
-@dataclass(frozen=True, slots=True)
-class Charger:
-    """A charge point for electric vehicles; with `discharge_kw` it takes from them too (V2G).
-
-    `missed` is charged per Wh that a vehicle lacks when it leaves.
-    """
-
-    id: AssetId
-    usage_point: UsagePointId
-    power_kw: float
-    energy_kwh: float
-    missed: Price
-    discharge_kw: float = 0.0
-    charge_efficiency: float = 0.92
-    discharge_efficiency: float = 0.92
-    wear: Price = FREE
-
-    def __post_init__(self) -> None:
-        faults = outside(
-            self,
-            f"charger {self.id}",
-            power_kw=(0.001, 1e6),
-            energy_kwh=(0.001, 1e7),
-            discharge_kw=(0.0, 1e6),
-            charge_efficiency=(0.5, 1.0),
-            discharge_efficiency=(0.5, 1.0),
-        )
+            faults.append(("usage_points", f"shedding {self.id}: usage_points names none"))
         refuse(faults)
-
-
-@dataclass(frozen=True, slots=True)
-class Flexible:
-    """Use that may move in time; `gain` is what it stores per energy it takes.
-
-    `missed` is charged per Wh below its corridor and interval.
-    """
-
-    id: AssetId
-    usage_point: UsagePointId
-    power_kw: float
-    missed: Price
-    gain: float = 1.0
-    standing_loss_percent_per_hour: float = 0.0
-
-    def __post_init__(self) -> None:
-        faults = outside(
-            self,
-            f"flexible {self.id}",
-            power_kw=(0.001, 1e6),
-            gain=(0.01, 20.0),
-            standing_loss_percent_per_hour=(0.0, 50.0),
-        )
-        refuse(faults)
-
-    def kept_share(self, hours: float) -> float:
-        """Return the share of what is stored that is left after some hours."""
-        lost: float = self.standing_loss_percent_per_hour / 100.0
-        return float((1.0 - lost) ** hours)
 
 
 Plant: TypeAlias = Solar | Wind
-Asset: TypeAlias = Battery | Solar | Wind | Genset | Shedding
+Asset: TypeAlias = Battery | Solar | Wind | Genset | Shedding | Charger | Flexible
+MOVABLE = (Charger, Flexible)
+"""What takes power as it likes up to a limit that is sent to it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import NewType
@@ -13,6 +14,9 @@ Price = NewType("Price", int)
 
 Amount = NewType("Amount", int)
 """Nano-currency; a decimal text of currency in the site file."""
+
+CLOCK = re.compile(r"([01][0-9]|2[0-3]):(00|15|30|45)", re.ASCII)
+"""A civil time of day on a quarter-hour."""
 
 FREE = Price(0)
 NOTHING = Amount(0)

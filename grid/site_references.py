@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-ASSETS = ("battery", "solar", "wind", "genset", "shedding")
+from grid.site_devices import MOST_FORMING
+
+ASSETS = ("battery", "solar", "wind", "genset", "shedding", "charger", "flexible")
 _PLANTS = ("solar", "wind")
 _OWN = ("tariff", "party", "usage_point", "meter", "sensor")
 
@@ -52,6 +54,7 @@ def check_references(raw: dict[str, Any], refuse: Refuse) -> None:
     _metered(tables, refuse)
     _sensed(tables, refuse)
     _ramped(tables, refuse)
+    _outlived(tables, refuse)
     if not any(kind == "community" for _, _, kind in tables.texts("kind", "party")):
         refuse("party", 0, "", "no party has kind 'community'")
     forming = any(row.get("forming") is True for _, _, row in tables.rows("battery"))
@@ -144,6 +147,19 @@ def _ramped(tables: _Tables, refuse: Refuse) -> None:
             asset = ramp.get("asset") if isinstance(ramp, dict) else None
             if isinstance(asset, str) and asset not in known:
                 refuse(table, number, "ramp", f"[control]: ramp of {asset}: no such device")
+
+
+def _outlived(tables: _Tables, refuse: Refuse) -> None:
+    """Refuse an outage that is to be outlived by more batteries than a plan can try, or by none."""
+    for table, number, row in tables.rows("operation"):
+        hours = row.get("survive_h", 0)
+        if not isinstance(hours, (int, float)) or not hours > 0:
+            continue
+        forming = sum(one.get("forming") is True for _, _, one in tables.rows("battery"))
+        if not 1 <= forming <= MOST_FORMING:
+            message = f"survive_h is {hours:g} with {forming} batteries with forming = true"
+            limit = f"must be 1 to {MOST_FORMING}"
+            refuse(table, number, "survive_h", f"[operation]: {message}, {limit}")
 
 
 def _named(tables: _Tables, table: str, number: int) -> str:

@@ -57,7 +57,16 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """How the control room runs its cycles."""
+    """How the control room runs its cycles.
+
+    Attributes
+    ----------
+    critical_reserve_percent : float
+        Of the load: headroom that an island keeps.
+    survive_h : float
+        For so long the forming batteries are to carry the load of critical and medical usage
+        points alone, whenever the public network is lost; 0 where nothing is kept for that.
+    """
 
     horizon_intervals: int = 96
     history_days: int = 28
@@ -68,6 +77,7 @@ class Operation:
     solver_deadline_s: float = 60.0
     read_timeout_s: float = 5.0
     critical_reserve_percent: float = 20.0
+    survive_h: float = 0.0
 
     def __post_init__(self) -> None:
         faults = outside(
@@ -82,6 +92,7 @@ class Operation:
             solver_deadline_s=(1.0, 3600.0),
             read_timeout_s=(0.1, 600.0),
             critical_reserve_percent=(0, 100),
+            survive_h=(0.0, 48.0),
         )
         refuse(faults)
 

@@ -30,14 +30,16 @@ class Setpoint:
     charge_w, discharge_w : int
         Storage; a genset's production is its `discharge_w`.
     limit_w : int
-        Limit: the highest output (solar, wind) or the highest served power (shedding).
+        Limit: the highest output (solar, wind), the highest served power (shedding), or the highest
+        power that is taken (a charge point).
     running : bool
         Genset: whether it is to run.
     revert_s : int
         Seconds after which the device returns to its safe state by itself;
         0 when read from a device that holds no set-point.
     revert_w : int or None
-        Limit: the highest output in its safe state; ``None`` where it is then free.
+        Limit: the highest output in its safe state; ``None`` where it is then free. Storage: with
+        what it is charged then; ``None`` where it rests.
     """
 
     asset: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dispatch.assets import battery, charger, flexible, genset, grid, shedding, solar, wind
+from dispatch.assets import battery, charger, flexible, genset, grid, heat, shedding, solar, wind
 from dispatch.assets.terms import AssetKind
 
 REGISTRY: dict[str, AssetKind] = {
@@ -13,5 +13,6 @@ REGISTRY: dict[str, AssetKind] = {
     "shedding": shedding.KIND,
     "charger": charger.KIND,
     "flexible": flexible.KIND,
+    "heat": heat.KIND,
     "grid": grid.KIND,
 }

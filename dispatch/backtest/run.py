@@ -103,8 +103,8 @@ class Backtest:
                 f"a backtest starts at step {start}, must be within {day} to {history.n - 1}: "
                 "a day of history comes before"
             )
-        if history.charger or history.flexible:
-            raise BadInputError("a backtest takes no chargers or flexible loads yet")
+        if history.charger or history.flexible or history.heat:
+            raise BadInputError("a backtest takes no chargers, flexible loads or heat yet")
         if history.cuts and setting.blind:
             raise BadInputError("a blind backtest takes no cuts: what was not foreseen breaks them")
         self.history, self.start, self.setting = history, start, setting

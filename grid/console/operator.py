@@ -15,6 +15,7 @@ from grid.console.operator_alarms import grouped, numbers
 from grid.console.operator_readings import readings
 from grid.console.operator_reasons import limit_hours, reason_texts
 from grid.console.web_view import clock, form_text, live, only_fields, record, room, stored
+from grid.operation.survival import LASTS, MOST_H
 from grid.store import Transaction, control, overrides, safety_tags, views
 from grid.store.overrides import OverrideState
 from networks.drawing.facts import HeadFlow
@@ -60,8 +61,25 @@ def _balance(actual: dict[str, float]) -> list[tuple[str, float | None, float | 
         (_("Wind"), actual.get("wind_kw"), None),
         (_("Battery"), actual.get("battery_discharge_kw"), actual.get("battery_charge_kw")),
         (_("Genset"), actual.get("genset_kw"), None),
+        *(
+            [(_("Vehicles"), actual.get("vehicle_discharge_kw"), actual["vehicle_charge_kw"])]
+            if "vehicle_charge_kw" in actual
+            else []
+        ),
+        *([(_("Flexible loads"), None, actual["flexible_kw"])] if "flexible_kw" in actual else []),
         (_("Public grid"), actual.get("import_kw"), actual.get("export_kw")),
     ]
+
+
+def _lasts_h(tx: Transaction, plan_s: int) -> tuple[float, float, int] | None:
+    """Return for how long critical load lasts now, the least of the day ahead, and when that is."""
+    schedule = stored(tx, "plan", plan_s)
+    if schedule is None or LASTS not in schedule:
+        return None
+    hours = schedule[LASTS].values
+    step = int(hours.argmin())
+    at_s = int(schedule["interval"].values[step].astype("datetime64[s]").astype(np.int64))
+    return float(hours[0]), float(hours[step]), at_s
 
 
 def _now() -> dict[str, Any]:
@@ -75,6 +93,7 @@ def _now() -> dict[str, Any]:
         rests = readings(tx, here.site, views.latest(tx, "network", now_s), now_s)
         plan_s = views.latest_plan(tx, now_s)
         plan = None if plan_s is None else control.get_plan(tx, plan_s)
+        lasts_h = None if plan_s is None else _lasts_h(tx, plan_s)
         waiting = [found for group in views.open_groups(tx) for found in group]
         count = sum(views.open_findings(tx).values())
         cycle_s = now_s
@@ -97,6 +116,8 @@ def _now() -> dict[str, Any]:
         "confidence": operator_network.confidence(network, len(here.site.usage_point)),
         "readings": rests,
         "plan": plan,
+        "lasts_h": lasts_h,
+        "most_h": MOST_H,
         "alarms_open": groups,
         "alarms_hidden": hidden,
         "alarms_count": count,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from flask_babel import gettext as _
 from grid import interval
 from grid.console.operator_readings import with_estimates
 from grid.console.web_view import stored
+from grid.operation.survival import LASTS
 from grid.quantities import NANO, WH_PER_KWH
 from grid.site import Site
 from grid.store import Transaction, datasets, views
@@ -72,8 +74,11 @@ def _sums(schedule: xr.Dataset, site: Site) -> dict[str, np.ndarray]:
         "battery_charge_kw": of(site.battery, "charge_kw"),
         "battery_discharge_kw": of(site.battery, "discharge_kw"),
         "stored_kwh": of(site.battery, "energy_kwh"),
+        "vehicle_charge_kw": of(site.charger, "charge_kw"),
+        "vehicle_discharge_kw": of(site.charger, "discharge_kw"),
+        "flexible_kw": of(site.flexible, "charge_kw"),
     }
-    for name in ("import_kw", "export_kw", "marginal_price"):
+    for name in ("import_kw", "export_kw", "marginal_price", LASTS):
         if name in schedule:
             found[name] = np.asarray(schedule[name].values, np.float64)
     return found
@@ -151,6 +156,33 @@ def _pair(
     ]
 
 
+def _moved(
+    pair: Callable[[str, str, str], list[dict[str, Any]]], site: Site
+) -> list[dict[str, Any]]:
+    """Return the charts of vehicles and flexible loads, where there are any."""
+    found = []
+    if site.charger:
+        series = pair(_("Charge"), _BLUE, "vehicle_charge_kw")
+        if any(one.discharge_kw for one in site.charger):
+            series += pair(_("Discharge"), _VERMILION, "vehicle_discharge_kw")
+        found.append({"title": _("Vehicles"), "unit": "kW", "series": series})
+    if site.flexible:
+        series = pair(_("Use"), _BLUE, "flexible_kw")
+        found.append({"title": _("Flexible loads"), "unit": "kW", "series": series})
+    return found
+
+
+def _outlived(plan: dict[str, np.ndarray], grid: _Grid, site: Site) -> list[dict[str, Any]]:
+    """Return the chart of how long critical load would last, where something is known of it."""
+    if LASTS not in plan:
+        return []
+    series = [_series(_("Critical load would last"), _GREEN, plan[LASTS], grid)]
+    if wanted_h := site.operation.survive_h:
+        wanted = np.full(len(grid.x), wanted_h)
+        series.append(_series(_("To be kept"), _VERMILION, wanted, grid, dash=True))
+    return [{"title": _("If the public network is lost"), "unit": "h", "series": series}]
+
+
 def charts(tx: Transaction, site: Site, now_s: int | None) -> dict[str, Any]:
     """Return the charts of the dispatch page on one time axis of seconds UTC."""
     if now_s is None:
@@ -189,6 +221,8 @@ def charts(tx: Transaction, site: Site, now_s: int | None) -> dict[str, Any]:
                 "unit": "kWh",
                 "series": pair(_("Stored"), _GREEN, "stored_kwh"),
             },
+            *_outlived(plan, grid, site),
+            *_moved(pair, site),
             {
                 "title": _("Public grid"),
                 "unit": "kW",

@@ -123,6 +123,8 @@ def _behind(site: Site) -> dict[int, tuple[str, str, tuple[str, ...]]]:
         points.setdefault(point.bus, []).append(point.id)
     for tag, assets in (
         ("PV", site.solar), ("W", site.wind), ("B", site.battery), ("G", site.genset),
+        ("EV", site.charger),
+        ("FL", site.flexible),
     ):  # fmt: skip
         for asset in assets:
             devices.setdefault(bus_of[asset.usage_point], []).append((tag, asset.id))

@@ -144,6 +144,11 @@ def templates() -> dict[str, str]:
         "flexible.takes": _("takes %(power_kw)s kW at %(price_now)s per kWh"),
         "flexible.waits": _("takes nothing for now"),
         "flexible.misses": _("falls %(short_kwh)s kWh below its corridor at %(at)s"),
+        "heat.boiler": _(
+            "the boiler gives %(power_kw)s kW of heat, the tank holds %(energy_kwh)s kWh"
+        ),
+        "heat.tank": _("the tank holds %(energy_kwh)s kWh, the boiler stands"),
+        "heat.misses": _("%(short_kwh)s kWh of heat are missing at %(at)s"),
         "grid.outage": _("not available"),
         "grid.import": _("imports %(power_kw)s kW at %(price_now)s per kWh"),
         "grid.import_limit": _("imports %(power_kw)s kW, its limit"),

@@ -14,6 +14,7 @@ from grid.console import (
     administrator,
     auditor,
     auth,
+    charging,
     events,
     incidents,
     lost_energy,
@@ -106,7 +107,7 @@ def create_app(
     auth.init(app, store)
     for module in (
         operator, overrides, safety_tags, events, incidents, voltage_quality, readings, lost_energy,
-        meter_orders, meter_exchanges, prosumer, auditor, administrator,
+        meter_orders, meter_exchanges, charging, prosumer, auditor, administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)
     _register(app, site, store)

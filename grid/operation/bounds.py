@@ -19,10 +19,11 @@ from dispatch.plan import LinearCut, PlanInput, Reason
 from grid import interval
 from grid.errors import Finding, Severity
 from grid.operation import safety_tags
-from grid.operation.field.serve import device_kind
 from grid.operation.paths import Path, battery_path, origins
+from grid.operation.plan_inputs import firm_kw
 from grid.operation.room import Room
 from grid.site import Asset, Battery, Genset, Shedding
+from grid.site_devices import MOVABLE
 from grid.store import Transaction
 from grid.store.overrides import Action, Override
 from meters.device import Setpoint
@@ -47,6 +48,8 @@ class Band:
     low, high : ndarray, shape (n,)
     tag : int
         Number of the safety tag that it comes from; 0 for none.
+    absorbs : bool
+        A limit is on what the device takes.
     """
 
     asset: str
@@ -54,6 +57,7 @@ class Band:
     low: Floats
     high: Floats
     tag: int = 0
+    absorbs: bool = False
 
     def cuts(self) -> Iterator[LinearCut]:
         """Yield it as a plan takes it."""
@@ -116,8 +120,9 @@ class Bounds:
         if wish.kind == "limit":
             # A group of loads is held by its served power, a plant by what it gives.
             most_w = held.power_w if held is not None else wish.limit_w
-            if np.isfinite(high):
-                most_w = min(most_w, int(1000 * high + _WHOLE))
+            most_kw = -low if band.absorbs else high
+            if np.isfinite(most_kw):
+                most_w = min(most_w, int(1000 * most_kw + _WHOLE))
             return replace(wish, limit_w=min(wish.limit_w, most_w))
         if held is not None and held.action is Action.OFF and wish.kind == "genset":
             return replace(wish, running=False, discharge_w=0)
@@ -192,7 +197,7 @@ def bounds(room: Room, tx: Transaction, given: PlanInput, active: Sequence[Overr
         if name in by_asset:
             band = _held(given, asset, by_asset[name], path)
             wished.append(band)
-            if device_kind(asset) != "limit":
+            if isinstance(asset, (Battery, Genset)):
                 held_kw = np.isfinite(band.low) & np.isfinite(band.high)
                 fixed[name] = np.full(given.n, np.nan)
                 fixed[name][held_kw] = (band.low[held_kw] + band.high[held_kw]) / 2.0
@@ -214,8 +219,13 @@ def _held(given: PlanInput, asset: Asset, one: Override, path: Path | None) -> B
     name = f"{one.asset} override {one.id}"
     if isinstance(asset, Shedding):
         row = [group.id for group in given.shedding].index(asset.id)
-        low[steps] = np.maximum(given.sheddable_kw[row] - kw, 0.0)[steps]
+        load = given.sheddable_kw[row] + firm_kw(given, asset)
+        low[steps] = np.clip(load - kw, 0.0, given.sheddable_kw[row])[steps]
         return Band(one.asset, name, low, high)
+    if isinstance(asset, MOVABLE):
+        low[steps] = -kw if path is None else -np.minimum(kw, path.high)[steps]
+        high[steps] = kw
+        return Band(one.asset, name, low, high, absorbs=True)
     if one.action is Action.LIMIT or not isinstance(asset, (Battery, Genset)):
         most = kw if one.action is Action.LIMIT else 0.0
         high[steps] = most if path is None else np.minimum(most, path.high)[steps]
@@ -254,6 +264,10 @@ def _ramped(given: PlanInput, asset: Asset, path: Path) -> Band:
         low = np.where(path.low > asset.min_power_kw, path.low, low)
         roof = np.maximum(path.high, asset.min_power_kw)
         high = np.where(roof < asset.power_kw, roof, high)
+    elif isinstance(asset, MOVABLE):
+        # What it may take rises by its ramp; less is told at once, as at plants.
+        low = np.where(path.high < asset.power_kw, -path.high, low)
+        return Band(str(asset.id), name, low, high, absorbs=True)
     elif not isinstance(asset, Shedding):
         high = np.where(path.high < asset.power_kw, path.high, high)
     return Band(str(asset.id), name, low, high)

@@ -29,7 +29,7 @@ _URL = {
         "modbus+serial:///dev/NAME/UNIT"
     ),
 }
-_DEVICES = ("battery", "solar", "wind", "genset", "shedding")
+_DEVICES = ("battery", "solar", "wind", "genset", "shedding", "charger", "flexible")
 
 
 def check(text: str, *, name: str = site_file.SITE_FILE, base_dir: Path) -> Site:
@@ -53,6 +53,7 @@ def check(text: str, *, name: str = site_file.SITE_FILE, base_dir: Path) -> Site
     if model is not None:
         _buses(draft, model)
     _field(draft)
+    _corridors(draft)
     _mqtt(draft, base_dir)
     return draft.site()
 
@@ -169,6 +170,20 @@ def _field(draft: Draft) -> None:
             if bus is not None and bus not in sunny:
                 message = f"bus {bus} has no plant in {network.source} whose sun could be simulated"
                 draft.refuse("solar", number, "usage_point", f"solar {solar.id}: {message}")
+
+
+def _corridors(draft: Draft) -> None:
+    """Refuse flexible loads of which nothing says what they need, or no sensor of theirs."""
+    kinds = {str(one.id): one.kind for _, one in draft.rows("sensor")}
+    for number, load in draft.rows("flexible"):
+        if load.daily_kwh is None and not load.indoor:
+            message = f"flexible {load.id}: has neither daily_kwh nor a house to keep warm"
+            draft.refuse("flexible", number, "id", message)
+        for key in ("indoor", "outdoor"):
+            name = getattr(load, key)
+            if name and kinds.get(name) != "temperature_celsius":
+                message = f"{key} is {name!r}, which is no sensor of temperature_celsius"
+                draft.refuse("flexible", number, key, f"flexible {load.id}: {message}")
 
 
 def _mqtt(draft: Draft, base_dir: Path) -> None:

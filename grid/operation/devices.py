@@ -14,7 +14,7 @@ from grid import interval
 from grid.errors import Finding, Severity
 from grid.operation.field.serve import rating_w
 from grid.operation.room import Room
-from grid.site import Asset, Battery, Shedding, Site
+from grid.site import Asset, Battery, Charger, Shedding, Site
 from grid.store import Transaction, control, field
 from meters.device import DeviceState
 
@@ -75,6 +75,9 @@ def _impossible(site: Site, asset: Asset, state: DeviceState) -> str:
             return f"holds {state.energy_wh} Wh, must be 0 to {most} Wh"
     elif state.available_w > SLACK * rating:
         return f"could give {state.available_w} W, must be at most {rating} W"
+    if isinstance(asset, Charger) and not 0 <= (state.energy_wh or 0) <= 1010 * asset.energy_kwh:
+        most = round(1010 * asset.energy_kwh)
+        return f"holds {state.energy_wh} Wh, must be 0 to {most} Wh"
     if not isinstance(asset, Shedding):
         for counter in COUNTERS:
             if getattr(state, counter) < 0:

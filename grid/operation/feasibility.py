@@ -47,9 +47,12 @@ def injections(room: Room, schedule: xr.Dataset) -> dict[str, Floats]:
     """Return for each device what it injects less what it absorbs, kW, by step."""
     given = schedule["discharge_kw"].values + schedule["produce_kw"].values
     net = given - schedule["charge_kw"].values
+    rows = {str(name): row for name, row in zip(schedule["asset"].values, net, strict=True)}
+    # A day that was metered has its vehicles in the loads and not in the schedule.
+    nothing = np.zeros(_steps(schedule))
     return {
-        str(asset.id): row
-        for asset, row in zip(room.site.assets, net, strict=True)
+        str(asset.id): rows.get(str(asset.id), nothing)
+        for asset in room.site.assets
         if not isinstance(asset, Shedding)
     }
 

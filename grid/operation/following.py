@@ -1,6 +1,7 @@
 """Whether devices did what they were told: their counters against the set-points they confirmed.
 
-A battery that is full or empty and what forms an island are not blamed.
+A battery that is full or empty and what forms an island are not blamed, nor a vehicle or a flexible
+load that takes less than it may.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from grid.errors import Finding, Severity
 from grid.operation.field.serve import rating_w
 from grid.operation.room import Room
 from grid.site import Asset, Battery, Genset, Shedding, Site
+from grid.site_devices import MOVABLE
 from grid.store import Transaction, device_holds, field
 from meters.device import Setpoint
 
@@ -67,6 +69,9 @@ def astray(site: Site, asset: Asset, told: Setpoint, before: State, now: State) 
         if abs(did_w - wanted_w) <= slack_w or _at_its_end(asset, now, wanted_w - did_w, slack_w):
             return ""
         return f"it did {did_w:.0f} W (given less taken), was told {wanted_w} W"
+    if isinstance(asset, MOVABLE):
+        most_w = told.limit_w if told.kind == "limit" else told.charge_w
+        return _above(taken_w, most_w, slack_w) or _above(given_w, told.discharge_w, slack_w)
     if not isinstance(asset, Genset):
         return _above(given_w, told.limit_w, slack_w)
     wanted_w = max(told.discharge_w, round(1000 * asset.min_power_kw)) if told.running else 0

@@ -12,7 +12,7 @@ from grid import interval
 from grid.errors import BadInputError
 from grid.operation.commission import AVAILABLE
 from grid.operation.room import Room
-from grid.site import Genset, Shedding, Site, Solar, Wind
+from grid.site import Shedding, Site
 from grid.store import Transaction, control, datasets, series
 from meters.vee import Quality
 
@@ -87,7 +87,6 @@ def gross(room: Room, tx: Transaction, start_s: int, end_s: int) -> xr.Dataset:
     points = len(room.points)
     load = np.where(known[:points], taken[:points] - given[:points], np.nan)
     for number, asset in enumerate(assets, start=points):
-        assert isinstance(asset, (Solar, Wind, Genset)) or hasattr(asset, "energy_kwh")
         did = np.where(known[number], given[number] - taken[number], np.nan)
         load[room.row[str(asset.usage_point)]] += did
     reactive = (

@@ -13,6 +13,7 @@ import xarray as xr
 from grid import interval
 from grid.errors import Finding
 from grid.operation import (
+    charging,
     following,
     given_up_orders,
     last_gasps,
@@ -110,7 +111,7 @@ def read(room: Room, at_s: int) -> None:
         last_gasps.keep(room, tx, at_s, heard)
         findings = outages.watch(room, tx, at_s, reads, findings, last)
         field.put_device_states(tx, states, at_s=at_s)
-        findings += following.unfollowed(room, tx, at_s)
+        findings += following.unfollowed(room, tx, at_s) + charging.pass_time(room, tx, at_s)
         control.put_findings(tx, at_s, findings)
         control.mark_done(tx, at_s, "read")
     if room.door:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
 
 from grid.errors import Finding
 from grid.operation.room import Room
-from grid.site import Asset
+from grid.site import Asset, Site
 from grid.store import Transaction, datasets, field, series
 from meters.reading import MISSING
 from meters.vee import Quality
@@ -51,6 +51,21 @@ def keep_layout(tx: Transaction, model: NetworkModel) -> None:
         datasets.put_dataset(tx, "layout", 0, store(model))
 
 
+_MOVED = {"vehicle_charge_kw": -1.0, "vehicle_discharge_kw": 1.0, "flexible_kw": -1.0}
+"""What is no demand of its own, and with which sign it is taken out of it."""
+
+
+def _moved(total: Callable[[str, Sequence[Asset]], float], site: Site) -> dict[str, float]:
+    """Return what vehicles and flexible loads took and gave, where there are any."""
+    found = {}
+    if site.charger:
+        found["vehicle_charge_kw"] = total("import_wh", site.charger)
+        found["vehicle_discharge_kw"] = total("export_wh", site.charger)
+    if site.flexible:
+        found["flexible_kw"] = total("import_wh", site.flexible)
+    return found
+
+
 def _actual(room: Room, tx: Transaction, start_s: int, state: xr.Dataset) -> None:
     """Store the power balance of one interval, kW, for people to look at.
 
@@ -76,6 +91,7 @@ def _actual(room: Room, tx: Transaction, start_s: int, state: xr.Dataset) -> Non
         "genset_kw": total("export_wh", site.genset),
         "battery_charge_kw": total("import_wh", site.battery),
         "battery_discharge_kw": total("export_wh", site.battery),
+        **_moved(total, site),
         "import_kw": max(head, 0.0),
         "export_kw": max(-head, 0.0),
         "losses_kw": float(state["losses_kw"]),
@@ -83,6 +99,8 @@ def _actual(room: Room, tx: Transaction, start_s: int, state: xr.Dataset) -> Non
     given = ("solar_kw", "wind_kw", "genset_kw", "battery_discharge_kw", "import_kw")
     taken = ("battery_charge_kw", "export_kw", "losses_kw")
     facts["demand_kw"] = sum(facts[n] for n in given) - sum(facts[n] for n in taken)
+    for name, sign in _MOVED.items():
+        facts["demand_kw"] += sign * facts.get(name, 0.0)
     states = field.device_states(tx, end_s)
     stored = [states[b.id]["energy_wh"] if b.id in states else None for b in site.battery]
     facts["stored_kwh"] = (

@@ -17,7 +17,8 @@ from grid.operation import safety_tags
 from grid.operation.control_record import CONTROL_ROOM, Value, record_control
 from grid.operation.field.serve import device_kind, rating_w
 from grid.operation.meter_orders import same_person
-from grid.site import Asset, Battery, Genset, Shedding, Site
+from grid.site import Asset, Battery, Charger, Genset, Shedding, Site
+from grid.site_devices import MOVABLE
 from grid.store import Transaction, control
 from grid.store import overrides as stored
 from grid.store.overrides import OPEN, Action, Override, OverrideState, Reason
@@ -29,6 +30,11 @@ ACTIONS: Final[Mapping[str, tuple[Action, ...]]] = {
     "limit": (Action.LIMIT, Action.OFF),
 }
 """What a device of each kind is held to."""
+
+
+def actions_of(asset: Asset) -> tuple[Action, ...]:
+    """Return what a device may be held to: what moves decides by itself up to a limit."""
+    return ACTIONS["limit" if isinstance(asset, MOVABLE) else device_kind(asset)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +220,8 @@ def stake(site: Site, asset: Asset, action: Action, power_w: int) -> int:
     plant or a group of loads at its rating.
     """
     rating = rating_w(site, asset)
+    if isinstance(asset, Charger):
+        rating += round(1000 * asset.discharge_kw)
     if isinstance(asset, Battery):
         return rating + power_w
     if isinstance(asset, Genset):
@@ -243,9 +251,9 @@ def _begins(tx: Transaction, site: Site) -> int:
 
 def _checked(site: Site, asset: Asset, wanted: Wanted) -> int:
     """Return the power of an override in whole W, held to what the device can do."""
-    kind = device_kind(asset)
-    if wanted.action not in ACTIONS[kind]:
-        known = ", ".join(ACTIONS[kind])
+    allowed = actions_of(asset)
+    if wanted.action not in allowed:
+        known = ", ".join(allowed)
         raise BadInputError(f"{asset.id}: cannot be held at {wanted.action}, only at {known}")
     if wanted.action is Action.OFF and isinstance(asset, Shedding):
         raise BadInputError(f"{asset.id}: loads are limited, never held off")

@@ -11,7 +11,8 @@ from dispatch.plan import PlanInput
 from grid.operation.feasibility import safe_share
 from grid.operation.field.serve import device_kind, rating_w
 from grid.operation.room import Room
-from grid.site import Asset, Battery, Shedding
+from grid.site import Asset, Battery, Charger, Shedding
+from grid.site_devices import MOVABLE
 from grid.store import Transaction, device_holds
 
 Floats = npt.NDArray[np.float64]
@@ -86,9 +87,11 @@ def battery_path(given: PlanInput, battery: Battery, wanted: Floats) -> Floats:
 def safe_limit_w(room: Room, asset: Asset) -> int | None:
     """Return the output that a plant falls back to by itself, W; ``None`` for other devices.
 
-    All plants together may give as much whatever the loads do, so a feeder whose control room
-    is dead keeps its voltages.
+    A charge point falls back to charging with what is safe. All plants together may give as much
+    whatever the loads do, so a feeder whose control room is dead keeps its voltages.
     """
+    if isinstance(asset, MOVABLE):
+        return round(1000 * asset.fallback_kw) or None
     if device_kind(asset) != "limit" or isinstance(asset, Shedding):
         return None
     # Whole percents of its rating: any device can hold these exactly.
@@ -99,6 +102,8 @@ def safe_limit_w(room: Room, asset: Asset) -> int | None:
 def origins(room: Room, tx: Transaction, at_s: int) -> dict[str, float]:
     """Return from where each set-point moves at `at_s`, kW given less kW taken, or the limit.
 
+    Of a charge point it is what it may take, whatever it gave before.
+
     That is what the device confirmed last; when that has lapsed, its safe state.
     """
     sent = device_holds.sent(tx, at_s, at_s - room.site.control.revert_s)
@@ -108,9 +113,13 @@ def origins(room: Room, tx: Transaction, at_s: int) -> dict[str, float]:
         safe_w = safe_limit_w(room, asset)
         rating_kw = 0.0 if isinstance(asset, Shedding) else asset.power_kw
         kw = (rating_kw if safe_w is None else safe_w / 1000.0) if kind == "limit" else 0.0
+        if isinstance(asset, MOVABLE):
+            kw = asset.fallback_kw
         for cycle_s, one in sent.get(str(asset.id), ())[:1]:
             if at_s < cycle_s + one.revert_s:
                 flow_w = one.limit_w if kind == "limit" else one.discharge_w - one.charge_w
+                if isinstance(asset, Charger):
+                    flow_w = max(one.limit_w, one.charge_w)
                 kw = flow_w / 1000.0
         found[str(asset.id)] = kw
     return found

@@ -16,9 +16,10 @@ from dispatch.plan import (
 )
 from grid import interval
 from grid.errors import Finding, Severity
+from grid.operation import charging_plan, flexible_plan
 from grid.operation.market import prices_at
 from grid.operation.room import Room
-from grid.site import Asset, Battery, Genset, Site
+from grid.site import Asset, Battery, Charger, Genset, Shedding, Site
 from grid.store import Transaction, datasets, field, series
 
 Floats = npt.NDArray[np.float64]
@@ -65,7 +66,10 @@ def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> P
         solar_available_kw=_rows(mean, site.solar, n),
         wind_available_kw=_rows(mean, site.wind, n),
         sheddable_kw=np.array(
-            [loads[[room.row[p] for p in one.usage_points]].sum(axis=0) for one in site.shedding]
+            [
+                one.share * loads[[room.row[p] for p in one.usage_points]].sum(axis=0)
+                for one in site.shedding
+            ]
         ).reshape(-1, n),
         buy_price=np.array([per_kwh(int(price)) for price in prices[:, 0]]),
         sell_price=np.array([per_kwh(int(price)) for price in prices[:, 1]]),
@@ -80,7 +84,18 @@ def planned_from(room: Room, tx: Transaction, at_s: int, ahead: xr.Dataset) -> P
         ),
         reserve_kw=total * site.operation.critical_reserve_percent / 100.0,
         peak_kw=peak_kw(tx, site, room.head, at_s) if site.grid.demand_charge else 0.0,
+        **charging_plan.planned(room, tx, at_s, n, states),
+        **flexible_plan.planned(room, tx, at_s, n, states),
     )
+
+
+def firm_kw(given: PlanInput, group: Shedding) -> Floats:
+    """Return the load of a group that may not be withheld, kW (step,)."""
+    if group.share == 1.0:
+        return np.zeros(given.n)
+    row = [one.id for one in given.shedding].index(group.id)
+    firm: Floats = given.sheddable_kw[row] * (1.0 - group.share) / group.share
+    return firm
 
 
 def peak_kw(tx: Transaction, site: Site, head: str, at_s: int) -> float:
@@ -137,11 +152,15 @@ def _stores(
 
 
 def stale(room: Room, tx: Transaction, at_s: int) -> list[Finding]:
-    """Return a finding for each store and genset whose state of now is not known."""
+    """Return a finding for each store, genset and charge point whose state of now is not known."""
     now = field.device_states(tx, at_s)
     last = field.last_device_states(tx, at_s, since_s=at_s - STALE_S)
     findings = []
-    watched: tuple[Battery | Genset, ...] = (*room.site.battery, *room.site.genset)
+    watched: tuple[Battery | Genset | Charger, ...] = (
+        *room.site.battery,
+        *room.site.genset,
+        *room.site.charger,
+    )
     for asset in watched:
         if asset.id in now:
             continue

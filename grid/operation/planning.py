@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TypeAlias
 
@@ -24,14 +23,20 @@ from dispatch.plan import (
 )
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
-from grid.operation import event_limits, overrides, plan_certificates, record
+from grid.operation import (
+    charging_plan,
+    event_limits,
+    flexible_plan,
+    overrides,
+    plan_certificates,
+    record,
+    survival,
+)
 from grid.operation.bounds import Bounds, bounds
-from grid.operation.field.serve import device_kind, rating_w
-from grid.operation.paths import safe_limit_w
 from grid.operation.plan_inputs import plan_input, stale
 from grid.operation.record import Personal
 from grid.operation.room import Room
-from grid.site import Genset
+from grid.operation.setpoints import held, setpoints
 from grid.store import Transaction, control, datasets
 from grid.store import overrides as stored
 from grid.store.overrides import OverrideState
@@ -61,21 +66,26 @@ def plan(room: Room, at_s: int) -> None:
         given, ahead = plan_input(room, tx, at_s)
         promised = event_limits.promised(tx, at_s)
         given = event_limits.limited(given, ahead, promised)
+        load = survival.critical_kw(room, tx, ahead)
+        given = survival.asked(room, given, load)
         last, watched = last_good_plan(room, tx, at_s)
         active = [one for one in stored.in_states(tx, (ACTIVE,)) if one.start_s <= at_s < one.end_s]
         kept_to = bounds(room, tx, given, active)
     found, kept_to, suspended = kept_plan(room, kept_to, given, ahead, last, watched)
     chosen, used, rounds, near, trouble = found
-    trouble += suspended
-    trouble += event_limits.findings(event_limits.shortfalls(promised, chosen.schedule))
+    schedule, short = survival.told(room, given, load, chosen.schedule)
+    unkept = event_limits.findings(event_limits.shortfalls(promised, schedule))
+    trouble += [*suspended, *short, *unkept]
     cuts = len(used.cuts)
-    wishes = _held(room, kept_to.kept(setpoints(room, chosen)))
+    wishes = held(room, kept_to.kept(setpoints(room, chosen, used)))
     claimed = plan_certificates.claim_of(room, ahead, chosen)
     with room.store.write() as tx:
         trouble += stale(room, tx, at_s)
+        trouble += charging_plan.missing(room, tx, at_s, used, chosen.schedule)
+        trouble += flexible_plan.missing(room, tx, at_s, used, chosen.schedule)
         active = overrides.pass_time(tx, room.site, at_s)
         trouble += overrides.ending(active, at_s, room.site.interval_s)
-        datasets.put_dataset(tx, "plan", at_s, chosen.schedule)
+        datasets.put_dataset(tx, "plan", at_s, schedule)
         detail = {
             "reasons": [asdict(reason) for reason in kept_to.explained(chosen.reasons)],
             "binding": [list(one) for one in chosen.binding_cuts],
@@ -242,43 +252,6 @@ def _broken_now(room: Room, ahead: xr.Dataset, chosen: Plan) -> str:
     except (SolverError, BadInputError) as error:
         return f"could not be checked in AC: {error}"
     return "breaks " + ", ".join(limits) if limits else ""
-
-
-def setpoints(room: Room, chosen: Plan) -> list[Setpoint]:
-    """Return the first step of a plan as the devices can hold it, whole W."""
-    step = {name: column.values for name, column in chosen.schedule.isel(interval=0).items()}
-    wishes = []
-    for number, asset in enumerate(room.site.assets):
-        rating = rating_w(room.site, asset)
-        row = {name: values[number] for name, values in step.items() if values.ndim}
-        kind = device_kind(asset)
-        limit_kw = float(row["limit_kw"])
-        wish = Setpoint(
-            asset=str(asset.id),
-            kind=kind,
-            charge_w=round(1000 * float(row["charge_kw"])),
-            discharge_w=round(1000 * float(row["discharge_kw"] + row["produce_kw"]))
-            if kind != "limit"
-            else 0,
-            limit_w=(rating if np.isnan(limit_kw) else min(round(1000 * limit_kw), rating))
-            if kind == "limit"
-            else 0,
-            running=bool(row["on"]) if isinstance(asset, Genset) else True,
-            revert_s=room.site.control.revert_s,
-            revert_w=safe_limit_w(room, asset),
-        )
-        wishes.append(wish)
-    return _held(room, wishes)
-
-
-def _held(room: Room, wishes: Sequence[Setpoint]) -> list[Setpoint]:
-    """Return set-points as the devices of the site, in their order, can hold them."""
-    from meters.modbus.sunspec import quantise
-
-    return [
-        quantise(wish, rating_w(room.site, asset))
-        for wish, asset in zip(wishes, room.site.assets, strict=True)
-    ]
 
 
 def _payload(wish: Setpoint) -> dict[str, object]:

@@ -15,7 +15,7 @@ from grid import interval
 from grid.errors import BadInputError, Finding, Severity
 from grid.operation.control_record import Value, record_control
 from grid.operation.meter_orders import same_person
-from grid.site import Battery, Genset, Shedding, Site
+from grid.site import Battery, Charger, Flexible, Genset, Shedding, Site
 from grid.store import Transaction, control
 from grid.store import safety_tags as stored
 from grid.store.overrides import Reason
@@ -180,7 +180,10 @@ def generation(site: Site, devices: Sequence[str]) -> list[tuple[str, float]]:
     return [
         (str(asset.id), asset.power_kw)
         for asset in site.assets
-        if asset.id in devices and not isinstance(asset, Shedding)
+        if asset.id in devices
+        and not isinstance(asset, Shedding)
+        and not isinstance(asset, Flexible)
+        and not (isinstance(asset, Charger) and not asset.discharge_kw)
     ]
 
 

@@ -14,7 +14,7 @@ from dispatch.plan import LinearCut, PlanInput
 from grid.operation import feasibility, plan_inputs
 from grid.operation.forecasting import gross
 from grid.operation.room import Room
-from grid.site import Protocol
+from grid.site import Charger, Flexible, Protocol
 from grid.store import Transaction, control, datasets, field, log, market, series
 
 _RULE_ROUNDS = 8
@@ -76,7 +76,10 @@ def _worst(values: list[str], good: str) -> str:
 def measured_day(
     room: Room, tx: Transaction, start_s: int, end_s: int
 ) -> tuple[PlanInput, xr.Dataset]:
-    """Return a day as it was, as the input of a plan, and its loads as a forecast's means."""
+    """Return a day as it was, as the input of a plan, and its loads as a forecast's means.
+
+    What vehicles and flexible loads took is load: what they want was not known before.
+    """
     truth = gross(room, tx, start_s, end_s)
     seen = xr.Dataset(
         {"mean_kw": truth["power_kw"].fillna(0.0), "mean_kvar": truth["reactive_kvar"].fillna(0.0)}
@@ -85,10 +88,25 @@ def measured_day(
     states = [datasets.require_dataset(tx, "network", s) for s in starts]
     losses = np.array([float(state["losses_kw"]) for state in states])
     given = plan_inputs.planned_from(room, tx, start_s, seen)
+    given = replace(given, charger=(), flexible=())
+    _add_moved(room, tx, seen, start_s, end_s)
     load = seen["mean_kw"].values[: len(room.points)].sum(axis=0)
     shed = _withheld(room, tx, start_s, end_s)
     demand_kw = load + losses + shed.sum(axis=0)
     return replace(given, demand_kw=demand_kw, grid=room.site.grid), seen
+
+
+def _add_moved(room: Room, tx: Transaction, seen: xr.Dataset, start_s: int, end_s: int) -> None:
+    """Add what they took less what they gave to the loads they stand at, in place."""
+    moved: tuple[Charger | Flexible, ...] = (*room.site.charger, *room.site.flexible)
+    names = [str(one.id) for one in moved]
+    if not names:
+        return
+    did = series.get_intervals(tx, names, start_s, end_s, time_zone=room.site.time_zone)
+    kilo = 3.6 / room.site.interval_s
+    net = np.maximum(did["import_wh"].values, 0) - np.maximum(did["export_wh"].values, 0)
+    for one, row in zip(moved, net * kilo, strict=True):
+        seen["mean_kw"].values[room.row[one.usage_point]] += row
 
 
 def _withheld(room: Room, tx: Transaction, start_s: int, end_s: int) -> np.ndarray:

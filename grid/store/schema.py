@@ -424,6 +424,22 @@ flexibility_event = Table(
 )
 Index("ix_flexibility_event_state", flexibility_event.c.state)
 Index("ix_flexibility_event_end", flexibility_event.c.end_s)
+charging_session = Table(
+    "charging_session",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    _fact("charger", Key),
+    _fact("party", Key),
+    _fact("stated_by", String(255)),
+    _fact("stated_s"),
+    _fact("arrives_s", nullable=True),
+    _fact("departs_s"),
+    _fact("wanted_wh"),
+    _fact("state", Key),
+    _fact("ended_s", nullable=True),
+    _fact("got_wh", nullable=True),
+)
+Index("ix_charging_session_state", charging_session.c.state, charging_session.c.charger)
 
 market_order = Table(
     "market_order",

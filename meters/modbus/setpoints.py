@@ -57,7 +57,7 @@ def quantise(setpoint: Setpoint, rating_w: int) -> Setpoint:
         )
     if setpoint.kind == "genset":
         return replace(setpoint, charge_w=0, limit_w=0, revert_w=None)
-    return replace(setpoint, limit_w=0, running=True, revert_w=None)
+    return replace(setpoint, limit_w=0, running=True, revert_w=setpoint.revert_w or None)
 
 
 def writes(device: Device, setpoint: Setpoint) -> list[Write]:
@@ -93,7 +93,10 @@ def held(device: Device, asset: str, kind: DeviceKind) -> Setpoint:
             raise ModbusError("holds a power set-point that is not in W")
         scale = device.scale(models.CONTROLS, "WSet_SF")
         power_w = scaled(device.required(models.CONTROLS, "WSet"), scale)
-    running = True
+    running, revert_w = True, None
+    if enabled and kind == "storage" and device.raw(models.CONTROLS, "WSetEnaRvrt") == models.ON:
+        scale = device.scale(models.CONTROLS, "WSet_SF")
+        revert_w = max(0, -scaled(device.raw(models.CONTROLS, "WSetRvrt") or 0, scale)) or None
     if kind == "genset" and device.has(models.ENTER_SERVICE):
         running = device.raw(models.ENTER_SERVICE, "ES") == models.ON
     return Setpoint(
@@ -103,6 +106,7 @@ def held(device: Device, asset: str, kind: DeviceKind) -> Setpoint:
         discharge_w=max(0, power_w),
         running=running,
         revert_s=revert_s,
+        revert_w=revert_w,
     )
 
 
@@ -152,6 +156,8 @@ def _power_writes(device: Device, setpoint: Setpoint) -> list[Write]:
     power_w = setpoint.discharge_w - setpoint.charge_w
     try:
         value = encode("int32", scaled(power_w, -scale))
+        # A battery rests when it reverts, a genset idles, a vehicle is charged with what is safe.
+        safe = encode("int32", scaled(-(setpoint.revert_w or 0), -scale))
     except OverflowError as error:
         raise ModbusError(f"cannot hold {power_w} W with scale factor {scale}") from error
     controls = models.CONTROLS
@@ -159,8 +165,7 @@ def _power_writes(device: Device, setpoint: Setpoint) -> list[Write]:
     if setpoint.kind == "genset":
         service = [(models.ENTER_SERVICE, "ES", (int(setpoint.running),))]
     return [
-        # Reverting means 0 W: a battery rests, a genset idles.
-        (controls, "WSetMod", (models.WSET_IN_WATTS, *value, *encode("int32", 0))),
+        (controls, "WSetMod", (models.WSET_IN_WATTS, *value, *safe)),
         *service,
         (controls, "WSetEnaRvrt", (models.ON, *encode("uint32", setpoint.revert_s))),
         (controls, "WSetEna", (models.ON,)),

@@ -74,6 +74,8 @@ class DevicePoint:
         The unit does not answer.
     on_setpoint : callable or None
         Called with each set-point a client enables.
+    absorbs : bool
+        A limited device takes power, as a charge point does, and gives none.
     """
 
     asset: str
@@ -91,3 +93,4 @@ class DevicePoint:
     remaining_s: int = 0
     silent: bool = False
     on_setpoint: Callable[[Setpoint], None] | None = None
+    absorbs: bool = False

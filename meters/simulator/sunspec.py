@@ -147,7 +147,8 @@ class SunSpecUnit:
             throttled = min(-(-point.throttled_w // 10**self._w_scale), available)
             percent = 100 * throttled // available if available else 0
             self._set(models.CONTROLS_STATUS, "WAval", available)
-            self._set(models.MEASUREMENT, "W", available - throttled)
+            power = available - throttled
+            self._set(models.MEASUREMENT, "W", -power if point.absorbs else power)
             self._set(models.MEASUREMENT, "ThrotPct", percent)
         else:
             power_w = (point.setpoint.discharge_w - point.setpoint.charge_w) * int(point.running)
@@ -180,6 +181,8 @@ class SunSpecUnit:
         else:
             self._set(models.CONTROLS, "WSet", setpoint.discharge_w - setpoint.charge_w)
             self._set(models.CONTROLS, "WSetMod", models.WSET_IN_WATTS)
+            self._set(models.CONTROLS, "WSetRvrt", -(setpoint.revert_w or 0))
+            self._set(models.CONTROLS, "WSetEnaRvrt", enabled)
             self._set(models.CONTROLS, "WSetRvrtTms", setpoint.revert_s)
             self._set(models.CONTROLS, "WSetEna", enabled)
         self._held = setpoint
@@ -205,6 +208,9 @@ class SunSpecUnit:
         enabled = self._get(models.CONTROLS, "WSetEna")
         power_w = self._get(models.CONTROLS, "WSet") * enabled
         genset = self._point.kind == "genset"
+        revert_w = 0
+        if enabled and not genset and self._get(models.CONTROLS, "WSetEnaRvrt"):
+            revert_w = -self._get(models.CONTROLS, "WSetRvrt")
         kind: DeviceKind = "genset" if genset else "storage"
         return Setpoint(
             asset,
@@ -213,4 +219,5 @@ class SunSpecUnit:
             discharge_w=max(0, power_w),
             running=bool(self._get(models.ENTER_SERVICE, "ES")) if genset else True,
             revert_s=self._get(models.CONTROLS, "WSetRvrtTms") * enabled,
+            revert_w=revert_w if revert_w > 0 else None,
         )

@@ -28,7 +28,7 @@ def test_the_operator_sees_plan_against_actual_and_its_table(enter: Enter) -> No
     page = enter("operator")
     page.get_by_role("link", name="Dispatch").click()
     page.wait_for_selector(".uplot canvas")
-    expect(page.locator(".uplot")).to_have_count(6)
+    expect(page.locator(".uplot")).to_have_count(7)
     page.get_by_text("As a table").first.click()
     page.wait_for_selector(".charts details[open] tbody tr")
     assert page.locator(".charts details[open] tbody tr").count() > 90

@@ -94,7 +94,7 @@ def test_devices_have_their_signs_and_estimates_their_ring(site: Site) -> None:
     drawn = diagram(layout_of(load(RURAL)), None, site, estimated=["UP-4"])
     assert drawn is not None
     texts = re.findall(r"<text[^>]*>([^<]+)</text>", drawn.svg)
-    assert {"PV", "W", "B G"} <= set(texts)
+    assert {"PV EV", "W", "B G"} <= set(texts)
     assert drawn.svg.count('class="ring"') == 1
     assert [bus.points for bus in drawn.buses if bus.estimated] == ["UP-4"]
 

@@ -98,6 +98,12 @@ usage_point = "UP-1"
 power_kw = 30
 energy_kwh = 120
 forming = true
+[[charger]]
+id = "EV-1"
+usage_point = "UP-2"
+power_kw = 11
+energy_kwh = 60
+missed = "2.0"
 [[solar]]
 id = "PV-1"
 usage_point = "UP-2"

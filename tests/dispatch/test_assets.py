@@ -15,7 +15,7 @@ from dispatch.plan import LinearCut, PlanInput
 from dispatch.solve import solve
 from grid import site, site_devices
 from grid.site import Price, Shedding, Solar, Wind
-from grid.site_devices import Charger, Flexible
+from grid.site_devices import Charger, Flexible, Heat
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -124,7 +124,27 @@ def flexible_case(community, make):
     return case, frozenset(), 0.1 * 2.0 + 0.5 * 2.0 / 3.0
 
 
+def heat_case(community, make):
+    """Runs one dear hour for its heat: fills the tank for the next, and the boiler stands.
+
+    10 kWh of power bring 15 kWh of heat for a need of 12: 0.4 + 0.5 + 3.0, then 8 kWh bought.
+    Without the heat it would not run: 18 kWh at 0.35 and 12 kWh of heat at 0.1 are 7.5.
+    """
+    tank = Heat("tank-1", "gen-1", 1.5, 10.0, 20.0, Price(100_000), Price(9_000_000))
+    case = community(
+        2,
+        genset=(make.genset(power=10.0, least=2.0),),
+        heat=(tank,),
+        heat_need_kw=np.full((1, 2), 6.0),
+        heat_energy_kwh=np.array([0.0]),
+        demand_kw=[10, 8],
+        buy_price=[0.35, 0.35],
+    )
+    return case, frozenset(), 0.4 + 0.5 + 3.0 + 8 * 0.35
+
+
 CASES = {
+    "heat": heat_case,
     "charger": charger_case,
     "flexible": flexible_case,
     "battery": battery_case,

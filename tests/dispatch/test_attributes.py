@@ -13,7 +13,7 @@ from dispatch.solve import solve
 from dispatch.statement import statement
 from grid.errors import BadInputError
 from grid.site import Amount, ColdStart, FuelSegment, Price
-from grid.site_devices import Charger, Flexible
+from grid.site_devices import Charger, Flexible, Heat
 from grid.site_facts import FactError
 from tests.dispatch.test_assets import same_as_golden
 from tests.dispatch.test_template import by_pyomo, by_template, same
@@ -275,6 +275,93 @@ def test_vehicles_that_cannot_be_are_refused(community, changed, message):
     )
     with pytest.raises(BadInputError, match=message):
         solve(replace(given, **changed))
+
+
+def heated(community, make, n=4, **changed):
+    """Return a genset that warms a tank, which loses a tenth an hour, and a boiler of 2 kW."""
+    facts = {"standing_loss_percent_per_hour": 10.0, **changed.pop("tank", {})}
+    tank = Heat("tank-1", "gen-1", 1.5, 10.0, 2.0, Price(100_000), Price(5_000_000), **facts)
+    given = {
+        "genset": (make.genset(power=10.0, least=2.0),),
+        "heat": (tank,),
+        "heat_need_kw": np.full((1, n), 3.0),
+        "heat_energy_kwh": np.array([4.0]),
+        "demand_kw": [10.0] * n,
+        "buy_price": [0.1] * n,
+    }
+    return community(n, **(given | changed))
+
+
+def test_a_boiler_that_is_too_small_makes_the_genset_run_or_is_told(community, make):
+    """2 kW of 3: the tank lasts for some hours, then the genset runs for its heat alone."""
+    plan = solve(heated(community, make, 8), gap=0.0)
+    rows = plan.schedule
+    assert rows["on"].values[0].any()
+    assert float(rows["missed_kwh"].max()) < 1e-6
+    assert check_plan(heated(community, make, 8), plan) == []
+    # Without one that may run what is missing is told.
+    dead = heated(
+        community, make, 2, genset_intervals_in_state=[0],
+        genset=(make.genset(power=10.0, least=2.0, min_down_intervals=5),),
+        heat_energy_kwh=np.array([0.0]),
+    )  # fmt: skip
+    plan = solve(dead, gap=0.0)
+    assert plan.schedule["missed_kwh"].values[1] == pytest.approx([1.0, 1.0])
+    assert plan.schedule["boiler_kw"].values[1] == pytest.approx([2.0, 2.0])
+    told = [one.text for one in plan.reasons if one.subject == "tank-1"]
+    assert told == [
+        "tank-1: the boiler gives 2.0 kW of heat, the tank holds 0.0 kWh",
+        f"tank-1: 1.0 kWh of heat are missing at {dead.label(0)}",
+    ]
+
+
+def test_heat_that_no_tank_takes_is_cooled_away(community, make):
+    """The grid is away: 10 kW bring 15 kW of heat, of which 3 are drawn and 10 kWh held."""
+    given = heated(community, make, 3, grid_available=[False] * 3)
+    plan = solve(given, gap=0.0)
+    assert check_plan(given, plan) == []
+    assert plan.schedule["energy_kwh"].values[1].max() <= 10.0 + 1e-9
+    assert plan.schedule["boiler_kw"].values[1].max() == 0.0
+
+
+def test_a_tank_that_holds_more_than_came_is_found(community, make):
+    given = heated(community, make)
+    plan = solve(given, gap=0.0)
+    more = plan.schedule.copy(deep=True)
+    more["energy_kwh"].values[1] += 0.5
+    wrong = check_plan(given, replace(plan, schedule=more))
+    assert any("holds more heat than came" in one for one in wrong)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_the_template_knows_of_heat(community, make, n):
+    template.forget()
+    problem = statement(heated(community, make, n))
+    same(by_template(problem), by_pyomo(problem))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"genset": ()}, "tank-1 genset is 'gen-1', which is no genset"),
+        ({"heat_need_kw": None}, "heat_need_kw"),
+        ({"heat_need_kw": np.full((1, 4), -1.0)}, "heat_need_kw"),
+        ({"heat_energy_kwh": np.array([11.0])}, "is 11.0, must be at most 10.0"),
+    ],
+)
+def test_heat_that_cannot_be_is_refused(community, make, changed, message):
+    with pytest.raises(BadInputError, match=message):
+        solve(heated(community, make, **changed))
+
+
+def test_two_tanks_of_one_genset_are_refused(community, make):
+    one = heated(community, make)
+    two = replace(
+        one, heat=(one.heat[0], replace(one.heat[0], id="tank-2")),
+        heat_need_kw=np.full((2, 4), 1.0), heat_energy_kwh=np.zeros(2),
+    )  # fmt: skip
+    with pytest.raises(BadInputError, match="whose heat tank-1 takes"):
+        solve(two)
 
 
 def everything(community, make, n):

@@ -1,5 +1,6 @@
 """A problem in a file: what it says is planned, and what is wrong with it is named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,21 @@ def test_the_command_prints_the_plan_and_why(capsys):
     told = capsys.readouterr().out
     assert "cost 26.4869" in told
     assert "EV-1: charges its vehicle with 11.0 kW" in told
+
+
+def test_a_genset_runs_for_its_heat_in_the_example(capsys):
+    """In the dear hours alone; without the heat it would not run at all."""
+    path = EXAMPLE.with_name("heat.toml")
+    problem = read(path)
+    plan = solve(problem, gap=0.0)
+    assert check_plan(problem, plan) == []
+    assert plan.schedule["on"].values[0].tolist() == [False, True, True, True, False, False]
+    cold = solve(replace(problem, heat=()), gap=0.0)
+    assert not cold.schedule["on"].values[0].any()
+    assert main(["dispatch", "solve", str(path)]) == 0
+    told = capsys.readouterr().out
+    assert "of tanks what the boiler gives" in told
+    assert "TANK-1: the boiler gives 8.1 kW of heat" in told
 
 
 def test_what_is_not_given_is_nothing():

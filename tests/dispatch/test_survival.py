@@ -82,6 +82,24 @@ def test_what_cannot_be_reached_is_missed_by_as_little_as_can_be(day):
     assert "would not last 6.0 h if the grid were lost at" in told.text
 
 
+def test_while_the_network_is_away_stored_energy_is_for_now(day):
+    """An outage that has come uses what was kept for it: nobody sits in the dark over a store."""
+    away = np.arange(24) >= 20
+    given = replace(
+        day,
+        grid_available=~away,
+        critical_kw=np.full(24, 4.0),
+        demand_kw=np.where(away, 4.0, day.demand_kw),
+    )
+    plan = solve(given, gap=0.0)
+    assert check_plan(given, plan) == []
+    assert float(plan.schedule["unserved_kw"].max()) < 1e-6
+    kept = plan.schedule["energy_kwh"].values[0]
+    assert kept[19] >= 2.0 + HOURS * 4.0 / 0.9 - 1e-5
+    assert kept[23] < kept[19] - 10.0
+    assert survival_missing(given, plan.schedule)[20:].max() == 0.0
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_batteries_of_unlike_power_outlive_it_together(community, make, seed):
     """One has much energy and little power: what sets of them hold is tried, and enough."""

@@ -32,6 +32,7 @@ from grid.errors import BadInputError, Finding, Severity, SolverError
 from grid.operation import feasibility, plan_inputs, planning
 from grid.operation.demo_site import DEFAULT_DAY, TIME_ZONE
 from grid.operation.room import Room
+from grid.operation.setpoints import setpoints
 from grid.operation.solver import Solver
 from grid.site import Battery
 from grid.site_file import parse
@@ -187,7 +188,7 @@ def test_a_battery_that_is_away_for_hours_leaves_the_others_a_plan(
     without = _given(room, noon.plan_input.start_s)
     chosen, findings = without.plan()
     assert (chosen.source, findings) == (NEW_PLAN, [])
-    wishes = {wish.asset: wish for wish in planning.setpoints(room, chosen)}
+    wishes = {wish.asset: wish for wish in setpoints(room, chosen, without.plan_input)}
     assert wishes["BAT-01"].charge_w == wishes["BAT-01"].discharge_w == 0
     assert any(wish.charge_w for wish in wishes.values()), "nobody charges at noon"
     with store.read() as tx:
@@ -204,7 +205,7 @@ def _safe(given: Given, chosen: Plan, findings: Sequence[Finding] = ()) -> None:
     assert "plan.network" not in {finding.code for finding in findings}
     hours, batteries = given.plan_input.hours, given.plan_input.battery
     stored = dict(zip((b.id for b in batteries), given.plan_input.battery_energy_kwh, strict=True))
-    for wish in planning.setpoints(room, chosen):
+    for wish in setpoints(room, chosen, given.plan_input):
         asset = next(a for a in room.site.assets if a.id == wish.asset)
         rating_kw = getattr(asset, "power_kw", 1e9)
         assert 0 <= max(wish.charge_w, wish.discharge_w, wish.limit_w) <= rating_kw * 1000 + 1

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from grid.console.cli.control_charge import declare_charge
 from grid.console.cli.control_events import declare_events
 from grid.console.cli.control_tags import declare_tags
 from grid.console.cli.options import answer, as_json, directory, number, whole
@@ -46,6 +47,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     _common(verbs.add_parser("look", help="ask every device what it holds and does"), run_look)
     declare_tags(verbs)
     declare_events(verbs)
+    declare_charge(verbs)
 
 
 def _common(parser: argparse.ArgumentParser, run: Any) -> None:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from grid.ids import UsagePointId
 from grid.operation.field.state import DeviceState
 from grid.operation.field.year import Weather
-from grid.site import Battery, Genset, Shedding, Site, Solar, Wind
+from grid.site import Battery, Charger, Flexible, Genset, Shedding, Site, Solar, Wind
+from grid.site_devices import MOVABLE
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,6 +55,10 @@ class Power:
             self._genset(genset, devices[genset.id])
         for shedding in site.shedding:
             self._shed(shedding, devices[shedding.id])
+        for charger in site.charger:
+            self._charger(charger, devices[charger.id])
+        for load in site.flexible:
+            self._flexible(load, devices[load.id])
         self._cut(cut_off)
 
     def _battery(self, battery: Battery, device: DeviceState) -> None:
@@ -87,6 +92,28 @@ class Power:
         if device.setpoint is not None and wanted > device.setpoint.limit_w / 1000:
             self.served[rows] = device.setpoint.limit_w / 1000 / wanted
 
+    def _charger(self, charger: Charger, device: DeviceState) -> None:
+        """Let a vehicle that is there take what it may, until it is full."""
+        there, asked = device.running, device.setpoint
+        self.running[charger.id] = there
+        stored = device.energy_mwh / MWH_PER_KWH
+        room = (charger.energy_kwh - stored) / HOURS / charger.charge_efficiency
+        self.possible[charger.id] = min(max(room, 0.0), charger.power_kw) * there
+        most_kw, give_kw = charger.power_kw, 0.0
+        if asked is not None:
+            told_w = asked.limit_w if asked.kind == "limit" else asked.charge_w
+            most_kw, give_kw = told_w / 1000, asked.discharge_w / 1000
+        self.charge[charger.id] = min(self.possible[charger.id], most_kw)
+        ready = stored / HOURS * charger.discharge_efficiency * there
+        self.discharge[charger.id] = min(give_kw, charger.discharge_kw, ready)
+
+    def _flexible(self, load: Flexible, device: DeviceState) -> None:
+        """Let a flexible load take all that it may."""
+        asked = device.setpoint
+        self.possible[load.id] = load.power_kw
+        most_kw = load.power_kw if asked is None else asked.limit_w / 1000
+        self.charge[load.id] = min(load.power_kw, most_kw)
+
     def _cut(self, points: Collection[UsagePointId]) -> None:
         """Let nothing pass at usage points whose meters are switched off."""
         for point in points:
@@ -110,7 +137,7 @@ class Power:
     def relieve(self, injected_kw: float, absorbed_kw: float, device: DeviceState) -> bool:
         """Bring an island back within its forming battery, as relays and inverters do.
 
-        Too little power sheds load that is not critical, then any; too much
+        Too little power sheds what can wait, load that is not critical, then any; too much
         throttles the plants. Returns whether anything had to change.
         """
         assert self.forming is not None
@@ -124,6 +151,11 @@ class Power:
         return False
 
     def _shed_by(self, excess_kw: float) -> None:
+        moved: tuple[Charger | Flexible, ...] = (*self._site.charger, *self._site.flexible)
+        for load in moved:
+            part = min(excess_kw, self.charge[load.id])
+            self.charge[load.id] -= part
+            excess_kw -= part
         critical = np.array([point.critical for point in self._site.usage_point])
         for group in (~critical, critical):
             served = self.weather.load_kw * self.served * group
@@ -156,10 +188,13 @@ class Power:
             device.discharged_mwh += round(given * HOURS * MWH_PER_KWH)
             device.charged_mwh += round(taken * HOURS * MWH_PER_KWH)
             device.running = self.running.get(asset.id, True)
-            if isinstance(asset, Battery):
+            if isinstance(asset, (Battery, Charger)):
                 change = taken * asset.charge_efficiency - given / asset.discharge_efficiency
                 stored = device.energy_mwh + round(change * HOURS * MWH_PER_KWH)
                 device.energy_mwh = min(max(stored, 0), round(asset.energy_kwh * MWH_PER_KWH))
+            if isinstance(asset, MOVABLE):
+                device.available_w = round(self.possible[asset.id] * 1000)
+                device.throttled_w = max(0, device.available_w - round(taken * 1000))
             elif isinstance(asset, Shedding):
                 rows = [self._row[point] for point in asset.usage_points]
                 wanted = self.possible[asset.id]

@@ -28,7 +28,8 @@ from grid.operation import meter_keys
 from grid.operation.field import state as states
 from grid.operation.field.gasps import tell
 from grid.operation.field.world import World, registers_wh, silent
-from grid.site import Asset, Battery, Genset, Protocol, Shedding, Site
+from grid.site import Asset, Battery, Charger, Genset, Protocol, Shedding, Site
+from grid.site_devices import MOVABLE
 from meters.device import DeviceKind, Setpoint
 from meters.dlms.counters import FileCounterStore
 from meters.reading import Ciphering
@@ -47,7 +48,7 @@ _SETTLE_S = 0.05
 
 def device_kind(asset: Asset) -> DeviceKind:
     """Return how a device is controlled."""
-    if isinstance(asset, Battery):
+    if isinstance(asset, Battery) or (isinstance(asset, Charger) and asset.discharge_kw):
         return "storage"
     return "genset" if isinstance(asset, Genset) else "limit"
 
@@ -57,6 +58,8 @@ def rating_w(site: Site, asset: Asset) -> int:
     if isinstance(asset, Shedding):
         rating_kw = {point.id: point.connection_kw for point in site.usage_point}
         return round(1000 * sum(rating_kw[point] for point in asset.usage_points))
+    if isinstance(asset, Charger):
+        return round(1000 * max(asset.power_kw, asset.discharge_kw))
     return round(1000 * asset.power_kw)
 
 
@@ -88,7 +91,9 @@ class Field:
             asset=asset.id,
             kind=kind,
             rating_w=rating,
-            energy_rating_wh=round(1000 * asset.energy_kwh) if isinstance(asset, Battery) else 0,
+            energy_rating_wh=round(1000 * asset.energy_kwh)
+            if isinstance(asset, (Battery, Charger)) and kind == "storage"
+            else 0,
             charged_wh=0,
             discharged_wh=0,
             throttled_w=0,
@@ -98,6 +103,7 @@ class Field:
             alarm=0,
             setpoint=_default(asset.id, kind, rating),
             on_setpoint=self.accept,
+            absorbs=isinstance(asset, MOVABLE),
         )
 
     def show(self) -> None:

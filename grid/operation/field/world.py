@@ -18,6 +18,7 @@ import xarray as xr
 
 from grid import interval
 from grid.errors import BadInputError
+from grid.operation.field import vehicles
 from grid.operation.field.power import Power
 from grid.operation.field.state import (
     MWH_PER_WH,
@@ -89,6 +90,7 @@ class World:
         devices: dict[str, DeviceState] = {asset.id: DeviceState() for asset in self.site.assets}
         for battery in self.site.battery:
             devices[battery.id].energy_mwh = round(battery.initial_energy_kwh * 1_000_000)
+        vehicles.pass_time(self.site, devices, start_s)
         return FieldState(start_s, meters, devices)
 
     def weather(self, starts_s: npt.NDArray[np.int64]) -> Weather:
@@ -166,6 +168,7 @@ class World:
                 flow = self._flow(power, start_s, off)
             power.form(_forming(flow, "kw"), _forming(flow, "kvar"))
         self._count(state, power, flow, end_s, dead)
+        vehicles.pass_time(self.site, state.devices, end_s)
         state.clock_s = end_s
         lapse(state)
         for fault in state.faults:
@@ -249,7 +252,8 @@ class World:
 def lapse(state: FieldState) -> None:
     """Bring devices whose time is over to their safe state.
 
-    A battery rests, a genset stands, a plant falls back to the output it was told, or is free.
+    A battery rests, a genset stands, a plant falls back to the output it was told, or is free; a
+    charge point to the power it was told.
     """
     for device in state.devices.values():
         held = device.setpoint
@@ -258,6 +262,8 @@ def lapse(state: FieldState) -> None:
         device.setpoint = None
         if held.kind == "limit" and held.revert_w is not None:
             device.setpoint = replace(held, limit_w=held.revert_w, revert_s=0)
+        if held.kind == "storage" and held.revert_w is not None:
+            device.setpoint = replace(held, charge_w=held.revert_w, discharge_w=0, revert_s=0)
 
 
 def registers_wh(shown: MeterState, meter: Meter) -> list[int]:

@@ -88,6 +88,8 @@ def test_the_states_of_each_kind_are_read_as_they_are():
         Setpoint("a", "storage", charge_w=29_999, revert_s=900),
         Setpoint("a", "storage", discharge_w=1),
         Setpoint("a", "storage"),
+        Setpoint("a", "storage", discharge_w=7_000, revert_w=1_380),
+        Setpoint("a", "storage", charge_w=7_000, revert_w=0),
         Setpoint("a", "genset", discharge_w=12_345, running=True),
         Setpoint("a", "genset", running=False),
         Setpoint("a", "limit", limit_w=0),
@@ -107,6 +109,12 @@ def test_a_setpoint_is_taken_once_and_read_back_as_quantised(setpoint):
     assert taken == [wanted]
     assert point.setpoint == wanted
     assert read([point])[0][0].setpoint == wanted
+
+
+def test_a_charge_point_says_what_it_takes_as_power_below_zero():
+    served = [device("a", "limit", throttled_w=3_000, available_w=11_000, absorbs=True)]
+    (state,), _ = read(served)
+    assert (state.power_w, state.available_w, state.throttled_w) == (-8_000, 11_000, 3_000)
 
 
 def test_a_battery_beyond_sixteen_bits_gets_whole_watts():

@@ -112,13 +112,16 @@ def _plan_text(given: PlanInput, plan: Plan, cost: dict[str, float], seconds: fl
     schedule = plan.schedule
     given_kw = schedule["produce_kw"] + schedule["discharge_kw"] + schedule["shed_kw"]
     net = (given_kw - schedule["charge_kw"]).values
+    heat = given.rows("heat")
+    if given.heat:
+        net[heat] = schedule["boiler_kw"].values[heat]
     ids = [str(asset) for asset in given.asset_ids]
     width = max(8, *(len(name) for name in ids)) + 1 if ids else 9
     lines = [
         f"cost {plan.objective:,.4f}   gap {plan.gap:.2%}   {plan.status}   {seconds:.1f} s",
         "      " + "  ".join(f"{key} {value:,.4f}" for key, value in cost.items() if value),
         "",
-        "kW given (+) and taken (-)",
+        "kW given (+) and taken (-)" + (", of tanks what the boiler gives" if given.heat else ""),
         f"{'from':<18}{'demand':>9}{'grid':>9}{'price':>9}" + "".join(f"{i:>{width}}" for i in ids),
     ]
     bought = (schedule["import_kw"] - schedule["export_kw"]).values
