@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -13,6 +14,8 @@ from dispatch.check_cost import check_cost
 from dispatch.cost import day_cost
 from dispatch.explain import SMALL, Duals, explain
 from dispatch.extras import Pairs
+from dispatch.in_force import rest
+from dispatch.kept import explained, settle
 from dispatch.plan import (
     NEW_PLAN,
     Floats,
@@ -25,7 +28,8 @@ from dispatch.plan import (
 )
 from dispatch.problem import Answer, Problem
 from dispatch.reasons import bus_of, reason
-from dispatch.statement import statement
+from dispatch.statement import Statement, statement
+from dispatch.steady import steady, tolerance
 from dispatch.template import patched
 from grid.errors import SolverError
 
@@ -45,8 +49,9 @@ def solve(
     gap: float = 1e-3,
     nodes: int = 2000,
     optimise: Callable[..., Answer] = highs.optimise,
+    in_force: Plan | None = None,
 ) -> Plan:
-    """Return the cheapest schedule within `gap`.
+    """Return the cheapest schedule within `gap`, or one that stays near the plan in force.
 
     Stores are first allowed to run both ways at once, which only a negative price makes
     attractive; where the answer does so, a binary forbids it and the plan is solved again.
@@ -61,6 +66,10 @@ def solve(
     optimise : callable
         :func:`dispatch.highs.optimise`, which knows of no other plan, or that of a
         :class:`dispatch.rolling.Rolling`.
+    in_force : Plan, optional
+        What the devices follow until now. Of the schedules that cost next to nothing more than the
+        cheapest, the one nearest to it is returned (:mod:`dispatch.steady`); `gap` of the plan and
+        its reasons say what that costs, marginal prices are those of the cheapest.
 
     Raises
     ------
@@ -73,20 +82,52 @@ def solve(
         or what it minimised is not the cost (:func:`dispatch.check_cost.check_cost`).
     """
     check_input(plan_input)
+    before = None if in_force is None else rest(plan_input, in_force)
     pairs: Pairs = frozenset()
     rounds = 0
     while True:
-        problem = patched(statement(plan_input, pairs))
+        stated = statement(plan_input, pairs)
+        problem = patched(stated)
         answer = optimise(problem, gap=gap, nodes=nodes, small=not pairs)
         if answer.status == "infeasible":
             raise InfeasiblePlan(diagnose(plan_input, pairs, nodes=nodes))
-        schedule = schedule_of(plan_input, problem, answer)
+        schedule = optimum = schedule_of(plan_input, problem, answer)
         broken = both_ways(plan_input, schedule) - pairs
+        if not broken and before is not None:
+            answer, schedule = _steady(stated, problem, answer, optimum, before, nodes)
+            broken = both_ways(plan_input, schedule) - pairs
         if not broken:
             break
         rounds += 1
         pairs |= widened(broken, rounds, plan_input.n)
-    return _plan(plan_input, problem, answer, schedule)
+    plan = _plan(plan_input, problem, answer, schedule)
+    if in_force is None or before is None or schedule is optimum:
+        return plan
+    saving = plan.gap * abs(answer.objective)
+    since = in_force.start_s
+    reasons = explained(
+        plan_input, plan.reasons, schedule, optimum, before, planned_s=since, saving=saving
+    )
+    return replace(plan, reasons=reasons)
+
+
+def _steady(
+    stated: Statement,
+    problem: Problem,
+    best: Answer,
+    optimum: xr.Dataset,
+    before: xr.Dataset,
+    nodes: int,
+) -> tuple[Answer, xr.Dataset]:
+    """Return the answer nearest to the plan in force and its schedule; or the optimum's."""
+    plan_input = stated.plan_input
+    allowed = tolerance(day_cost(plan_input, optimum))
+    answer = steady(stated, problem, best, before, allowed=allowed, nodes=nodes)
+    if answer is best:
+        return best, optimum
+    schedule = schedule_of(plan_input, problem, answer)
+    settle(plan_input, schedule, before)
+    return answer, schedule
 
 
 def _plan(plan_input: PlanInput, problem: Problem, answer: Answer, schedule: xr.Dataset) -> Plan:
