@@ -15,9 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from dispatch.check_base import TOLERANCE_KW
+from dispatch.inputs import POWER_LIMIT_KW
 from dispatch.plan import Floats, Plan, PlanInput
 from dispatch.problem import Problem
 from dispatch.statement import Statement
+from grid.quantities import require_finite
 
 Columns = npt.NDArray[np.int64]
 
@@ -72,6 +75,11 @@ def rest(plan_input: PlanInput, in_force: Plan) -> xr.Dataset | None:
 
     None when it has other devices or steps, or ends before the first step. The last steps of
     the input may be beyond it.
+
+    Raises
+    ------
+    BadInputError
+        When a set-point of it is not finite, or out of range.
     """
     late, off = divmod(plan_input.start_s - in_force.start_s, in_force.interval_s)
     steps = int(in_force.schedule.sizes["interval"])
@@ -79,6 +87,10 @@ def rest(plan_input: PlanInput, in_force: Plan) -> xr.Dataset | None:
     ids = tuple(str(asset) for asset in in_force.schedule["asset"].values)
     if off or not same or not 0 <= late < steps or ids != plan_input.asset_ids:
         return None
+    for name in ("charge_kw", "discharge_kw", "produce_kw", "shed_kw", "limit_kw"):
+        values = np.asarray(in_force.schedule[name].values, dtype=np.float64)
+        sent = values[~np.isnan(values)] if name == "limit_kw" else values
+        require_finite(sent, name=f"in_force {name}", low=-TOLERANCE_KW, high=POWER_LIMIT_KW)
     return in_force.schedule.isel(interval=slice(late, late + plan_input.n))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -111,7 +112,7 @@ def explained(
                 code,
                 power_kw=max(flows),
                 planned_at=interval.label(planned_s),
-                saving=saving,
+                saving=math.ceil(saving * 1e4) / 1e4,
             )
         told.append(one)
     return tuple(told)

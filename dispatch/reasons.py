@@ -60,10 +60,10 @@ TEXT = {
     "grid.export": "exports {power_kw:.1f} kW at {price_now:.4f} per kWh",
     "grid.export_limit": "exports {power_kw:.1f} kW, its limit",
     "grid.none": "nothing flows",
-    "kept.plan": "stays at {power_kw:.1f} kW as planned at {planned_at}: a change would save less "
+    "kept.plan": "stays at {power_kw:.1f} kW as planned at {planned_at}: no change would save more "
     "than {saving:.4f}",
-    "kept.near": "goes to {power_kw:.1f} kW, no further than it must from the plan of "
-    "{planned_at}: more would save less than {saving:.4f}",
+    "kept.near": "goes to {power_kw:.1f} kW, no further from the plan of {planned_at} than it "
+    "must: no other change would save more than {saving:.4f}",
     "reserve.short": "reserve is short by {short_kw:.1f} kW from {at} on, of {reserve_kw:.1f} kW",
     "survival.short": "critical load would not last {hours:.1f} h if the grid were lost at {at}: "
     "{short_kwh:.1f} kWh are missing",

@@ -30,6 +30,7 @@ import xarray as xr
 from dispatch import highs
 from dispatch.cost import DayCost
 from dispatch.in_force import Targets, directions, targets
+from dispatch.moves import SAME_KW, Moves
 from dispatch.plan import Floats
 from dispatch.problem import COST_SCALE, Answer, Numbers, Problem
 from dispatch.statement import Statement
@@ -41,9 +42,6 @@ which plans stop by default, and far less than what a forecast is off by."""
 
 LEAST = 1e-3
 """Currency that it may cost in any case: a tenth of the smallest coin, which no bill shows."""
-
-_LOOSE_KW = 5e-8
-"""Room in which the last problem is solved: below what HiGHS takes for kept."""
 
 _NODES = 200
 """Most nodes of the search for the nearest commitment; the optimum's stays where they end."""
@@ -254,7 +252,7 @@ def _nearest(task: _Task, binaries: Floats) -> Answer | None:
     goal = task.goal
     low, high = fixed.numbers.low.copy(), fixed.numbers.high.copy()
     # within the moves that were needed, the cheapest
-    least, most = np.minimum(moved, 0.0) - _LOOSE_KW, np.maximum(moved, 0.0) + _LOOSE_KW
+    least, most = np.minimum(moved, 0.0) - SAME_KW, np.maximum(moved, 0.0) + SAME_KW
     low[goal.flow] = np.maximum(low[goal.flow], goal.flow_kw + least)
     high[goal.flow] = np.minimum(high[goal.flow], goal.flow_kw + most)
     boxed = replace(fixed, numbers=replace(fixed.numbers, low=low, high=high))
@@ -262,66 +260,35 @@ def _nearest(task: _Task, binaries: Floats) -> Answer | None:
     wider = replace(task, allowed=task.allowed + _ROUNDING)
     last = _bounded(wider, boxed, numbers.cost, numbers.offset)
     answer = highs.optimise(last, gap=0.0, nodes=0)
-    return answer if task.cheap(answer) else None
+    return answer if wider.cheap(answer) else None
 
 
 def _moved(task: _Task, fixed: Problem) -> Floats | None:
     """Return by how much each flow moves at least, kW, (target,); None when none is cheap.
 
-    Each column of a target becomes its value in force and a move up, beside it a move down.
+    What even the optimum keeps in the first step is kept, so that no more set-points move than
+    with it; then each that moved is put back, if what is kept so far can stay.
     """
-    goal, size = task.goal, len(fixed.binary)
-    limited = _bounded(task, fixed, np.zeros(size), 0.0)
-    numbers = limited.numbers
-    matrix = sp.csr_array(
-        (limited.value, limited.index, limited.start), (len(limited.start) - 1, size)
-    )
-    down = matrix[:, goal.flow]
-    base = down @ goal.flow_kw
-    whole = sp.csr_array(sp.hstack([matrix, -down]))
-    low, high, cost = (
-        np.append(one, 0.0 * goal.flow_kw) for one in (numbers.low, numbers.high, numbers.cost)
-    )
-    high[size:] = goal.flow_kw - low[goal.flow]
-    high[goal.flow] -= goal.flow_kw
-    low[goal.flow] = 0.0
-    cost[goal.flow] = cost[size:] = goal.weight
-    lp = replace(
-        limited,
-        numbers=Numbers(cost, low, high, numbers.row_low - base, numbers.row_high - base, 0.0),
-        start=whole.indptr.astype(np.int32),
-        index=whole.indices.astype(np.int32),
-        value=whole.data,
-        binary=np.zeros(len(cost), np.bool_),
-    ).lp
-    solver = highs.solver_of(lp, 0.0, 0)
-    if highs.verdict(solver) == "infeasible":
+    goal = task.goal
+    limited = _bounded(task, fixed, np.zeros(len(fixed.binary)), 0.0)
+    moves = Moves(limited, goal)
+    first = np.flatnonzero(goal.first)
+    off_kw = np.abs(task.best.columns[goal.flow] - goal.flow_kw)
+    still = first[off_kw[first] <= SAME_KW]
+    moves.hold(still)
+    moved = moves.least()
+    if moved is None:
+        moves.release(still)
+        moved = moves.least()
+    if moved is None:
         return None
-
-    def moves() -> Floats:
-        values = np.array(solver.getSolution().col_value)
-        moved: Floats = values[goal.flow] - values[size:]
-        return np.where(np.abs(moved) > _LOOSE_KW, moved, 0.0)
-
-    def held(number: int, up_kw: float, down_kw: float) -> None:
-        at = np.array([goal.flow[number], size + number], dtype=np.int32)
-        highs.must(
-            solver.changeColsBounds(2, at, np.zeros(2), np.array([up_kw, down_kw])), "bounds"
-        )
-
-    moved = moves()
-    ways = {
-        n: (float(high[goal.flow[n]]), float(high[size + n]))
-        for n in np.flatnonzero(goal.first).tolist()
-    }
-    for number in ways:
-        if not moved[number]:
-            held(number, 0.0, 0.0)
-    tried = sorted((n for n in ways if moved[n]), key=lambda n: (abs(moved[n]), n))
-    for number in tried:
-        held(number, 0.0, 0.0)
-        if highs.verdict(solver) == "infeasible":
-            held(number, *ways[number])
+    moves.hold(first[moved[first] == 0.0])
+    gone = first[moved[first] != 0.0]
+    for number in gone[np.argsort(np.abs(moved[gone]), kind="stable")]:
+        moves.hold(number)
+        found = moves.least()
+        if found is None:
+            moves.release(number)
         else:
-            moved = moves()
+            moved = found
     return moved

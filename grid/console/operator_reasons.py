@@ -150,6 +150,14 @@ def templates() -> dict[str, str]:
         "grid.export": _("exports %(power_kw)s kW at %(price_now)s per kWh"),
         "grid.export_limit": _("exports %(power_kw)s kW, its limit"),
         "grid.none": _("nothing flows"),
+        "kept.plan": _(
+            "stays at %(power_kw)s kW as planned at %(planned_at)s: no change would save more than "
+            "%(saving)s"
+        ),
+        "kept.near": _(
+            "goes to %(power_kw)s kW, no further from the plan of %(planned_at)s than it must: no "
+            "other change would save more than %(saving)s"
+        ),
         "reserve.short": _(
             "reserve is short by %(short_kw)s kW from %(at)s on, of %(reserve_kw)s kW"
         ),
