@@ -10,9 +10,22 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from grid.ids import AssetId, UsagePointId
-from grid.site_facts import FREE, NOTHING, Amount, Price, outside, refuse
+from grid.site_facts import (
+    AMOUNT_MOST,
+    FREE,
+    NOTHING,
+    PRICE_MOST,
+    Amount,
+    Fault,
+    Price,
+    outside,
+    refuse,
+    undecided,
+)
 
 _COLD_MOST = 96
+_FUEL_MOST = 1000 * PRICE_MOST
+"""Fuel of a benchmark is in other units than a microgrid's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +65,9 @@ class Battery:
             min_energy_kwh=(0.0, self.energy_kwh),
             initial_energy_kwh=(0.0, self.energy_kwh),
             standing_loss_percent_per_day=(0.0, 50.0),
+            wear=(0, PRICE_MOST),
         )
+        faults += undecided(self, f"battery {self.id}", "forming")
         for name in ("taper", "fade"):
             energy, power = getattr(self, f"{name}_energy_kwh"), getattr(self, f"{name}_power_kw")
             if (energy is None) != (power is None):
@@ -124,7 +139,8 @@ class Solar:
     operating: Price = FREE
 
     def __post_init__(self) -> None:
-        refuse(outside(self, f"solar {self.id}", power_kw=(0.001, 1e6)))
+        limits = {"power_kw": (0.001, 1e6), "operating": (0, PRICE_MOST)}
+        refuse(outside(self, f"solar {self.id}", **limits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +158,8 @@ class Wind:
     operating: Price = FREE
 
     def __post_init__(self) -> None:
-        refuse(outside(self, f"wind {self.id}", power_kw=(0.001, 1e6)))
+        limits = {"power_kw": (0.001, 1e6), "operating": (0, PRICE_MOST)}
+        refuse(outside(self, f"wind {self.id}", **limits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +169,9 @@ class FuelSegment:
     from_kw: float
     fuel: Price
 
+    def __post_init__(self) -> None:
+        refuse(outside(self, "fuel segment", from_kw=(0.0, 1e6), fuel=(0, _FUEL_MOST)))
+
 
 @dataclass(frozen=True, slots=True)
 class ColdStart:
@@ -159,6 +179,10 @@ class ColdStart:
 
     after_intervals: int
     start: Amount
+
+    def __post_init__(self) -> None:
+        limits = {"after_intervals": (2, _COLD_MOST), "start": (0, AMOUNT_MOST)}
+        refuse(outside(self, "cold start", **limits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +233,20 @@ class Genset:
             min_up_intervals=(1, 96),
             min_down_intervals=(1, 96),
             co2_g_per_kwh=(0.0, 1e5),
+            fuel=(0, _FUEL_MOST),
+            no_load_per_hour=(0, AMOUNT_MOST),
+            start=(0, AMOUNT_MOST),
+            stop=(0, AMOUNT_MOST),
             **{
                 name: limits for name, limits in optional.items() if getattr(self, name) is not None
             },
         )
+        faults += undecided(self, subject, "island_required")
+        refuse(faults or self._out_of_order(subject))
+
+    def _out_of_order(self, subject: str) -> list[Fault]:
+        """Return what does not rise as it must."""
+        faults = []
         kws = [0.0, *(one.from_kw for one in self.fuel_segment), self.power_kw]
         if kws != sorted(set(kws)):
             faults.append(
@@ -230,7 +264,7 @@ class Genset:
         starts = [self.start, *(one.start for one in self.cold_start)]
         if starts != sorted(starts):
             faults.append(("cold_start", f"{subject}: a start must not get cheaper with standing"))
-        refuse(faults)
+        return faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +277,10 @@ class Shedding:
     url: str = ""
 
     def __post_init__(self) -> None:
+        faults = outside(self, f"shedding {self.id}", penalty=(0, PRICE_MOST))
         if not self.usage_points:
-            refuse([("usage_points", f"shedding {self.id}: usage_points names none")])
+            faults.append(("usage_points", f"shedding {self.id}: usage_points names none"))
+        refuse(faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +309,8 @@ class Charger:
             discharge_kw=(0.0, 1e6),
             charge_efficiency=(0.5, 1.0),
             discharge_efficiency=(0.5, 1.0),
+            missed=(0, PRICE_MOST),
+            wear=(0, PRICE_MOST),
         )
         refuse(faults)
 
@@ -298,6 +336,7 @@ class Flexible:
             power_kw=(0.001, 1e6),
             gain=(0.01, 20.0),
             standing_loss_percent_per_hour=(0.0, 50.0),
+            missed=(0, PRICE_MOST),
         )
         refuse(faults)
 
