@@ -72,7 +72,8 @@ class Battery:
             energy, power = getattr(self, f"{name}_energy_kwh"), getattr(self, f"{name}_power_kw")
             if (energy is None) != (power is None):
                 message = f"battery {self.id}: {name}_energy_kwh and {name}_power_kw go together"
-                faults.append((f"{name}_energy_kwh", message))
+                given = "energy_kwh" if power is None else "power_kw"
+                faults.append((f"{name}_{given}", message))
             elif energy is not None:
                 limits = {f"{name}_power_kw": (0.0, self.power_kw)}
                 least, most = self.min_energy_kwh, self.energy_kwh
