@@ -136,6 +136,8 @@ def steady(
 
 def _gap(best: Answer, found: Answer) -> float:
     """Return the relative distance to what the search for the optimum proved."""
+    if abs(found.objective - best.objective) <= _ROUNDING:
+        return best.gap
     bound = best.objective - best.gap * abs(best.objective)
     return max(0.0, found.objective - bound) / max(abs(found.objective), 1e-6)
 
