@@ -11,8 +11,9 @@ another of them. So a second problem is solved on the rows of the first: with th
           h \sum_{\text{plants}} p \ge h \sum_{\text{plants}} p^\ast - \theta / b
 
 The last row keeps what costs nothing from being withheld for nothing: by no more energy than
-:math:`\theta` buys at the dearest price :math:`b`. Commitment goes first: that in force where it
-is cheap enough, else the nearest to it, then flows. Then each set-point of the first step that
+:math:`\theta` buys at the dearest price :math:`b`. Where the plan in force as a whole costs at
+most `WHOLE` times the tolerance, nothing moves. Else commitment goes first: that in force where
+it is cheap enough, or the nearest to it; then flows. Then each set-point of the first step that
 moved is put back where it was, if what is kept so far can stay; those that remain moved are
 forced. Last, with all that is kept held, the rest is what costs least.
 """
@@ -39,6 +40,10 @@ from grid.errors import SolverError
 SHARE = 3e-4
 """Share of what is bought, sold, burnt and worn that steadiness may cost: a third of the gap at
 which plans stop by default, and far less than what a forecast is off by."""
+
+WHOLE = 1.5
+"""Times the tolerance that a plan may cost in which nothing moves: one that was brought just
+within it is not moved again by the losses and the Wh that a little time changes."""
 
 LEAST = 1e-3
 """Currency that it may cost in any case: a tenth of the smallest coin, which no bill shows."""
@@ -123,7 +128,7 @@ def steady(
     goal = targets(stated.plan_input, problem, in_force)
     task = _Task(stated, problem, best, goal, allowed, nodes)
     try:
-        found = _all_kept(task)
+        found = _all_kept(replace(task, allowed=WHOLE * allowed))
         if found is None:
             found = _nearest(task, _commitment(task))
     except SolverError:

@@ -182,7 +182,7 @@ class ColdStart:
     start: Amount
 
     def __post_init__(self) -> None:
-        limits = {"after_intervals": (2, _COLD_MOST), "start": (0, AMOUNT_MOST)}
+        limits = {"after_intervals": (0, _COLD_MOST), "start": (0, AMOUNT_MOST)}
         refuse(outside(self, "cold start", **limits))
 
 
