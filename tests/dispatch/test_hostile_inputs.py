@@ -208,6 +208,74 @@ def test_each_part_of_a_cut_refuses_what_it_cannot_be():
     assert not wrong, "\n".join(wrong)
 
 
+def changed(kind, **facts):
+    """Return the whole input with other facts of its asset of a kind."""
+    return replace(whole(), **{kind: (replace(FACTS[kind], **facts),)})
+
+
+CONTRADICTIONS = {
+    "battery_energy_kwh": [
+        lambda: replace(whole(), battery_energy_kwh=np.array([1.0])),
+        lambda: replace(whole(), battery_energy_kwh=np.array([21.0])),
+    ],
+    "end_energy_min_kwh": [lambda: replace(whole(), end_energy_min_kwh=np.array([21.0]))],
+    "energy_target_kwh": [lambda: replace(whole(), energy_target_kwh=np.full((1, N), 21.0))],
+    "min_energy_kwh": [lambda: changed("battery", min_energy_kwh=21.0)],
+    "initial_energy_kwh": [lambda: changed("battery", initial_energy_kwh=21.0)],
+    "taper_energy_kwh": [
+        lambda: changed("battery", taper_energy_kwh=21.0),
+        lambda: changed("battery", taper_energy_kwh=20.0),
+        lambda: changed("battery", taper_energy_kwh=None),
+    ],
+    "taper_power_kw": [lambda: changed("battery", taper_power_kw=11.0)],
+    "fade_energy_kwh": [
+        lambda: changed("battery", fade_energy_kwh=1.0),
+        lambda: changed("battery", fade_energy_kwh=2.0),
+    ],
+    "min_power_kw": [lambda: changed("genset", min_power_kw=21.0)],
+    "start_kw": [
+        lambda: changed("genset", start_kw=4.0),
+        lambda: changed("genset", start_kw=21.0),
+    ],
+    "stop_kw": [lambda: changed("genset", stop_kw=4.0)],
+    "from_kw": [lambda: changed("genset", fuel_segment=(FuelSegment(21.0, Price(400_000)),))],
+    "after_intervals": [lambda: changed("genset", cold_start=(ColdStart(1, Amount(10**9)),))],
+    "genset_output_kw": [
+        lambda: replace(whole(), genset_output_kw=np.array([21.0])),
+        lambda: replace(whole(), genset_on=np.array([False])),
+    ],
+    "ev_target_kwh": [
+        lambda: replace(whole(), ev_target_kwh=np.full((1, N), 61.0)),
+        lambda: replace(whole(), ev_connected=np.full((1, N), False)),
+    ],
+    "ev_arrival_kwh": [lambda: replace(whole(), ev_arrival_kwh=np.full((1, N), 1.0))],
+    "ev_energy_kwh": [lambda: replace(whole(), ev_energy_kwh=np.array([61.0]))],
+    "flexible_low_kwh": [lambda: replace(whole(), flexible_low_kwh=np.full((1, N), 6.0))],
+    "critical_kw": [
+        lambda: replace(whole(), critical_kw=np.full(N, 11.0)),
+        lambda: changed("battery", forming=False),
+    ],
+    "twice": [
+        lambda: replace(
+            whole(), solar=2 * (FACTS["solar"],), solar_available_kw=np.full((2, N), 1.0)
+        ),
+        lambda: changed("wind", id="pv"),
+    ],
+    "demand_kw": [lambda: replace(whole(), demand_kw=np.zeros(0))],
+}
+"""By the name that the refusal says: limits of which one excludes the other, no steps at all."""
+
+
+def test_limits_that_exclude_each_other_and_an_empty_horizon_are_named():
+    wrong = [
+        f"{name}[{number}]: {found}"
+        for name, makers in CONTRADICTIONS.items()
+        for number, made in enumerate(makers)
+        if (found := refusal(made, name))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def refusal(made, name):
     """Return what is wrong with the refusal of an input; nothing when it is refused by name."""
     try:
