@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dispatch.plan import Floats, PlanInput
+from dispatch.plan import Floats, LinearCut, PlanInput
 from dispatch.survival import check_survival
 from grid.errors import BadInputError
 from grid.quantities import require_finite
-from grid.site import Solar, Wind
+from grid.site import Battery, Genset, GridConnection, Shedding, Solar, Wind
 from grid.site_devices import Charger, Flexible
 
 PRICE_LIMIT = 1000.0
@@ -21,6 +21,17 @@ PRICE_LIMIT = 1000.0
 POWER_LIMIT_KW = 1e6
 ENERGY_LIMIT_KWH = 1e7
 STEPS_LIMIT = 10_000
+
+_FACTS: dict[str, type] = {
+    "battery": Battery,
+    "solar": Solar,
+    "wind": Wind,
+    "genset": Genset,
+    "shedding": Shedding,
+    "charger": Charger,
+    "flexible": Flexible,
+    "cuts": LinearCut,
+}
 
 
 def _array(value: object, name: str, shape: tuple[int, ...], low: float, high: float) -> Floats:
@@ -66,6 +77,7 @@ def check_input(plan_input: PlanInput) -> None:
     BadInputError
         Naming the field, the position, the value and the limit.
     """
+    _check_kinds(plan_input)
     _whole(plan_input.start_s, "start_s", 0, 2**40)
     _whole(plan_input.interval_s, "interval_s", 1, 86_400)
     demand = plan_input.demand_kw
@@ -98,6 +110,19 @@ def check_input(plan_input: PlanInput) -> None:
     _check_heat(plan_input)
     _check_facts(plan_input)
     _check_cuts(plan_input)
+
+
+def _check_kinds(plan_input: PlanInput) -> None:
+    """Refuse what is no fact of the kind that its field is for."""
+    for name, kind in _FACTS.items():
+        given = getattr(plan_input, name)
+        if not isinstance(given, tuple):
+            raise BadInputError(f"{name} is {given!r}, must be a tuple of {kind.__name__}")
+        for number, one in enumerate(given):
+            if not isinstance(one, kind):
+                raise BadInputError(f"{name}[{number}] is {one!r}, must be a {kind.__name__}")
+    if not isinstance(plan_input.grid, GridConnection):
+        raise BadInputError(f"grid is {plan_input.grid!r}, must be a GridConnection")
 
 
 def _check_state(plan_input: PlanInput) -> None:
@@ -138,6 +163,16 @@ def _check_optional(plan_input: PlanInput) -> None:
     ):
         if getattr(plan_input, name) is not None:
             _array(getattr(plan_input, name), name, shape, 0.0, high)
+    if plan_input.genset_output_kw is not None:
+        for i, genset in enumerate(plan_input.genset):
+            output = float(plan_input.genset_output_kw[i])
+            most = genset.power_kw if plan_input.genset_on[i] else 0.0
+            if output > most:
+                state = "running" if plan_input.genset_on[i] else "standing"
+                raise BadInputError(
+                    f"genset_output_kw of {genset.id} is {output}, "
+                    f"must be at most {most} while it is {state}"
+                )
     if plan_input.energy_target_kwh is not None:
         for battery, target in zip(plan_input.battery, plan_input.energy_target_kwh, strict=True):
             if float(target.max()) > battery.energy_kwh:
@@ -227,33 +262,12 @@ def _check_vehicles(plan_input: PlanInput, shape: tuple[int, int]) -> None:
 
 
 def _check_facts(plan_input: PlanInput) -> None:
-    """Refuse facts of the site that no limit of a dataclass holds (NaN passes none)."""
+    """Refuse an asset that stands twice; each asset's own limits hold since it was made."""
     seen: set[str] = set()
     for asset in (*plan_input.assets, plan_input.grid):
         if asset.id in seen:
             raise BadInputError(f"asset {asset.id} stands twice")
         seen.add(asset.id)
-    for battery in plan_input.battery:
-        price = battery.wear / 1e6
-        _number(price, f"{battery.id} wear", 0.0, PRICE_LIMIT)
-    plants: tuple[Solar | Wind, ...] = (*plan_input.solar, *plan_input.wind)
-    for plant in plants:
-        _number(plant.operating / 1e6, f"{plant.id} operating", 0.0, PRICE_LIMIT)
-    for genset in plan_input.genset:
-        for name, value, scale in (
-            ("fuel", genset.fuel, 1e6),
-            ("no_load_per_hour", genset.no_load_per_hour, 1e9),
-            ("start", genset.start, 1e9),
-            ("stop", genset.stop, 1e9),
-            ("co2_g_per_kwh", genset.co2_g_per_kwh, 1.0),
-        ):
-            _number(value / scale, f"{genset.id} {name}", 0.0, 1e6)
-    for group in plan_input.shedding:
-        penalty = group.penalty / 1e6
-        _number(penalty, f"{group.id} penalty", 0.0, PRICE_LIMIT)
-    movable: tuple[Charger | Flexible, ...] = (*plan_input.charger, *plan_input.flexible)
-    for one in movable:
-        _number(one.missed / 1e6, f"{one.id} missed", 0.0, PRICE_LIMIT)
 
 
 def _check_cuts(plan_input: PlanInput) -> None:

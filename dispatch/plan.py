@@ -273,7 +273,8 @@ class Plan:
     Attributes
     ----------
     status : str
-        ``"optimal"`` within the gap asked for; ``"limit"`` when the node limit came
+        ``"optimal"`` within the gap asked for, and what staying near the plan in force may cost
+        (:mod:`dispatch.steady`); ``"limit"`` when the node limit came
         first (feasible, `gap` says how far); ``"reused"`` when it is the rest of an older plan;
         ``"rule"`` when no optimiser made it.
     source : str

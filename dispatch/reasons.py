@@ -68,6 +68,10 @@ TEXT = {
     "{needed_kw:.1f} kW are needed at {worst}",
     "limit.export_short": "from {at} to {until} at most {limit_kw:.1f} kW of export are asked for; "
     "{needed_kw:.1f} kW remain at {worst}",
+    "kept.plan": "stays at {power_kw:.1f} kW as planned at {planned_at}: no change would save more "
+    "than {saving:.4f}",
+    "kept.near": "goes to {power_kw:.1f} kW, no further from the plan of {planned_at} than it "
+    "must: no other change would save more than {saving:.4f}",
     "reserve.short": "reserve is short by {short_kw:.1f} kW from {at} on, of {reserve_kw:.1f} kW",
     "survival.short": "critical load would not last {hours:.1f} h if the grid were lost at {at}: "
     "{short_kwh:.1f} kWh are missing",

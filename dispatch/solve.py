@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -12,21 +13,22 @@ from dispatch.check import check_input, check_plan, cut_excess
 from dispatch.check_cost import check_cost
 from dispatch.cost import day_cost
 from dispatch.curtailment import share_out
+from dispatch.diagnose import diagnose
 from dispatch.explain import SMALL, Duals, explain
 from dispatch.extras import Pairs
+from dispatch.in_force import rest
+from dispatch.kept import explained, settle
 from dispatch.plan import (
     NEW_PLAN,
     Floats,
     InfeasiblePlan,
     Plan,
     PlanInput,
-    Reason,
-    Value,
     empty_schedule,
 )
 from dispatch.problem import Answer, Problem
-from dispatch.reasons import bus_of, reason
-from dispatch.statement import statement
+from dispatch.statement import Statement, statement
+from dispatch.steady import steady, tolerance
 from dispatch.template import patched
 from grid.errors import SolverError
 
@@ -46,8 +48,9 @@ def solve(
     gap: float = 1e-3,
     nodes: int = 2000,
     optimise: Callable[..., Answer] = highs.optimise,
+    in_force: Plan | None = None,
 ) -> Plan:
-    """Return the cheapest schedule within `gap`.
+    """Return the cheapest schedule within `gap`, or one that stays near the plan in force.
 
     Stores are first allowed to run both ways at once, which only a negative price makes
     attractive; where the answer does so, a binary forbids it and the plan is solved again.
@@ -62,6 +65,10 @@ def solve(
     optimise : callable
         :func:`dispatch.highs.optimise`, which knows of no other plan, or that of a
         :class:`dispatch.rolling.Rolling`.
+    in_force : Plan, optional
+        What the devices follow until now. Of the schedules that cost next to nothing more than the
+        cheapest, the one nearest to it is returned (:mod:`dispatch.steady`); `gap` of the plan and
+        its reasons say what that costs, marginal prices are those of the cheapest.
 
     Raises
     ------
@@ -74,21 +81,68 @@ def solve(
         or what it minimised is not the cost (:func:`dispatch.check_cost.check_cost`).
     """
     check_input(plan_input)
+    before = None if in_force is None else rest(plan_input, in_force)
     pairs: Pairs = frozenset()
     rounds = 0
     while True:
-        problem = patched(statement(plan_input, pairs))
+        stated = statement(plan_input, pairs)
+        problem = patched(stated)
         answer = optimise(problem, gap=gap, nodes=nodes, small=not pairs)
         if answer.status == "infeasible":
             raise InfeasiblePlan(diagnose(plan_input, pairs, nodes=nodes))
+        _must_be_numbers(problem, answer)
         schedule = schedule_of(plan_input, problem, answer)
         broken = both_ways(plan_input, schedule) - pairs
         if not broken:
-            break
+            share_out(plan_input, schedule)
+            plan = _plan(plan_input, problem, answer, schedule)
+            if in_force is None or before is None:
+                return plan
+            plan, broken = _near(stated, problem, answer, plan, in_force, before, nodes)
+            broken -= pairs
+        if not broken:
+            return plan
         rounds += 1
         pairs |= widened(broken, rounds, plan_input.n)
-    share_out(plan_input, schedule)
-    return _plan(plan_input, problem, answer, schedule)
+
+
+def _near(
+    stated: Statement,
+    problem: Problem,
+    best: Answer,
+    optimum: Plan,
+    in_force: Plan,
+    before: xr.Dataset,
+    nodes: int,
+) -> tuple[Plan, Pairs]:
+    """Return the plan nearest to that in force, and where it flows both ways; else the optimum."""
+    plan_input = stated.plan_input
+    allowed = tolerance(day_cost(plan_input, optimum.schedule))
+    answer = steady(stated, problem, best, before, allowed=allowed, nodes=nodes)
+    if answer is best:
+        return optimum, frozenset()
+    try:
+        _must_be_numbers(problem, answer)
+        schedule = schedule_of(plan_input, problem, answer)
+        broken = both_ways(plan_input, schedule)
+        if broken:
+            return optimum, broken
+        settle(plan_input, schedule, before)
+        share_out(plan_input, schedule)
+        plan = _plan(plan_input, problem, answer, schedule)
+    except SolverError:
+        # refused as any plan would be: the optimum has been judged and stands
+        return optimum, frozenset()
+    reasons = explained(
+        plan_input,
+        plan.reasons,
+        schedule,
+        optimum.schedule,
+        before,
+        planned_s=in_force.start_s,
+        saving=plan.gap * abs(answer.objective),
+    )
+    return replace(plan, reasons=reasons), frozenset()
 
 
 def _plan(plan_input: PlanInput, problem: Problem, answer: Answer, schedule: xr.Dataset) -> Plan:
@@ -118,6 +172,19 @@ def _plan(plan_input: PlanInput, problem: Problem, answer: Answer, schedule: xr.
     if violations:
         raise SolverError("HiGHS called a broken plan optimal: " + "; ".join(violations))
     return plan
+
+
+def _must_be_numbers(problem: Problem, answer: Answer) -> None:
+    """Refuse an answer with a value that is not finite, or a binary that is not whole."""
+    columns = answer.columns
+    finite = np.isfinite(columns)
+    whole = np.where(finite, columns, 0.0)
+    off = problem.binary & (np.abs(whole - np.round(whole)) > highs.INTEGRALITY)
+    for wrong, what in ((~finite, "finite"), (off, "0 or 1")):
+        if wrong.any():
+            at = int(wrong.argmax())
+            name = next(n for n, p in problem.column.items() if p.first <= at < p.first + p.size)
+            raise SolverError(f"HiGHS returned {columns[at]:.6g} for {name}, must be {what}")
 
 
 def schedule_of(plan_input: PlanInput, problem: Problem, answer: Answer) -> xr.Dataset:
@@ -208,63 +275,3 @@ def _duals(plan_input: PlanInput, problem: Problem, answer: Answer) -> Duals:
     price = problem.duals(answer, "balance") / plan_input.hours
     stored = -problem.duals(answer, "dynamics").reshape(-1, plan_input.n)[:, 0]
     return Duals(price, stored, np.maximum(0.0, -problem.duals(answer, "cut")))
-
-
-def diagnose(
-    plan_input: PlanInput, pairs: Pairs = frozenset(), *, nodes: int = 2000
-) -> tuple[Reason, ...]:
-    """Return what keeps a checked input from having a schedule, in operator's words.
-
-    The rules that can give way do so by as little as possible in sum; what they give is what
-    is missing.
-    """
-    problem = patched(statement(plan_input, pairs, elastic=True))
-    answer = highs.optimise(problem, gap=1e-6, nodes=nodes)
-    if answer.status == "infeasible":
-        return ()
-    reasons = [
-        *_spans(plan_input, problem.values(answer, "short"), "infeasible.supply"),
-        *_spans(plan_input, problem.values(answer, "surplus"), "infeasible.surplus"),
-    ]
-    for cut, over in zip(plan_input.cuts, problem.values(answer, "over"), strict=True):
-        if over > SMALL:
-            params = {"cut": cut.name, "bus": bus_of(cut.name), "at": plan_input.label(cut.step)}
-            reasons.append(reason("plan", "infeasible.cut", short_kw=float(over), **params))
-    at = plan_input.label(plan_input.n)
-    ends = problem.values(answer, "end_short")
-    for battery, short in zip(plan_input.battery if ends.size else (), ends, strict=True):
-        if short > SMALL:
-            missing = float(short) * plan_input.hours
-            reasons.append(
-                reason(
-                    "plan",
-                    "infeasible.end_energy",
-                    battery=battery.id,
-                    short_kwh=missing,
-                    at=at,
-                )
-            )
-    return tuple(reasons)
-
-
-def _spans(plan_input: PlanInput, short_kw: Floats, code: str) -> list[Reason]:
-    """Return one reason per run of steps in which `short_kw` is above nothing."""
-    edges = np.diff(np.concatenate([[False], short_kw > SMALL, [False]]).astype(np.int8))
-    reasons = []
-    for start, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
-        connected = bool(plan_input.grid_available[start:end].any())
-        grid = plan_input.grid
-        limit = grid.import_limit_kw if code == "infeasible.supply" else grid.export_limit_kw
-        params: dict[str, Value] = {
-            "at": plan_input.label(int(start)),
-            "until": plan_input.label(int(end)),
-            "short_kw": float(short_kw[start:end].max()),
-            "where": f"grid limit {limit:g} kW" if connected else "islanded",
-        }
-        if code == "infeasible.supply":
-            worst = int(start) + int(short_kw[start:end].argmax())
-            demand = float(plan_input.demand_kw[worst])
-            params["worst"], params["demand_kw"] = plan_input.label(worst), demand
-            params["most_kw"] = demand - float(short_kw[worst])
-        reasons.append(reason("plan", code, **params))
-    return reasons

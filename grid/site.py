@@ -28,7 +28,18 @@ from grid.site_devices import (
     Solar,
     Wind,
 )
-from grid.site_facts import CLOCK, NOTHING, Amount, Fault, Price, UsageKind, outside, refuse
+from grid.site_facts import (
+    AMOUNT_MOST,
+    CLOCK,
+    NOTHING,
+    PRICE_MOST,
+    Amount,
+    Fault,
+    Price,
+    UsageKind,
+    outside,
+    refuse,
+)
 from grid.site_reading import AS_EVER, Reading
 from grid.site_sensors import Mqtt, PayloadForm, Sensor
 from grid.site_settings import (
@@ -179,9 +190,12 @@ class GridPrice:
     sell: Price
 
     def __post_init__(self) -> None:
+        most = PRICE_MOST
+        faults = outside(self, "grid price", buy=(-most, most), sell=(-most, most))
         if not CLOCK.fullmatch(self.from_time):
             message = f"from_time is {self.from_time!r}, must be HH:MM on a quarter-hour"
-            refuse([("from_time", f"grid price: {message}")])
+            faults.append(("from_time", f"grid price: {message}"))
+        refuse(faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +220,7 @@ class GridConnection:
             import_limit_kw=(0.0, 1e6),
             export_limit_kw=(0.0, 1e6),
             co2_g_per_kwh=(0.0, 1e5),
+            demand_charge=(0, AMOUNT_MOST),
         )
         times = [step.from_time for step in self.price]
         if not times or times[0] != "00:00" or sorted(set(times)) != times:

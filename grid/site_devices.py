@@ -10,7 +10,18 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from grid.ids import AssetId, UsagePointId
-from grid.site_facts import FREE, NOTHING, Amount, Price, outside, refuse
+from grid.site_facts import (
+    AMOUNT_MOST,
+    FREE,
+    NOTHING,
+    PRICE_MOST,
+    Amount,
+    Fault,
+    Price,
+    outside,
+    refuse,
+    undecided,
+)
 from grid.site_movable import Charger, Flexible, Heat
 
 __all__ = [
@@ -19,6 +30,9 @@ __all__ = [
 ]  # fmt: skip
 
 _COLD_MOST = 96
+_PLANT = {"power_kw": (0.001, 1e6), "operating": (0, PRICE_MOST), "curtailment_order": (0, 1000)}
+_FUEL_MOST = 1000 * PRICE_MOST
+"""Fuel of a benchmark is in other units than a microgrid's."""
 
 MOST_FORMING = 4
 """Batteries that share critical load in an outage: each set of them is a row of a plan."""
@@ -61,12 +75,15 @@ class Battery:
             min_energy_kwh=(0.0, self.energy_kwh),
             initial_energy_kwh=(0.0, self.energy_kwh),
             standing_loss_percent_per_day=(0.0, 50.0),
+            wear=(0, PRICE_MOST),
         )
+        faults += undecided(self, f"battery {self.id}", "forming")
         for name in ("taper", "fade"):
             energy, power = getattr(self, f"{name}_energy_kwh"), getattr(self, f"{name}_power_kw")
             if (energy is None) != (power is None):
                 message = f"battery {self.id}: {name}_energy_kwh and {name}_power_kw go together"
-                faults.append((f"{name}_energy_kwh", message))
+                given = "energy_kwh" if power is None else "power_kw"
+                faults.append((f"{name}_{given}", message))
             elif energy is not None:
                 limits = {f"{name}_power_kw": (0.0, self.power_kw)}
                 least, most = self.min_energy_kwh, self.energy_kwh
@@ -138,8 +155,7 @@ class Solar:
     curtailment_order: int = 0
 
     def __post_init__(self) -> None:
-        limits = {"power_kw": (0.001, 1e6), "curtailment_order": (0, 1000)}
-        refuse(outside(self, f"solar {self.id}", **limits))
+        refuse(outside(self, f"solar {self.id}", **_PLANT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +174,7 @@ class Wind:
     curtailment_order: int = 0
 
     def __post_init__(self) -> None:
-        limits = {"power_kw": (0.001, 1e6), "curtailment_order": (0, 1000)}
-        refuse(outside(self, f"wind {self.id}", **limits))
+        refuse(outside(self, f"wind {self.id}", **_PLANT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +184,9 @@ class FuelSegment:
     from_kw: float
     fuel: Price
 
+    def __post_init__(self) -> None:
+        refuse(outside(self, "fuel segment", from_kw=(0.0, 1e6), fuel=(0, _FUEL_MOST)))
+
 
 @dataclass(frozen=True, slots=True)
 class ColdStart:
@@ -176,6 +194,10 @@ class ColdStart:
 
     after_intervals: int
     start: Amount
+
+    def __post_init__(self) -> None:
+        limits = {"after_intervals": (0, _COLD_MOST), "start": (0, AMOUNT_MOST)}
+        refuse(outside(self, "cold start", **limits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +248,20 @@ class Genset:
             min_up_intervals=(1, 96),
             min_down_intervals=(1, 96),
             co2_g_per_kwh=(0.0, 1e5),
+            fuel=(0, _FUEL_MOST),
+            no_load_per_hour=(0, AMOUNT_MOST),
+            start=(0, AMOUNT_MOST),
+            stop=(0, AMOUNT_MOST),
             **{
                 name: limits for name, limits in optional.items() if getattr(self, name) is not None
             },
         )
+        faults += undecided(self, subject, "island_required")
+        refuse(faults or self._out_of_order(subject))
+
+    def _out_of_order(self, subject: str) -> list[Fault]:
+        """Return what does not rise as it must."""
+        faults = []
         kws = [0.0, *(one.from_kw for one in self.fuel_segment), self.power_kw]
         if kws != sorted(set(kws)):
             faults.append(
@@ -247,7 +279,7 @@ class Genset:
         starts = [self.start, *(one.start for one in self.cold_start)]
         if starts != sorted(starts):
             faults.append(("cold_start", f"{subject}: a start must not get cheaper with standing"))
-        refuse(faults)
+        return faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +296,7 @@ class Shedding:
     share: float = 1.0
 
     def __post_init__(self) -> None:
-        faults = outside(self, f"shedding {self.id}", share=(0.01, 1.0))
+        faults = outside(self, f"shedding {self.id}", share=(0.01, 1.0), penalty=(0, PRICE_MOST))
         if not self.usage_points:
             faults.append(("usage_points", f"shedding {self.id}: usage_points names none"))
         refuse(faults)

@@ -17,6 +17,11 @@ Amount = NewType("Amount", int)
 
 CLOCK = re.compile(r"([01][0-9]|2[0-3]):(00|15|30|45)", re.ASCII)
 """A civil time of day on a quarter-hour."""
+PRICE_MOST = 10**9
+"""Nano-currency per Wh that no price is above: 1,000 currency per kWh."""
+
+AMOUNT_MOST = 10**15
+"""Nano-currency that no amount is above: a million of currency."""
 
 FREE = Price(0)
 NOTHING = Amount(0)
@@ -56,10 +61,23 @@ def outside(fact: object, subject: str, **limits: tuple[float, float]) -> list[F
     faults = []
     for name, (low, high) in limits.items():
         value = getattr(fact, name)
-        if not low <= value <= high:
+        try:
+            inside = low <= value <= high
+        except TypeError:
+            inside = False
+        if not inside:
             message = f"{subject}: {name} is {value}, must be within {low} to {high}"
             faults.append((name, message))
     return faults
+
+
+def undecided(fact: object, subject: str, *names: str) -> list[Fault]:
+    """Return a fault for each named value of `fact` that is neither true nor false."""
+    return [
+        (name, f"{subject}: {name} is {getattr(fact, name)!r}, must be true or false")
+        for name in names
+        if getattr(fact, name) not in (True, False)
+    ]
 
 
 def refuse(faults: list[Fault]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from grid.ids import AssetId, UsagePointId
-from grid.site_facts import CLOCK, FREE, Price, outside, refuse
+from grid.site_facts import CLOCK, FREE, PRICE_MOST, Price, outside, refuse
 
 _HEAT = ("capacity_kwh_per_k", "loss_kw_per_k", "low_celsius", "high_celsius")
 
@@ -49,6 +49,8 @@ class Charger:
             charge_efficiency=(0.5, 1.0),
             discharge_efficiency=(0.5, 1.0),
             usual_kwh=(0.0, 1e5),
+            missed=(0, PRICE_MOST),
+            wear=(0, PRICE_MOST),
             **({} if self.safe_kw is None else {"safe_kw": (0.0, self.power_kw)}),
         )
         if not CLOCK.fullmatch(self.usual_departure):
@@ -117,6 +119,7 @@ class Flexible:
             gain=(0.01, 20.0),
             standing_loss_percent_per_hour=(0.0, 50.0),
             outdoor_celsius=(-60.0, 60.0),
+            missed=(0, PRICE_MOST),
             **given,
         )
         for name in ("from_time", "to_time"):
@@ -177,6 +180,8 @@ class Heat:
             heat_per_kwh=(0.0, 20.0),
             energy_kwh=(0.001, 1e7),
             boiler_kw=(0.0, 1e6),
+            boiler=(0, PRICE_MOST),
+            missed=(0, PRICE_MOST),
             standing_loss_percent_per_hour=(0.0, 50.0),
         )
         refuse(faults)

@@ -163,6 +163,14 @@ def templates() -> dict[str, str]:
             "from %(at)s to %(until)s at most %(limit_kw)s kW of export are asked for; "
             "%(needed_kw)s kW remain at %(worst)s"
         ),
+        "kept.plan": _(
+            "stays at %(power_kw)s kW as planned at %(planned_at)s: no change would save more than "
+            "%(saving)s"
+        ),
+        "kept.near": _(
+            "goes to %(power_kw)s kW, no further from the plan of %(planned_at)s than it must: no "
+            "other change would save more than %(saving)s"
+        ),
         "reserve.short": _(
             "reserve is short by %(short_kw)s kW from %(at)s on, of %(reserve_kw)s kW"
         ),

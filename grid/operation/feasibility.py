@@ -274,13 +274,23 @@ def _cuts(
     devices = [asset for asset in room.site.assets if not isinstance(asset, Shedding)]
     injected = injections(room, schedule)
     return [
-        _linear(cut, {a.id: column[bus[a.usage_point]] for a in devices}, injected) for cut in found
+        _linear(cut, {a.id: column[bus[a.usage_point]] for a in devices}, injected, margin_pu)
+        for cut in found
     ]
 
 
-def _linear(cut: Cut, column: Mapping[str, int], injected: Mapping[str, Floats]) -> LinearCut:
-    """Return a network cut in terms of what the devices inject."""
+def _linear(
+    cut: Cut, column: Mapping[str, int], injected: Mapping[str, Floats], margin_pu: float
+) -> LinearCut:
+    """Return a network cut in terms of what the devices inject.
+
+    A voltage that is within its limit, though by less than the margin, may stay: a plan that
+    holds is not cut away by the plan that comes after it.
+    """
     step = cut.interval_index
     coefficient = {name: cut.coefficient[position] for name, position in column.items()}
     now = sum(value * float(injected[name][step]) for name, value in coefficient.items())
-    return LinearCut(step, cut.name, coefficient, cut.limit - cut.base + now)
+    room = cut.limit - cut.base
+    if cut.bus is not None and -margin_pu <= room:
+        room = max(room, 0.0)
+    return LinearCut(step, cut.name, coefficient, room + now)

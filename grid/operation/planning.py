@@ -89,7 +89,7 @@ def plan(room: Room, at_s: int) -> None:
         detail = {
             "reasons": [asdict(reason) for reason in kept_to.explained(chosen.reasons)],
             "binding": [list(one) for one in chosen.binding_cuts],
-            "input_sha256": input_hash(used),
+            "input_sha256": input_hash(used, last),
             "watched": sorted(near),
         }
         facts = {
@@ -179,8 +179,9 @@ def _feasible_plan(
 ) -> Found:
     """Return a plan that holds in AC; the fallback when there is none.
 
-    Cuts start from where the last plan brings the network. They are made anew from the stored
-    plan and the stored forecast, so a resumed cycle makes the same ones.
+    Cuts start from where the last plan brings the network, and among schedules that cost next to
+    nothing more than the cheapest the nearest to the last plan is taken. Both are made anew from
+    the stored plan and the stored forecast, so a resumed cycle makes the same ones.
 
     Returns
     -------
@@ -211,7 +212,9 @@ def _feasible_plan(
             demand_kw = given.demand_kw + losses
             wanted = replace(given, cuts=given.cuts + tuple(cuts.values()), demand_kw=demand_kw)
             try:
-                made = room.solver.solve(wanted, gap=gap, nodes=nodes, deadline_s=deadline_s)
+                made = room.solver.solve(
+                    wanted, gap=gap, nodes=nodes, deadline_s=deadline_s, in_force=last
+                )
             except InfeasiblePlan:
                 if number > 1 or not cuts:
                     raise
@@ -258,8 +261,14 @@ def _payload(wish: Setpoint) -> dict[str, object]:
     return asdict(wish)
 
 
-def input_hash(given: PlanInput) -> str:
-    """Return a SHA-256 over every number of a plan's input, hexadecimal."""
+def input_hash(given: PlanInput, last: Plan | None = None) -> str:
+    """Return a SHA-256 over every number that a plan is made from, hexadecimal.
+
+    Parameters
+    ----------
+    last : Plan, optional
+        The plan in force, which the new one stays near to.
+    """
     digest = hashlib.sha256()
     for name in given.__dataclass_fields__:
         value = getattr(given, name)
@@ -267,4 +276,9 @@ def input_hash(given: PlanInput) -> str:
             digest.update(name.encode() + np.ascontiguousarray(value).tobytes())
         else:
             digest.update(f"{name}={value!r}".encode())
+    if last is not None:
+        digest.update(f"in force {last.start_s}".encode())
+        for name in sorted(map(str, last.schedule.data_vars)):
+            values = np.ascontiguousarray(last.schedule[name].values)
+            digest.update(name.encode() + values.tobytes())
     return digest.hexdigest()

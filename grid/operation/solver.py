@@ -19,9 +19,9 @@ def _work(channel: Connection) -> None:
     # The control room that closes its end, or dies, ends this process.
     with suppress(EOFError, ConnectionError):
         while True:
-            plan_input, gap, nodes = channel.recv()
+            plan_input, gap, nodes, in_force = channel.recv()
             try:
-                answer: Any = solve(plan_input, gap=gap, nodes=nodes)
+                answer: Any = solve(plan_input, gap=gap, nodes=nodes, in_force=in_force)
             except InfeasiblePlan as error:
                 answer = error.reasons
             except GridError as error:
@@ -46,8 +46,16 @@ class Solver:
         """The child's process id while there is one."""
         return None if self._process is None else self._process.pid
 
-    def solve(self, plan_input: PlanInput, *, gap: float, nodes: int, deadline_s: float) -> Plan:
-        """Return the plan.
+    def solve(
+        self,
+        plan_input: PlanInput,
+        *,
+        gap: float,
+        nodes: int,
+        deadline_s: float,
+        in_force: Plan | None = None,
+    ) -> Plan:
+        """Return the plan, as :func:`dispatch.solve.solve` does.
 
         Raises
         ------
@@ -59,7 +67,7 @@ class Solver:
         """
         channel = self._open()
         try:
-            channel.send((plan_input, gap, nodes))
+            channel.send((plan_input, gap, nodes, in_force))
             if not channel.poll(deadline_s):
                 raise SolverError(f"the solver gave no plan within {deadline_s:g} s")
             answer = channel.recv()

@@ -161,8 +161,8 @@ def test_a_bad_forecast_is_named_and_a_labelled_plan_goes_out(
 class _Impatient(Solver):
     """A solver whose process is killed before it can answer."""
 
-    def solve(self, plan_input: PlanInput, *, gap: float, nodes: int, deadline_s: float) -> Plan:
-        return super().solve(plan_input, gap=gap, nodes=nodes, deadline_s=deadline_s / 1e5)
+    def solve(self, plan_input: PlanInput, *, deadline_s: float, **more: Any) -> Plan:
+        return super().solve(plan_input, deadline_s=deadline_s / 1e5, **more)
 
 
 @pytest.mark.parametrize("hour", range(24))
