@@ -62,7 +62,7 @@ def plan(room: Room, at_s: int) -> None:
         last, watched = last_good_plan(room, tx, at_s)
         active = [one for one in stored.in_states(tx, (ACTIVE,)) if one.start_s <= at_s < one.end_s]
         kept_to = bounds(room, tx, given, active)
-    found, kept_to, suspended = _kept_plan(room, kept_to, given, ahead, last, watched)
+    found, kept_to, suspended = kept_plan(room, kept_to, given, ahead, last, watched)
     chosen, used, rounds, near, trouble = found
     trouble += suspended
     cuts = len(used.cuts)
@@ -121,7 +121,7 @@ def last_good_plan(room: Room, tx: Transaction, at_s: int) -> tuple[Plan | None,
     return plan, frozenset(row["detail"].get("watched", ()))
 
 
-def _kept_plan(
+def kept_plan(
     room: Room,
     kept_to: Bounds,
     given: PlanInput,

@@ -1,0 +1,88 @@
+"""The plan that would be next: the stored one comes out again, and nothing is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dispatch.what_if import changed, parse
+from grid.console.cli import main
+from grid.errors import BadInputError
+from grid.interval import label
+from grid.operation import commission, loss_cases
+from grid.operation.next_plan import next_plan
+from grid.operation.planning import input_hash
+from grid.operation.room import Room
+from grid.store import control, datasets
+
+
+@pytest.fixture(scope="module")
+def site(played: Callable[..., object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo after one cycle, its field gone."""
+    directory = tmp_path_factory.mktemp("next") / "site"
+    with played(directory, 1):  # type: ignore[attr-defined]
+        pass
+    return directory
+
+
+@pytest.fixture(scope="module")
+def room(site: Path) -> Iterator[Room]:
+    with closing(commission.open_store(site)) as store:
+        one = loss_cases.looked_at(site, store)
+        with closing(one.solver):
+            yield one
+
+
+def _content(site: Path) -> str:
+    return hashlib.sha256((site / "khazri.sqlite3").read_bytes()).hexdigest()
+
+
+def test_the_plan_of_a_cycle_that_ran_comes_out_again(room: Room, site: Path) -> None:
+    before = _content(site)
+    at_s = room.first_cycle_s
+    made = next_plan(room, at_s)
+    with room.store.read() as tx:
+        stored, schedule = control.get_plan(tx, at_s), datasets.get_dataset(tx, "plan", at_s)
+    assert stored is not None
+    assert schedule is not None
+    assert input_hash(made.plan_input) == stored["detail"]["input_sha256"]
+    for name, column in made.plan.schedule.items():
+        np.testing.assert_array_equal(column.values, schedule[name].values, err_msg=str(name))
+    assert _content(site) == before
+
+
+def test_the_next_cycle_is_planned_from_what_is_known_now(room: Room, site: Path) -> None:
+    before = _content(site)
+    made = next_plan(room)
+    assert made.plan.start_s == room.first_cycle_s + room.site.interval_s
+    assert (made.plan.source, made.findings) == ("new plan", ())
+    more = next_plan(room, change=lambda given: changed(given, [parse("demand=+10%")]))
+    with room.store.read() as tx:
+        assert datasets.get_dataset(tx, "forecast", made.plan.start_s) is None
+    loads = [f"load:{point}" for point in room.points]
+    was, now = (one.ahead["mean_kw"].sel(series=loads).values for one in (made, more))
+    np.testing.assert_allclose(now, 1.1 * was)
+    assert more.plan.objective > made.plan.objective
+    assert _content(site) == before
+
+
+@pytest.mark.parametrize("off_s", [900, -900, 60])
+def test_a_plan_of_no_cycle_is_refused(room: Room, off_s: int) -> None:
+    at_s = room.first_cycle_s + (1800 if off_s == 900 else off_s)
+    with pytest.raises(BadInputError, match=label(at_s)):
+        next_plan(room, at_s)
+
+
+def test_the_command_prints_the_plan_of_a_folder(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["dispatch", "plan", str(site), "--json", "--set", "demand=+5%"]) == 0
+    told = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert (told["source"], told["steps"]) == ("new plan", 96)
+    assert told["what_if"]["cost"] > 0.0
