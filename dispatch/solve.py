@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
@@ -73,20 +74,53 @@ def solve(
         or what it minimised is not the cost (:func:`dispatch.check_cost.check_cost`).
     """
     check_input(plan_input)
+    found = optimum(plan_input, gap=gap, nodes=nodes, optimise=optimise)
+    if found.schedule is None:
+        raise InfeasiblePlan(diagnose(plan_input, found.pairs, nodes=nodes))
+    return _plan(plan_input, found.problem, found.answer, found.schedule)
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """What HiGHS found for a checked input.
+
+    Attributes
+    ----------
+    problem : Problem
+    answer : Answer
+    schedule : xarray.Dataset or None
+        Without prices; None when there is none.
+    pairs : frozenset of (str, int)
+        Where an either-or was added.
+    """
+
+    problem: Problem
+    answer: Answer
+    schedule: xr.Dataset | None
+    pairs: Pairs
+
+
+def optimum(
+    plan_input: PlanInput,
+    *,
+    gap: float,
+    nodes: int,
+    optimise: Callable[..., Answer] = highs.optimise,
+) -> Optimum:
+    """Return the cheapest schedule of a checked input, not yet checked and without its reasons."""
     pairs: Pairs = frozenset()
     rounds = 0
     while True:
         problem = patched(statement(plan_input, pairs))
         answer = optimise(problem, gap=gap, nodes=nodes, small=not pairs)
         if answer.status == "infeasible":
-            raise InfeasiblePlan(diagnose(plan_input, pairs, nodes=nodes))
+            return Optimum(problem, answer, None, pairs)
         schedule = schedule_of(plan_input, problem, answer)
         broken = both_ways(plan_input, schedule) - pairs
         if not broken:
-            break
+            return Optimum(problem, answer, schedule, pairs)
         rounds += 1
         pairs |= widened(broken, rounds, plan_input.n)
-    return _plan(plan_input, problem, answer, schedule)
 
 
 def _plan(plan_input: PlanInput, problem: Problem, answer: Answer, schedule: xr.Dataset) -> Plan:

@@ -143,7 +143,8 @@ def acknowledge(number: int) -> Any:
     return redirect(url_for("operator.now"))
 
 
-def _bus_names(tx: Transaction, now_s: int) -> dict[int, str]:
+def bus_names(tx: Transaction, now_s: int) -> dict[int, str]:
+    """Return the names of buses as the diagram has them, by number."""
     at_s = views.latest(tx, "layout", now_s)
     layout = None if at_s is None else stored(tx, "layout", at_s)
     return {} if layout is None else operator_diagram.bus_names(layout)
@@ -158,7 +159,7 @@ def _setpoints() -> dict[str, Any]:
             return {"clock_s": now_s, "setpoints": [], "cycle_s": None, "plan": None}
         rows = control.setpoints(tx, cycle_s)
         plan = control.get_plan(tx, cycle_s)
-        names = _bus_names(tx, now_s)
+        names = bus_names(tx, now_s)
         held = overrides.in_states(tx, (OverrideState.ACTIVE,))
     detail = plan["detail"] if plan else {}
     reasons = reason_texts(detail.get("reasons", []), names)

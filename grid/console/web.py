@@ -19,6 +19,7 @@ from grid.console import (
     meter_exchanges,
     meter_orders,
     operator,
+    operator_decisions,
     overrides,
     prosumer,
     readings,
@@ -104,7 +105,8 @@ def create_app(
     web_language.init(app)
     auth.init(app, store)
     for module in (
-        operator, overrides, safety_tags, incidents, voltage_quality, readings, lost_energy,
+        operator, operator_decisions,
+        overrides, safety_tags, incidents, voltage_quality, readings, lost_energy,
         meter_orders, meter_exchanges, prosumer, auditor, administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)

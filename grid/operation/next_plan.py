@@ -76,6 +76,8 @@ def next_plan(
         ahead = datasets.get_dataset(tx, "forecast", at_s)
         if ahead is None:
             ahead = ahead_of(room, tx, at_s)
+        if "mean_kw" not in ahead:
+            raise BadInputError(f"plan {interval.label(at_s)}: the stored forecast has no means")
         given = planned_from(room, tx, at_s, ahead)
         if change is not None:
             before, given = given, change(given)

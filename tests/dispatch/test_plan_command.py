@@ -60,7 +60,7 @@ def test_what_if_says_what_it_costs_and_what_moves(capsys, tmp_path):
     [
         (["--set", "demand"], 1, "'demand' is no change"),
         (["--set", "asset.B-9.power_kw=1"], 1, "names no asset of this plan"),
-        (["--at", "2026-10-21T17:00Z"], 2, "--at is for a site"),
+        (["--at", "2026-10-21T17:00Z"], 2, "a problem file has its own start"),
         (["--set", "demand=+500%"], 1, "kW short"),
     ],
 )
@@ -69,3 +69,29 @@ def test_what_is_asked_wrongly_is_told(capsys, words, status, message):
     said = capsys.readouterr().err
     assert message in said
     assert "Traceback" not in said
+
+
+def test_explain_says_of_each_set_point_what_else_it_could_be(capsys):
+    at = "2026-10-21T19:00Z"
+    found = told(capsys, "explain", str(EVENING), "--at", at, "--asset", "GEN-1", "--push", "1")
+    assert found["at"] == at
+    codes = {one["code"] for one in found["reasons"]}
+    assert {"limit.rating", "next.no_more", "next.less", "next.off"} <= codes
+    assert {one["subject"] for one in found["reasons"]} == {"GEN-1"}
+    assert main(["dispatch", "explain", str(EVENING)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "BAT-1   gives 0.00 kW, takes 5.00 kW" in lines
+    assert any(line.startswith("  runs at 15.0 kW") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--at", "2026-10-21T19:10Z"], "no step of the plan begins then"),
+        (["--at", "2026-10-21T23:00Z"], "no step of the plan begins then"),
+        (["--asset", "GEN-9"], "'GEN-9' is no asset of this plan"),
+    ],
+)
+def test_explain_refuses_what_is_not_in_the_plan(capsys, words, message):
+    assert main(["dispatch", "explain", str(EVENING), *words]) == 1
+    assert message in capsys.readouterr().err

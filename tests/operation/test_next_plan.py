@@ -16,6 +16,7 @@ from grid.console.cli import main
 from grid.errors import BadInputError
 from grid.interval import label
 from grid.operation import commission, loss_cases
+from grid.operation.deciding import Deciding
 from grid.operation.next_plan import next_plan
 from grid.operation.planning import input_hash
 from grid.operation.room import Room
@@ -86,3 +87,19 @@ def test_the_command_prints_the_plan_of_a_folder(
     told = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert (told["source"], told["steps"]) == ("new plan", 96)
     assert told["what_if"]["cost"] > 0.0
+
+
+def test_why_a_device_does_not_do_otherwise_is_of_the_plan_that_was_sent(
+    room: Room, site: Path
+) -> None:
+    before = _content(site)
+    deciding = Deciding(site, room.store)
+    found = deciding.of(room.first_cycle_s, ("GEN-1",))
+    assert found.as_sent
+    codes = {one.code for one in found.reasons}
+    assert codes & {"next.on", "next.no_on", "next.off"}
+    assert any(code.startswith("edge.") for code in codes)
+    assert deciding.of(room.first_cycle_s, ("GEN-1",)) is found
+    with pytest.raises(BadInputError, match="'GEN-9' is no asset"):
+        deciding.of(room.first_cycle_s, ("GEN-9",))
+    assert _content(site) == before

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grid import interval
 from grid.console.cli.dispatch.shown import (
     compared_facts,
     compared_text,
@@ -36,7 +37,7 @@ def declare(verbs: Any) -> None:
         "changed numbers and held against the first: what it costs more, and which set-points "
         "move.",
     )
-    source(parser)
+    source(parser, "--at")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="keep the plan by interval")
     parser.add_argument(
         "--set",
@@ -50,15 +51,15 @@ def declare(verbs: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def source(parser: argparse.ArgumentParser) -> None:
-    """Declare where a plan comes from: a site's folder and a time, or a problem file."""
+def source(parser: argparse.ArgumentParser, start: str) -> None:
+    """Declare where a plan comes from: a site's folder and the option `start`, or a file."""
     parser.add_argument(
         "source", type=Path, nargs="?", metavar="SITE_DIR|FILE.toml",
         help="folder of a site, or a problem of one's own; by default --dir",
     )  # fmt: skip
     parser.add_argument("--dir", type=Path, default=Path(), help="folder of the site")
     parser.add_argument(
-        "--at", type=instant, metavar="T", help="start of a plan of the site; the next by default"
+        start, type=instant, metavar="T", help="start of a plan of the site; the next by default"
     )
     parser.add_argument(
         "--gap", type=number(0.0, 1.0), default=1e-3, help="of a file's plan (default 0.001)"
@@ -75,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
 
     changes = [parse(text) for text in options.changes]
     begun = time.perf_counter()
-    with planner(options) as made:
+    with planner(options, options.at) as made:
         given, plan, told = made(None)
         seconds = time.perf_counter() - begun
         facts = plan_facts(given, plan, seconds) | {"findings": told}
@@ -98,12 +99,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def planner(options: argparse.Namespace) -> Iterator[Callable[[Change | None], Planned]]:
+def planner(
+    options: argparse.Namespace, start_s: int | None
+) -> Iterator[Callable[[Change | None], Planned]]:
     """Yield what plans the source of a command's options, with a change or without."""
     path: Path = options.source or options.dir
     if not path.is_dir():
-        if options.at is not None:
-            raise UsageError("--at is for a site; a problem file has its own start")
+        if start_s is not None:
+            raise UsageError(f"{interval.label(start_s)}: a problem file has its own start")
         yield _of_file(path, options)
         return
     from grid.operation import commission, loss_cases
@@ -114,7 +117,7 @@ def planner(options: argparse.Namespace) -> Iterator[Callable[[Change | None], P
 
         def planned(change: Change | None) -> Planned:
             say(f"planning {room.site.name}" + (" with the change" if change else ""))
-            made = next_plan(room, options.at, change)
+            made = next_plan(room, start_s, change)
             return made.plan_input, made.plan, [one.message for one in made.findings]
 
         with closing(room.solver):
