@@ -13,7 +13,7 @@ from dispatch.check import check_input, check_plan, cut_excess
 from dispatch.check_cost import check_cost
 from dispatch.cost import day_cost
 from dispatch.explain import SMALL, Duals, explain
-from dispatch.extras import Pairs
+from dispatch.extras import Pairs, cut_scale
 from dispatch.plan import (
     NEW_PLAN,
     Floats,
@@ -141,6 +141,15 @@ def _plan(plan_input: PlanInput, problem: Problem, answer: Answer, schedule: xr.
             (cut.step, cut.name)
             for cut, is_tight in zip(plan_input.cuts, tight, strict=True)
             if is_tight
+        ),
+        cut_prices=tuple(
+            (
+                cut.step,
+                cut.name,
+                float(dual) / cut_scale(cut.coefficient.values()) / plan_input.hours,
+            )
+            for cut, dual in zip(plan_input.cuts, duals.cut, strict=True)
+            if dual > 0.0
         ),
     )
     violations = [

@@ -57,6 +57,8 @@ _FIRST_LOSSES = 0.02
 
 def plan(room: Room, at_s: int) -> None:
     """Plan from `at_s`, check in AC, cut, plan again; store the plan and its set-points."""
+    from grid.operation import nodal_prices
+
     with room.store.read() as tx:
         given, ahead = plan_input(room, tx, at_s)
         last, watched = last_good_plan(room, tx, at_s)
@@ -68,11 +70,14 @@ def plan(room: Room, at_s: int) -> None:
     cuts = len(used.cuts)
     wishes = _held(room, kept_to.kept(setpoints(room, chosen)))
     claimed = plan_certificates.claim_of(room, ahead, chosen)
+    by_bus = nodal_prices.nodal_prices(room, ahead, chosen)
     with room.store.write() as tx:
         trouble += stale(room, tx, at_s)
         active = overrides.pass_time(tx, room.site, at_s)
         trouble += overrides.ending(active, at_s, room.site.interval_s)
         datasets.put_dataset(tx, "plan", at_s, chosen.schedule)
+        if by_bus is not None:
+            datasets.put_dataset(tx, nodal_prices.KIND, at_s, nodal_prices.kept(by_bus))
         detail = {
             "reasons": [asdict(reason) for reason in kept_to.explained(chosen.reasons)],
             "binding": [list(one) for one in chosen.binding_cuts],
