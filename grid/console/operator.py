@@ -12,6 +12,7 @@ from flask_security import current_user
 
 from grid.console import operator_charts, operator_diagram, operator_network
 from grid.console.operator_alarms import grouped, numbers
+from grid.console.operator_prices import bus_prices
 from grid.console.operator_readings import readings
 from grid.console.operator_reasons import limit_hours, reason_texts
 from grid.console.web_view import clock, form_text, live, only_fields, record, room, stored
@@ -161,6 +162,7 @@ def _setpoints() -> dict[str, Any]:
         plan = control.get_plan(tx, cycle_s)
         names = bus_names(tx, now_s)
         held = overrides.in_states(tx, (OverrideState.ACTIVE,))
+        prices = bus_prices(tx, cycle_s, names)
     detail = plan["detail"] if plan else {}
     reasons = reason_texts(detail.get("reasons", []), names)
     return {
@@ -170,6 +172,7 @@ def _setpoints() -> dict[str, Any]:
         "plan": plan,
         "reasons": reasons,
         "held": {one.asset: one for one in held},
+        "bus_prices": prices,
         "plan_reasons": reasons.get("plan", []),
         "binding": limit_hours(detail.get("binding", []), cycle_s, here.site.interval_s, names),
     }

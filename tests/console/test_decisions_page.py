@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+import xarray as xr
 from flask.testing import FlaskClient
 
+from grid import interval
+from grid.console.operator_prices import KIND
 from grid.site import Site
+from grid.store import Store, control, datasets, views
 
 SignIn = Callable[..., FlaskClient]
 
@@ -34,3 +39,22 @@ def test_it_speaks_the_readers_language(sign_in: SignIn, site: Site) -> None:
     client = sign_in("operator")
     for language, text in (("ru", "Почему"), ("az", "niyə başqa cür etmir")):
         assert text in client.get(path, headers={"Accept-Language": language}).text
+
+
+def test_prices_by_bus_stand_beside_the_set_points(sign_in: SignIn, store: Store) -> None:
+    client = sign_in("operator")
+    assert "Price of a kWh by bus" not in client.get("/operator/dispatch").text
+    with store.read() as tx:
+        cycle_s = views.latest_setpoints(tx, int(control.get_meta(tx, "clock_s") or 0))
+    assert cycle_s is not None
+    nano = np.array([[84_000, 91_500, -(2**31)]], dtype=np.int32)
+    content = xr.Dataset(
+        {"price": (("interval", "bus"), nano), "congestion": (("interval", "bus"), nano * 0 + 500)},
+        coords={"interval": interval.starts(cycle_s, 1, 900), "bus": [1, 2, 3]},
+    )
+    with store.write() as tx:
+        datasets.put_dataset(tx, KIND, cycle_s, content)
+    text = client.get("/operator/dispatch").text
+    assert "From 0.0840 at" in text
+    assert "to 0.0915 at" in text
+    assert text.count("0.0005") == 2
