@@ -296,6 +296,9 @@ class Plan:
         For each asset's first step, in the order of the schedule; then for the plan as a whole.
     binding_cuts : tuple of (int, str)
         Step and name of the cuts that hold with equality.
+    cut_prices : tuple of (int, str, float)
+        Step, name and price of the cuts that cost something: what one more of their limit's unit
+        would save, currency per hour.
     """
 
     status: str
@@ -307,6 +310,7 @@ class Plan:
     schedule: xr.Dataset
     reasons: tuple[Reason, ...] = ()
     binding_cuts: tuple[tuple[int, str], ...] = field(default=())
+    cut_prices: tuple[tuple[int, str, float], ...] = field(default=())
 
 
 class InfeasiblePlan(SolverError):  # noqa: N818 - a verdict on a plan

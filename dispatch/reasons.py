@@ -75,6 +75,48 @@ TEXT = {
     "reserve.short": "reserve is short by {short_kw:.1f} kW from {at} on, of {reserve_kw:.1f} kW",
     "survival.short": "critical load would not last {hours:.1f} h if the grid were lost at {at}: "
     "{short_kwh:.1f} kWh are missing",
+    "limit.rating": "at its rating of {power_kw:.1f} kW: a kW more would save {worth:.4f} per kWh",
+    "limit.available": "gives all that is there, {power_kw:.1f} kW: more would save {worth:.4f} "
+    "per kWh",
+    "limit.shed_all": "sheds all of {power_kw:.1f} kW that it may: more would save {worth:.4f} "
+    "per kWh",
+    "limit.least": "at its least load of {power_kw:.1f} kW: less would save {worth:.4f} per kWh",
+    "limit.ramp": "moves as fast as its ramp allows: faster would save {worth:.4f} per kWh",
+    "limit.taper": "takes or gives no more at what it holds: more would save {worth:.4f} per kWh",
+    "limit.reserve": "keeps headroom in reserve: without it {worth:.4f} per kWh would be saved",
+    "limit.peak": "import is at the peak of the billing period, {power_kw:.1f} kW: above it a kWh "
+    "costs {worth:.4f} more",
+    "limit.cut": "{cut} holds it: a kW more of room would save {worth:.4f} per kWh",
+    "limit.full": "full at {at} with {energy_kwh:.1f} kWh: a kWh more of room would save "
+    "{worth:.4f}",
+    "limit.empty": "at its least of {energy_kwh:.1f} kWh at {at}: a kWh more would save "
+    "{worth:.4f}",
+    "limit.target": "must hold {energy_kwh:.1f} kWh at {at}: a kWh less would save {worth:.4f}",
+    "limit.held": "keeps {energy_kwh:.1f} kWh at {at} for an outage: a kWh less would save "
+    "{worth:.4f}",
+    "limit.nothing": "has nothing to give or take",
+    "limit.none": "no limit of its own holds it",
+    "next.more": "{by_kw:.2f} kW more for the community would cost {cost:.4f}",
+    "next.less": "{by_kw:.2f} kW less for the community would cost {cost:.4f}",
+    "next.on": "running with {by_kw:.2f} kW or more would cost {cost:.4f}",
+    "next.off": "standing would cost {cost:.4f}",
+    "next.no_more": "it cannot give {by_kw:.2f} kW more or take as much less",
+    "next.no_less": "it cannot give {by_kw:.2f} kW less or take as much more",
+    "next.no_on": "it cannot run with {by_kw:.2f} kW now",
+    "next.no_off": "it cannot stand now",
+    "edge.price_above": "from {price_then:.4f} per kWh on, now {price_now:.4f}, it would give "
+    "{given_kw:.1f} kW and take {taken_kw:.1f} kW",
+    "edge.price_below": "below {price_then:.4f} per kWh, now {price_now:.4f}, it would give "
+    "{given_kw:.1f} kW and take {taken_kw:.1f} kW",
+    "edge.no_price_above": "no price up to {price_limit:.4f} per kWh changes it",
+    "edge.no_price_below": "no price down to {price_limit:.4f} per kWh changes it",
+    "edge.load_above": "from {load_then_kw:.1f} kW of load on, now {load_now_kw:.1f} kW, it would "
+    "give {given_kw:.1f} kW and take {taken_kw:.1f} kW",
+    "edge.load_below": "below {load_then_kw:.1f} kW of load, now {load_now_kw:.1f} kW, it would "
+    "give {given_kw:.1f} kW and take {taken_kw:.1f} kW",
+    "edge.no_load_above": "no load up to {load_limit_kw:.1f} kW changes it",
+    "edge.no_load_below": "no load down to {load_limit_kw:.1f} kW changes it",
+    "edge.follows_load": "it follows the load: each kW more or less of it moves it",
     "fallback.last_good": "follows the plan of {planned_at}: {why}",
     "fallback.safe": "follows the safe rule: {why}",
     "infeasible.supply": "{worst}: demand {demand_kw:.1f} kW, all sources can give at most "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -15,7 +15,7 @@ from dispatch.cost import day_cost
 from dispatch.curtailment import share_out
 from dispatch.diagnose import diagnose
 from dispatch.explain import SMALL, Duals, explain
-from dispatch.extras import Pairs
+from dispatch.extras import Pairs, cut_scale
 from dispatch.in_force import rest
 from dispatch.kept import explained, settle
 from dispatch.plan import (
@@ -85,59 +85,102 @@ def solve(
     pairs: Pairs = frozenset()
     rounds = 0
     while True:
+        found = optimum(
+            plan_input, gap=gap, nodes=nodes, optimise=optimise, pairs=pairs, rounds=rounds
+        )
+        if found.schedule is None:
+            raise InfeasiblePlan(diagnose(plan_input, found.pairs, nodes=nodes))
+        share_out(plan_input, found.schedule)
+        plan = _plan(plan_input, found.problem, found.answer, found.schedule)
+        if in_force is None or before is None:
+            return plan
+        plan, broken = _near(found, plan, in_force, before, nodes)
+        broken -= found.pairs
+        if not broken:
+            return plan
+        rounds = found.rounds + 1
+        pairs = found.pairs | widened(broken, rounds, plan_input.n)
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """What HiGHS found for a checked input.
+
+    Attributes
+    ----------
+    stated : Statement
+    problem : Problem
+    answer : Answer
+    schedule : xarray.Dataset or None
+        Without prices; None when there is none.
+    pairs : frozenset of (str, int)
+        Where an either-or was added.
+    rounds : int
+        How often some were added.
+    """
+
+    stated: Statement
+    problem: Problem
+    answer: Answer
+    schedule: xr.Dataset | None
+    pairs: Pairs
+    rounds: int
+
+
+def optimum(
+    plan_input: PlanInput,
+    *,
+    gap: float,
+    nodes: int,
+    optimise: Callable[..., Answer] = highs.optimise,
+    pairs: Pairs = frozenset(),
+    rounds: int = 0,
+) -> Optimum:
+    """Return the cheapest schedule of a checked input, not yet checked and without its reasons.
+
+    `pairs` and `rounds` are those of an answer that flowed both ways elsewhere.
+    """
+    while True:
         stated = statement(plan_input, pairs)
         problem = patched(stated)
         answer = optimise(problem, gap=gap, nodes=nodes, small=not pairs)
         if answer.status == "infeasible":
-            raise InfeasiblePlan(diagnose(plan_input, pairs, nodes=nodes))
+            return Optimum(stated, problem, answer, None, pairs, rounds)
         _must_be_numbers(problem, answer)
         schedule = schedule_of(plan_input, problem, answer)
         broken = both_ways(plan_input, schedule) - pairs
         if not broken:
-            share_out(plan_input, schedule)
-            plan = _plan(plan_input, problem, answer, schedule)
-            if in_force is None or before is None:
-                return plan
-            plan, broken = _near(stated, problem, answer, plan, in_force, before, nodes)
-            broken -= pairs
-        if not broken:
-            return plan
+            return Optimum(stated, problem, answer, schedule, pairs, rounds)
         rounds += 1
         pairs |= widened(broken, rounds, plan_input.n)
 
 
 def _near(
-    stated: Statement,
-    problem: Problem,
-    best: Answer,
-    optimum: Plan,
-    in_force: Plan,
-    before: xr.Dataset,
-    nodes: int,
+    found: Optimum, cheapest: Plan, in_force: Plan, before: xr.Dataset, nodes: int
 ) -> tuple[Plan, Pairs]:
-    """Return the plan nearest to that in force, and where it flows both ways; else the optimum."""
-    plan_input = stated.plan_input
-    allowed = tolerance(day_cost(plan_input, optimum.schedule))
-    answer = steady(stated, problem, best, before, allowed=allowed, nodes=nodes)
-    if answer is best:
-        return optimum, frozenset()
+    """Return the plan nearest to that in force, and where it flows both ways; else the cheapest."""
+    plan_input, problem = found.stated.plan_input, found.problem
+    allowed = tolerance(day_cost(plan_input, cheapest.schedule))
+    answer = steady(found.stated, problem, found.answer, before, allowed=allowed, nodes=nodes)
+    if answer is found.answer:
+        return cheapest, frozenset()
     try:
         _must_be_numbers(problem, answer)
         schedule = schedule_of(plan_input, problem, answer)
         broken = both_ways(plan_input, schedule)
         if broken:
-            return optimum, broken
+            return cheapest, broken
         settle(plan_input, schedule, before)
         share_out(plan_input, schedule)
         plan = _plan(plan_input, problem, answer, schedule)
     except SolverError:
-        # refused as any plan would be: the optimum has been judged and stands
-        return optimum, frozenset()
+        # refused as any plan would be: the cheapest has been judged and stands
+        return cheapest, frozenset()
     reasons = explained(
         plan_input,
         plan.reasons,
         schedule,
-        optimum.schedule,
+        cheapest.schedule,
         before,
         planned_s=in_force.start_s,
         saving=plan.gap * abs(answer.objective),
@@ -163,6 +206,15 @@ def _plan(plan_input: PlanInput, problem: Problem, answer: Answer, schedule: xr.
             (cut.step, cut.name)
             for cut, is_tight in zip(plan_input.cuts, tight, strict=True)
             if is_tight
+        ),
+        cut_prices=tuple(
+            (
+                cut.step,
+                cut.name,
+                float(dual) / cut_scale(cut.coefficient.values()) / plan_input.hours,
+            )
+            for cut, dual in zip(plan_input.cuts, duals.cut, strict=True)
+            if dual > 0.0
         ),
     )
     violations = [

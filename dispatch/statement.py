@@ -116,7 +116,7 @@ def statement(
         allowed[0] = plan_input.co2_cap_kg
         blocks["co2_left"], sides["emitted"] = block((plan_input.n,)), allowed
     if elastic:
-        blocks = {name: replace(one, cost=0.0 * one.low) for name, one in blocks.items()}
+        blocks = {name: replace(one, cost=np.zeros_like(one.low)) for name, one in blocks.items()}
         free = block((plan_input.n,), cost=1.0)
         blocks |= {"short": free, "surplus": free}
         constant = 0.0

@@ -12,6 +12,7 @@ from flask_security import current_user
 
 from grid.console import operator_charts, operator_diagram, operator_network
 from grid.console.operator_alarms import grouped, numbers
+from grid.console.operator_prices import bus_prices
 from grid.console.operator_readings import readings
 from grid.console.operator_reasons import limit_hours, reason_texts
 from grid.console.web_view import clock, form_text, live, only_fields, record, room, stored
@@ -165,7 +166,8 @@ def acknowledge(number: int) -> Any:
     return redirect(url_for("operator.now"))
 
 
-def _bus_names(tx: Transaction, now_s: int) -> dict[int, str]:
+def bus_names(tx: Transaction, now_s: int) -> dict[int, str]:
+    """Return the names of buses as the diagram has them, by number."""
     at_s = views.latest(tx, "layout", now_s)
     layout = None if at_s is None else stored(tx, "layout", at_s)
     return {} if layout is None else operator_diagram.bus_names(layout)
@@ -180,8 +182,9 @@ def _setpoints() -> dict[str, Any]:
             return {"clock_s": now_s, "setpoints": [], "cycle_s": None, "plan": None}
         rows = control.setpoints(tx, cycle_s)
         plan = control.get_plan(tx, cycle_s)
-        names = _bus_names(tx, now_s)
+        names = bus_names(tx, now_s)
         held = overrides.in_states(tx, (OverrideState.ACTIVE,))
+        prices = bus_prices(tx, cycle_s, names)
     detail = plan["detail"] if plan else {}
     reasons = reason_texts(detail.get("reasons", []), names)
     return {
@@ -191,6 +194,7 @@ def _setpoints() -> dict[str, Any]:
         "plan": plan,
         "reasons": reasons,
         "held": {one.asset: one for one in held},
+        "bus_prices": prices,
         "plan_reasons": reasons.get("plan", []),
         "binding": limit_hours(detail.get("binding", []), cycle_s, here.site.interval_s, names),
     }

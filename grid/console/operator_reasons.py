@@ -8,7 +8,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from grid.console import control_words
+from grid.console import control_words, decision_words
 from grid.console.web_view import local_hhmm
 from grid.errors import BadInputError
 from grid.interval import parse
@@ -194,4 +194,4 @@ def templates() -> dict[str, str]:
         "infeasible.end_energy": _(
             "%(battery)s ends %(short_kwh)s kWh below the energy it must hold at %(at)s"
         ),
-    }
+    } | decision_words.sentences()

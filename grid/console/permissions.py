@@ -29,6 +29,7 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "operator.dispatch": frozenset({"operator"}),
     "operator.dispatch_live": frozenset({"operator"}),
     "operator.dispatch_data": frozenset({"operator"}),
+    "operator_decisions.why": frozenset({"operator"}),
     "operator.network": frozenset({"operator"}),
     "operator.network_live": frozenset({"operator"}),
     "overrides.listed": frozenset({"operator"}),

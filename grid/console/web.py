@@ -21,6 +21,7 @@ from grid.console import (
     meter_exchanges,
     meter_orders,
     operator,
+    operator_decisions,
     overrides,
     prosumer,
     readings,
@@ -106,8 +107,9 @@ def create_app(
     web_language.init(app)
     auth.init(app, store)
     for module in (
-        operator, overrides, safety_tags, events, incidents, voltage_quality, readings, lost_energy,
-        meter_orders, meter_exchanges, charging, prosumer, auditor, administrator,
+        operator, operator_decisions, overrides, safety_tags, events, incidents, voltage_quality,
+        readings, lost_energy, meter_orders, meter_exchanges, charging, prosumer, auditor,
+        administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)
     _register(app, site, store)

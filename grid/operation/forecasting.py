@@ -31,28 +31,34 @@ _ESTIMATES = [
 
 def forecast(room: Room, at_s: int) -> None:
     """Forecast from `at_s`; the model is trained once a civil day."""
-    site = room.site
     with room.store.write() as tx:
-        day_s, _ = interval.day_bounds(interval.local_day(at_s, site.time_zone), site.time_zone)
-        until_s = max(day_s, room.first_cycle_s)
-        start_s = until_s - site.operation.history_days * 86_400
-        # Readings that came late train it again: in memory is nothing that a restart changes.
-        key = f"forecast {until_s} {series.last_change(tx, start_s, until_s)}"
-        if key not in room.memory:
-            for old in [name for name in room.memory if name.startswith("forecast ")]:
-                del room.memory[old]
-            past = gross(room, tx, start_s, until_s)
-            room.memory[key] = (
-                train(past, utc_offset_s=interval.utc_offset_s(at_s, site.time_zone)),
-                tan_phi(past),
-            )
-        model, ratio = room.memory[key]
-        recent = gross(room, tx, at_s - _RECENT_DAYS * 86_400, at_s)
-        ahead = predict(model, recent, at_s, site.operation.horizon_intervals)
-        ahead["mean_kvar"] = ahead["mean_kw"] * ratio
-        datasets.put_dataset(tx, "forecast", at_s, ahead.drop_vars(["power_kw", "most_kw"]))
+        ahead = ahead_of(room, tx, at_s)
+        datasets.put_dataset(tx, "forecast", at_s, ahead)
         control.mark_done(tx, at_s, "forecast")
     room.log(at_s, "forecast", series=ahead.sizes["series"], method=ahead.attrs.get("method"))
+
+
+def ahead_of(room: Room, tx: Transaction, at_s: int) -> xr.Dataset:
+    """Return the forecast from `at_s`, from what is stored; nothing is written."""
+    site = room.site
+    day_s, _ = interval.day_bounds(interval.local_day(at_s, site.time_zone), site.time_zone)
+    until_s = max(day_s, room.first_cycle_s)
+    start_s = until_s - site.operation.history_days * 86_400
+    # Readings that came late train it again: in memory is nothing that a restart changes.
+    key = f"forecast {until_s} {series.last_change(tx, start_s, until_s)}"
+    if key not in room.memory:
+        for old in [name for name in room.memory if name.startswith("forecast ")]:
+            del room.memory[old]
+        past = gross(room, tx, start_s, until_s)
+        room.memory[key] = (
+            train(past, utc_offset_s=interval.utc_offset_s(at_s, site.time_zone)),
+            tan_phi(past),
+        )
+    model, ratio = room.memory[key]
+    recent = gross(room, tx, at_s - _RECENT_DAYS * 86_400, at_s)
+    ahead = predict(model, recent, at_s, site.operation.horizon_intervals)
+    ahead["mean_kvar"] = ahead["mean_kw"] * ratio
+    return ahead.drop_vars(["power_kw", "most_kw"])
 
 
 def tan_phi(past: xr.Dataset) -> xr.DataArray:

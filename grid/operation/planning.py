@@ -39,6 +39,7 @@ from grid.operation.room import Room
 from grid.operation.setpoints import held, setpoints
 from grid.store import Transaction, control, datasets
 from grid.store import overrides as stored
+from grid.store.events import Event
 from grid.store.overrides import OverrideState
 from meters.device import Setpoint
 from trading.ledger.entry import Kind
@@ -62,12 +63,11 @@ _FIRST_LOSSES = 0.02
 
 def plan(room: Room, at_s: int) -> None:
     """Plan from `at_s`, check in AC, cut, plan again; store the plan and its set-points."""
+    from grid.operation import nodal_prices
+
     with room.store.read() as tx:
         given, ahead = plan_input(room, tx, at_s)
-        promised = event_limits.promised(tx, at_s)
-        given = event_limits.limited(given, ahead, promised)
-        load = survival.critical_kw(room, tx, ahead)
-        given = survival.asked(room, given, load)
+        given, promised, load = asked_of(room, tx, given, ahead)
         last, watched = last_good_plan(room, tx, at_s)
         active = [one for one in stored.in_states(tx, (ACTIVE,)) if one.start_s <= at_s < one.end_s]
         kept_to = bounds(room, tx, given, active)
@@ -79,6 +79,7 @@ def plan(room: Room, at_s: int) -> None:
     cuts = len(used.cuts)
     wishes = held(room, kept_to.kept(setpoints(room, chosen, used)))
     claimed = plan_certificates.claim_of(room, ahead, chosen)
+    by_bus = nodal_prices.nodal_prices(room, ahead, chosen)
     with room.store.write() as tx:
         trouble += stale(room, tx, at_s)
         trouble += charging_plan.missing(room, tx, at_s, used, chosen.schedule)
@@ -86,6 +87,8 @@ def plan(room: Room, at_s: int) -> None:
         active = overrides.pass_time(tx, room.site, at_s)
         trouble += overrides.ending(active, at_s, room.site.interval_s)
         datasets.put_dataset(tx, "plan", at_s, schedule)
+        if by_bus is not None:
+            datasets.put_dataset(tx, nodal_prices.KIND, at_s, nodal_prices.kept(by_bus))
         detail = {
             "reasons": [asdict(reason) for reason in kept_to.explained(chosen.reasons)],
             "binding": [list(one) for one in chosen.binding_cuts],
@@ -117,6 +120,17 @@ def plan(room: Room, at_s: int) -> None:
         record.append(tx, Kind.PLAN, at_s, at_s, public, told, schema=PLAN_SCHEMA)
         control.mark_done(tx, at_s, "plan")
     room.log(at_s, "plan", status=chosen.status, source=chosen.source, cuts=cuts, rounds=rounds)
+
+
+def asked_of(
+    room: Room, tx: Transaction, given: PlanInput, ahead: xr.Dataset
+) -> tuple[PlanInput, list[Event], Floats]:
+    """Return the input of a plan with what is asked of it: events that are promised, and hours
+    that critical load is to last; with them the events, and the critical load, kW (step,)."""
+    promised = event_limits.promised(tx, given.start_s)
+    given = event_limits.limited(given, ahead, promised)
+    load = survival.critical_kw(room, tx, ahead)
+    return survival.asked(room, given, load), promised, load
 
 
 def last_good_plan(room: Room, tx: Transaction, at_s: int) -> tuple[Plan | None, frozenset[int]]:

@@ -9,25 +9,38 @@ so that what is half written is not done. Any order of writing gives the same by
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
-from grid.errors import BadInputError, Finding, Severity, StoreError
+from grid.errors import Finding, Severity
+from grid.fleet.folder import (
+    FACTS,
+    LOCK,
+    PENDING,
+    locked,
+    open_array,
+    read_json,
+    refuse_foreign,
+    refuse_other,
+    replace,
+)
 from networks.equipment import Int
 from networks.fleet.fleet import Fleet
 from networks.fleet.jobs import QUANTITIES, Outcome
 
 FORMAT = 1
-PENDING, SOLVED, REFUSED = 0, 1, 2
-FACTS, FINDINGS, LOCK = "fleet.json", "findings.json", "lock"
+SOLVED, REFUSED = 1, 2
+FINDINGS = "findings.json"
 _ARRAYS = ("quantities", "buses", "done")
+
+__all__ = [
+    "FACTS", "FINDINGS", "FORMAT", "LOCK", "PENDING", "REFUSED", "SOLVED", "Store", "edges",
+    "facts_of", "open_array", "read_findings", "read_json",
+]  # fmt: skip
 
 
 class Store:
@@ -52,16 +65,16 @@ class Store:
         self.fleet = fleet
         self._edge = edges(fleet)
         directory.mkdir(parents=True, exist_ok=True)
-        _refuse_foreign(directory)
-        self._lock = _locked(directory)
+        refuse_foreign(directory, {FACTS, FINDINGS, LOCK, *(f"{name}.npy" for name in _ARRAYS)})
+        self._lock = locked(directory)
         try:
             facts = facts_of(fleet)
             if (directory / FACTS).exists():
-                _refuse_other(directory, facts)
+                refuse_other(directory, facts)
             else:
                 _create(directory, fleet, int(self._edge[-1]))
                 # Written last: without it nothing has begun.
-                _replace(directory / FACTS, facts)
+                replace(directory / FACTS, facts)
             self._quantities, self._buses, self._done = (
                 open_array(directory, name, mode="r+") for name in _ARRAYS
             )
@@ -69,6 +82,11 @@ class Store:
         except BaseException:
             self._lock.close()
             raise
+
+    @property
+    def count(self) -> int:
+        """How many feeders there are."""
+        return self.fleet.count
 
     @property
     def pending(self) -> Int:
@@ -94,7 +112,7 @@ class Store:
             self._findings |= found
             rows = {str(number): self._findings[number] for number in sorted(self._findings)}
             texts = {number: [asdict(one) for one in some] for number, some in rows.items()}
-            _replace(self.directory / FINDINGS, texts)
+            replace(self.directory / FINDINGS, texts)
         for one in given:
             self._done[one.number] = REFUSED if one.values is None else SOLVED
         self._done.flush()
@@ -137,37 +155,6 @@ def edges(fleet: Fleet) -> Int:
     return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
 
 
-def open_array(directory: Path, name: str, *, mode: Any = "r") -> Any:
-    """Return an array of the store, mapped.
-
-    Raises
-    ------
-    StoreError
-        When it is missing or not whole.
-    """
-    path = directory / f"{name}.npy"
-    try:
-        # Mapped for writing, a file that was cut would be made longer.
-        whole = np.lib.format.open_memmap(path, mode="r")
-        return whole if mode == "r" else np.lib.format.open_memmap(path, mode=mode)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: not a whole array of a fleet's results ({error})") from error
-
-
-def read_json(path: Path) -> Any:
-    """Return a file of the store.
-
-    Raises
-    ------
-    StoreError
-        When it is damaged.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise StoreError(f"{path}: not a fleet's JSON ({error})") from error
-
-
 def read_findings(directory: Path, done: Any) -> dict[int, list[Finding]]:
     """Return the findings of the feeders that are done, by number."""
     path = directory / FINDINGS
@@ -178,40 +165,6 @@ def read_findings(directory: Path, done: Any) -> dict[int, list[Finding]]:
         for number, rows in read_json(path).items()
         if done[int(number)] != PENDING
     }
-
-
-def _refuse_foreign(directory: Path) -> None:
-    known = {FACTS, FINDINGS, LOCK, *(f"{name}.npy" for name in _ARRAYS)}
-    foreign = sorted(
-        entry.name
-        for entry in directory.iterdir()
-        if entry.name not in known and not entry.name.endswith(".part")
-    )
-    if foreign:
-        raise BadInputError(
-            f"{directory} has {foreign[0]!r} in it; a fleet's results need a folder of their own"
-        )
-
-
-def _locked(directory: Path) -> TextIO:
-    file = (directory / LOCK).open("a", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise BadInputError(f"{directory}: another run is writing its results here") from error
-    return file
-
-
-def _refuse_other(directory: Path, facts: dict[str, Any]) -> None:
-    known = read_json(directory / FACTS)
-    for name, value in facts.items():
-        if known.get(name) != value:
-            shown = "" if isinstance(value, list) else f": {known.get(name)}, now {value}"
-            raise BadInputError(
-                f"{directory} has the results of another fleet ({name} differs{shown}); "
-                "choose another folder"
-            )
 
 
 def _create(directory: Path, fleet: Fleet, buses: int) -> None:
@@ -225,18 +178,3 @@ def _create(directory: Path, fleet: Fleet, buses: int) -> None:
         made = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
         made[:] = value
         made.flush()
-
-
-def _replace(path: Path, facts: dict[str, Any]) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(facts, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from grid.console.permissions import PERMISSIONS, PUBLIC, ROLES, SIGNED_IN, allowed
 
 ARGUMENTS = {
+    "asset": "BAT-1",
     "number": 1,
     "sequence": 1,
     "name": "UP-2",

@@ -18,6 +18,7 @@ from dispatch.solve import solve
 from dispatch.statement import statement
 from dispatch.template import patched
 from grid.site import Price, Shedding, Solar
+from grid.site_devices import Flexible
 
 
 def test_a_negative_price_does_not_make_the_battery_run_both_ways(community, make):
@@ -377,3 +378,18 @@ def test_the_same_input_gives_the_same_bytes_again_and_in_another_process(demo_d
         check=True,
     )
     assert there.stdout.strip() == here
+
+
+def test_a_plan_with_a_flexible_load_that_cannot_be_says_why(community):
+    """Its store has no least: an elastic problem had made NaN of that."""
+    given = community(
+        1,
+        demand_kw=[200.0],
+        flexible=(Flexible("pump-1", "u-1", 4.0, missed=Price(900_000)),),
+        flexible_need_kw=np.ones((1, 1)),
+        flexible_low_kwh=np.zeros((1, 1)),
+        flexible_high_kwh=np.full((1, 1), 5.0),
+        flexible_energy_kwh=np.array([1.0]),
+    )
+    with pytest.raises(InfeasiblePlan, match=r"100\.0 kW short"):
+        solve(given)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +22,7 @@ from grid import interval
 from grid.operation import (
     commission,
     demo,
+    loss_cases,
     meter_keys,
     meter_order_execution,
     meter_orders,
@@ -57,6 +58,24 @@ def _played(directory: Path, count: int, *, store_url: str = "", seed: int = 1) 
 def played() -> Played:
     """Return what yields a control room after `count` cycles from midnight; its field runs on."""
     return _played
+
+
+@pytest.fixture(scope="session")
+def one_cycle(played: Played, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the demo after one cycle, its field gone; nobody writes there."""
+    directory = tmp_path_factory.mktemp("one-cycle") / "site"
+    with played(directory, 1):
+        pass
+    return directory
+
+
+@pytest.fixture(scope="session")
+def looked(one_cycle: Path) -> Iterator[Room]:
+    """The same, looked at."""
+    with closing(commission.open_store(one_cycle)) as store:
+        room = loss_cases.looked_at(one_cycle, store)
+        with closing(room.solver):
+            yield room
 
 
 @dataclass(frozen=True)

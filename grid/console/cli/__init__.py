@@ -24,7 +24,7 @@ GROUPS = {
     "meter": "read, simulate and import meters",
     "network": "flow, estimate, faults and outages of a network",
     "dispatch": "compare controllers, judge forecasts, solve problems",
-    "fleet": "years of many feeders, on one machine or many",
+    "fleet": "plans of many sites and years of many feeders, on one machine or many",
     "ledger": "export, verify and prove the ledger",
     "user": "add users and give roles",
     "bench": "measure the crafts side by side with others on the same work",

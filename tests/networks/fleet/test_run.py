@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from grid.errors import BadInputError, PeerError, StoreError
-from networks.fleet import cluster
+from grid.fleet import cluster
 from networks.fleet.fleet import Fleet
 from networks.fleet.jobs import Outcome, solve
 from networks.fleet.results import findings, read

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from grid.console.cli.dispatch import backtest, skill, solve
+from grid.console.cli.dispatch import backtest, explain, plan, skill, solve
 
-VERBS = (backtest, skill, solve)
+VERBS = (backtest, explain, plan, skill, solve)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ from grid.console.cli.options import UsageError, answer, as_json, whole
 
 if TYPE_CHECKING:
     from dispatch.backtest.run import Backtest
+    from grid.console.backtest_record import Record
 
 _EVERY_S = 5.0
 _STEPS = (15, 30, 60)
@@ -49,6 +50,10 @@ def declare(verbs: Any) -> None:
         help="plans do not see the load and weather of the step they decide, as the rule does",
     )
     parser.add_argument("--out", type=Path, metavar="FILE.csv", help="keep the cost of each day")
+    parser.add_argument(
+        "--plots", type=Path, metavar="DIR",
+        help="keep pictures (SVG) with their numbers (CSV): cost, a week, regret by month",
+    )  # fmt: skip
     as_json(parser)
     parser.set_defaults(run=run)
 
@@ -58,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
     from dispatch.backtest.foreseen import WINDOW_DAYS
     from dispatch.backtest.run import CONTROLLERS, Backtest, Setting
     from grid import interval
+    from grid.console.backtest_record import Record
     from grid.operation.demo_site import demo_site
     from grid.operation.simulated_year import simulated
     from grid.site_file import parse, read
@@ -78,9 +84,12 @@ def run(options: argparse.Namespace) -> int:
         utc_offset_s=interval.utc_offset_s(start_s, site.time_zone),
     )
     test = Backtest(history, WINDOW_DAYS * steps_a_day, setting)
+    record = Record(start_s, step_s, site.time_zone)
+    record.take(test.tally)
     begun = shown = time.monotonic()
     total = options.days * steps_a_day
     for done, _ in enumerate(test.steps(), start=1):
+        record.take(test.tally)
         now = time.monotonic()
         if now - shown >= _EVERY_S or done == total:
             shown = now
@@ -92,6 +101,8 @@ def run(options: argparse.Namespace) -> int:
     best = test.bound()
     if options.out is not None:
         _keep(options.out, test, options.first, steps_a_day)
+    if options.plots is not None:
+        _draw(options.plots, record, site.currency)
     facts = _facts(test, best)
     answer(options, {"days": options.days, "step_minutes": options.step, **facts}, _text(facts))
     return 0
@@ -134,6 +145,14 @@ def _text(facts: dict[str, Any]) -> str:
         told = ", ".join(f"{name} {count}" for name, count in lost.items() if count)
         lines.append(f"steps without a plan, in which the rule was followed: {told}")
     return "\n".join(lines)
+
+
+def _draw(directory: Path, record: Record, currency: str) -> None:
+    from grid.console.backtest_pictures import pictures
+
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in pictures(record, currency).items():
+        (directory / name).write_text(content, encoding="utf-8")
 
 
 def _keep(path: Path, test: Backtest, first: date, steps_a_day: int) -> None:

@@ -6,17 +6,14 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grid.console.cli.dispatch.shown import kept, plan_facts, plan_text
 from grid.console.cli.options import answer, as_json, number, whole
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from dispatch.commitment import Commitment, CommitmentProblem
-    from dispatch.plan import Plan, PlanInput
 
 _NAME = 20
 
@@ -71,7 +68,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _planned(options: argparse.Namespace) -> int:
     """Solve a problem of our own format; print costs, the plan of each asset, and why."""
-    from dispatch.cost import day_cost
     from dispatch.problem_file import read
     from dispatch.solve import solve
 
@@ -80,58 +76,10 @@ def _planned(options: argparse.Namespace) -> int:
     plan = solve(given, gap=options.gap, nodes=options.nodes)
     seconds = time.perf_counter() - begun
     if options.out is not None:
-        kept = {
-            "start_s": given.start_s,
-            "interval_s": given.interval_s,
-            "assets": list(given.asset_ids),
-            "schedule": {str(name): _values(one) for name, one in plan.schedule.items()},
-        }
-        options.out.write_text(json.dumps(kept, allow_nan=False) + "\n", encoding="utf-8")
-    cost = asdict(day_cost(given, plan.schedule))
-    facts = {
-        "status": plan.status,
-        "cost": plan.objective,
-        "items": cost,
-        "gap": plan.gap,
-        "seconds": seconds,
-        "marginal_price": plan.schedule["marginal_price"].values.tolist(),
-        "reasons": [one.text for one in plan.reasons],
-    }
-    answer(options, facts, _plan_text(given, plan, cost, seconds))
+        text = json.dumps(kept(given, plan), allow_nan=False)
+        options.out.write_text(text + "\n", encoding="utf-8")
+    answer(options, plan_facts(given, plan, seconds), plan_text(given, plan, seconds))
     return 0
-
-
-def _values(values: xr.DataArray) -> Any:
-    """Return a schedule's values as lists; NaN, "not limited" or "no store", is null in JSON."""
-    array = values.to_numpy().astype(object)
-    array[values.isnull().to_numpy()] = None
-    return array.tolist()
-
-
-def _plan_text(given: PlanInput, plan: Plan, cost: dict[str, float], seconds: float) -> str:
-    schedule = plan.schedule
-    given_kw = schedule["produce_kw"] + schedule["discharge_kw"] + schedule["shed_kw"]
-    net = (given_kw - schedule["charge_kw"]).values
-    heat = given.rows("heat")
-    if given.heat:
-        net[heat] = schedule["boiler_kw"].values[heat]
-    ids = [str(asset) for asset in given.asset_ids]
-    width = max(8, *(len(name) for name in ids)) + 1 if ids else 9
-    lines = [
-        f"cost {plan.objective:,.4f}   gap {plan.gap:.2%}   {plan.status}   {seconds:.1f} s",
-        "      " + "  ".join(f"{key} {value:,.4f}" for key, value in cost.items() if value),
-        "",
-        "kW given (+) and taken (-)" + (", of tanks what the boiler gives" if given.heat else ""),
-        f"{'from':<18}{'demand':>9}{'grid':>9}{'price':>9}" + "".join(f"{i:>{width}}" for i in ids),
-    ]
-    bought = (schedule["import_kw"] - schedule["export_kw"]).values
-    price = schedule["marginal_price"].values
-    lines += [
-        f"{given.label(t):<18}{given.demand_kw[t]:>9.2f}{bought[t]:>9.2f}{price[t]:>9.4f}"
-        + "".join(f"{row[t]:>{width}.2f}" for row in net)
-        for t in range(given.n)
-    ]
-    return "\n".join([*lines, "", *(one.text for one in plan.reasons)])
 
 
 def _facts(problem: CommitmentProblem, found: Commitment, seconds: float) -> dict[str, Any]:

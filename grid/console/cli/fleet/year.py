@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grid.console.cli.fleet.workers import Watch, must_exclude, say, ways, workers
 from grid.console.cli.network.options import limits, source
-from grid.console.cli.options import UsageError, answer, as_json, seed, whole
+from grid.console.cli.options import answer, as_json, seed, whole
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from networks.fleet.fleet import Fleet
-    from networks.fleet.run import Progress
-    from networks.fleet.store import Store
 
 _ERROR_PU = 1e-8
 _SHOWN = 5
-_EVERY_S = 2.0
 
 
-def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare the commands' options."""
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+def declare(verbs: Any) -> None:
+    """Declare the verb's options."""
     year = verbs.add_parser(
         "year",
         help="a year of power flow of many feeders",
@@ -47,13 +39,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="to derive feeders from, once for each; six low-voltage feeders by default",
     )
     year.add_argument("--seed", type=seed, default=1, help="of how feeders differ from their base")
-    year.add_argument(
-        "--scheduler", metavar="ADDRESS", help="of dask; workers of this machine by default"
-    )
-    year.add_argument(
-        "--workers", type=whole(1, 256), metavar="N", help="of this machine; one a core by default"
-    )
-    year.add_argument("--serial", action="store_true", help="solve in this process alone")
+    ways(year, "solve")
     year.add_argument(
         "--dir", type=Path, default=Path("khazri-fleet"), help="folder of the results"
     )
@@ -68,8 +54,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run_year(options: argparse.Namespace) -> int:
     """Solve what the folder does not have yet, and print what a planner looks at."""
-    if sum((options.serial, options.scheduler is not None, options.workers is not None)) > 1:
-        raise UsageError("--serial, --scheduler and --workers exclude each other")
+    must_exclude(options)
     from networks.fleet.base import sources
     from networks.fleet.fleet import plan
     from networks.fleet.jobs import Limits
@@ -83,21 +68,21 @@ def run_year(options: argparse.Namespace) -> int:
         count=options.feeders,
         seed=options.seed,
         limits=Limits(low_pu, high_pu, options.loading),
-        tell=lambda name: _say(f"loading {name} and its year of series"),
+        tell=lambda name: say(f"loading {name} and its year of series"),
     )
     with Store(options.dir, fleet) as store:
-        watch = _Watch(store)
+        watch = Watch(store, "feeder-years")
         try:
             if len(store.pending):
-                with _workers(options) as client:
+                with workers(options) as client:
                     run(store, client=client, tell=watch.told)
         except KeyboardInterrupt:
-            _say(f"stopped with {len(store.pending)} feeders to do; the same command goes on")
+            say(f"stopped with {len(store.pending)} feeders to do; the same command goes on")
             raise
     results = read(options.dir)
     if options.out is not None:
         results.to_netcdf(options.out, engine="scipy")
-    facts = _facts(results, options) | watch.facts()
+    facts = _facts(results, options) | watch.facts("feeder_years_per_s")
     found = findings(options.dir)
     facts["findings"] = [one.message for one in found]
     text = _text(facts)
@@ -112,82 +97,6 @@ def run_year(options: argparse.Namespace) -> int:
         )
     answer(options, facts, text)
     return 0 if held else 1
-
-
-def _say(text: str) -> None:
-    print(f"khazri: {text}", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _workers(options: argparse.Namespace) -> Iterator[Any]:
-    """Yield the client of whoever solves, None for this process."""
-    if options.serial:
-        yield None
-        return
-    from networks.fleet import cluster
-
-    if options.scheduler is not None:
-        with cluster.at(options.scheduler) as client:
-            yield client
-        return
-    count = options.workers or len(os.sched_getaffinity(0))
-    _say(f"starting {count} workers")
-    with cluster.local(count) as client:
-        yield client
-
-
-class _Watch:
-    """Tells of progress on the error output, at most every two seconds."""
-
-    def __init__(self, store: Store) -> None:
-        self._before = store.fleet.count - len(store.pending)
-        self._began_ns = time.perf_counter_ns()
-        self._first_ns: int | None = None
-        self._first = self._before
-        self._last_ns = self._told_ns = self._began_ns
-        self._done = self._before
-        self._workers = 0
-        self._lost = 0
-        if self._before:
-            _say(f"{self._before:,} of {store.fleet.count:,} feeders are there already")
-
-    def told(self, progress: Progress) -> None:
-        now = time.perf_counter_ns()
-        if progress.done > self._done:
-            self._done, self._last_ns = progress.done, now
-            if self._first_ns is None:
-                self._first_ns, self._first = now, progress.done
-        self._workers = max(self._workers, progress.workers)
-        if progress.lost:
-            self._lost += progress.lost
-            _say(f"{progress.lost} workers are gone; others solve their feeders")
-        if (now - self._told_ns) * 1e-9 < _EVERY_S and progress.done < progress.count:
-            return
-        self._told_ns = now
-        rate = self._rate()
-        left = f", {(progress.count - progress.done) / rate:,.0f} s left" if rate else ""
-        speed = f", {rate:.2f} a second" if rate else ""
-        _say(
-            f"{progress.done:,} of {progress.count:,} feeder-years{speed}{left}; "
-            f"{progress.workers} workers"
-            + (f", {progress.refused} unsolved" if progress.refused else "")
-            + ("; waiting for one" if not progress.workers else "")
-        )
-
-    def _rate(self) -> float:
-        """Return feeders a second, without the start of the workers once they have started."""
-        if self._first_ns is not None and self._done > self._first:
-            return (self._done - self._first) / ((self._last_ns - self._first_ns) * 1e-9)
-        return 0.0
-
-    def facts(self) -> dict[str, Any]:
-        return {
-            "solved_now": self._done - self._before,
-            "seconds": (self._last_ns - self._began_ns) * 1e-9,
-            "feeder_years_per_s": self._rate(),
-            "workers": self._workers,
-            "workers_lost": self._lost,
-        }
 
 
 def _facts(results: xr.Dataset, options: argparse.Namespace) -> dict[str, Any]:
@@ -300,6 +209,6 @@ def _verified(fleet: Fleet, results: xr.Dataset, options: argparse.Namespace) ->
     """Return how far drawn intervals of drawn feeders are from ``runpp``."""
     from networks.fleet.verify import verify
 
-    _say(f"comparing {options.verify} feeders with pandapower's runpp")
+    say(f"comparing {options.verify} feeders with pandapower's runpp")
     verdicts = verify(fleet, results, feeders=options.verify, seed=options.seed)
     return max((one.gap_pu for one in verdicts), default=0.0)

@@ -1,0 +1,1 @@
+"""Plans of many problems, in parallel, into one folder of results."""
