@@ -31,8 +31,11 @@ from grid.site_facts import NOTHING, Amount, Fault, Price, UsageKind, outside, r
 from grid.site_reading import AS_EVER, Reading
 from grid.site_sensors import Mqtt, PayloadForm, Sensor
 from grid.site_settings import (
+    BY_PAST,
     CAUTIOUS,
     Field,
+    Forecast,
+    Location,
     Market,
     Network,
     Operation,
@@ -42,8 +45,8 @@ from grid.site_settings import (
 from grid.site_validation import AS_USUAL, Threshold, Validation
 
 __all__ = [
-    "Amount", "Asset", "Battery", "ColdStart", "Control", "Field", "FuelSegment", "Genset",
-    "GridConnection", "GridPrice", "Market", "Meter", "MeterRole", "Mqtt", "Network", "Operation",
+    "Amount", "Asset", "Battery", "ColdStart", "Control", "Field", "Forecast", "FuelSegment", "Genset",
+    "GridConnection", "GridPrice", "Location", "Market", "Meter", "MeterRole", "Mqtt", "Network", "Operation",
     "Orders", "Outage", "Party", "PayloadForm", "Plant", "Price", "Protocol", "Ramp", "Reading",
     "RegulationProfile", "Sensor", "Shedding", "Site", "Solar", "Tariff", "TariffBlock",
     "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
@@ -256,6 +259,8 @@ class Site:
     orders: Orders = CAUTIOUS
     reading: Reading = AS_EVER
     control: Control = STANDARD
+    location: Location | None = None
+    forecast: Forecast = BY_PAST
 
     @property
     def assets(self) -> tuple[Asset, ...]:

@@ -40,6 +40,43 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Location:
+    """Where on earth the site is: north and east count up."""
+
+    latitude_degree: float
+    longitude_degree: float
+    altitude_m: float = 0.0
+
+    def __post_init__(self) -> None:
+        faults = outside(
+            self,
+            "[location]",
+            latitude_degree=(-90.0, 90.0),
+            longitude_degree=(-180.0, 180.0),
+            altitude_m=(-500.0, 9000.0),
+        )
+        refuse(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What forecasts are made from besides the site's own past.
+
+    `weather` is a file of weather forecasts in the site's folder; nothing is forecast by one
+    that was issued more than `stale_after_hours` ago.
+    """
+
+    weather: str = ""
+    stale_after_hours: float = 12.0
+
+    def __post_init__(self) -> None:
+        refuse(outside(self, "[forecast]", stale_after_hours=(0.25, 240.0)))
+
+
+BY_PAST = Forecast()
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """The devices: ``simulated`` on loopback sockets, or ``real`` at their URLs."""
 
