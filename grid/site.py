@@ -45,11 +45,11 @@ from grid.site_settings import (
 from grid.site_validation import AS_USUAL, Threshold, Validation
 
 __all__ = [
-    "Amount", "Asset", "Battery", "ColdStart", "Control", "Field", "Forecast", "FuelSegment", "Genset",
-    "GridConnection", "GridPrice", "Location", "Market", "Meter", "MeterRole", "Mqtt", "Network", "Operation",
-    "Orders", "Outage", "Party", "PayloadForm", "Plant", "Price", "Protocol", "Ramp", "Reading",
-    "RegulationProfile", "Sensor", "Shedding", "Site", "Solar", "Tariff", "TariffBlock",
-    "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
+    "Amount", "Asset", "Battery", "ColdStart", "Control", "Field", "Forecast", "FuelSegment",
+    "Genset", "GridConnection", "GridPrice", "Location", "Market", "Meter", "MeterRole", "Mqtt",
+    "Network", "Operation", "Orders", "Outage", "Party", "PayloadForm", "Plant", "Price",
+    "Protocol", "Ramp", "Reading", "RegulationProfile", "Sensor", "Shedding", "Site", "Solar",
+    "Tariff", "TariffBlock", "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
 ]  # fmt: skip
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):(00|15|30|45)", re.ASCII)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePosixPath
 
 from grid.site_facts import Price, outside, refuse
 
@@ -70,7 +71,12 @@ class Forecast:
     stale_after_hours: float = 12.0
 
     def __post_init__(self) -> None:
-        refuse(outside(self, "[forecast]", stale_after_hours=(0.25, 240.0)))
+        faults = outside(self, "[forecast]", stale_after_hours=(0.25, 240.0))
+        path = PurePosixPath(self.weather)
+        if path.is_absolute() or ".." in path.parts:
+            message = f"[forecast]: weather is {self.weather!r}, must be within the site's folder"
+            faults.append(("weather", message))
+        refuse(faults)
 
 
 BY_PAST = Forecast()

@@ -171,6 +171,8 @@ def _light(
     mean = (np.bincount(of, clear) / np.bincount(of))[of]
     shape = np.where(mean > 1.0, clear / np.maximum(mean, 1.0), 1.0)
     ghi, dhi = values["ghi_w_per_m2"] * shape, values["dhi_w_per_m2"] * shape
+    # A file that is an hour off brings a low sun more than there is.
+    ghi = np.minimum(ghi, stands.extra * np.cos(np.radians(np.minimum(stands.apparent, 90.0))))
     beam = values["dni_w_per_m2"]
     told = np.isfinite(beam) & np.isfinite(dhi)
     made = physical.split(stands, ghi)

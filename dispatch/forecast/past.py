@@ -42,8 +42,8 @@ class Past:
     any_day : ndarray
         Fading mean of all trailing days.
     envelope : ndarray
-        Highest of the trailing days; where a clear sky is told, that in the best proportion
-        to it that the trailing days had.
+        Highest of the trailing days; where a clear sky is told not below that, in the best
+        proportion to it that the trailing days had.
     civil_s : ndarray of int64 (step,)
         Civil time at which each step starts, in seconds as of 1970.
     """
@@ -130,7 +130,7 @@ def look_back(
     if clear is not None:
         rows = np.flatnonzero(np.isfinite(clear).all(axis=1))
         share = _clear_share(power[rows], clear[rows], day)[:, first:last]
-        envelope[rows] = clear[rows, first:last] * share
+        envelope[rows] = np.maximum(envelope[rows], clear[rows, first:last] * share)
     any_day = np.where(weights[0] > 0, sums[0] / np.maximum(weights[0], 1e-12), level[:, None])
     like_day = np.where(weights[1] > 0, sums[1] / np.maximum(weights[1], 1e-12), any_day)
     return Past(

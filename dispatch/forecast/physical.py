@@ -123,7 +123,8 @@ def solar_kw(
     """
     from pvlib import iam, inverter, irradiance, pvsystem, temperature
 
-    assert plant.tilt_degree is not None and plant.azimuth_degree is not None
+    assert plant.tilt_degree is not None
+    assert plant.azimuth_degree is not None
     ghi, dni, dhi = irradiance_w_per_m2
     where = (plant.tilt_degree, plant.azimuth_degree)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -79,7 +79,7 @@ def predict(
         )
     power, trust, first_s = _timeline(model, recent, start_s, n)
     origin = power.shape[1] - n
-    past = model.past(power, trust, first_s, origin - model.day)
+    past = model.past(power, trust, first_s, origin - model.day, clear_sky=model.cold)
     ahead = _ahead(
         model, past, origin, n, lambda kind, rows: KINDS[kind](past, rows, origin, n, model.day)
     )
@@ -88,7 +88,7 @@ def predict(
         outside = replace(model.outside, weather=weather)
         first = origin - LOOK_DAYS * model.day
         told = foreteller(model, outside, first_s, first=first, over=origin, count=origin + n)
-        past = model.past(power, trust, first_s, first)
+        past = model.past(power, trust, first_s, first, clear_sky=True)
         ahead, issued = _by_weather(model, ahead, past, told, origin, n)
     # fmin leaves alone what has no rating.
     rating = model.rating_kw[:, None]
@@ -97,7 +97,7 @@ def predict(
     _fit_to_totals(model, mean, most)
     method = METHOD
     if model.cold:
-        quantiles = cold_quantiles(model, power[:, :origin], mean)
+        quantiles = cold_quantiles(model, power[:, :origin], mean, ahead.most)
         method = cold_method(power[:, :origin], model.interval_s)
     else:
         drawn = np.where(ahead.grown, ahead.drawn, mean + ahead.drawn)
@@ -161,6 +161,10 @@ def _by_weather(
 
     better = _ahead(learnt, past, origin, n, design)
     known = better.known
+    if model.cold:
+        # Nothing was learnt of what warmth does to a load.
+        for kind, rows in model.blocks:
+            known[rows] &= kind != "load"
     if not known.any():
         return plain, None
     merged = _Ahead(

@@ -99,13 +99,14 @@ def train(
     learnt = _learnt(model, past, origins, plain, least=1)
     if outside.weather is None:
         return learnt
+    fine = model.past(model.history_kw, model.weight, model.start_s, 0, clear_sky=True)
     told = foreteller(model, outside, model.start_s, first=0, over=steps, count=steps)
     views = {int(at): told.at(int(at), day) for at in origins}
 
     def weathered(kind_name: str, rows: npt.NDArray[np.intp], at: int) -> Design:
-        return WEATHER_KINDS[kind_name](past, views[at], rows, at, day, day)
+        return WEATHER_KINDS[kind_name](fine, views[at], rows, at, day, day)
 
-    by_weather = _learnt(model, past, origins, weathered, least=LEAST_ORIGINS)
+    by_weather = _learnt(model, fine, origins, weathered, least=LEAST_ORIGINS)
     return replace(learnt, by_weather=by_weather)
 
 
@@ -118,7 +119,8 @@ def _learnt(
 ) -> ForecastModel:
     """Return the model with what origins teach; a block of which fewer know teaches nothing."""
     day, weight = model.day, model.weights(model.weight)
-    proportions, trees = [], []
+    proportions: list[Float] = []
+    trees: list[Trees | None] = []
     quantiles = np.zeros((len(QUANTILES), past.actual.shape[0], len(BANDS_H)))
     errors = np.full((origins.size, len(model.series), day), np.nan, np.float32)
     for kind_name, rows in model.blocks:

@@ -84,7 +84,8 @@ def parse_weather(
     at = {key: header.index(key) for key in ("time", "issued_at") if key in header}
     values = np.full((len(QUANTITIES), len(rows) - 1), np.nan)
     order = {quantity: number for number, quantity in enumerate(QUANTITIES)}
-    starts, issues, lines = (np.zeros(len(rows) - 1, np.int64) for _ in range(3))
+    starts, lines = (np.zeros(len(rows) - 1, np.int64) for _ in range(2))
+    issues = np.full(len(rows) - 1, issued_s or 0, np.int64)
     for number, (line, cells) in enumerate(rows[1:]):
         if len(cells) != len(header):
             raise BadInputError(f"{name}:{line}: has {len(cells)} cells, the header {len(header)}")
@@ -92,8 +93,6 @@ def parse_weather(
         starts[number] = _instant(cells[at["time"]], f"{name}:{line}: time")
         if "issued_at" in at:
             issues[number] = _instant(cells[at["issued_at"]], f"{name}:{line}: issued_at")
-        else:
-            issues[number] = issued_s
         for column in columns:
             where = f"{name}:{line}: {column.name}"
             values[order[column.quantity], number] = _value(cells[column.at], column, where)
@@ -219,6 +218,12 @@ def joined(parts: list[xr.Dataset]) -> xr.Dataset | None:
     """Return the records of several datasets in order, ``None`` of none."""
     if not parts:
         return None
-    whole = xr.concat(parts, "record")
-    keys = (instants_of(whole, "issued"), instants_of(whole, "interval"))
-    return whole.isel(record=np.lexsort(keys))
+    whole = {
+        name: np.concatenate([part[name].values for part in parts])
+        for name in ("interval", "issued", "length_s", *QUANTITIES, HEIGHT)
+    }
+    order = np.lexsort((whole["issued"], whole["interval"]))
+    records = xr.Dataset(
+        {name: ("record", values[order], parts[0][name].attrs) for name, values in whole.items()}
+    )
+    return records.set_coords(["interval", "issued", "length_s"])
