@@ -19,6 +19,7 @@ DAY_S: Final = 86_400
 TRAILING_DAYS: Final = 27
 FADE: Final = 0.94
 """Weight of a day against the day after it, in a profile."""
+SUNNY_DAYS: Final = 8
 HIGH_SUN: Final = 0.3
 """Share of the highest clear power above which a step tells of a plant's proportion to it."""
 
@@ -148,7 +149,7 @@ def look_back(
 def _clear_share(power: Float, clear: Float, day: int) -> Float:
     """Return the most that power was of a clear sky's on the days before each step (row, step).
 
-    A low sun says nothing about it; 1 where no day says more.
+    A low sun says nothing about it; it is no less than 1 until :data:`SUNNY_DAYS` have told.
     """
     high = clear > HIGH_SUN * clear.max(axis=1, keepdims=True, initial=0.0)
     known = high & np.isfinite(power)
@@ -156,9 +157,10 @@ def _clear_share(power: Float, clear: Float, day: int) -> Float:
     # The best of the day that ends with each step.
     padded = np.concatenate([np.zeros((share.shape[0], day - 1)), share], axis=1)
     daily = np.lib.stride_tricks.sliding_window_view(padded, day, axis=1).max(axis=-1)
-    best = np.zeros_like(share)
+    best, days = np.zeros_like(share), np.zeros_like(share)
     for back in range(1, TRAILING_DAYS + 1):
         if back * day >= share.shape[1]:
             break
         np.maximum(best[:, back * day :], daily[:, : -back * day], out=best[:, back * day :])
-    return np.where(best > 0.0, best, 1.0)
+        days[:, back * day :] += daily[:, : -back * day] > 0.0
+    return np.where(days < SUNNY_DAYS, np.maximum(best, 1.0), best)

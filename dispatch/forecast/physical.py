@@ -152,10 +152,16 @@ def solar_kw(
 
 
 def clear_kw(plant: Solar, stands: Sun) -> Float:
-    """Return what a plant gives under a clear sky, kW (step,)."""
+    """Return what a plant gives under a clear sky, kW (step,).
+
+    Modules that the sun is behind get more from a bright cloud, so it is no less than what
+    half of the clear sky's light brings from all sides.
+    """
     ghi = clear_ghi(stands)
     unknown = np.full(ghi.shape, np.nan)
-    return solar_kw(plant, stands, np.stack([ghi, *split(stands, ghi)]), unknown, unknown)
+    skies = (np.stack([ghi, *split(stands, ghi)]), np.stack([ghi / 2, 0.0 * ghi, ghi / 2]))
+    clear, cloud = (solar_kw(plant, stands, light, unknown, unknown) for light in skies)
+    return np.maximum(clear, cloud)
 
 
 def at_height(wind_m_per_s: Float, of_m: Float, to_m: float) -> Float:
