@@ -43,8 +43,11 @@ from grid.site_facts import (
 from grid.site_reading import AS_EVER, Reading
 from grid.site_sensors import Mqtt, PayloadForm, Sensor
 from grid.site_settings import (
+    BY_PAST,
     CAUTIOUS,
     Field,
+    Forecast,
+    Location,
     Market,
     Network,
     Operation,
@@ -55,7 +58,8 @@ from grid.site_validation import AS_USUAL, Threshold, Validation
 
 __all__ = [
     "Amount", "Asset", "Battery", "Charger", "ColdStart", "Control", "Field", "Flexible",
-    "FuelSegment", "Genset", "GridConnection", "GridPrice", "Market", "Meter", "MeterRole", "Mqtt",
+    "Forecast", "FuelSegment", "Genset", "GridConnection", "GridPrice", "Location", "Market",
+    "Meter", "MeterRole", "Mqtt",
     "Network", "Operation", "Orders", "Outage", "Party", "PayloadForm", "Plant", "Price",
     "Protocol", "Ramp", "Reading", "RegulationProfile", "Sensor", "Shedding", "Site", "Solar",
     "Tariff", "TariffBlock", "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
@@ -272,6 +276,8 @@ class Site:
     orders: Orders = CAUTIOUS
     reading: Reading = AS_EVER
     control: Control = STANDARD
+    location: Location | None = None
+    forecast: Forecast = BY_PAST
 
     @property
     def assets(self) -> tuple[Asset, ...]:

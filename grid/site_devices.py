@@ -144,7 +144,9 @@ class Solar:
     """A photovoltaic plant whose output can be limited; `operating` is per Wh produced.
 
     Of plants whose withholding means the same, those of the lowest `curtailment_order` are withheld
-    first, and those of one order pro rata.
+    first, and those of one order pro rata. Weather tells its output where it is told how the
+    modules lie, `azimuth_degree` clockwise from north; `peak_kw` is what they give in the
+    standard's sun, `power_kw` without it.
     """
 
     id: AssetId
@@ -153,16 +155,32 @@ class Solar:
     url: str = ""
     operating: Price = FREE
     curtailment_order: int = 0
+    tilt_degree: float | None = None
+    azimuth_degree: float | None = None
+    peak_kw: float | None = None
 
     def __post_init__(self) -> None:
-        refuse(outside(self, f"solar {self.id}", **_PLANT))
+        subject = f"solar {self.id}"
+        optional = {
+            "tilt_degree": (0.0, 90.0),
+            "azimuth_degree": (0.0, 360.0),
+            "peak_kw": (0.001, 1e6),
+        }
+        told = {key: span for key, span in optional.items() if getattr(self, key) is not None}
+        faults = outside(self, subject, **_PLANT, **told)
+        if ("tilt_degree" in told) != ("azimuth_degree" in told):
+            message = f"{subject}: tilt_degree and azimuth_degree go together"
+            faults.append(("tilt_degree", message))
+        refuse(faults)
 
 
 @dataclass(frozen=True, slots=True)
 class Wind:
     """A wind turbine whose output can be limited; `profile` names its simulated wind.
 
-    `operating` is per Wh produced; `curtailment_order` as of :class:`Solar`.
+    `operating` is per Wh produced; `curtailment_order` as of :class:`Solar`. Weather tells its
+    output where `hub_height_m` is told; `turbine` is a type of windpowerlib's list, a usual one
+    without it.
     """
 
     id: AssetId
@@ -172,9 +190,15 @@ class Wind:
     url: str = ""
     operating: Price = FREE
     curtailment_order: int = 0
+    hub_height_m: float | None = None
+    turbine: str = ""
 
     def __post_init__(self) -> None:
-        refuse(outside(self, f"wind {self.id}", **_PLANT))
+        height = {} if self.hub_height_m is None else {"hub_height_m": (2.0, 250.0)}
+        faults = outside(self, f"wind {self.id}", **_PLANT, **height)
+        if self.turbine and self.hub_height_m is None:
+            faults.append(("turbine", f"wind {self.id}: turbine and hub_height_m go together"))
+        refuse(faults)
 
 
 @dataclass(frozen=True, slots=True)

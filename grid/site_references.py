@@ -55,6 +55,7 @@ def check_references(raw: dict[str, Any], refuse: Refuse) -> None:
     _sensed(tables, refuse)
     _ramped(tables, refuse)
     _outlived(tables, refuse)
+    _placed(tables, refuse)
     if not any(kind == "community" for _, _, kind in tables.texts("kind", "party")):
         refuse("party", 0, "", "no party has kind 'community'")
     forming = any(row.get("forming") is True for _, _, row in tables.rows("battery"))
@@ -165,3 +166,13 @@ def _outlived(tables: _Tables, refuse: Refuse) -> None:
 def _named(tables: _Tables, table: str, number: int) -> str:
     names = {at: name for _, at, name in tables.texts("id", table)}
     return f"{table} {names.get(number, f'number {number + 1}')}"
+
+
+def _placed(tables: _Tables, refuse: Refuse) -> None:
+    """Refuse modules that lie somehow on a site that is nowhere."""
+    if any(tables.rows("location")):
+        return
+    for name, number, row in tables.rows("solar"):
+        if "tilt_degree" in row or "azimuth_degree" in row:
+            said = f"tilt_degree needs a table [location] for {name} {row.get('id')}"
+            refuse(name, number, "tilt_degree" if "tilt_degree" in row else "azimuth_degree", said)

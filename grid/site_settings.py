@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePosixPath
 
 from grid.site_facts import Price, outside, refuse
 
@@ -37,6 +38,48 @@ class Network:
             loading_max_percent=(1.0, 300.0),
         )
         refuse(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where on earth the site is: north and east count up."""
+
+    latitude_degree: float
+    longitude_degree: float
+    altitude_m: float = 0.0
+
+    def __post_init__(self) -> None:
+        faults = outside(
+            self,
+            "[location]",
+            latitude_degree=(-90.0, 90.0),
+            longitude_degree=(-180.0, 180.0),
+            altitude_m=(-500.0, 9000.0),
+        )
+        refuse(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What forecasts are made from besides the site's own past.
+
+    `weather` is a file of weather forecasts in the site's folder; nothing is forecast by one
+    that was issued more than `stale_after_hours` ago.
+    """
+
+    weather: str = ""
+    stale_after_hours: float = 12.0
+
+    def __post_init__(self) -> None:
+        faults = outside(self, "[forecast]", stale_after_hours=(0.25, 240.0))
+        path = PurePosixPath(self.weather)
+        if path.is_absolute() or ".." in path.parts:
+            message = f"[forecast]: weather is {self.weather!r}, must be within the site's folder"
+            faults.append(("weather", message))
+        refuse(faults)
+
+
+BY_PAST = Forecast()
 
 
 @dataclass(frozen=True, slots=True)

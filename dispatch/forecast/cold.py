@@ -20,7 +20,7 @@ METHOD: Final = (
 )
 
 
-def cold_quantiles(model: ForecastModel, power: Float, mean: Float) -> Float:
+def cold_quantiles(model: ForecastModel, power: Float, mean: Float, most: Float) -> Float:
     """Return powers (quantile, row, lead) around a forecast without a trained model.
 
     Parameters
@@ -31,11 +31,14 @@ def cold_quantiles(model: ForecastModel, power: Float, mean: Float) -> Float:
         What is known in whole days up to the origin, NaN where it is not.
     mean : ndarray of float64 (row, lead)
         kW, the forecast of series and totals.
+    most : ndarray of float64 (row, lead)
+        kW, what a clear sky gives plants of which that is told.
 
     Returns
     -------
     ndarray of float64 (quantile, row, lead)
-        At a time of day that was never metered anything from 0 to the rating may come.
+        At a time of day that was never metered anything from 0 to the rating may come, of a
+        plant that is told how it lies no more than by a clear sky.
     """
     low, high = np.zeros_like(mean), np.zeros_like(mean)
     wide = mean + mean.mean(axis=1, keepdims=True)
@@ -50,9 +53,14 @@ def cold_quantiles(model: ForecastModel, power: Float, mean: Float) -> Float:
         inside = model.member == group
         seen = np.concatenate([seen, seen[:count][inside].all(axis=0, keepdims=True)])
     rating = model.rating_kw[:, None]
+    told = np.array([name in model.outside.lying for name in model.series], dtype=np.float64)
+    every = (model.total(1.0 - told[:, None]) == 0.0)[:, 0]
+    lies = np.concatenate([told > 0.0, every])
     rating = np.concatenate([rating, model.total(rating)])
+    rating = np.where(lies[:, None], np.fmin(rating, most), rating)
     low = np.where(seen, low, 0.0)
     high = np.where(seen | np.isnan(rating), high, np.maximum(rating, high))
+    high = np.where(lies[:, None], np.minimum(high, np.maximum(most, mean)), high)
     return np.stack([np.maximum(low, 0.0), mean, high])
 
 

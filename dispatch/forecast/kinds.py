@@ -8,7 +8,7 @@ fade over the lead. One function per kind, all in :data:`KINDS`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -31,15 +31,21 @@ class Design:
         What errors are proportional to.
     most : ndarray of float64 (row, lead)
         No forecast is higher.
+    known : ndarray of bool (row, lead)
+        Where all that it is made from is known; everywhere by default.
+    extra : ndarray of float64 (row, lead, feature)
+        What trees look at besides.
     """
 
     base: Float
     features: Float
     spread: Float
     most: Float
+    known: npt.NDArray[np.bool_] = field(default_factory=lambda: np.ones((1, 1), np.bool_))
+    extra: Float = field(default_factory=lambda: np.zeros((1, 1, 0)))
 
 
-def _recent(
+def fading(
     signal: Float, weight: Float, day: int, half_life_h: tuple[float, ...]
 ) -> tuple[Float, Float]:
     """Return fading sums of `signal` and `weight` over the steps before the origin.
@@ -57,12 +63,13 @@ def _recent(
 
 def fading_error(error: Float, day: int, half_life_h: tuple[float, ...]) -> Float:
     """Return fading means (half life, row) of errors (row, step) before the origin."""
-    total, weight = _recent(error, np.ones_like(error), day, half_life_h)
+    total, weight = fading(error, np.ones_like(error), day, half_life_h)
     mean: Float = np.where(weight > 1e-9, total / np.maximum(weight, 1e-9), 0.0)
     return mean
 
 
-def _decay(leads: int, day: int, hours: float) -> Float:
+def decay(leads: int, day: int, hours: float) -> Float:
+    """Return what is left of something at each lead, a third after `hours`."""
     result: Float = np.exp(-(np.arange(leads) + 0.5) * (24 / day) / hours)
     return result
 
@@ -78,11 +85,11 @@ def _load(past: Past, rows: npt.NDArray[np.intp], origin: int, leads: int, day: 
         like - base,
         past.any_day[rows, ahead] - base,
         past.last_week[rows, ahead] - base,
-        off_profile[0][:, None] * _decay(leads, day, 1.0),
-        off_profile[1][:, None] * _decay(leads, day, 6.0),
+        off_profile[0][:, None] * decay(leads, day, 1.0),
+        off_profile[1][:, None] * decay(leads, day, 6.0),
         off_profile[2][:, None] * np.ones(leads),
-        off_day[0][:, None] * _decay(leads, day, 2.0),
-        off_day[1][:, None] * _decay(leads, day, 12.0),
+        off_day[0][:, None] * decay(leads, day, 2.0),
+        off_day[1][:, None] * decay(leads, day, 12.0),
     ]
     floor = 0.2 * past.any_day[rows, at - day : at].mean(axis=1, keepdims=True)
     spread = np.maximum(0.5 * (like + past.any_day[rows, ahead]), floor)
@@ -94,7 +101,7 @@ def _solar(past: Past, rows: npt.NDArray[np.intp], origin: int, leads: int, day:
     before, ahead = slice(at - day, at), slice(at, at + leads)
     base, mean = past.yesterday[rows, ahead], past.any_day[rows, ahead]
     clear = past.envelope[rows, ahead]
-    power, sun = _recent(
+    power, sun = fading(
         past.actual[rows, before], past.envelope[rows, before], day, (1.0, 4.0, 24.0)
     )
     # Where the sun has not shown yet, clearness is that of the trailing days.
@@ -103,8 +110,8 @@ def _solar(past: Past, rows: npt.NDArray[np.intp], origin: int, leads: int, day:
     features = [
         mean - base,
         clear * usual[:, None] - base,
-        (clear * clearness[0][:, None] - mean) * _decay(leads, day, 2.0),
-        (clear * clearness[1][:, None] - mean) * _decay(leads, day, 8.0),
+        (clear * clearness[0][:, None] - mean) * decay(leads, day, 2.0),
+        (clear * clearness[1][:, None] - mean) * decay(leads, day, 8.0),
         clear * clearness[2][:, None] - mean,
     ]
     return Design(base, np.stack(features, axis=-1), clear, 1.05 * clear)
@@ -117,11 +124,11 @@ def _wind(past: Past, rows: npt.NDArray[np.intp], origin: int, leads: int, day: 
     off_mean = fading_error(past.actual[rows, before] - level, day, (0.25, 2.0, 12.0))
     base = np.broadcast_to(level, (rows.size, leads))
     features = [
-        off_mean[0][:, None] * _decay(leads, day, 2.0),
-        off_mean[0][:, None] * _decay(leads, day, 8.0),
-        off_mean[1][:, None] * _decay(leads, day, 8.0),
-        off_mean[1][:, None] * _decay(leads, day, 24.0),
-        off_mean[2][:, None] * _decay(leads, day, 24.0),
+        off_mean[0][:, None] * decay(leads, day, 2.0),
+        off_mean[0][:, None] * decay(leads, day, 8.0),
+        off_mean[1][:, None] * decay(leads, day, 8.0),
+        off_mean[1][:, None] * decay(leads, day, 24.0),
+        off_mean[2][:, None] * decay(leads, day, 24.0),
         past.any_day[rows, ahead] - level,
         past.yesterday[rows, ahead] - level,
     ]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from dispatch.forecast.kinds import KINDS
+from dispatch.forecast.outlook import Outside
 from dispatch.forecast.past import DAY_S, Past, look_back
 from dispatch.forecast.trees import QUANTILES, Trees
 from grid.errors import BadInputError
@@ -60,6 +61,11 @@ class ForecastModel:
         of leads, NaN where unknown.
     error_origins : ndarray of int64 (origin,)
         Steps of the history at which they began.
+    outside : Outside
+        Where the plants stand, without any weather.
+    by_weather : ForecastModel or None
+        The same, trained where weather was foretold; empty proportions where there was too
+        little of it for a block.
     """
 
     series: tuple[str, ...]
@@ -79,6 +85,8 @@ class ForecastModel:
     trees: tuple[Trees | None, ...] = ()
     errors: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
     error_origins: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    outside: Outside = field(default_factory=Outside)
+    by_weather: ForecastModel | None = None
 
     @property
     def cold(self) -> bool:
@@ -103,7 +111,9 @@ class ForecastModel:
         )
         return members + totals
 
-    def past(self, power: Float, trust: Float, start_s: int, first: int) -> Past:
+    def past(
+        self, power: Float, trust: Float, start_s: int, first: int, *, clear_sky: bool = False
+    ) -> Past:
         """Return the past of every row: the series of `power` and their totals.
 
         Parameters
@@ -115,13 +125,26 @@ class ForecastModel:
         start_s : int
         first : int
             The column at which the past begins; it ends with `power`.
+        clear_sky : bool
+            Whether a clear sky raises the envelope of plants of which it is told. A forecast
+            by weather needs it: after dull weeks a fine day may be foretold. A forecast by
+            the past alone is worse with it, for then the highest of late says more.
         """
         count = power.shape[1]
         civil_s = start_s + self.utc_offset_s + self.interval_s * np.arange(count, dtype=np.int64)
         rows = np.concatenate([power, self._totals(power)])
         level = np.concatenate([self.level_kw, self.total(self.level_kw[:, None])[:, 0]])
+        at_s = civil_s - self.utc_offset_s
+        clear = self.outside.clear_kw(self.series, at_s, self.interval_s) if clear_sky else None
         return look_back(
-            rows, civil_s, level, self.weights(trust), day=self.day, first=first, last=count
+            rows,
+            civil_s,
+            level,
+            self.weights(trust),
+            day=self.day,
+            first=first,
+            last=count,
+            clear=None if clear is None else np.concatenate([clear, self.total(clear)]),
         )
 
     def weights(self, weight: Float) -> Float:

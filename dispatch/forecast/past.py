@@ -19,6 +19,9 @@ DAY_S: Final = 86_400
 TRAILING_DAYS: Final = 27
 FADE: Final = 0.94
 """Weight of a day against the day after it, in a profile."""
+SUNNY_DAYS: Final = 8
+HIGH_SUN: Final = 0.3
+"""Share of the highest clear power above which a step tells of a plant's proportion to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,8 @@ class Past:
     any_day : ndarray
         Fading mean of all trailing days.
     envelope : ndarray
-        Highest of the trailing days.
+        Highest of the trailing days; where a clear sky is told not below that, in the best
+        proportion to it that the trailing days had.
     civil_s : ndarray of int64 (step,)
         Civil time at which each step starts, in seconds as of 1970.
     """
@@ -76,6 +80,7 @@ def look_back(
     day: int,
     first: int,
     last: int,
+    clear: Float | None = None,
 ) -> Past:
     """Return what the days before each step of ``[first, last)`` say about it.
 
@@ -93,6 +98,8 @@ def look_back(
         Steps of a day.
     first, last : int
         Columns of `power`.
+    clear : ndarray of float64 (row, step), optional
+        kW under a clear sky, NaN for rows of which it is not told.
     """
     shape = (power.shape[0], last - first)
     resting = weekday(civil_s) >= 5
@@ -121,6 +128,10 @@ def look_back(
             np.copyto(yesterday[:, into], power[:, low:high], where=missing)
         if back == 7:
             week[:, into] = power[:, low:high]
+    if clear is not None:
+        rows = np.flatnonzero(np.isfinite(clear).all(axis=1))
+        share = _clear_share(power[rows], clear[rows], day)[:, first:last]
+        envelope[rows] = np.maximum(envelope[rows], clear[rows, first:last] * share)
     any_day = np.where(weights[0] > 0, sums[0] / np.maximum(weights[0], 1e-12), level[:, None])
     like_day = np.where(weights[1] > 0, sums[1] / np.maximum(weights[1], 1e-12), any_day)
     return Past(
@@ -133,3 +144,23 @@ def look_back(
         envelope=envelope,
         civil_s=civil_s[first:last],
     )
+
+
+def _clear_share(power: Float, clear: Float, day: int) -> Float:
+    """Return the most that power was of a clear sky's on the days before each step (row, step).
+
+    A low sun says nothing about it; it is no less than 1 until :data:`SUNNY_DAYS` have told.
+    """
+    high = clear > HIGH_SUN * clear.max(axis=1, keepdims=True, initial=0.0)
+    known = high & np.isfinite(power)
+    share = np.where(known, power / np.maximum(clear, 1e-9), 0.0)
+    # The best of the day that ends with each step.
+    padded = np.concatenate([np.zeros((share.shape[0], day - 1)), share], axis=1)
+    daily = np.lib.stride_tricks.sliding_window_view(padded, day, axis=1).max(axis=-1)
+    best, days = np.zeros_like(share), np.zeros_like(share)
+    for back in range(1, TRAILING_DAYS + 1):
+        if back * day >= share.shape[1]:
+            break
+        np.maximum(best[:, back * day :], daily[:, : -back * day], out=best[:, back * day :])
+        days[:, back * day :] += daily[:, : -back * day] > 0.0
+    return np.where(days < SUNNY_DAYS, np.maximum(best, 1.0), best)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -9,23 +11,34 @@ import numpy.typing as npt
 import xarray as xr
 
 from dispatch.forecast.cold import cold_method, cold_quantiles
+from dispatch.forecast.foretell import Foreteller, foreteller
 from dispatch.forecast.kinds import KINDS, Design
 from dispatch.forecast.model import KEEP_DAYS, ForecastModel, powers, trust_of
-from dispatch.forecast.past import DAY_S
+from dispatch.forecast.mos import LOOK_DAYS, WEATHER_KINDS
+from dispatch.forecast.past import DAY_S, Past
 from dispatch.forecast.trees import BANDS_H, QUANTILES, tree_features
 from grid.errors import BadInputError
 from grid.interval import label
 
 Float = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 
 METHOD: Final = (
     "ridge on differences to the day before, trees for loads, quantiles from held-out errors"
 )
+BY_WEATHER: Final = "by the weather issued"
 FIT_RATIO: Final = 2.0
 """The series of a group are scaled to its total by no more than this."""
 
 
-def predict(model: ForecastModel, recent: xr.Dataset, start_s: int, n: int) -> xr.Dataset:
+def predict(
+    model: ForecastModel,
+    recent: xr.Dataset,
+    start_s: int,
+    n: int,
+    *,
+    weather: xr.Dataset | None = None,
+) -> xr.Dataset:
     """Forecast `n` intervals from `start_s`.
 
     Parameters
@@ -40,6 +53,9 @@ def predict(model: ForecastModel, recent: xr.Dataset, start_s: int, n: int) -> x
         Seconds UTC, on the model's intervals.
     n : int
         At least 1.
+    weather : Dataset, optional
+        Records of :mod:`dispatch.forecast.weather`; those issued after `start_s` are not
+        looked at. What it does not tell is forecast as without it.
 
     Returns
     -------
@@ -63,37 +79,101 @@ def predict(model: ForecastModel, recent: xr.Dataset, start_s: int, n: int) -> x
         )
     power, trust, first_s = _timeline(model, recent, start_s, n)
     origin = power.shape[1] - n
-    past = model.past(power, trust, first_s, origin - model.day)
-    count = len(model.series) + len(model.groups)
-    mean, spread, most = np.zeros((count, n)), np.zeros((count, n)), np.full((count, n), np.inf)
-    drawn = np.zeros((len(QUANTILES), count, n))
-    grown = np.zeros(count, np.bool_)
-    for block, (kind, rows) in enumerate(model.blocks):
-        if not rows.size:
-            continue
-        design = KINDS[kind](past, rows, origin, n, model.day)
-        mean[rows] = _mean(model, block, design)
-        spread[rows], most[rows] = design.spread, design.most
-        trees = None if model.cold else model.trees[block]
-        if trees is not None:
-            features = tree_features(past, rows, origin, design, mean[rows], model.day)
-            more, quantiles = trees.predict(features, model.day)
-            drawn[:, rows] = mean[rows] + quantiles * design.spread
-            mean[rows] += more * design.spread
-            grown[rows] = True
-    rating = model.rating_kw[:, None]
+    past = model.past(power, trust, first_s, origin - model.day, clear_sky=model.cold)
+    ahead = _ahead(
+        model, past, origin, n, lambda kind, rows: KINDS[kind](past, rows, origin, n, model.day)
+    )
+    issued = None
+    if weather is not None:
+        outside = replace(model.outside, weather=weather)
+        first = origin - LOOK_DAYS * model.day
+        told = foreteller(model, outside, first_s, first=first, over=origin, count=origin + n)
+        past = model.past(power, trust, first_s, first, clear_sky=True)
+        ahead, issued = _by_weather(model, ahead, past, told, origin, n)
     # fmin leaves alone what has no rating.
-    most = np.fmin(most, np.concatenate([rating, model.total(rating)]))
-    mean = np.clip(mean, 0.0, most)
+    rating = model.rating_kw[:, None]
+    most = np.fmin(ahead.most, np.concatenate([rating, model.total(rating)]))
+    mean = np.clip(ahead.mean, 0.0, most)
     _fit_to_totals(model, mean, most)
     method = METHOD
     if model.cold:
-        quantiles = cold_quantiles(model, power[:, :origin], mean)
+        quantiles = cold_quantiles(model, power[:, :origin], mean, ahead.most)
         method = cold_method(power[:, :origin], model.interval_s)
     else:
-        quantiles = _quantiles(model, mean, spread, most)
-        quantiles[:, grown] = np.sort(np.clip(drawn, 0.0, most), axis=0)[:, grown]
+        drawn = np.where(ahead.grown, ahead.drawn, mean + ahead.drawn)
+        quantiles = np.sort(np.clip(drawn, 0.0, most), axis=0)
+    if issued is not None:
+        method += f"; {BY_WEATHER} {label(issued)}"
     return _result(model, start_s, mean, quantiles, most).assign_attrs(method=method)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """A forecast before its bounds; arrays (row, lead) in kW.
+
+    `drawn` (quantile, row, lead) are powers where `grown`, else distances from the mean.
+    """
+
+    mean: Float
+    most: Float
+    drawn: Float
+    grown: npt.NDArray[np.bool_]
+    known: npt.NDArray[np.bool_]
+
+
+def _ahead(
+    model: ForecastModel, past: Past, origin: int, n: int, design: Callable[[str, Rows], Design]
+) -> _Ahead:
+    """Return the forecast of a model whose kinds are designed so."""
+    count = len(model.series) + len(model.groups)
+    mean, spread, most = np.zeros((count, n)), np.zeros((count, n)), np.full((count, n), np.inf)
+    trees_say = np.zeros((len(QUANTILES), count, n))
+    grown, known = np.zeros((count, n), np.bool_), np.zeros((count, n), np.bool_)
+    for block, (kind, rows) in enumerate(model.blocks):
+        # What nothing was learnt of is known to nobody, but to a cold model by its base.
+        if not rows.size or (not model.cold and not model.proportions[block].size):
+            continue
+        found = design(kind, rows)
+        mean[rows] = _mean(model, block, found)
+        spread[rows], most[rows], known[rows] = found.spread, found.most, found.known
+        trees = None if model.cold else model.trees[block]
+        if trees is not None:
+            features = tree_features(past, rows, origin, found, mean[rows], model.day)
+            more, quantiles = trees.predict(features, model.day)
+            trees_say[:, rows] = mean[rows] + quantiles * found.spread
+            mean[rows] += more * found.spread
+            grown[rows] = True
+    drawn = np.where(grown, trees_say, _band_errors(model, n) * spread)
+    return _Ahead(mean, most, drawn, grown, known)
+
+
+def _by_weather(
+    model: ForecastModel, plain: _Ahead, past: Past, told: Foreteller, origin: int, n: int
+) -> tuple[_Ahead, int | None]:
+    """Return a forecast with what weather tells in its place, and when that was issued."""
+    view = told.at(origin, n)
+    learnt = model if model.cold else model.by_weather
+    if learnt is None:
+        return plain, None
+
+    def design(kind: str, rows: Rows) -> Design:
+        return WEATHER_KINDS[kind](past, view, rows, origin, n, model.day)
+
+    better = _ahead(learnt, past, origin, n, design)
+    known = better.known
+    if model.cold:
+        # Nothing was learnt of what warmth does to a load.
+        for kind, rows in model.blocks:
+            known[rows] &= kind != "load"
+    if not known.any():
+        return plain, None
+    merged = _Ahead(
+        *(
+            np.where(known, getattr(better, name), getattr(plain, name))
+            for name in ("mean", "most", "drawn", "grown", "known")
+        )
+    )
+    return merged, told.issued_s(told.start_s + origin * model.interval_s)
 
 
 def _mean(model: ForecastModel, block: int, design: Design) -> Float:
@@ -152,18 +232,16 @@ def _fit_to_totals(model: ForecastModel, mean: Float, most: Float) -> None:
         mean[series + group] = mean[rows].sum(axis=0)
 
 
-def _quantiles(model: ForecastModel, mean: Float, spread: Float, most: Float) -> Float:
-    """Return powers (quantile, row, lead), rising with the quantile."""
+def _band_errors(model: ForecastModel, n: int) -> Float:
+    """Return errors (quantile, row, lead) in units of the spread, between the bands' middles."""
     ends = np.array(BANDS_H) * model.day / 24
     centres = (np.concatenate([[0.0], ends[:-1]]) + ends) / 2
-    lead = np.arange(mean.shape[1]) + 0.5
+    lead = np.arange(n) + 0.5
     upper = np.clip(np.searchsorted(centres, lead), 1, centres.size - 1)
     share = np.clip((lead - centres[upper - 1]) / (centres[upper] - centres[upper - 1]), 0.0, 1.0)
     band = model.error_quantiles
-    error = band[:, :, upper - 1] * (1 - share) + band[:, :, upper] * share
-    bounded = np.clip(mean + error * spread, 0.0, most)
-    ordered: Float = np.sort(bounded, axis=0)
-    return ordered
+    error: Float = band[:, :, upper - 1] * (1 - share) + band[:, :, upper] * share
+    return error
 
 
 def _result(

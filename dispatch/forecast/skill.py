@@ -14,6 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from dispatch.forecast.model import powers
+from dispatch.forecast.outlook import Outside
 from dispatch.forecast.past import DAY_S, TRAILING_DAYS
 from dispatch.forecast.predict import predict
 from dispatch.forecast.train import train
@@ -35,6 +36,7 @@ def skill(
     days: int,
     window_days: int = 28,
     utc_offset_s: int = 0,
+    outside: Outside | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
     """Forecast a day from origins spread over `series`, and compare with what came.
@@ -49,6 +51,8 @@ def skill(
         Days that are trained on.
     utc_offset_s : int
         Civil time minus UTC.
+    outside : Outside, optional
+        Where the plants stand, and weather; each origin knows what was issued by then.
     progress : callable, optional
         Is told how many origins are done, and of how many.
 
@@ -87,9 +91,10 @@ def skill(
         begin = int((at_s[at] + utc_offset_s) // DAY_S * DAY_S - utc_offset_s)
         known = at - int(at_s[at] - begin) // int(at_s[1] - at_s[0])
         past = series.isel(interval=slice(max(known - first, 0), known))
-        model = train(past, utc_offset_s=utc_offset_s)
+        model = train(past, utc_offset_s=utc_offset_s, outside=outside)
         recent = series.isel(interval=slice(max(at - 3 * day, 0), at))
-        ahead = predict(model, recent, int(at_s[at]), day)
+        weather = None if outside is None else outside.weather
+        ahead = predict(model, recent, int(at_s[at]), day, weather=weather)
         parts.append(_compare(ahead["power_kw"].values, power[:, : at + day], at, day))
         if progress is not None:
             progress(number + 1, len(origins))

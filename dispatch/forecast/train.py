@@ -7,6 +7,7 @@ sums that they follow from are kept by origin.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,8 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from dispatch.forecast.foretell import foreteller
 from dispatch.forecast.kinds import KINDS, TREES, Design
 from dispatch.forecast.model import MIN_DAYS, ForecastModel, powers, require_kind, trust_of
+from dispatch.forecast.mos import WEATHER_KINDS
+from dispatch.forecast.outlook import Outside
 from dispatch.forecast.past import DAY_S, Past
 from dispatch.forecast.trees import (
     BANDS_H,
@@ -38,7 +42,17 @@ RIDGE: Final = {"load": 0.1, "solar": 0.1, "wind": 1e-3}
 """Weight of keeping to the base: wind, whose base is a mere mean, needs least of it."""
 
 
-def train(history: xr.Dataset, *, kind: str | None = None, utc_offset_s: int = 0) -> ForecastModel:
+LEAST_ORIGINS: Final = 24
+"""Origins, five days of them, that must have known their weather to learn from it."""
+
+
+def train(
+    history: xr.Dataset,
+    *,
+    kind: str | None = None,
+    utc_offset_s: int = 0,
+    outside: Outside | None = None,
+) -> ForecastModel:
     """Learn to forecast the series of `history`, and the total of each group.
 
     Parameters
@@ -55,6 +69,9 @@ def train(history: xr.Dataset, *, kind: str | None = None, utc_offset_s: int = 0
         group of each series names its kind.
     utc_offset_s : int
         Civil time minus UTC, for weekends.
+    outside : Outside, optional
+        Where the plants stand, and weather. Of weather each origin knows what had been
+        issued by then.
 
     Returns
     -------
@@ -65,22 +82,54 @@ def train(history: xr.Dataset, *, kind: str | None = None, utc_offset_s: int = 0
     BadInputError
         When the history is malformed or a kind is unknown.
     """
+    outside = outside or Outside()
     model = _bare(history, kind, utc_offset_s)
-    day = model.day
-    if model.history_kw.shape[1] < MIN_DAYS * day or not model.series:
+    model = replace(model, outside=replace(outside, weather=None))
+    day, steps = model.day, model.history_kw.shape[1]
+    if steps < MIN_DAYS * day or not model.series:
         return model
-    origins = np.arange(
-        MIN_DAYS * day, model.history_kw.shape[1] - day + 1, ORIGIN_EVERY_H * day // 24
-    )
+    origins = np.arange(MIN_DAYS * day, steps - day + 1, ORIGIN_EVERY_H * day // 24)
     if origins.size < 4:
         return model
     past = model.past(model.history_kw, model.weight, model.start_s, 0)
-    weight = model.weights(model.weight)
-    proportions, trees = [], []
+
+    def plain(kind_name: str, rows: npt.NDArray[np.intp], at: int) -> Design:
+        return KINDS[kind_name](past, rows, at, day, day)
+
+    learnt = _learnt(model, past, origins, plain, least=1)
+    if outside.weather is None:
+        return learnt
+    fine = model.past(model.history_kw, model.weight, model.start_s, 0, clear_sky=True)
+    told = foreteller(model, outside, model.start_s, first=0, over=steps, count=steps)
+    views = {int(at): told.at(int(at), day) for at in origins}
+
+    def weathered(kind_name: str, rows: npt.NDArray[np.intp], at: int) -> Design:
+        return WEATHER_KINDS[kind_name](fine, views[at], rows, at, day, day)
+
+    by_weather = _learnt(model, fine, origins, weathered, least=LEAST_ORIGINS)
+    return replace(learnt, by_weather=by_weather)
+
+
+def _learnt(
+    model: ForecastModel,
+    past: Past,
+    origins: npt.NDArray[np.int64],
+    design: Callable[[str, npt.NDArray[np.intp], int], Design],
+    least: int,
+) -> ForecastModel:
+    """Return the model with what origins teach; a block of which fewer know teaches nothing."""
+    day, weight = model.day, model.weights(model.weight)
+    proportions: list[Float] = []
+    trees: list[Trees | None] = []
     quantiles = np.zeros((len(QUANTILES), past.actual.shape[0], len(BANDS_H)))
     errors = np.full((origins.size, len(model.series), day), np.nan, np.float32)
     for kind_name, rows in model.blocks:
-        block = _fit(kind_name, past, rows, origins, day, weight)
+        designs = [design(kind_name, rows, int(at)) for at in origins]
+        if sum(bool(one.known.any()) for one in designs) < least:
+            proportions.append(np.zeros(0))
+            trees.append(None)
+            continue
+        block = _fit(kind_name, designs, past, rows, origins, day, weight)
         grown = _grown(block, past, rows, day) if kind_name in TREES else None
         error = _errors(block)
         if grown is None:
@@ -117,14 +166,14 @@ class _Block:
 
 
 def _fit(
-    kind: str, past: Past, rows: npt.NDArray[np.intp], origins: npt.NDArray[np.int64], day: int,
-    weight: Float,
+    kind: str, designs: list[Design], past: Past, rows: npt.NDArray[np.intp],
+    origins: npt.NDArray[np.int64], day: int, weight: Float,
 ) -> _Block:  # fmt: skip
-    designs = [KINDS[kind](past, rows, int(at), day, day) for at in origins]
     features = np.stack([item.features for item in designs])
     base = np.stack([item.base for item in designs])
     truth = np.stack([past.actual[rows, at : at + day] for at in origins])
     says = np.stack([weight[rows, at : at + day] for at in origins]) * np.isfinite(truth)
+    says = says * np.stack([np.broadcast_to(item.known, says.shape[1:]) for item in designs])
     scale = np.maximum(past.any_day[rows].mean(axis=1), 1e-6)[:, None]
     target = np.where(says > 0, truth - base, 0.0) / scale * np.sqrt(says)
     scaled = features * (np.sqrt(says) / scale)[..., None]

@@ -119,7 +119,9 @@ def tree_features(
         (mean - base) / level,
         np.log(design.spread / level + 1e-6),
     ]
-    return np.stack(columns, axis=-1)
+    own = np.stack(columns, axis=-1)
+    extra = np.broadcast_to(design.extra, (*shape, design.extra.shape[-1]))
+    return np.concatenate([own, extra], axis=-1)
 
 
 @dataclass(frozen=True, slots=True)

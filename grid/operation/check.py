@@ -10,7 +10,7 @@ from pathlib import Path
 
 from grid import site_file
 from grid.errors import BadInputError
-from grid.operation import sensors
+from grid.operation import sensors, weather
 from grid.operation.validation_facts import with_threshold
 from grid.site import Asset, Meter, Protocol, Site
 from grid.site_file import Draft
@@ -55,6 +55,7 @@ def check(text: str, *, name: str = site_file.SITE_FILE, base_dir: Path) -> Site
     _field(draft)
     _corridors(draft)
     _mqtt(draft, base_dir)
+    _weather(draft, base_dir)
     return draft.site()
 
 
@@ -194,3 +195,22 @@ def _mqtt(draft: Draft, base_dir: Path) -> None:
         except BadInputError as error:
             key = "password_file" if "password_file" in str(error) else "ca_file"
             draft.refuse("mqtt", 0, key, f"[mqtt]: {error}")
+
+
+def _weather(draft: Draft, base_dir: Path) -> None:
+    """Refuse turbines that nobody has a curve of, and a file of weather that is there and wrong."""
+    for number, wind in draft.rows("wind"):
+        if wind.turbine:
+            from dispatch.forecast.physical import curve
+
+            try:
+                curve(wind.turbine)
+            except BadInputError as error:
+                draft.refuse("wind", number, "turbine", f"wind {wind.id}: {error}")
+    for _, forecast in draft.rows("forecast"):
+        path = base_dir / forecast.weather
+        if forecast.weather and path.exists():
+            try:
+                weather.read_weather(path, issued_s=0)
+            except BadInputError as error:
+                draft.refuse("forecast", 0, "weather", f"[forecast]: {error}")

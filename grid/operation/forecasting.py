@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from dispatch.forecast import predict, train
+from dispatch.forecast.model import KEEP_DAYS
+from dispatch.forecast.outlook import Outside
+from dispatch.forecast.weather import instants_of
 from grid import interval
 from grid.errors import BadInputError
+from grid.operation import weather
 from grid.operation.commission import AVAILABLE
 from grid.operation.room import Room
 from grid.site import Shedding, Site
@@ -31,6 +36,7 @@ _ESTIMATES = [
 
 def forecast(room: Room, at_s: int) -> None:
     """Forecast from `at_s`; the model is trained once a civil day."""
+    weather.keep(room, at_s)
     with room.store.write() as tx:
         ahead = ahead_of(room, tx, at_s)
         datasets.put_dataset(tx, "forecast", at_s, ahead)
@@ -44,21 +50,30 @@ def ahead_of(room: Room, tx: Transaction, at_s: int) -> xr.Dataset:
     day_s, _ = interval.day_bounds(interval.local_day(at_s, site.time_zone), site.time_zone)
     until_s = max(day_s, room.first_cycle_s)
     start_s = until_s - site.operation.history_days * 86_400
-    # Readings that came late train it again: in memory is nothing that a restart changes.
-    key = f"forecast {until_s} {series.last_change(tx, start_s, until_s)}"
+    outside = weather.outside(room, tx, min(start_s, until_s - KEEP_DAYS * 86_400), at_s)
+    then = _issued_by(outside, until_s)
+    # Readings and weather that came late train it again: in memory is nothing that a
+    # restart changes.
+    key = f"forecast {until_s} {series.last_change(tx, start_s, until_s)} {then}"
     if key not in room.memory:
         for old in [name for name in room.memory if name.startswith("forecast ")]:
             del room.memory[old]
         past = gross(room, tx, start_s, until_s)
-        room.memory[key] = (
-            train(past, utc_offset_s=interval.utc_offset_s(at_s, site.time_zone)),
-            tan_phi(past),
-        )
+        offset_s = interval.utc_offset_s(at_s, site.time_zone)
+        room.memory[key] = train(past, utc_offset_s=offset_s, outside=outside), tan_phi(past)
     model, ratio = room.memory[key]
     recent = gross(room, tx, at_s - _RECENT_DAYS * 86_400, at_s)
-    ahead = predict(model, recent, at_s, site.operation.horizon_intervals)
+    n = site.operation.horizon_intervals
+    ahead = predict(model, recent, at_s, n, weather=outside.weather)
     ahead["mean_kvar"] = ahead["mean_kw"] * ratio
     return ahead.drop_vars(["power_kw", "most_kw"])
+
+
+def _issued_by(outside: Outside, until_s: int) -> int:
+    """Return how many records of weather were issued by then; what is stored only grows."""
+    if outside.weather is None:
+        return -1
+    return int((instants_of(outside.weather, "issued") <= until_s).sum())
 
 
 def tan_phi(past: xr.Dataset) -> xr.DataArray:
@@ -150,7 +165,7 @@ def _weight(room: Room, quality: np.ndarray) -> np.ndarray:
 def keep_skill(
     room: Room, days: int, window_days: int, progress: Callable[[int, int], None]
 ) -> xr.Dataset:
-    """Return how well the site's own past could have been forecast, and store it.
+    """Return how well the site's own past could have been forecast from it, and store that.
 
     Parameters
     ----------
@@ -164,6 +179,51 @@ def keep_skill(
     BadInputError
         When the site has fewer than ten days of readings.
     """
+    at_s, found = _skill(room, days, window_days, progress, None)
+    with room.store.write() as tx:
+        datasets.put_dataset(tx, "skill", at_s, found)
+    return found
+
+
+def weather_skill(
+    room: Room,
+    days: int,
+    window_days: int,
+    progress: Callable[[int, int], None],
+    file: Path | None = None,
+) -> xr.Dataset | None:
+    """Return how well weather would have let the same be forecast, ``None`` without weather.
+
+    Parameters
+    ----------
+    days, window_days, progress
+        As :func:`keep_skill` takes them.
+    file : Path, optional
+        Weather forecasts that tell when they were issued; what the site has kept without it.
+
+    Raises
+    ------
+    BadInputError
+        When the file is wrong, or the site has fewer than ten days of readings.
+    """
+    records = None if file is None else weather.read_weather(file)
+    if records is None:
+        with room.store.read() as tx:
+            records = weather.kept(tx)
+    if records is None:
+        return None
+    outside = Outside(room.site.location, room.site.plants, records)
+    _, found = _skill(room, days, window_days, progress, outside)
+    return found
+
+
+def _skill(
+    room: Room,
+    days: int,
+    window_days: int,
+    progress: Callable[[int, int], None],
+    outside: Outside | None,
+) -> tuple[int, xr.Dataset]:
     from dispatch.forecast.skill import skill
 
     site = room.site
@@ -179,7 +239,12 @@ def keep_skill(
         raise BadInputError(f"skill: the site has {have} days of readings, needs {_SKILL_DAYS_MIN}")
     window = min(window_days, max(have - 1 - days, 2 * have // 3, 8))
     past = past.isel(interval=slice(len(past["interval"]) - have * 96, None))
-    found = skill(past, days=days, window_days=window, utc_offset_s=offset_s, progress=progress)
-    with room.store.write() as tx:
-        datasets.put_dataset(tx, "skill", at_s, found)
-    return found
+    found = skill(
+        past,
+        days=days,
+        window_days=window,
+        utc_offset_s=offset_s,
+        outside=outside,
+        progress=progress,
+    )
+    return at_s, found

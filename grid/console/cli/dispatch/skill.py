@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grid.console.cli.options import answer, as_json, whole
+from grid.errors import BadInputError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,6 +24,9 @@ def declare(verbs: Any) -> None:
         "skill", help="forecasts of past days against repeating the day before"
     )
     parser.add_argument("--dir", type=Path, help="folder of a site; SimBench's year without it")
+    parser.add_argument(
+        "--weather", type=Path, help="file of weather forecasts; what the site has kept without it"
+    )
     parser.add_argument("--days", type=whole(1, 366), default=120, help="origins, one a day")
     parser.add_argument("--window", type=whole(8, 366), default=28, help="days to train on")
     as_json(parser)
@@ -35,6 +39,8 @@ def run_skill(options: argparse.Namespace) -> int:
 
     if options.dir is not None:
         return _site(options)
+    if options.weather is not None:
+        raise BadInputError("--weather needs --dir: only a site has a place and plants")
     from networks.sources.profiles import load_profiles
 
     found = skill(
@@ -47,16 +53,22 @@ def run_skill(options: argparse.Namespace) -> int:
 
 def _site(options: argparse.Namespace) -> int:
     from grid.operation import commission, loss_cases
-    from grid.operation.forecasting import keep_skill
+    from grid.operation.forecasting import keep_skill, weather_skill
 
+    asked = (options.days, options.window, _progress)
     store = commission.open_store(options.dir)
     try:
         room = loss_cases.looked_at(options.dir, store)
-        found = keep_skill(room, options.days, options.window, _progress)
+        found = keep_skill(room, *asked)
+        by_weather = weather_skill(room, *asked, options.weather)
     finally:
         store.close()
     facts = _facts(found, room.site.name)
-    answer(options, facts, _text(facts))
+    text = _text(facts)
+    if by_weather is not None:
+        facts["by_weather"] = _facts(by_weather, f"{room.site.name}, by weather")
+        text = "\n\n".join([text, _text(facts["by_weather"]), _beside(facts)])
+    answer(options, facts, text)
     return 0
 
 
@@ -116,4 +128,14 @@ def _text(facts: dict[str, Any]) -> str:
             f"{line('all ' + one['group'], one)}   wanted {one['wanted_mae_ratio']:.2f}, "
             f"{one['wanted_pinball_ratio']:.2f}, 3 points: {state}"
         )
+    return "\n".join(lines)
+
+
+def _beside(facts: dict[str, Any]) -> str:
+    """Return the errors of each kind by the past alone and by weather, side by side."""
+    lines = [f"{'of the day before':<20}{'by the past':>14}{'by weather':>14}"]
+    for past, other in zip(facts["groups"], facts["by_weather"]["groups"], strict=True):
+        for name, key in (("MAE", "mae_ratio"), ("pinball", "pinball_ratio")):
+            label = f"{past['group']} {name}"
+            lines.append(f"{label:<20}{past[key]:>14.3f}{other[key]:>14.3f}")
     return "\n".join(lines)
