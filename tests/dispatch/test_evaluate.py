@@ -44,6 +44,7 @@ def test_each_item_of_a_day_is_what_it_is_by_hand(community, make):
         "peak": 0.0,
         "missed": 0.0,
         "operating": 0.0,
+        "boiler": 0.0,
         "wear": 1.8 * 0.5 * 0.02,
         "shedding": 1.0 * 0.5 * 2.0,
         "unserved": 0.002 * 0.5 * 1000.0,
