@@ -156,10 +156,22 @@ def _held(problem: Problem, at: npt.NDArray[np.int64], values: Floats) -> Proble
 
 def _all_kept(task: _Task) -> Answer | None:
     """Return the answer in which no set-point moves, if it is cheap."""
-    kept = _held(task.problem, task.goal.flow, task.goal.flow_kw)
-    kept = _held(kept, task.goal.on, task.goal.state)
-    answer = highs.optimise(kept, gap=1e-6, nodes=task.nodes)
+    goal, numbers = task.goal, task.problem.numbers
+    low, high = numbers.low.copy(), numbers.high.copy()
+    # what was rounded needs a little room
+    low[goal.flow] = np.maximum(low[goal.flow], goal.flow_kw - SAME_KW)
+    high[goal.flow] = np.minimum(high[goal.flow], goal.flow_kw + SAME_KW)
+    kept = replace(task.problem, numbers=replace(numbers, low=low, high=high), form=None)
+    answer = _optimum(_held(kept, goal.on, goal.state), task.nodes)
     return answer if task.cheap(answer) else None
+
+
+def _optimum(problem: Problem, nodes: int) -> Answer:
+    """Return the answer of a problem in which much is held; infeasible where HiGHS finds none."""
+    try:
+        return highs.optimise(problem, gap=1e-6, nodes=nodes)
+    except SolverError:
+        return highs.INFEASIBLE
 
 
 def _commitment(task: _Task) -> Floats:
@@ -184,7 +196,7 @@ def _commitment(task: _Task) -> Floats:
     if either.size:
         sets.append((goal.on, goal.state))
     for at, values in sets:
-        answer = highs.optimise(_held(task.problem, at, values), gap=1e-6, nodes=_NODES)
+        answer = _optimum(_held(task.problem, at, values), _NODES)
         if task.cheap(answer):
             return np.where(binary, np.round(answer.columns), 0.0)
     nearest = _nearest_states(task) if goal.on.size else None
