@@ -25,7 +25,7 @@ START_S, _ = interval.day_bounds(DEFAULT_DAY, TIME_ZONE)
 FIRST_S = START_S - 86_400
 HERE = Location(47.0, 48.0)
 FILE = "weather.csv"
-DAYS = 15
+DAYS = 16
 
 
 def _text() -> str:
@@ -192,7 +192,7 @@ def test_lines_without_an_issue_are_known_when_they_are_first_read(room: Room) -
 def test_skill_is_told_by_the_past_and_by_weather_side_by_side(
     made: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = ["dispatch", "skill", "--dir", str(made), "--days", "1", "--window", "13"]
+    asked = ["dispatch", "skill", "--dir", str(made), "--days", "1", "--window", "14"]
     assert main([*asked, "--weather", str(made / FILE)]) == 0
     lines = capsys.readouterr().out.splitlines()
     row = next(line.split() for line in lines[-7:] if line.startswith("solar MAE"))
