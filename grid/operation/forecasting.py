@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -190,31 +189,24 @@ def weather_skill(
     days: int,
     window_days: int,
     progress: Callable[[int, int], None],
-    file: Path | None = None,
-) -> xr.Dataset | None:
-    """Return how well weather would have let the same be forecast, ``None`` without weather.
+    records: xr.Dataset,
+) -> xr.Dataset:
+    """Return how well weather would have let the same be forecast.
 
     Parameters
     ----------
     days, window_days, progress
         As :func:`keep_skill` takes them.
-    file : Path, optional
-        Weather forecasts that tell when they were issued; what the site has kept without it.
+    records : Dataset
+        Weather of :mod:`dispatch.forecast.weather`.
 
     Raises
     ------
     BadInputError
-        When the file is wrong, or the site has fewer than ten days of readings.
+        When the site has fewer than ten days of readings.
     """
-    records = None if file is None else weather.read_weather(file)
-    if records is None:
-        with room.store.read() as tx:
-            records = weather.kept(tx)
-    if records is None:
-        return None
     outside = Outside(room.site.location, room.site.plants, records)
-    _, found = _skill(room, days, window_days, progress, outside)
-    return found
+    return _skill(room, days, window_days, progress, outside)[1]
 
 
 def _skill(

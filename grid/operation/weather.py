@@ -91,8 +91,13 @@ def outside(room: Room, tx: Transaction, start_s: int, at_s: int) -> Outside:
     return Outside(site.location, site.plants, room.memory[key])
 
 
-def kept(tx: Transaction) -> xr.Dataset | None:
-    """Return all weather that is stored, ``None`` for none."""
+def kept(room: Room) -> xr.Dataset | None:
+    """Return all weather that the site has kept, ``None`` for none."""
+    with room.store.read() as tx:
+        return _all(tx)
+
+
+def _all(tx: Transaction) -> xr.Dataset | None:
     found = datasets.instants(tx, KIND, 0, 2**62)
     return joined([datasets.require_dataset(tx, KIND, one) for one in found])
 

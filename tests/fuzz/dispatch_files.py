@@ -1,8 +1,11 @@
-"""Targets of dispatch: problem files."""
+"""Targets of dispatch: problem files and weather files."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from dispatch import pglib, problem_file
+from dispatch.forecast.weather import QUANTITIES, parse_weather
 from tests.fuzz.target import Target
 
 _PROBLEM = (
@@ -33,7 +36,27 @@ def _plan(octets: bytes) -> None:
     problem_file.parse(octets.decode("utf-8", "replace"))
 
 
+_WEATHER = (
+    b"issued_at,time,ghi_w_per_m2,dni_w_per_m2,temperature_celsius,wind_10m_m_per_s\n"
+    b"2026-06-01T00:00Z,2026-06-01T10:00Z,700,,21.5,4\n"
+    b"2026-06-01T06:00Z,2026-06-01T14:00+04:00,710.5,650,-2e1,0\n"
+    b"2026-06-01T06:00Z,2026-06-01T11:00Z,800,1,,4\n"
+)
+
+
+def _weather(octets: bytes) -> None:
+    found = parse_weather(octets)
+    begins = found["interval"].values.astype(np.int64)
+    if (np.diff(begins) < 0).any() or (begins % found["length_s"].values).any():
+        raise AssertionError(octets)
+    for name, (_, low, high) in QUANTITIES.items():
+        values = found[name].values
+        if not (np.isnan(values) | ((values >= low) & (values <= high))).all():
+            raise AssertionError(octets)
+
+
 TARGETS = {
     "pglib-uc": Target(_problem, (_PROBLEM,), 1024),
+    "weather-file": Target(_weather, (_WEATHER,), 1024, quick=False),
     "plan-file": Target(_plan, (_PLAN,), 1024, quick=False),
 }

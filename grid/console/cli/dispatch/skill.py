@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grid.console.cli.options import answer, as_json, whole
-from grid.errors import BadInputError
+from grid.console.cli.options import UsageError, answer, as_json, whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,7 +39,7 @@ def run_skill(options: argparse.Namespace) -> int:
     if options.dir is not None:
         return _site(options)
     if options.weather is not None:
-        raise BadInputError("--weather needs --dir: only a site has a place and plants")
+        raise UsageError("--weather needs --dir: only a site has a place and plants")
     from networks.sources.profiles import load_profiles
 
     found = skill(
@@ -52,15 +51,17 @@ def run_skill(options: argparse.Namespace) -> int:
 
 
 def _site(options: argparse.Namespace) -> int:
-    from grid.operation import commission, loss_cases
+    from grid.operation import commission, loss_cases, weather
     from grid.operation.forecasting import keep_skill, weather_skill
 
     asked = (options.days, options.window, _progress)
+    records = None if options.weather is None else weather.read_weather(options.weather)
     store = commission.open_store(options.dir)
     try:
         room = loss_cases.looked_at(options.dir, store)
         found = keep_skill(room, *asked)
-        by_weather = weather_skill(room, *asked, options.weather)
+        records = weather.kept(room) if records is None else records
+        by_weather = None if records is None else weather_skill(room, *asked, records)
     finally:
         store.close()
     facts = _facts(found, room.site.name)
