@@ -37,10 +37,11 @@ _LIMITS = (
     ("wind", "wind_available_kw"),
     ("shedding", "sheddable_kw"),
 )
-_EITHER = {
+EITHER = {
     "charging": ("charge", "discharge"),
     "ev_charging": ("ev_charge", "ev_discharge"),
 }
+"""The two ways of stores, by the binary that tells them apart where there is one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +175,7 @@ def directions(stated: Statement, problem: Problem, values: Floats) -> tuple[Col
             step = int(column.index[0])
             one, other = (values[problem.column[n].at((step,))] for n in ("import_kw", "export_kw"))
         else:
-            names = _EITHER[column.name]
+            names = EITHER[column.name]
             one, other = (values[problem.column[name].at(column.index)] for name in names)
         if one != other:
             at.append(first + number)

@@ -82,24 +82,14 @@ def solve(
     """
     check_input(plan_input)
     before = None if in_force is None else rest(plan_input, in_force)
-    pairs: Pairs = frozenset()
-    rounds = 0
-    while True:
-        found = optimum(
-            plan_input, gap=gap, nodes=nodes, optimise=optimise, pairs=pairs, rounds=rounds
-        )
-        if found.schedule is None:
-            raise InfeasiblePlan(diagnose(plan_input, found.pairs, nodes=nodes))
-        share_out(plan_input, found.schedule)
-        plan = _plan(plan_input, found.problem, found.answer, found.schedule)
-        if in_force is None or before is None:
-            return plan
-        plan, broken = _near(found, plan, in_force, before, nodes)
-        broken -= found.pairs
-        if not broken:
-            return plan
-        rounds = found.rounds + 1
-        pairs = found.pairs | widened(broken, rounds, plan_input.n)
+    found = optimum(plan_input, gap=gap, nodes=nodes, optimise=optimise)
+    if found.schedule is None:
+        raise InfeasiblePlan(diagnose(plan_input, found.pairs, nodes=nodes))
+    share_out(plan_input, found.schedule)
+    plan = _plan(plan_input, found.problem, found.answer, found.schedule)
+    if in_force is None or before is None:
+        return plan
+    return _near(found, plan, in_force, before, nodes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +105,6 @@ class Optimum:
         Without prices; None when there is none.
     pairs : frozenset of (str, int)
         Where an either-or was added.
-    rounds : int
-        How often some were added.
     """
 
     stated: Statement
@@ -124,7 +112,6 @@ class Optimum:
     answer: Answer
     schedule: xr.Dataset | None
     pairs: Pairs
-    rounds: int
 
 
 def optimum(
@@ -133,59 +120,58 @@ def optimum(
     gap: float,
     nodes: int,
     optimise: Callable[..., Answer] = highs.optimise,
-    pairs: Pairs = frozenset(),
-    rounds: int = 0,
 ) -> Optimum:
-    """Return the cheapest schedule of a checked input, not yet checked and without its reasons.
-
-    `pairs` and `rounds` are those of an answer that flowed both ways elsewhere.
-    """
+    """Return the cheapest schedule of a checked input, not yet checked and without its reasons."""
+    pairs: Pairs = frozenset()
+    rounds = 0
     while True:
         stated = statement(plan_input, pairs)
         problem = patched(stated)
         answer = optimise(problem, gap=gap, nodes=nodes, small=not pairs)
         if answer.status == "infeasible":
-            return Optimum(stated, problem, answer, None, pairs, rounds)
+            return Optimum(stated, problem, answer, None, pairs)
         _must_be_numbers(problem, answer)
         schedule = schedule_of(plan_input, problem, answer)
         broken = both_ways(plan_input, schedule) - pairs
         if not broken:
-            return Optimum(stated, problem, answer, schedule, pairs, rounds)
+            return Optimum(stated, problem, answer, schedule, pairs)
         rounds += 1
         pairs |= widened(broken, rounds, plan_input.n)
 
 
-def _near(
-    found: Optimum, cheapest: Plan, in_force: Plan, before: xr.Dataset, nodes: int
-) -> tuple[Plan, Pairs]:
-    """Return the plan nearest to that in force, and where it flows both ways; else the cheapest."""
+def _near(found: Optimum, cheapest: Plan, in_force: Plan, before: xr.Dataset, nodes: int) -> Plan:
+    """Return the plan nearest to that in force; the cheapest where none is nearer."""
     plan_input, problem = found.stated.plan_input, found.problem
     allowed = tolerance(day_cost(plan_input, cheapest.schedule))
-    answer = steady(found.stated, problem, found.answer, before, allowed=allowed, nodes=nodes)
-    if answer is found.answer:
-        return cheapest, frozenset()
-    try:
-        _must_be_numbers(problem, answer)
-        schedule = schedule_of(plan_input, problem, answer)
-        broken = both_ways(plan_input, schedule)
-        if broken:
-            return cheapest, broken
-        settle(plan_input, schedule, before)
-        share_out(plan_input, schedule)
-        plan = _plan(plan_input, problem, answer, schedule)
-    except SolverError:
-        # refused as any plan would be: the cheapest has been judged and stands
-        return cheapest, frozenset()
-    reasons = explained(
-        plan_input,
-        plan.reasons,
-        schedule,
-        cheapest.schedule,
-        before,
-        planned_s=in_force.start_s,
-        saving=plan.gap * abs(answer.objective),
-    )
-    return replace(plan, reasons=reasons), frozenset()
+    for one_way in (False, True):
+        answer = steady(
+            found.stated, problem, found.answer, before,
+            allowed=allowed, nodes=nodes, one_way=one_way,
+        )  # fmt: skip
+        if answer is found.answer:
+            return cheapest
+        try:
+            _must_be_numbers(problem, answer)
+            schedule = schedule_of(plan_input, problem, answer)
+            if both_ways(plan_input, schedule):
+                continue
+            settle(plan_input, schedule, before)
+            share_out(plan_input, schedule)
+            plan = _plan(plan_input, problem, answer, schedule)
+        except SolverError:
+            # refused as any plan would be: the cheapest has been judged and stands
+            return cheapest
+        reasons = explained(
+            plan_input,
+            plan.reasons,
+            schedule,
+            cheapest.schedule,
+            before,
+            planned_s=in_force.start_s,
+            saving=plan.gap * abs(answer.objective),
+        )
+        return replace(plan, reasons=reasons)
+    return cheapest
 
 
 def _plan(plan_input: PlanInput, problem: Problem, answer: Answer, schedule: xr.Dataset) -> Plan:

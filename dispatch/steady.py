@@ -30,7 +30,7 @@ import xarray as xr
 
 from dispatch import highs
 from dispatch.cost import DayCost
-from dispatch.in_force import Targets, directions, targets
+from dispatch.in_force import EITHER, Targets, directions, targets
 from dispatch.moves import SAME_KW, Moves
 from dispatch.plan import Floats
 from dispatch.problem import COST_SCALE, Answer, Numbers, Problem
@@ -106,6 +106,7 @@ def steady(
     *,
     allowed: float,
     nodes: int,
+    one_way: bool = False,
 ) -> Answer:
     """Return the answer nearest to the plan in force; `best` itself where none is nearer.
 
@@ -119,6 +120,9 @@ def steady(
         Of :func:`dispatch.in_force.rest`.
     allowed : float
         By how much it may be dearer, currency (:func:`tolerance`).
+    one_way : bool
+        Let a store flow only the way it flows in the optimum, in force where it is idle there: what
+        must not be withheld is wasted in stores otherwise, where nothing else keeps it.
 
     Returns
     -------
@@ -126,6 +130,9 @@ def steady(
         With the duals of the optimum, and the gap to what was proven for it.
     """
     goal = targets(stated.plan_input, problem, in_force)
+    if one_way:
+        problem = _one_way(problem, best, goal)
+        goal = targets(stated.plan_input, problem, in_force)
     task = _Task(stated, problem, best, goal, allowed, nodes)
     try:
         found = _all_kept(replace(task, allowed=WHOLE * allowed))
@@ -137,6 +144,23 @@ def steady(
     if found is None:
         return best
     return replace(best, objective=found.objective, columns=found.columns, gap=_gap(best, found))
+
+
+def _one_way(problem: Problem, best: Answer, goal: Targets) -> Problem:
+    """Return the problem with one way of each store shut in each step."""
+    wanted = best.columns.copy()
+    wanted[goal.flow] = goal.flow_kw
+    high = problem.numbers.high.copy()
+    for pair in EITHER.values():
+        places = [problem.column.get(name) for name in pair]
+        if places[0] is None or places[1] is None:
+            continue
+        one, other = (slice(place.first, place.first + place.size) for place in places if place)
+        way = best.columns[one] - best.columns[other]
+        way = np.where(np.abs(way) > SAME_KW, way, wanted[one] - wanted[other])
+        high[other] = np.where(way >= 0.0, 0.0, high[other])
+        high[one] = np.where(way < 0.0, 0.0, high[one])
+    return replace(problem, numbers=replace(problem.numbers, high=high), form=None)
 
 
 def _gap(best: Answer, found: Answer) -> float:

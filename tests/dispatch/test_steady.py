@@ -7,13 +7,16 @@ from dataclasses import astuple, replace
 import numpy as np
 import pytest
 
+from dispatch import highs
 from dispatch.check import check_plan
 from dispatch.cost import DayCost, day_cost
 from dispatch.in_force import rest
 from dispatch.kept import moved
 from dispatch.plan import InfeasiblePlan, LinearCut
-from dispatch.solve import solve
-from dispatch.steady import LEAST, SHARE, tolerance
+from dispatch.solve import both_ways, schedule_of, solve
+from dispatch.statement import statement
+from dispatch.steady import LEAST, SHARE, steady, tolerance
+from dispatch.template import patched
 from grid.errors import BadInputError
 from grid.site import Price, Solar
 
@@ -321,3 +324,33 @@ def test_the_tolerance_is_a_share_of_what_is_at_stake(demo_day):
     cost = day_cost(demo_day(), solve(demo_day()).schedule)
     assert tolerance(cost) == pytest.approx(SHARE * sum(map(abs, astuple(cost))))
     assert tolerance(DayCost(*[0.0] * 13)) == LEAST
+
+
+@pytest.mark.parametrize("name", ["connected", "cut", "outage", "negative", "evening"])
+def test_staying_near_takes_two_more_problems_at_most(demo_day, monkeypatch, name):
+    """What must not be withheld may be wasted in stores: then each is held to one way."""
+    day = days(demo_day)[name]
+    plan, asked = solve(day), []
+
+    def counted(*given, **options):
+        asked.append(options["one_way"])
+        return steady(*given, **options)
+
+    monkeypatch.setattr("dispatch.solve.steady", counted)
+    again = solve(a_percent(day), in_force=plan)
+    assert asked in ([False], [False, True])
+    flows = again.schedule["charge_kw"].values, again.schedule["discharge_kw"].values
+    assert np.minimum(*flows).max() < 1e-6
+
+
+@pytest.mark.parametrize("ahead", [1, 4])
+def test_a_store_that_flows_one_way_in_the_optimum_is_not_let_flow_both(demo_day, ahead):
+    day = days(demo_day)["evening"]
+    given = replace(day, end_value_per_kwh=0.0)
+    stated = statement(given)
+    problem = patched(stated)
+    best = highs.optimise(problem, gap=1e-6, nodes=500)
+    before = rest(given, replace(solve(given), start_s=given.start_s))
+    allowed = ahead * tolerance(day_cost(given, solve(given).schedule))
+    found = steady(stated, problem, best, before, allowed=allowed, nodes=200, one_way=True)
+    assert not both_ways(given, schedule_of(given, problem, found))
