@@ -1,4 +1,4 @@
-"""Forecasts of load, solar and wind with quantiles, from their own past, and scenarios of them."""
+"""Forecasts of load, solar and wind with quantiles, from their past and weather, and scenarios."""
 
 from dispatch.forecast.model import QUANTILES, ForecastModel
 from dispatch.forecast.predict import predict

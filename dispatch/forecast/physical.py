@@ -10,6 +10,7 @@ done where they are used.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Final
 
@@ -219,8 +220,9 @@ def curve(turbine: str) -> tuple[Float, Float]:
         return np.append(rising, _CUT_OUT), np.append(share, 1.0)
     table = _curves()
     if turbine not in table.index:
+        near = get_close_matches(turbine, list(table.index), 5, 0.0)
         raise BadInputError(
-            f"turbine {turbine!r} is none of windpowerlib's, such as {', '.join(table.index[:5])}"
+            f"turbine {turbine!r} is none of windpowerlib's, such as {', '.join(near)}"
         )
     values = table.loc[turbine].dropna()
     speeds, watts = values.index.to_numpy(np.float64), values.to_numpy(np.float64)

@@ -105,7 +105,7 @@ def test_weather_lowers_the_errors_of_sun_wind_and_a_heated_house(
 def test_weather_issued_later_changes_no_bit_of_training_or_forecast(
     lived: World, foretold: bytes
 ) -> None:
-    """Later issues are shuffled and doubled, gone, or wild: an origin knows none of them."""
+    """Later issues are shuffled and doubled and tell of hours before, or are gone."""
     origin = 30 * DAY + 22
     at_s = START_S + 900 * origin
     whole = parse_weather(foretold)
@@ -114,6 +114,9 @@ def test_weather_issued_later_changes_no_bit_of_training_or_forecast(
     order = np.random.default_rng(1).permutation(np.flatnonzero(later))
     for name in ("ghi_w_per_m2", "temperature_celsius", "wind_m_per_s"):
         shuffled[name].values[later] = 2 * whole[name].values[order]
+    before = shuffled.isel(record=np.flatnonzero(later))
+    before["interval"] = before["interval"] - np.timedelta64(43_200, "s")
+    shuffled = joined([shuffled, before])
     plants = lived.power.isel(series=[1, 2, 3])
     made = []
     for weather in (whole, shuffled, whole.isel(record=np.flatnonzero(~later))):
