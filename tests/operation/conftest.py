@@ -61,19 +61,19 @@ def played() -> Played:
 
 
 @pytest.fixture(scope="session")
-def one_cycle(played: Played, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the demo after one cycle, its field gone; nobody writes there."""
-    directory = tmp_path_factory.mktemp("one-cycle") / "site"
-    with played(directory, 1):
+def two_cycles(played: Played, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the demo after two cycles, its field gone; nobody writes there."""
+    directory = tmp_path_factory.mktemp("two-cycles") / "site"
+    with played(directory, 2):
         pass
     return directory
 
 
 @pytest.fixture(scope="session")
-def looked(one_cycle: Path) -> Iterator[Room]:
+def looked(two_cycles: Path) -> Iterator[Room]:
     """The same, looked at."""
-    with closing(commission.open_store(one_cycle)) as store:
-        room = loss_cases.looked_at(one_cycle, store)
+    with closing(commission.open_store(two_cycles)) as store:
+        room = loss_cases.looked_at(two_cycles, store)
         with closing(room.solver):
             yield room
 
