@@ -14,7 +14,6 @@ import numpy as np
 from grid.errors import BadInputError, StoreError
 
 FACTS, LOCK = "fleet.json", "lock"
-PENDING = 0
 
 
 def open_array(directory: Path, name: str, *, mode: Any = "r") -> Any:

@@ -9,15 +9,9 @@ import numpy as np
 import xarray as xr
 
 from grid.errors import BadInputError, Finding
+from grid.fleet.folder import FACTS, open_array, read_json
+from grid.fleet.results import PENDING, SOLVED, read_findings
 from networks.fleet.jobs import QUANTITIES
-from networks.fleet.store import (
-    FACTS,
-    PENDING,
-    SOLVED,
-    open_array,
-    read_findings,
-    read_json,
-)
 
 STATES = ("pending", "solved", "refused")
 

@@ -13,11 +13,13 @@ import pytest
 
 from grid.errors import BadInputError, PeerError, StoreError
 from grid.fleet import cluster
+from grid.fleet.folder import open_array
+from grid.fleet.results import PENDING
 from networks.fleet.fleet import Fleet
 from networks.fleet.jobs import Outcome, solve
 from networks.fleet.results import findings, read
 from networks.fleet.run import run
-from networks.fleet.store import PENDING, Store, open_array
+from networks.fleet.store import Store
 
 _PLANNER = """
 import os, signal, sys
@@ -133,8 +135,8 @@ def test_the_store_of_a_killed_planner_goes_on_to_the_same_bytes(fleet, serial, 
 def test_what_is_half_written_is_not_done(fleet, serial, contents, tmp_path):
     directory = tmp_path / "torn"
     with Store(directory, fleet) as store:
-        store._quantities[4] = 1.0
-        store._quantities.flush()
+        store.array["quantities"][4] = 1.0
+        store.array["quantities"].flush()
     assert np.isnan(read(directory)["losses_kwh"][4])
     with Store(directory, fleet) as store:
         assert 4 in store.pending
@@ -144,15 +146,18 @@ def test_what_is_half_written_is_not_done(fleet, serial, contents, tmp_path):
 
 def test_feeders_are_done_after_their_values_are_on_disk(fleet, tmp_path, monkeypatch):
     with Store(tmp_path / "order", fleet) as store:
-        values, bus_pu = np.ones(store._quantities.shape[1]), np.ones((len(fleet.bus(0)), 2))
+        values, bus_pu = (
+            np.ones(store.array["quantities"].shape[1]),
+            np.ones((len(fleet.bus(0)), 2)),
+        )
 
         def fails():
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(store._buses, "flush", fails, raising=False)
+        monkeypatch.setattr(store.array["buses"], "flush", fails, raising=False)
         with pytest.raises(OSError, match="No space"):
             store.write([Outcome(0, values, bus_pu, ())])
-        assert store._done[0] == PENDING
+        assert store.array["done"][0] == PENDING
         monkeypatch.undo()
 
 

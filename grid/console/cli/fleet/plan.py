@@ -44,7 +44,8 @@ def run_plan(options: argparse.Namespace) -> int:
     """Plan what the folder does not have yet; print what the fleet costs."""
     must_exclude(options)
     from dispatch.fleet.problems import fleet
-    from dispatch.fleet.run import Store, read_findings, results, run
+    from dispatch.fleet.run import Store, results, run
+    from grid.fleet.results import read_findings
 
     given = fleet(
         options.sites,
@@ -65,7 +66,7 @@ def run_plan(options: argparse.Namespace) -> int:
     values, done = results(options.dir)
     found = read_findings(options.dir, done)
     facts = _facts(values, options) | watch.facts("plans_per_s")
-    facts["findings"] = [row["message"] for rows in found.values() for row in rows]
+    facts["findings"] = [row.message for rows in found.values() for row in rows]
     answer(options, facts, _text(facts))
     return 1 if found else 0
 
