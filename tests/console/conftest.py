@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -93,3 +94,39 @@ def sign_in(app: Flask) -> Callable[..., FlaskClient]:
         return client
 
     return enter
+
+
+SECOND = "second@example.org"
+_PASSWORD = "another long enough password"
+
+
+@pytest.fixture
+def second(app: Flask, store: Store) -> FlaskClient:
+    """Another operator, signed in."""
+    from grid.console.auth_passwords import hash_password
+
+    _second(store, hash_password(_PASSWORD))
+    client = app.test_client()
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/login").text)
+    assert token
+    form = {"email": SECOND, "password": _PASSWORD, "csrf_token": token[1]}
+    assert client.post("/login", data=form).status_code == 302
+    return client
+
+
+@pytest.fixture
+def site_folder(folder: Path, store: Store) -> Path:
+    """The village's folder with its site file and another operator."""
+    (folder / "SITE.toml").write_text(village.TOML)
+    _second(store, "")
+    return folder
+
+
+def _second(store: Store, password_hash: str) -> None:
+    from grid.store import people
+
+    with store.write() as tx:
+        people.create(
+            tx, email=SECOND, name="Second", password_hash=password_hash,
+            roles=["operator"], at_s=0,
+        )  # fmt: skip

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from grid.console.cli import main
-from grid.store import Store, control, people
+from grid.store import Store, control
 from grid.store.overrides import Reason
 from grid.store.safety_tags import put_tag
 
 OPERATOR, SECOND = "operator@example.org", "second@example.org"
 MV = "simbench:1-MV-rural--0-sw"
-
-
-@pytest.fixture
-def site_folder(folder: Path, store: Store) -> Path:
-    """The village's folder with its site file and a second operator."""
-    (folder / "SITE.toml").write_text(sys.modules["khazri_console_village"].TOML)
-    with store.write() as tx:
-        people.create(
-            tx, email=SECOND, name="Second", password_hash="", roles=["operator"], at_s=0
-        )  # fmt: skip
-    return folder
 
 
 def _run(folder: Path, *words: str) -> int:

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from grid.console.cli import main
-from grid.store import Store, people
+from grid.store import Store
 from grid.store import events as stored
 
 OPERATOR, SECOND = "operator@example.org", "second@example.org"
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "event.json"
-
-
-@pytest.fixture
-def site_folder(folder: Path, store: Store) -> Path:
-    """The village's folder with its site file and a second operator."""
-    (folder / "SITE.toml").write_text(sys.modules["khazri_console_village"].TOML)
-    with store.write() as tx:
-        people.create(
-            tx, email=SECOND, name="Second", password_hash="", roles=["operator"], at_s=0
-        )  # fmt: skip
-    return folder
 
 
 def test_a_file_becomes_an_event_that_two_operators_accept(

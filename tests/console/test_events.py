@@ -8,22 +8,19 @@ import re
 from collections.abc import Callable
 
 import numpy as np
-import pytest
 import xarray as xr
-from flask import Flask
 from flask.testing import FlaskClient
 
 from grid import interval
-from grid.console.auth_passwords import hash_password
 from grid.operation import event_delivery, events
 from grid.site import Site
-from grid.store import Store, control, people, series
+from grid.store import Store, control, series
 from grid.store import events as stored
 from grid.store.events import EventState
 from meters.vee.quality import Quality
 
 PAGE = "/operator/events"
-SECOND, PASSWORD = "second@example.org", "another long enough password"
+SECOND = "second@example.org"
 NOW = interval.parse("2026-05-27T14:00+04:00")
 FORM = {
     "kind": "import-limit", "kw": "30,5", "start": "2026-05-27T17:00", "end": "2026-05-27T19:00",
@@ -50,22 +47,6 @@ def _press(client: FlaskClient, what: str, **fields: str) -> str:
     )  # fmt: skip
     assert answer.status_code == 200
     return answer.text
-
-
-@pytest.fixture
-def second(app: Flask, store: Store) -> FlaskClient:
-    """Another operator, signed in."""
-    with store.write() as tx:
-        people.create(
-            tx, email=SECOND, name="Second", password_hash=hash_password(PASSWORD),
-            roles=["operator"], at_s=0,
-        )  # fmt: skip
-    client = app.test_client()
-    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/login").text)
-    assert token
-    form = {"email": SECOND, "password": PASSWORD, "csrf_token": token[1]}
-    assert client.post("/login", data=form).status_code == 302
-    return client
 
 
 def test_an_event_is_entered_accepted_by_two_and_cancelled(

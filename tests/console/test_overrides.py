@@ -5,18 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
-from grid.console.auth_passwords import hash_password
-from grid.store import Store, control, log, people
+from grid.store import Store, control, log
 from grid.store import overrides as stored
 from grid.store.overrides import OverrideState
 
 PAGE = "/operator/overrides"
 SECOND = "second@example.org"
-PASSWORD = "another long enough password"
 
 
 def _form(client: FlaskClient, **fields: str) -> dict[str, str]:
@@ -30,26 +26,6 @@ def _ask(client: FlaskClient, **fields: str) -> str:
     form |= {"reason": "test", "note": "by Ayşə's wish"} | fields
     assert client.post(PAGE, data=_form(client, **form)).status_code == 302
     return client.get(PAGE).text
-
-
-@pytest.fixture
-def second(app: Flask, store: Store) -> FlaskClient:
-    """Another operator, signed in."""
-    with store.write() as tx:
-        people.create(
-            tx,
-            email=SECOND,
-            name="Second",
-            password_hash=hash_password(PASSWORD),
-            roles=["operator"],
-            at_s=0,
-        )
-    client = app.test_client()
-    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/login").text)
-    assert token
-    form = {"email": SECOND, "password": PASSWORD, "csrf_token": token[1]}
-    assert client.post("/login", data=form).status_code == 302
-    return client
 
 
 def test_a_small_override_holds_at_once_and_is_given_back(

@@ -33,6 +33,7 @@ from grid.operation.demo_site import DEFAULT_DAY, TIME_ZONE, demo_site
 from grid.operation.field import link
 from grid.operation.meter_orders import Asked
 from grid.operation.room import Room
+from grid.operation.solver import Solver
 from grid.site import Meter, Site
 from grid.store import control
 from grid.store import meter_orders as stored
@@ -76,6 +77,13 @@ def looked(two_cycles: Path) -> Iterator[Room]:
         room = loss_cases.looked_at(two_cycles, store)
         with closing(room.solver):
             yield room
+
+
+@pytest.fixture(scope="module")
+def solver() -> Iterator[Solver]:
+    """One solver's process for a module."""
+    with closing(Solver()) as one:
+        yield one
 
 
 @dataclass(frozen=True)

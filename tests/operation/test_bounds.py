@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,21 +19,7 @@ from grid.store.overrides import Action, Override
 from grid.store.overrides import Reason as Why
 from grid.store.safety_tags import put_tag
 from meters.device import Setpoint
-
-
-def _module() -> Any:
-    name = "khazri_control_site"
-    if name not in sys.modules:
-        path = Path(__file__).with_name("control_site.py")
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec
-        assert spec.loader
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-hamlet = _module()
+from tests.operation import control_site as hamlet
 
 
 @pytest.fixture

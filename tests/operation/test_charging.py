@@ -32,14 +32,6 @@ from tests.operation.test_charging_wire import CHARGERS
 ANNA, H = "anna@example.org", 3600
 
 
-@pytest.fixture(scope="module")
-def solver() -> Iterator[Solver]:
-    """One process for all."""
-    one = Solver()
-    yield one
-    one.close()
-
-
 @pytest.fixture
 def room(tmp_path: Path, solver: Solver) -> Iterator[Room]:
     """The site with a charge point and one that takes from vehicles, too."""

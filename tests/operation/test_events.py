@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
@@ -27,23 +25,11 @@ from grid.store import Transaction, control, log, series
 from grid.store import events as stored
 from grid.store.events import Cause, Event, EventKind, EventState
 from meters.vee.quality import Quality
+from tests.operation import control_site as hamlet
 
 H = 3600
 
 
-def _module() -> Any:
-    name = "khazri_control_site"
-    if name not in sys.modules:
-        path = Path(__file__).with_name("control_site.py")
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec
-        assert spec.loader
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-hamlet = _module()
 ANNA, BORIS, NOW = hamlet.ANNA, hamlet.BORIS, hamlet.AT_S
 
 

@@ -63,14 +63,6 @@ location = "the house"
 """
 
 
-@pytest.fixture(scope="module")
-def solver() -> Iterator[Solver]:
-    """One process for all."""
-    one = Solver()
-    yield one
-    one.close()
-
-
 @pytest.fixture
 def room(tmp_path: Path, solver: Solver) -> Iterator[Room]:
     """The site with a pump and a house, at 14:00."""

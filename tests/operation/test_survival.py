@@ -22,14 +22,6 @@ HOURS = 4
 LOAD_KW = 6.0 + 3.0 * np.sin(np.arange(N) / 96 * 2 * np.pi)
 
 
-@pytest.fixture(scope="module")
-def solver() -> Iterator[Solver]:
-    """One process for all."""
-    one = Solver()
-    yield one
-    one.close()
-
-
 @pytest.fixture
 def room(tmp_path: Path, solver: Solver) -> Iterator[Room]:
     """The site that asks for four hours."""
