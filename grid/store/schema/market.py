@@ -1,0 +1,97 @@
+"""Orders, clearings, settlement and books."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, String, Table, Text
+
+from grid.store.schema.base import Key, Whole, fact, key, metadata
+
+market_order = Table(
+    "market_order",
+    metadata,
+    key("id"),
+    fact("start_s"),
+    fact("party", Key),
+    fact("usage_point", Key),
+    fact("side", Key),
+    fact("price"),
+    fact("energy_wh"),
+    Column("sequence", Whole, nullable=False, unique=True),
+    fact("agent", Boolean),
+    fact("received_s"),
+)
+Index("ix_market_order_start", market_order.c.start_s)
+Index("ix_market_order_sequence", market_order.c.sequence)
+
+clearing = Table(
+    "clearing",
+    metadata,
+    key("start_s", Whole),
+    fact("mechanism", Key),
+    fact("price", nullable=True),
+    fact("price_low", nullable=True),
+    fact("price_high", nullable=True),
+    fact("volume_wh"),
+    fact("summary", Text),
+)
+
+trade = Table(
+    "trade",
+    metadata,
+    key("start_s", Whole),
+    key("number", Integer),
+    fact("buy_order", Key),
+    fact("sell_order", Key),
+    fact("buyer", Key),
+    fact("seller", Key),
+    fact("price"),
+    fact("energy_wh"),
+)
+
+limit_price = Table(
+    "limit_price",
+    metadata,
+    key("usage_point"),
+    fact("buy", nullable=True),
+    fact("sell", nullable=True),
+)
+
+settlement = Table(
+    "settlement",
+    metadata,
+    key("start_s", Whole),
+    key("version", Integer),
+    fact("cycle_s"),
+    fact("state", Key),
+    fact("residual_wh"),
+    fact("content", LargeBinary),
+)
+
+posting = Table(
+    "posting",
+    metadata,
+    key("start_s", Whole),
+    key("version", Integer),
+    key("number", Integer),
+    fact("debit", Key),
+    fact("credit", Key),
+    fact("amount_nano"),
+    fact("energy_wh"),
+    fact("kind", Key),
+    fact("usage_point", Key, nullable=True),
+    fact("price"),
+    fact("reversal", Boolean),
+    fact("month", String(7)),
+)
+Index("ix_posting_debit", posting.c.debit, posting.c.month)
+Index("ix_posting_credit", posting.c.credit, posting.c.month)
+
+month_total = Table(
+    "month_total",
+    metadata,
+    key("usage_point"),
+    key("month", String(7)),
+    fact("month_wh"),
+    fact("bank_wh"),
+    fact("fixed_fee_posted", Boolean),
+)
