@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from html import escape
+from math import ceil, floor, log10
 
 import numpy as np
 
@@ -34,17 +35,18 @@ def pictures(record: Record, currency: str) -> dict[str, str]:
     power = {name: record.power_kw(name)[:week] for name in names}
     regret = record.regret()
     labels = [record.label(step) for step in range(record.steps)]
+    marks, of_week = record.days(record.steps), record.days(week)
     shown = {name: np.array([regret[m].get(name, 0.0) for m in regret]) for name in names}
     told = f"cost above that of {record.reference} by month, {currency}"
     columns = {f"{name} stored_kwh": stored[name] for name in names}
     columns |= {f"{name} charge_kw": power[name] for name in names}
     return {
-        "cost.svg": svg([lines(f"cost until then, {currency}", labels, costs)]),
+        "cost.svg": svg([lines(f"cost until then, {currency}", marks, costs)]),
         "cost.csv": table("from", labels, costs),
         "week.svg": svg(
             [
-                lines("stored energy, kWh", labels[:week], stored),
-                lines("into the batteries (+) and out of them (-), kW", labels[:week], power),
+                lines("stored energy, kWh", of_week, stored),
+                lines("into the batteries (+) and out of them (-), kW", of_week, power),
             ]
         ),
         "week.csv": table("from", labels[:week], columns),
@@ -82,7 +84,9 @@ class _Scale:
     def __init__(self, columns: Mapping[str, Floats]) -> None:
         values = np.concatenate([np.zeros(1), *columns.values()])
         low, high = float(values.min()), float(values.max())
-        self.low, self.high = low, high if high > low else low + 1.0
+        self.step = _round((high - low) / (_TICKS - 1) if high > low else 0.25)
+        self.low = self.step * floor(low / self.step)
+        self.high = self.step * ceil(high / self.step) if high > low else self.low + 1.0
 
     def y(self, value: float) -> float:
         share = (value - self.low) / (self.high - self.low)
@@ -91,14 +95,21 @@ class _Scale:
     def grid(self) -> str:
         """Return level lines with their values."""
         parts = []
-        for value in np.linspace(self.low, self.high, _TICKS).tolist():
+        digits = max(0, -floor(log10(self.step)))
+        for value in np.arange(self.low, self.high + self.step / 2, self.step).tolist():
             y = self.y(value)
             parts.append(
                 f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" '
                 f'stroke="#dddddd"/><text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">'
-                f"{value:,.1f}</text>"
+                f"{value + 0.0:,.{digits}f}</text>"
             )
         return "".join(parts)
+
+
+def _round(least: float) -> float:
+    """Return the smallest of 1, 2 and 5 times a power of ten that is not below `least`."""
+    power = 10.0 ** floor(log10(least))
+    return next(power * times for times in (1, 2, 5, 10) if power * times >= least * (1 - 1e-9))
 
 
 def _titled(title: str, body: str) -> str:
@@ -106,10 +117,10 @@ def _titled(title: str, body: str) -> str:
     return f'<title>{words}</title><text x="{LEFT}" y="20" font-weight="bold">{words}</text>{body}'
 
 
-def lines(title: str, labels: Sequence[str], columns: Mapping[str, Floats]) -> str:
-    """Return a panel with a line for each column over time."""
+def lines(title: str, marks: Sequence[tuple[int, str]], columns: Mapping[str, Floats]) -> str:
+    """Return a panel with a line for each column over time, and words below some steps."""
     scale = _Scale(columns)
-    last = max(1, len(labels) - 1)
+    last = max(1, *(len(values) - 1 for values in columns.values()))
 
     def x(step: int) -> float:
         return LEFT + step / last * (WIDTH - LEFT - RIGHT)
@@ -125,10 +136,11 @@ def lines(title: str, labels: Sequence[str], columns: Mapping[str, Floats]) -> s
             f'stroke-dasharray="{dash}"/><text x="{WIDTH - RIGHT + 6}" y="{end + 4:.1f}" '
             f'fill="{colour}">{escape(name)}</text>'
         )
-    marked = np.unique(np.linspace(0, len(labels) - 1, _TICKS).astype(int)).tolist()
     body += [
-        f'<text x="{x(step):.1f}" y="{HEIGHT - 10}" text-anchor="middle">{labels[step][:10]}</text>'
-        for step in marked
+        f'<line x1="{x(step):.1f}" x2="{x(step):.1f}" y1="{HEIGHT - BOTTOM}" y2="{HEIGHT - 25}" '
+        f'stroke="#888888"/><text x="{x(step):.1f}" y="{HEIGHT - 10}" text-anchor="middle">'
+        f"{escape(word)}</text>"
+        for step, word in marks
     ]
     return _titled(title, "".join(body))
 

@@ -61,6 +61,14 @@ class Record:
         """Return the UTC label of a step."""
         return interval.label(self.start_s + step * self.interval_s)
 
+    def days(self, steps: int, most: int = 7) -> list[tuple[int, str]]:
+        """Return some of the steps in which civil days begin, evenly, with their days."""
+        zone = self.time_zone
+        starts = [self.start_s + step * self.interval_s for step in range(steps)]
+        days = [interval.local_day(at_s, zone) for at_s in starts]
+        begins = [n for n, day in enumerate(days) if n == 0 or day != days[n - 1]]
+        return [(n, days[n].isoformat()) for n in begins[:: -(-len(begins) // most)]]
+
     def cumulative(self) -> dict[str, Floats]:
         """Return what each controller has cost after each step, currency."""
         return {name: np.cumsum(costs) for name, costs in self.cost.items()}

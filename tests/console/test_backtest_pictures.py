@@ -73,6 +73,16 @@ def test_lines_and_bars_stand_where_their_numbers_are(record: Record) -> None:
     assert heights[2:] == [0.0, 0.0]
 
 
+def test_axes_have_round_numbers_and_civil_days(record: Record) -> None:
+    drawn = ET.fromstring(pictures(record, "AZN")["cost.svg"])
+    words = [one.text or "" for one in drawn.iter(f"{SVG}text")]
+    assert [w for w in words if w.startswith("2026-")] == ["2026-03-31", "2026-04-01", "2026-04-02"]
+    top = float(record.cumulative()["rule"][-1])
+    numbers = [float(w) for w in words if w.replace(".", "").isdigit()]
+    assert numbers == [0.0, 20.0, 40.0, 60.0, 80.0]
+    assert numbers[-2] < top < numbers[-1]
+
+
 def test_without_foresight_regret_is_against_the_cheapest(record: Record) -> None:
     cost = {"rule": record.cost["rule"], "mpc": record.cost["foresight"]}
     stored = {"rule": record.stored_kwh["rule"], "mpc": record.stored_kwh["foresight"]}
