@@ -50,7 +50,7 @@ def test_the_menu_is_one_line_and_unfolds(enter: Enter, who: str, language: str)
         if who == "operator":
             page.locator("nav summary").click()
             links = page.locator("nav .menu a")
-            expect(links).to_have_count(9)
+            expect(links).to_have_count(10)
             expect(links.last).to_be_visible()
             page.keyboard.press("Escape")
             assert not links.last.is_visible()

@@ -118,7 +118,7 @@ def test_the_operator_sees_plan_and_metered_values_with_their_flags(enter: Enter
     page = enter("operator")
     page.get_by_role("link", name="Dispatch").click()
     page.wait_for_selector(".uplot canvas")
-    expect(page.locator(".uplot")).to_have_count(6)
+    expect(page.locator(".uplot")).to_have_count(7)
     expect(page.locator("td", has_text="confirmed")).to_have_count(23)
     legends = page.locator("li.flagged", has_text="contains estimated readings")
     expect(legends).to_have_count(2)
