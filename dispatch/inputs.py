@@ -14,7 +14,7 @@ from dispatch.survival import check_survival
 from grid.errors import BadInputError
 from grid.quantities import require_finite
 from grid.site import Battery, Genset, GridConnection, Shedding, Solar, Wind
-from grid.site_devices import Charger, Flexible
+from grid.site_devices import Charger, Flexible, Heat
 
 PRICE_LIMIT = 1000.0
 """Currency per kWh."""
@@ -30,6 +30,7 @@ _FACTS: dict[str, type] = {
     "shedding": Shedding,
     "charger": Charger,
     "flexible": Flexible,
+    "heat": Heat,
     "cuts": LinearCut,
 }
 

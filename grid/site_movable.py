@@ -102,7 +102,7 @@ class Flexible:
     def __post_init__(self) -> None:
         optional = {
             "safe_kw": (0.0, self.power_kw),
-            "daily_kwh": (0.001, self.power_kw * self.window_h),
+            "daily_kwh": (0.001, _number(self.power_kw) * self.window_h),
             "capacity_kwh_per_k": (0.001, 1e5),
             "loss_kw_per_k": (0.0, 1e4),
             "low_celsius": (-50.0, 100.0),
@@ -192,5 +192,10 @@ class Heat:
         return float((1.0 - lost) ** hours)
 
 
+def _number(value: object) -> float:
+    """Return a number; 0 for what is none, which is told of elsewhere."""
+    return float(value) if isinstance(value, (int, float)) else 0.0
+
+
 def _below(low: float | None, high: float | None) -> bool:
-    return low is not None and high is not None and low < high
+    return _number(low) < _number(high)

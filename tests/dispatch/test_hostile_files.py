@@ -12,7 +12,7 @@ from dispatch.problem_file import parse as parse_problem
 from grid.errors import BadInputError
 from grid.operation.demo_site import demo_site
 from grid.site import Battery, Genset, GridConnection, Shedding, Solar, Wind
-from grid.site_devices import Charger, Flexible
+from grid.site_devices import Charger, Flexible, Heat
 from grid.site_facts import Amount, Price
 from grid.site_file import parse as parse_site
 
@@ -31,6 +31,15 @@ penalty = "2.00"
 id = "HEAT-1"
 power_kw = 3.0
 missed = "1.00"
+
+[[heat]]
+id = "TANK-1"
+genset = "GEN-1"
+heat_per_kwh = 1.2
+energy_kwh = 40.0
+boiler_kw = 20.0
+boiler = "0.08"
+missed = "1.00"
 """
 )
 PROBLEM = PROBLEM.replace(
@@ -39,7 +48,9 @@ PROBLEM = PROBLEM.replace(
 flexible_need_kw = [[1.0, 1.0, 1.0, 1.0]]
 flexible_low_kwh = [[0.0, 0.0, 0.0, 0.0]]
 flexible_high_kwh = [[5.0, 5.0, 5.0, 5.0]]
-flexible_energy_kwh = [2.0]""",
+flexible_energy_kwh = [2.0]
+heat_need_kw = [[1.0, 1.0, 1.0, 1.0]]
+heat_energy_kwh = [5.0]""",
 )
 
 SITE = (
@@ -54,13 +65,16 @@ penalty = "2.00"
 
 TYPES = {
     "battery": Battery, "solar": Solar, "wind": Wind, "genset": Genset, "shedding": Shedding,
-    "charger": Charger, "flexible": Flexible, "grid": GridConnection,
+    "charger": Charger, "flexible": Flexible, "heat": Heat, "grid": GridConnection,
 }  # fmt: skip
-NO_NUMBERS = {"id", "usage_point", "usage_points", "url", "profile", "price"}
+NO_NUMBERS = {
+    "id", "usage_point", "usage_points", "url", "profile", "price", "from_time", "to_time",
+    "usual_departure", "indoor", "outdoor", "turbine", "genset",
+}  # fmt: skip
 NESTED = {"fuel_segment", "cold_start"}
 SIGNED = {
     "buy_price", "sell_price", "end_value_per_kwh", "flexible_need_kw", "flexible_low_kwh",
-    "flexible_high_kwh", "flexible_energy_kwh",
+    "flexible_high_kwh", "flexible_energy_kwh", "low_celsius", "high_celsius", "outdoor_celsius",
 }  # fmt: skip
 
 

@@ -12,17 +12,21 @@ from dispatch.check import check_input
 from dispatch.plan import KINDS, LinearCut, PlanInput
 from grid.errors import BadInputError
 from grid.site import Battery, Genset, GridConnection, GridPrice, Price, Shedding, Solar, Wind
-from grid.site_devices import Charger, ColdStart, Flexible, FuelSegment
+from grid.site_devices import Charger, ColdStart, Flexible, FuelSegment, Heat
 from grid.site_facts import Amount
 
 N = 4
 
-WORDS = {"id", "usage_point", "usage_points", "url", "profile", "name", "from_time"}
+WORDS = {
+    "id", "usage_point", "usage_points", "url", "profile", "name", "from_time", "to_time",
+    "usual_departure", "indoor", "outdoor", "turbine", "genset",
+}  # fmt: skip
 """Fields of facts that are no numbers: names, and where a device answers."""
 
 SIGNED = {
     "buy_price", "sell_price", "end_value_per_kwh", "flexible_need_kw", "flexible_low_kwh",
     "flexible_high_kwh", "flexible_energy_kwh", "limit_kw", "coefficient", "buy", "sell",
+    "low_celsius", "high_celsius", "outdoor_celsius",
 }  # fmt: skip
 """What may be below 0; each number that is not here may not."""
 
@@ -30,6 +34,9 @@ OPTIONAL = {
     "end_energy_min_kwh", "energy_target_kwh", "genset_output_kw", "genset_fuel_kwh",
     "co2_cap_kg", "critical_kw", "taper_energy_kwh", "taper_power_kw", "fade_energy_kwh",
     "fade_power_kw", "ramp_up_kw_per_hour", "ramp_down_kw_per_hour", "start_kw", "stop_kw",
+    "import_limit_kw", "export_limit_kw", "limit_margin_kw", "safe_kw", "daily_kwh",
+    "capacity_kwh_per_k", "loss_kw_per_k", "low_celsius", "high_celsius", "tilt_degree",
+    "azimuth_degree", "peak_kw", "hub_height_m",
 }  # fmt: skip
 """What need not be given; taper and fade go together and are wrong alone."""
 
@@ -39,8 +46,10 @@ FACTS = {
         forming=True, standing_loss_percent_per_day=1.0, taper_energy_kwh=18.0,
         taper_power_kw=4.0, fade_energy_kwh=4.0, fade_power_kw=5.0,
     ),
-    "solar": Solar("pv", "u", 8.0, operating=Price(100)),
-    "wind": Wind("wind", "u", 6.0, operating=Price(100)),
+    "solar": Solar(
+        "pv", "u", 8.0, operating=Price(100), tilt_degree=30.0, azimuth_degree=180.0, peak_kw=9.0
+    ),
+    "wind": Wind("wind", "u", 6.0, operating=Price(100), hub_height_m=30.0),
     "genset": Genset(
         "gen", "u", 20.0, 5.0, Price(300_000), Amount(10**8), Amount(10**8),
         min_up_intervals=2, min_down_intervals=2, stop=Amount(10**7),
@@ -49,8 +58,15 @@ FACTS = {
         ramp_down_kw_per_hour=40.0, start_kw=10.0, stop_kw=10.0, co2_g_per_kwh=700.0,
     ),
     "shedding": Shedding("shed", ("u",), Price(2_000_000)),
-    "charger": Charger("ev", "u", 11.0, 60.0, Price(5_000_000), discharge_kw=5.0, wear=Price(10)),
-    "flexible": Flexible("heat", "u", 4.0, Price(10**6), 3.0, 1.0),
+    "charger": Charger(
+        "ev", "u", 11.0, 60.0, Price(5_000_000), discharge_kw=5.0, wear=Price(10),
+        safe_kw=1.4,
+    ),
+    "flexible": Flexible(
+        "pump", "u", 4.0, Price(10**6), 3.0, 1.0, safe_kw=2.0, capacity_kwh_per_k=5.0,
+        loss_kw_per_k=0.2, low_celsius=20.0, high_celsius=22.0, indoor="T-1",
+    ),
+    "heat": Heat("tank", "gen", 1.2, 40.0, 20.0, Price(80_000), Price(10**6), 1.0),
     "grid": GridConnection(
         "grid", 50.0, 20.0, (GridPrice("00:00", Price(84), Price(50)),), Amount(10**9), 400.0
     ),
@@ -74,7 +90,9 @@ def whole():
         critical_kw=np.full(N, 1.0), survive_steps=2, ev_connected=np.full((1, N), True),
         ev_arrival_kwh=np.zeros((1, N)), ev_target_kwh=row, ev_energy_kwh=np.array([10.0]),
         flexible_need_kw=row, flexible_low_kwh=np.zeros((1, N)), flexible_high_kwh=5 * row,
-        flexible_energy_kwh=np.array([2.0]),
+        flexible_energy_kwh=np.array([2.0]), heat_need_kw=row, heat_energy_kwh=np.array([5.0]),
+        import_limit_kw=np.full(N, 20.0), export_limit_kw=np.full(N, 10.0),
+        limit_margin_kw=np.full(N, 1.0), limit_penalty_per_kwh=10.0,
     )  # fmt: skip
 
 
@@ -92,6 +110,8 @@ def bad_values(name, value):
         When no case is known for its type.
     """
     missing = [] if name in OPTIONAL else [None]
+    if value is None and name in OPTIONAL:
+        return [*numbers(name), 10**30, "cheap"]
     if isinstance(value, (bool, np.bool_)):
         return [*missing, np.nan, 1e30, -1.0, "yes"]
     if isinstance(value, (int, float)):
@@ -250,6 +270,8 @@ CONTRADICTIONS = {
     ],
     "ev_arrival_kwh": [lambda: replace(whole(), ev_arrival_kwh=np.full((1, N), 1.0))],
     "ev_energy_kwh": [lambda: replace(whole(), ev_energy_kwh=np.array([61.0]))],
+    "heat_energy_kwh": [lambda: replace(whole(), heat_energy_kwh=np.array([41.0]))],
+    "high_celsius": [lambda: changed("flexible", high_celsius=19.0)],
     "flexible_low_kwh": [lambda: replace(whole(), flexible_low_kwh=np.full((1, N), 6.0))],
     "critical_kw": [
         lambda: replace(whole(), critical_kw=np.full(N, 11.0)),

@@ -35,10 +35,11 @@ def test_import_stays_below_an_accepted_event_and_the_ledger_tells_by_how_much(
     played: Played, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with played(tmp_path / "site", 1) as room:
-        # Energy costs next to nothing at night: without the event the batteries fill at once.
+        # Energy costs next to nothing for an hour and sells afterwards: without the event the
+        # batteries fill in it.
         price = (
             GridPrice("00:00", Price(1), Price(0)),
-            GridPrice("04:00", Price(150_000), Price(0)),
+            GridPrice("01:15", Price(150_000), Price(100_000)),
         )
         room.site = replace(room.site, grid=replace(room.site.grid, price=price))
         at_s = cycle.clock(room)
