@@ -181,13 +181,16 @@ def _held(problem: Problem, at: npt.NDArray[np.int64], values: Floats) -> Proble
 def _all_kept(task: _Task) -> Answer | None:
     """Return the answer in which no set-point moves, if it is cheap."""
     goal, numbers = task.goal, task.problem.numbers
-    low, high = numbers.low.copy(), numbers.high.copy()
-    # what was rounded needs a little room
-    low[goal.flow] = np.maximum(low[goal.flow], goal.flow_kw - SAME_KW)
-    high[goal.flow] = np.minimum(high[goal.flow], goal.flow_kw + SAME_KW)
-    kept = replace(task.problem, numbers=replace(numbers, low=low, high=high), form=None)
-    answer = _optimum(_held(kept, goal.on, goal.state), task.nodes)
-    return answer if task.cheap(answer) else None
+    # what was rounded needs a little room, and HiGHS calls one so narrow infeasible at times
+    for room_kw in (0.0, SAME_KW):
+        low, high = numbers.low.copy(), numbers.high.copy()
+        low[goal.flow] = np.maximum(low[goal.flow], goal.flow_kw - room_kw)
+        high[goal.flow] = np.minimum(high[goal.flow], goal.flow_kw + room_kw)
+        kept = replace(task.problem, numbers=replace(numbers, low=low, high=high), form=None)
+        answer = _optimum(_held(kept, goal.on, goal.state), task.nodes)
+        if task.cheap(answer):
+            return answer
+    return None
 
 
 def _optimum(problem: Problem, nodes: int) -> Answer:

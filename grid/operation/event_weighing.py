@@ -18,7 +18,7 @@ import xarray as xr
 from dispatch.plan import NEW_PLAN, Plan, PlanInput
 from grid import interval
 from grid.errors import BadInputError
-from grid.operation import event_delivery, events
+from grid.operation import event_delivery, events, survival
 from grid.operation.bounds import bounds
 from grid.operation.event_limits import Shortfall, limited, promised, shortfalls
 from grid.operation.plan_inputs import plan_input
@@ -108,9 +108,10 @@ def weigh(room: Room, at_s: int, event: Event) -> Weighed:
         ]
         kept_to = bounds(room, tx, given, active)
         last, watched = last_good_plan(room, tx, at_s)
+        load = survival.critical_kw(room, tx, ahead)
 
     def planned(held: list[Event]) -> Plan:
-        wanted: PlanInput = limited(given, ahead, held)
+        wanted: PlanInput = survival.asked(room, limited(given, ahead, held), load)
         return kept_plan(room, kept_to, wanted, ahead, last, watched)[0][0]
 
     without, kept = planned(others), planned([*others, event])
