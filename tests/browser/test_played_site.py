@@ -123,7 +123,7 @@ def test_the_operator_sees_plan_and_metered_values_with_their_flags(enter: Enter
     legends = page.locator("li.flagged", has_text="contains estimated readings")
     expect(legends).to_have_count(2)
     expect(legends.first).to_be_visible()
-    page.get_by_text("As a table").first.click()
+    page.locator(".charts").get_by_text("As a table").first.click()
     marked = page.locator(".charts details[open] tbody th", has_text="≈")
     marked.first.wait_for()
     assert marked.all_inner_texts() == ["00:00 ≈", "00:15 ≈"]
