@@ -14,6 +14,7 @@ While islanded nothing has a price, and the load of the step moves instead, by b
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -80,11 +81,11 @@ class Lever:
         if more not in self._known:
             given, t = self._input, self._step
             names = ("buy_price", "sell_price") if self.by_price else ("demand_kw",)
-            moved = {}
+            moved: dict[str, Any] = {}
             for name in names:
                 moved[name] = np.array(getattr(given, name), dtype=np.float64)
                 moved[name][t] += more
-            found = optimum(replace(given, **moved), gap=self._gap, nodes=self._nodes)  # type: ignore[arg-type]
+            found = optimum(replace(given, **moved), gap=self._gap, nodes=self._nodes)
             self._known[more] = self._of(more, found)
         return self._known[more]
 

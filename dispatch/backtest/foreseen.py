@@ -34,6 +34,11 @@ class Foreseen:
         A forecast of step `t` reads what is before `t` alone.
     utc_offset_s : int
         Civil time minus UTC, for weekends.
+
+    Attributes
+    ----------
+    truth : float64 (series, step)
+        kW: the load, then the plants.
     """
 
     def __init__(self, history: PlanInput, utc_offset_s: int = 0) -> None:
@@ -58,12 +63,12 @@ class Foreseen:
         self._latest: tuple[tuple[int, int], xr.Dataset] | None = None
 
     def mean(self, t: int, n: int) -> Floats:
-        """Return the forecast of steps `t` to ``t + n``, (series, n), made before `t`."""
+        """Return the forecast of steps `t` to ``t + n``, kW (series, n), made before `t`."""
         mean: Floats = self._ahead(t, n)["mean_kw"].values
         return mean
 
     def futures(self, t: int, n: int, count: int) -> tuple[Floats, Floats]:
-        """Return how likely each of `count` futures is, and the futures (future, series, n)."""
+        """Return how likely each of `count` futures is, and the futures, kW (future, series, n)."""
         probability, found = scenarios(
             self._model(t),
             self._ahead(t, n),

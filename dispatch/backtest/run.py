@@ -26,7 +26,6 @@ from dispatch.template import patched
 from grid.errors import BadInputError, SolverError
 
 CONTROLLERS = ("rule", "mpc", "stochastic", "foresight")
-FORECAST = ("demand_kw", "solar_available_kw", "wind_available_kw")
 _GAP = 1e-3
 
 

@@ -172,7 +172,7 @@ class _Spread(Generic[T]):
                 self._fill()
         finally:
             for future in self._sent:
-                future.cancel()  # type: ignore[no-untyped-call]
+                future.cancel()  # type: ignore[no-untyped-call]  # dask has no types
 
     def _fill(self) -> None:
         ahead = _AHEAD * max(1, sum(self._threads().values()))
@@ -186,12 +186,12 @@ class _Spread(Generic[T]):
         # Not by content: another run on the same scheduler may have the same numbers.
         future = self._client.submit(self._work.solve, self._work.batch(numbers), pure=False)
         self._sent[future] = numbers
-        future.add_done_callback(self._back.put)  # type: ignore[no-untyped-call]
+        future.add_done_callback(self._back.put)  # type: ignore[no-untyped-call]  # dask has no types
 
     def _threads(self) -> dict[str, int]:
         """Return the threads of each worker, by its address."""
         try:
-            known: dict[str, int] = self._client.nthreads()  # type: ignore[no-untyped-call]
+            known: dict[str, int] = self._client.nthreads()  # type: ignore[no-untyped-call]  # dask has no types
         except OSError as error:
             raise self._gone() from error
         return known
@@ -216,7 +216,7 @@ class _Spread(Generic[T]):
             return solved
         if future.status != "error":
             raise self._gone()
-        error = future.exception()  # type: ignore[no-untyped-call]
+        error = future.exception()  # type: ignore[no-untyped-call]  # dask has no types
         if isinstance(error, GridError):
             raise error
         if not isinstance(error, KilledWorker):
