@@ -16,7 +16,7 @@ from grid.console.auth_passwords import hash_password
 from grid.console.permissions import ROLES
 from grid.console.web_view import clock, form_text, only_fields, record, room
 from grid.errors import BadInputError
-from grid.store import log, people
+from grid.store import agreements, log, people
 
 pages = Blueprint("administrator", __name__, url_prefix="/admin")
 
@@ -27,9 +27,8 @@ def users() -> str:
     here = room()
     with here.store.read() as tx:
         rows = people.people(tx)
-    return render_template(
-        "administrator_users.html", rows=rows, roles=ROLES, parties=here.site.party
-    )
+        parties = list(agreements.parties(tx).values())
+    return render_template("administrator_users.html", rows=rows, roles=ROLES, parties=parties)
 
 
 def _roles() -> list[str]:
@@ -51,14 +50,14 @@ def create_user() -> Any:
     except EmailNotValidError as error:
         raise BadInputError(str(error)) from error
     roles, party = _roles(), form_text("party", 64) or None
-    if party is not None and party not in {one.id for one in here.site.party}:
-        abort(400)
     if ("prosumer" in roles) != (party is not None):
         raise BadInputError("a prosumer, and only a prosumer, belongs to a party")
     with hashing():
         password_hash = hash_password(request.form.get("password", ""))
     with here.store.write() as tx:
         at_s = clock(tx) or 0
+        if party is not None and party not in agreements.parties(tx):
+            abort(400)
         number = people.create(
             tx,
             email=email,

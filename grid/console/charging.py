@@ -54,7 +54,8 @@ def _sees() -> list[Charger]:
     if current_user.has_role("operator"):
         return list(site.charger)
     party = current_user.party
-    return [one for one in site.charger if charging.party_of(site, one) == party]
+    with room().store.read() as tx:
+        return [one for one in site.charger if charging.party_of(tx, one) == party]
 
 
 def _point(tx: Transaction, charger: Charger, at_s: int) -> Point:

@@ -10,7 +10,7 @@ from grid.console.permissions import ROLES
 from grid.errors import BadInputError
 from grid.operation.record import record_action
 from grid.site import Site, UsageKind
-from grid.store import Store, control, people
+from grid.store import Store, agreements, control, people
 
 _DOMAIN = "khazri.example"
 
@@ -27,14 +27,14 @@ def add(
     """
     if unknown := sorted(set(roles) - set(ROLES)):
         raise BadInputError(f"role {unknown[0]!r} is not known; known: {', '.join(ROLES)}")
-    if party is not None and party not in {one.id for one in site.party}:
-        raise BadInputError(f"party {party!r} is not in the site")
     if "prosumer" in roles and party is None:
         raise BadInputError("a prosumer acts for a party: name it")
     password = secrets.token_urlsafe(12)
     hashed = hash_password(password)
     with store.write() as tx:
         at_s = control.clock_s(tx)
+        if party is not None and party not in agreements.parties(tx):
+            raise BadInputError(f"party {party!r} is not in the site")
         people.create(
             tx,
             email=email,

@@ -66,6 +66,9 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "prosumer.limits": frozenset({"prosumer"}),
     "prosumer.set_limits": frozenset({"prosumer"}),
     "prosumer.undo_limits": frozenset({"prosumer"}),
+    "agreements.listed": frozenset({"billing"}),
+    "agreements.move": frozenset({"billing"}),
+    "agreements.add_party": frozenset({"billing"}),
     "auditor.checkpoints": frozenset({"auditor"}),
     "auditor.entries": frozenset({"auditor"}),
     "auditor.entry": frozenset({"auditor"}),
@@ -97,6 +100,7 @@ HOME: Final = (
     ("auditor", "auditor.checkpoints"),
     ("administrator", "administrator.users"),
     ("metering", "administrator.meters"),
+    ("billing", "agreements.listed"),
 )
 """Where each role begins, in this order for who has several."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, session, url_for
@@ -14,10 +15,12 @@ from grid.console.prosumer_day import day_chart
 from grid.console.web_proof import inclusion
 from grid.console.web_view import clock, form_text, only_fields, record, room
 from grid.errors import BadInputError
+from grid.ids import PartyId, check
 from grid.quantities import format_price
-from grid.site import Party, UsagePoint
-from grid.store import Transaction, control, market, series, views
+from grid.site import UsagePoint
+from grid.store import Transaction, agreements, control, market, series, views
 from trading.accounts import party_account
+from trading.agreements import Agreement
 from trading.book import Order
 from trading.ledger.prove import prove
 from trading.orders import OrderRules, parse_limit
@@ -28,43 +31,48 @@ _DAYS_BACK = dt.timedelta(days=3660)
 _READ_WITHIN_S = 3600
 
 
-def _party() -> Party:
-    for party in room().site.party:
-        if party.id == current_user.party:
-            return party
-    abort(404)
+def _party() -> str:
+    if current_user.party is None:
+        abort(404)
+    return str(current_user.party)
 
 
-def _own() -> list[UsagePoint]:
+def _own(tx: Transaction) -> list[Agreement]:
+    """Return the own agreements, those that ended and those to come too."""
     party = _party()
-    return [point for point in room().site.usage_point if point.party == party.id]
+    return [one for one in agreements.listed(tx) if one.party == party]
 
 
-def _point(name: str) -> UsagePoint:
-    """Return an own usage point; another's is as absent as one that does not exist."""
-    for point in _own():
+def _within(own: Sequence[Agreement], bounds: tuple[int, int]) -> list[UsagePoint]:
+    """Return the usage points one stood for in ``[start_s, end_s)``: nobody sees more."""
+    held = {one.usage_point for one in own if one.overlaps(*bounds)}
+    return [point for point in room().site.usage_point if point.id in held]
+
+
+def _selected(points: Sequence[UsagePoint]) -> UsagePoint:
+    """Return the one asked for; another's is as absent as one that does not exist."""
+    name = request.args.get("usage_point", points[0].id if points else "")
+    for point in points:
         if point.id == name:
             return point
     abort(404)
 
 
-def _selected() -> UsagePoint:
-    own = _own()
-    if not own:
-        abort(404)
-    name = request.args.get("usage_point", own[0].id)
-    return _point(name)
-
-
-def _day(tx: Transaction, ahead_s: int = 0) -> tuple[dt.date, dt.date] | None:
+def _day(
+    tx: Transaction, own: Sequence[Agreement], ahead_s: int = 0
+) -> tuple[dt.date, dt.date] | None:
     """Return the day asked for and the last there is, or ``None`` before the first cycle."""
     now_s = clock(tx)
     if now_s is None:
         return None
     zone = room().site.time_zone
-    last = interval.local_day(now_s + ahead_s, zone)
+    last_s, known_s = now_s + ahead_s, now_s - _READ_WITHIN_S
+    if own and all(one.until_s is not None for one in own):
+        ended_s = max(one.until_s or 0 for one in own) - 1
+        last_s, known_s = min(last_s, ended_s), min(known_s, ended_s)
+    last = interval.local_day(last_s, zone)
     text = request.args.get("day")
-    day = interval.parse_date(text) if text else interval.local_day(now_s - _READ_WITHIN_S, zone)
+    day = interval.parse_date(text) if text else interval.local_day(known_s, zone)
     if not last - _DAYS_BACK <= day <= last:
         abort(404)
     return day, last
@@ -79,18 +87,21 @@ def _around(day: dt.date, last: dt.date) -> dict[str, dt.date | None]:
 @pages.get("/energy")
 def energy() -> str:
     """Show the own energy of one day by quarter-hour."""
-    here, point = room(), _selected()
+    here = room()
     zone = here.site.time_zone
     with here.store.read() as tx:
-        days = _day(tx)
+        held = _own(tx)
+        days = _day(tx, held)
         if days is None:
-            return render_template("prosumer_energy.html", chart=None, own=_own(), point=point)
+            return render_template("prosumer_energy.html", chart=None, own=[], point=None)
         start_s, end_s = interval.day_bounds(days[0], zone)
+        own = _within(held, (start_s, end_s))
+        point = _selected(own)
         found = series.get_intervals(tx, [point.id], start_s, end_s, time_zone=zone)
         now_s = clock(tx) or end_s
     return render_template(
         "prosumer_energy.html",
-        own=_own(),
+        own=own,
         point=point,
         chart=day_chart(found, now_s),
         **_around(*days),
@@ -102,24 +113,25 @@ def trades() -> str:
     """Show the own orders of one day and what became of them."""
     here, party = room(), _party()
     with here.store.read() as tx:
-        days = _day(tx, 2 * here.site.interval_s)
+        held = _own(tx)
+        days = _day(tx, held, 2 * here.site.interval_s)
         if days is None:
             return render_template("prosumer_trades.html", day=None, rows=[])
         bounds = interval.day_bounds(days[0], here.site.time_zone)
-        orders = market.party_orders(tx, party.id, *bounds)
+        orders = market.party_orders(tx, party, *bounds)
         rows = prosumer_orders.rows(tx, orders, clock(tx) or 0, here.site.interval_s)
     return render_template(
         "prosumer_trades.html",
         rows=rows[::-1],
         totals=prosumer_orders.totals(rows),
-        several=len(_own()) > 1,
+        several=len({one.usage_point for one in held}) > 1,
         **_around(*days),
     )
 
 
 def _order(tx: Transaction, order_id: str) -> tuple[Order, int]:
     """Return an own order; another's is as absent as one that does not exist."""
-    found = market.party_order(tx, _party().id, order_id)
+    found = market.party_order(tx, _party(), order_id)
     if found is None:
         abort(404)
     return found
@@ -160,21 +172,20 @@ def statement() -> str:
     """Show the own statement of a month."""
     here, party = room(), _party()
     with here.store.read() as tx:
-        months = views.account_months(tx, party_account(party.id))
+        months = views.account_months(tx, party_account(PartyId(party)))
         month = request.args.get("month", months[0] if months else "")
         if month and month not in months:
             abort(404)
-        made = prosumer_statement.make(tx, here.site, party.id, month) if month else None
+        made = prosumer_statement.make(tx, here.site, PartyId(party), month) if month else None
     return render_template("prosumer_statement.html", made=made, months=months, month=month)
 
 
 @pages.get("/limits")
 def limits() -> str:
     """Show the own limit prices."""
-    own = _own()
     with room().store.read() as tx:
         stored = market.limits(tx)
-    rows = [(point, *stored.get(point.id, (None, None))) for point in own]
+        rows = [(one, *stored.get(one.id, (None, None))) for one in _standing(tx)]
     return render_template(
         "prosumer_limits.html",
         rows=rows,
@@ -183,14 +194,23 @@ def limits() -> str:
     )
 
 
-def _limit(name: str, point: UsagePoint) -> int | None:
+def _standing(tx: Transaction) -> list[Agreement]:
+    """Return the own agreements that have not ended."""
+    now_s = clock(tx) or 0
+    return [one for one in _own(tx) if one.until_s is None or now_s < one.until_s]
+
+
+def _limit(name: str, subject: str) -> int | None:
     text = form_text(name, 20)
-    return None if text == "" else parse_limit(text, point.id, OrderRules())
+    return None if text == "" else parse_limit(text, subject, OrderRules())
 
 
-def _put(point: UsagePoint, buy: int | None, sell: int | None) -> None:
+def _put(name: str, buy: int | None, sell: int | None) -> None:
     here = room()
     with here.store.write() as tx:
+        point = next((one for one in _standing(tx) if one.usage_point == name), None)
+        if point is None:
+            abort(404)
         old = market.limits(tx).get(point.id, (None, None))
         at_s = clock(tx) or 0
         market.put_limits(tx, point.id, buy, sell)
@@ -198,19 +218,19 @@ def _put(point: UsagePoint, buy: int | None, sell: int | None) -> None:
             "buy": None if buy is None else format_price(buy),
             "sell": None if sell is None else format_price(sell),
         }
-        record(tx, at_s, "limits.set", point.id, dict(shown))
-    session["undo_limits"] = [point.id, *old]
+        record(tx, at_s, "limits.set", name, dict(shown))
+    session["undo_limits"] = [name, *old]
 
 
 @pages.post("/limits/<name>")
 def set_limits(name: str) -> Any:
     """Keep limit prices; an empty field leaves the side to the default agent."""
     only_fields("buy", "sell")
-    point = _point(name)
-    buy, sell = _limit("buy", point), _limit("sell", point)
+    subject = check(name, "usage point")
+    buy, sell = _limit("buy", subject), _limit("sell", subject)
     if buy is not None and sell is not None and sell < buy:
-        raise BadInputError(f"{point.id}: the sell limit must not be below the buy limit")
-    _put(point, buy, sell)
+        raise BadInputError(f"{subject}: the sell limit must not be below the buy limit")
+    _put(subject, buy, sell)
     return redirect(url_for("prosumer.limits"))
 
 
@@ -221,5 +241,5 @@ def undo_limits() -> Any:
     undo = session.get("undo_limits")
     if not undo:
         abort(409)
-    _put(_point(undo[0]), undo[1], undo[2])
+    _put(undo[0], undo[1], undo[2])
     return redirect(url_for("prosumer.limits"))

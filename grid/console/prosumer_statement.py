@@ -12,9 +12,10 @@ import numpy as np
 from grid import interval
 from grid.console.web_quality import ESTIMATED
 from grid.ids import PartyId
-from grid.site import Site, UsagePoint
-from grid.store import Transaction, market, series
+from grid.site import Site
+from grid.store import Transaction, agreements, market, series
 from trading.accounts import party_account
+from trading.agreements import Agreement
 from trading.statements import MonthEnergy, statement
 
 
@@ -52,10 +53,11 @@ class Made:
 
 def make(tx: Transaction, site: Site, party: PartyId, month: str) -> Made:
     """Return the statement of a party for a month (``YYYY-MM``)."""
-    points = [point for point in site.usage_point if point.party == party]
     lines = [line for _, _, line in market.postings(tx, account=party_account(party), month=month)]
     at_s = interval.day_bounds(interval.parse_date(f"{month}-01"), site.time_zone)[0]
-    energies = _energies(tx, site, points, at_s)
+    bounds = interval.month_bounds(at_s, site.time_zone)
+    mine = [one for one in agreements.listed(tx) if one.party == party and one.overlaps(*bounds)]
+    energies = _energies(tx, site, mine, bounds)
     found, _ = statement(party, month, site.currency, lines, energies, site.market)
     document: dict[str, Any] = dict(found)
     rounding = Decimal(document["rounding"])
@@ -70,7 +72,7 @@ def make(tx: Transaction, site: Site, party: PartyId, month: str) -> Made:
         rounding=f"{rounding:.{places}f}",
         gain=alone - Decimal(document["total"]),
         alone=alone,
-        estimated=_estimated(tx, site, points, at_s),
+        estimated=_estimated(tx, site, mine, bounds),
     )
 
 
@@ -83,46 +85,51 @@ def _items(lines: Iterable[Mapping[str, Any]]) -> dict[str, tuple[int, Decimal]]
     return items
 
 
-def _estimated(tx: Transaction, site: Site, points: Sequence[UsagePoint], at_s: int) -> int:
-    bounds = interval.month_bounds(at_s, site.time_zone)
-    names = [str(point.id) for point in points]
-    quality = series.get_quality(tx, names, *bounds, time_zone=site.time_zone)
-    return int(np.isin(quality, sorted(ESTIMATED)).sum())
+def _estimated(
+    tx: Transaction, site: Site, mine: Sequence[Agreement], bounds: tuple[int, int]
+) -> int:
+    count = 0
+    for one in mine:
+        low_s, high_s = max(bounds[0], one.from_s), min(bounds[1], one.until_s or bounds[1])
+        names = [str(one.usage_point)]
+        quality = series.get_quality(tx, names, low_s, high_s, time_zone=site.time_zone)
+        count += int(np.isin(quality, sorted(ESTIMATED)).sum())
+    return count
 
 
 def _energies(
-    tx: Transaction, site: Site, points: Sequence[UsagePoint], at_s: int
+    tx: Transaction, site: Site, mine: Sequence[Agreement], bounds: tuple[int, int]
 ) -> dict[Any, MonthEnergy]:
-    """Return the metered month of each usage point, as far as it is known."""
-    zone = site.time_zone
-    start_s, end_s = interval.month_bounds(at_s, zone)
+    """Return the metered month of each own usage point, as far as it is known."""
+    zone, start_s = site.time_zone, bounds[0]
     tariffs = {tariff.id: tariff for tariff in site.tariff}
     before = market.month_totals(tx, interval.month_label(start_s - 1, zone))
-    totals = market.month_totals(tx, interval.month_label(at_s, zone))
-    baseline = _baselines(tx, {point.id for point in points}, start_s, end_s)
+    totals = market.month_totals(tx, interval.month_label(start_s, zone))
+    baseline = _baselines(tx, {(str(one.party), str(one.usage_point)) for one in mine}, bounds)
     return {
-        point.id: MonthEnergy(
-            tariffs[point.tariff],
-            *baseline.get(point.id, (0, 0)),
-            bank_wh=before.get(point.id, (0, 0, False))[1],
-            fixed_fee_due=totals.get(point.id, (0, 0, True))[2],
+        one.usage_point: MonthEnergy(
+            tariffs[one.terms_at(max(start_s, one.from_s)).tariff],
+            *baseline.get(one.usage_point, (0, 0)),
+            bank_wh=before.get(one.usage_point, (0, 0, False))[1],
+            fixed_fee_due=totals.get(one.usage_point, (0, 0, True))[2],
         )
-        for point in points
+        for one in mine
     }
 
 
 def _baselines(
-    tx: Transaction, names: set[Any], start_s: int, end_s: int
+    tx: Transaction, mine: set[tuple[str, str]], bounds: tuple[int, int]
 ) -> dict[str, tuple[int, int]]:
     """Return import and export without instructions, from the settlements of a month."""
     sums: dict[str, tuple[int, int]] = {}
-    settled = {row["start_s"] for row in market.settlements(tx, start_s, end_s)}
+    settled = {row["start_s"] for row in market.settlements(tx, *bounds)}
     for at_s in sorted(settled):
         newest = market.newest_settlement(tx, at_s)
         content = newest[2] if newest else None
         points = content.get("usage_points", []) if isinstance(content, dict) else []
         for point in points:
-            if point.get("usage_point") in names and "baseline_import_wh" in point:
+            whose = (point.get("party"), point.get("usage_point"))
+            if whose in mine and "baseline_import_wh" in point:
                 old = sums.get(point["usage_point"], (0, 0))
                 sums[point["usage_point"]] = (
                     old[0] + int(point["baseline_import_wh"]),

@@ -12,6 +12,7 @@ from flask_wtf.csrf import CSRFProtect
 
 from grid.console import (
     administrator,
+    agreements,
     auditor,
     auth,
     charging,
@@ -108,8 +109,8 @@ def create_app(
     auth.init(app, store)
     for module in (
         operator, operator_decisions, overrides, safety_tags, events, incidents, voltage_quality,
-        readings, lost_energy, meter_orders, meter_exchanges, charging, prosumer, auditor,
-        administrator,
+        readings, lost_energy, meter_orders, meter_exchanges, charging, agreements, prosumer,
+        auditor, administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)
     _register(app, site, store)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity
-from grid.operation import record
+from grid.operation import agreements, record
 from grid.operation.record import Personal
 from grid.operation.room import Room
 from grid.site import Charger, Site
@@ -69,10 +69,9 @@ def charger_of(site: Site, name: str) -> Charger:
     return found
 
 
-def party_of(site: Site, charger: Charger) -> str:
-    """Return whose charge point it is."""
-    points = {point.id: str(point.party) for point in site.usage_point}
-    return points[charger.usage_point]
+def party_of(tx: Transaction, charger: Charger) -> str:
+    """Return whose charge point it is now."""
+    return agreements.holders(tx, control.clock_s(tx))[str(charger.usage_point)]
 
 
 def most_wh(charger: Charger) -> int:
@@ -112,7 +111,7 @@ def state(tx: Transaction, site: Site, wanted: Wanted) -> Session:
     made = charging.put_session(
         tx,
         charger=str(charger.id),
-        party=party_of(site, charger),
+        party=party_of(tx, charger),
         stated_by=wanted.by.strip(),
         stated_s=now_s,
         arrives_s=wanted.arrives_s,

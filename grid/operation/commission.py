@@ -12,7 +12,7 @@ from pathlib import Path
 import xarray as xr
 
 from grid.errors import BadInputError
-from grid.operation import meter_keys, record
+from grid.operation import agreements, meter_keys, record
 from grid.operation.check import check
 from grid.operation.field.serve import KEYS_FILE
 from grid.site import Site
@@ -109,6 +109,7 @@ def commission(
             control.put_meta(tx, "clock_s", str(at_s))
             control.put_meta(tx, "first_cycle_s", str(at_s))
             control.put_meta(tx, "ledger_vkey", record.begin(tx, site, at_s))
+            agreements.begin_all(tx, site, at_s)
             if history is not None:
                 series.put_intervals(tx, history, time_zone=site.time_zone, cycle_s=at_s)
             _write_files(directory, text, access if simulated(site) else {})

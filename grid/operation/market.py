@@ -6,7 +6,7 @@ import json
 
 from grid import interval
 from grid.errors import VerificationError
-from grid.operation import record
+from grid.operation import agreements, record
 from grid.operation.commission import DRAW_SECRET
 from grid.operation.record import Personal
 from grid.operation.room import Room
@@ -58,7 +58,7 @@ def clear(room: Room, at_s: int) -> None:
         }
         store.put_clearing(tx, start_s, facts, rows)
         personal = [Personal(o.party, "order", o.id, receipt(o)) for o in orders]
-        party = {str(point.id): str(point.party) for point in room.site.usage_point}
+        party = agreements.holders(tx, start_s)
         for number, row in enumerate(rows):
             for side, word in (("buyer", Side.BUY), ("seller", Side.SELL)):
                 payload = {"side": str(word), "usage_point": str(row[side])}
@@ -83,21 +83,24 @@ def _place_agents(room: Room, tx: Transaction, at_s: int, start_s: int) -> None:
     totals = store.month_totals(tx, interval.month_label(start_s, room.site.time_zone))
     tariffs = {tariff.id: tariff for tariff in room.site.tariff}
     limits = store.limits(tx)
+    standing = agreements.standing(tx, start_s)
     needs = []
     for point in room.site.usage_point:
-        if point.kind is UsageKind.COMMUNITY:
+        agreement = standing[str(point.id)]
+        terms = agreement.terms_at(start_s)
+        if point.kind is UsageKind.COMMUNITY or not terms.trades:
             continue
         net = kw[f"load:{point.id}"] - produced.get(point.id, 0.0)
         wh = round(abs(net) * _WH_PER_KW_INTERVAL)
         month_wh = totals.get(point.id, (0, 0, False))[0]
-        buy, sell = limits.get(point.id, (None, None))
+        buy, sell = limits.get(agreement.id, (None, None))
         needs.append(
             AgentNeed(
                 usage_point=point.id,
-                party=point.party,
+                party=agreement.party,
                 need_wh=wh if net > 0 else 0,
                 surplus_wh=wh if net < 0 else 0,
-                retail_price=marginal_block(tariffs[point.tariff], month_wh).price,
+                retail_price=marginal_block(tariffs[terms.tariff], month_wh).price,
                 buy_limit=buy,
                 sell_limit=sell,
             )

@@ -16,7 +16,7 @@ from grid.errors import BadInputError, Finding, Severity
 from grid.operation.record import record_action
 from grid.quantities import Ratio
 from grid.site import Meter, Site
-from grid.store import Transaction, control, metering_facts
+from grid.store import Transaction, agreements, control, metering_facts
 from grid.store.meter_exchanges import exchanges
 from grid.store.metering_facts import MoveIn, Seal
 from meters.reading import MISSING
@@ -164,7 +164,7 @@ def record_move_in(tx: Transaction, site: Site, one: MoveIn) -> None:
     point = next((it for it in site.usage_point if it.id == one.usage_point), None)
     if point is None:
         raise BadInputError(f"{one.usage_point[:64]}: no such usage point in the site")
-    if one.party not in {str(party.id) for party in site.party}:
+    if one.party not in agreements.parties(tx):
         raise BadInputError(f"{where}: {one.party[:64]} is no party of the site")
     if one.at_s % site.interval_s:
         raise BadInputError(

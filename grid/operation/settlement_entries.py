@@ -37,7 +37,7 @@ def record_settlement(
     """Append readings and postings of an interval: sums in clear, the rest committed to."""
     version = done.version - 1
     personal: list[Personal] = []
-    party = {str(point.id): str(point.party) for point in room.site.usage_point}
+    party = {str(point.usage_point): str(point.party) for point in done.usage_points}
     for number, name in enumerate(room.points):
         payload = {
             register: int(readings[register].values[number, 0]) for register in series.REGISTERS

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from grid import interval
+from grid.operation import agreements
 from grid.operation.commission import AVAILABLE
 from grid.operation.market import prices_at
 from grid.operation.room import Room
@@ -50,6 +51,7 @@ def settlement_input(
     instructed = _instructed(room, did)
     _add_shed(room, tx, end_s, readings, instructed)
     carried = _carried(room, tx, start_s)
+    standing = agreements.standing(tx, start_s)
     traded: dict[str, list[int]] = {}
     for row in store.trades(tx, start_s, end_s):
         traded.setdefault(row["buyer"], [0, 0])[0] += row["energy_wh"]
@@ -60,12 +62,13 @@ def settlement_input(
     for number, point in enumerate(site.usage_point):
         month_wh, bank_wh, fee_posted = totals.get(point.id, (0, carried.get(point.id, 0), False))
         bought, sold = traded.get(point.id, [0, 0])
+        agreement = standing[str(point.id)]
         member = point.kind is not UsageKind.COMMUNITY
         points.append(
             UsagePointInput(
                 usage_point=point.id,
-                party=point.party,
-                tariff=point.tariff,
+                party=agreement.party,
+                tariff=agreement.terms_at(start_s).tariff,
                 import_wh=int(readings["import_wh"].values[number, 0]),
                 export_wh=int(readings["export_wh"].values[number, 0]),
                 bought_wh=bought,

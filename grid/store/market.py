@@ -121,14 +121,14 @@ def trades(
     return list(tx.execute(query.order_by(trade.c.start_s, trade.c.number)).mappings())
 
 
-def limits(tx: Transaction) -> dict[str, tuple[int | None, int | None]]:
-    """Return the buy and sell limits that prosumers have set, nano per Wh."""
-    return {row.usage_point: (row.buy, row.sell) for row in tx.execute(select(limit_price))}
+def limits(tx: Transaction) -> dict[int, tuple[int | None, int | None]]:
+    """Return the buy and sell limits that prosumers have set, by agreement, nano per Wh."""
+    return {row.agreement: (row.buy, row.sell) for row in tx.execute(select(limit_price))}
 
 
-def put_limits(tx: Transaction, usage_point: str, buy: int | None, sell: int | None) -> None:
+def put_limits(tx: Transaction, agreement: int, buy: int | None, sell: int | None) -> None:
     """Store a prosumer's limit prices; ``None`` leaves a side to the default agent."""
-    put(tx, limit_price, [{"usage_point": usage_point, "buy": buy, "sell": sell}])
+    put(tx, limit_price, [{"agreement": agreement, "buy": buy, "sell": sell}])
 
 
 def put_settlement(

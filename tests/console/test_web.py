@@ -140,10 +140,10 @@ def test_limit_prices_are_kept_and_undone_each_with_an_entry(sign_in: SignIn, st
     form = {"buy": "0.0700", "sell": "0.0900", "csrf_token": token}
     assert client.post("/my/limits/UP-2", data=form).status_code == 302
     with store.read() as tx:
-        assert market.limits(tx) == {"UP-2": (70_000, 90_000)}
+        assert market.limits(tx) == {2: (70_000, 90_000)}
     assert client.post("/my/limits/undo", data={"csrf_token": token}).status_code == 302
     with store.read() as tx:
-        assert market.limits(tx) == {"UP-2": (None, None)}
+        assert market.limits(tx) == {2: (None, None)}
         assert [act["kind"] for act in control.actions(tx)] == ["limits.set"] * 2
 
 

@@ -14,7 +14,7 @@ from grid.console.auth_passwords import hash_password
 from grid.console.permissions import ROLES
 from grid.errors import Finding, Severity
 from grid.ids import UsagePointId
-from grid.operation import record
+from grid.operation import agreements, record
 from grid.store import (
     Store,
     Transaction,
@@ -497,6 +497,7 @@ def fill(folder: Path) -> None:
                 at_s=NOW - number,
                 party=party,
             )
+        agreements.take(tx, SITE)
         _intervals(tx)
         for n in range(48):
             _control(tx, NOW - 900 * (48 - n), n)

@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, StoreError
-from grid.store import Store, control, datasets, field, log, market, series
+from grid.store import Store, agreements, control, datasets, field, log, market, series
 from grid.store.schema import metadata
 from meters.device import Setpoint
 from meters.reading import MeterRead, RegisterRow
@@ -48,6 +48,31 @@ def test_a_store_of_an_earlier_version_is_brought_up_to_date(store: Store) -> No
     with Store(store.url).read() as tx:
         assert compare_metadata(MigrationContext.configure(tx), metadata) == []
         assert control.get_meta(tx, "site") == "x"
+
+
+def test_a_site_of_an_earlier_version_keeps_its_parties_and_their_limits(store: Store) -> None:
+    text = """
+    [[party]]
+    id = "P-1"
+    name = "Aygün"
+    kind = "household"
+    [[usage_point]]
+    id = "UP-1"
+    party = "P-1"
+    tariff = "home"
+    """
+    with store.write() as tx:
+        config = store._config()
+        config.attributes["connection"] = tx
+        command.downgrade(config, "0014")
+        control.put_meta(tx, "site_toml", text)
+        tx.exec_driver_sql("INSERT INTO limit_price VALUES ('UP-1', 70000, NULL)")
+    with Store(store.url).read() as tx:
+        (one,) = agreements.listed(tx)
+        assert (one.party, one.from_s, one.terms[0].tariff) == ("P-1", 0, "home")
+        assert one.terms[0].trades
+        assert agreements.parties(tx)["P-1"].name == "Aygün"
+        assert market.limits(tx) == {one.id: (70_000, None)}
 
 
 def test_a_store_of_another_schema_is_refused(store: Store) -> None:

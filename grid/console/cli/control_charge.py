@@ -55,7 +55,7 @@ def run_charge(options: argparse.Namespace) -> int:
         with store.write() as tx:
             user = user_of(tx, options.by, "charging.state")
             who = next(one for one in people.people(tx) if one.email == user)
-            owner = charging.party_of(site, charging.charger_of(site, options.charger))
+            owner = charging.party_of(tx, charging.charger_of(site, options.charger))
             if "operator" not in who.roles and who.party != owner:
                 raise BadInputError(f"{options.charger}: no charge point of {user}")
             made = charging.state(tx, site, wanted)

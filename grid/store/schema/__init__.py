@@ -12,10 +12,13 @@ from grid.store.schema.control import (
     setpoint,
 )
 from grid.store.schema.market import (
+    agreement,
+    agreement_terms,
     clearing,
     limit_price,
     market_order,
     month_total,
+    party,
     posting,
     settlement,
     trade,
@@ -56,6 +59,8 @@ from grid.store.schema.room import (
 
 __all__ = [
     "action",
+    "agreement",
+    "agreement_terms",
     "charging_session",
     "checkpoint",
     "clearing",
@@ -84,6 +89,7 @@ __all__ = [
     "move_in",
     "opening",
     "override",
+    "party",
     "plan",
     "posting",
     "read_statistics",

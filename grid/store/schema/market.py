@@ -1,10 +1,52 @@
-"""Orders, clearings, settlement and books."""
+"""Parties and agreements, orders, clearings, settlement and books."""
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from grid.store.schema.base import Key, Whole, fact, key, metadata
+
+party = Table(
+    "party",
+    metadata,
+    key("id"),
+    fact("name", String(255)),
+    fact("kind", Key),
+    fact("since_s"),
+)
+
+agreement = Table(
+    "agreement",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    fact("usage_point", Key),
+    fact("party", Key),
+    fact("from_s"),
+    fact("until_s", nullable=True),
+    UniqueConstraint("usage_point", "from_s"),
+)
+Index("ix_agreement_party", agreement.c.party)
+
+agreement_terms = Table(
+    "agreement_terms",
+    metadata,
+    key("agreement", Whole),
+    key("from_s", Whole),
+    fact("tariff", Key),
+    fact("share_percent", Integer),
+    fact("trades", Boolean),
+    fact("recorded_by", String(255)),
+)
 
 market_order = Table(
     "market_order",
@@ -51,7 +93,7 @@ trade = Table(
 limit_price = Table(
     "limit_price",
     metadata,
-    key("usage_point"),
+    key("agreement", Whole),
     fact("buy", nullable=True),
     fact("sell", nullable=True),
 )
