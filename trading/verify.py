@@ -62,11 +62,13 @@ KINDS = frozenset(
     {
         "genesis",
         "readings",
+        "book",
         "clearing",
         "plan",
         "setpoints",
         "settlement",
         "correction",
+        "invoice",
         "network",
         "action",
         "checkpoint",
@@ -781,6 +783,7 @@ Place = tuple[int, dict[str, Any]]
 
 MARKET = "market"
 ENTRIES_OF = {
+    "order": ("book",),
     "posting": ("settlement", "correction"),
     "reading": ("readings",),
     "trade": ("clearing",),
@@ -976,7 +979,7 @@ class Openings:
             self._post(books, opening, entry)
         elif kind == "trade":
             self._trade(books, opening, entry)
-        else:
+        elif kind == "reading":
             self._read_meter(books, opening, entry)
 
     def conclude(self) -> None:

@@ -17,11 +17,11 @@ from grid.console.web_view import clock, form_text, only_fields, record, room
 from grid.errors import BadInputError
 from grid.ids import PartyId, check
 from grid.quantities import format_price
-from grid.site import UsagePoint
+from grid.site import RegulationProfile, UsagePoint
 from grid.store import Transaction, agreements, control, market, series, views
+from grid.store.market import Kept
 from trading.accounts import party_account
 from trading.agreements import Agreement
-from trading.book import Order
 from trading.ledger.prove import prove
 from trading.orders import OrderRules, parse_limit
 
@@ -117,6 +117,8 @@ def trades() -> str:
         days = _day(tx, held, 2 * here.site.interval_s)
         if days is None:
             return render_template("prosumer_trades.html", day=None, rows=[])
+        now_s = clock(tx) or 0
+        standing = [str(one.usage_point) for one in held if one.holds(now_s)]
         bounds = interval.day_bounds(days[0], here.site.time_zone)
         orders = market.party_orders(tx, party, *bounds)
         rows = prosumer_orders.rows(tx, orders, clock(tx) or 0, here.site.interval_s)
@@ -125,11 +127,16 @@ def trades() -> str:
         rows=rows[::-1],
         totals=prosumer_orders.totals(rows),
         several=len({one.usage_point for one in held}) > 1,
+        standing=standing,
+        soonest_s=now_s + 2 * here.site.interval_s,
+        trades=here.site.market.profile is RegulationProfile.SANDBOX,
+        refused=session.pop("refused", None),
+        typed=session.pop("typed", {}),
         **_around(*days),
     )
 
 
-def _order(tx: Transaction, order_id: str) -> tuple[Order, int]:
+def _order(tx: Transaction, order_id: str) -> Kept:
     """Return an own order; another's is as absent as one that does not exist."""
     found = market.party_order(tx, _party(), order_id)
     if found is None:
@@ -144,18 +151,25 @@ def order(order_id: str) -> str:
     with here.store.read() as tx:
         found = _order(tx, order_id)
         (row,) = prosumer_orders.rows(tx, [found], clock(tx) or 0, here.site.interval_s)
-        receipt = prosumer_orders.read_receipt(tx, found[0])
+        receipt = prosumer_orders.read_receipt(tx, found.order)
         if receipt is not None and "prove" in request.args:
             proof = inclusion(tx, receipt.sequence, receipt.entry)
         key = control.get_meta(tx, "ledger_vkey")
-    return render_template("prosumer_order.html", row=row, receipt=receipt, proof=proof, key=key)
+    return render_template(
+        "prosumer_order.html",
+        row=row,
+        receipt=receipt,
+        proof=proof,
+        key=key,
+        refused=session.pop("refused", None),
+    )
 
 
 @pages.get("/orders/<order_id>/proof")
 def order_proof(order_id: str) -> Response:
     """Return the proof as a file (C2SP tlog-proof) with the opening of this order only."""
     with room().store.read() as tx:
-        receipt = prosumer_orders.read_receipt(tx, _order(tx, order_id)[0])
+        receipt = prosumer_orders.read_receipt(tx, _order(tx, order_id).order)
         if receipt is None or not receipt.committed:
             abort(404)
         proof = inclusion(tx, receipt.sequence, receipt.entry)

@@ -10,6 +10,7 @@ from sqlalchemy import RowMapping
 
 from grid.interval import label
 from grid.store import Transaction, log, market, views
+from grid.store.market import Kept
 from trading.book import Order, Side
 from trading.ledger import canonical, entry
 from trading.ledger.commitment import Opening, decode_opening
@@ -27,7 +28,7 @@ class OrderRow:
     ----------
     status : str
         ``open`` while its gate is, ``sealed`` until it is cleared, then ``filled``,
-        ``partly`` or ``unfilled``.
+        ``partly`` or ``unfilled``; ``cancelled`` when it was in time.
     price : int or None
         Clearing price of its interval, nano per Wh.
     traded_wh, trades : int
@@ -91,40 +92,40 @@ def _status(order: Order, traded_wh: int, cleared: bool, now_s: int, interval_s:
 
 def _opening(tx: Transaction, order: Order) -> RowMapping | None:
     about = label(order.start_s)
-    for row in views.party_openings(tx, order.party, str(Kind.CLEARING), about):
+    for row in views.party_openings(tx, order.party, str(Kind.BOOK), about):
         named = decode_opening(str(row["content"]).encode())[1].label
         if (named.kind, named.subject) == ("order", order.id):
             return row
     return None
 
 
-def rows(
-    tx: Transaction, orders: Iterable[tuple[Order, int]], now_s: int, interval_s: int
-) -> list[OrderRow]:
+def rows(tx: Transaction, orders: Iterable[Kept], now_s: int, interval_s: int) -> list[OrderRow]:
     """Return what became of one party's orders, in their order."""
     orders = list(orders)
     if not orders:
         return []
-    first_s = min(order.start_s for order, _ in orders)
-    last_s = max(order.start_s for order, _ in orders)
+    first_s = min(one.order.start_s for one in orders)
+    last_s = max(one.order.start_s for one in orders)
     prices = {
         row["start_s"]: row["price"] for row in market.clearings(tx, first_s, last_s + interval_s)
     }
     trades: dict[str, list[int]] = {}
-    for point in sorted({order.usage_point for order, _ in orders}):
+    for point in sorted({one.order.usage_point for one in orders}):
         for trade in market.trades(tx, first_s, last_s + interval_s, usage_point=point):
             for side, who in (("buy_order", "buyer"), ("sell_order", "seller")):
                 if trade[who] == point:
                     trades.setdefault(trade[side], []).append(int(trade["energy_wh"]))
     found = []
-    for order, received_s in orders:
+    for one in orders:
+        order = one.order
         done = trades.get(order.id, [])
         cleared = order.start_s in prices
+        status = _status(order, sum(done), cleared, now_s, interval_s)
         found.append(
             OrderRow(
                 order=order,
-                received_s=received_s,
-                status=_status(order, sum(done), cleared, now_s, interval_s),
+                received_s=one.received_s,
+                status=status if one.cancelled_s is None else "cancelled",
                 price=prices.get(order.start_s),
                 traded_wh=sum(done),
                 trades=len(done),

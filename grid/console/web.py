@@ -25,6 +25,7 @@ from grid.console import (
     operator_decisions,
     overrides,
     prosumer,
+    prosumer_ordering,
     readings,
     safety_tags,
     voltage_quality,
@@ -110,7 +111,7 @@ def create_app(
     for module in (
         operator, operator_decisions, overrides, safety_tags, events, incidents, voltage_quality,
         readings, lost_energy, meter_orders, meter_exchanges, charging, agreements, prosumer,
-        auditor, administrator,
+        prosumer_ordering,        auditor, administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)
     _register(app, site, store)

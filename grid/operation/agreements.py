@@ -20,7 +20,7 @@ from grid.store import Transaction, control, log
 from grid.store import agreements as store
 from trading.agreements import EVER_S, Agreement, Terms, in_force
 from trading.ledger.commitment import SECRET_BYTES
-from trading.ledger.entry import COMMITMENTS_PER_ENTRY, Kind
+from trading.ledger.entry import Kind
 
 AHEAD_DAYS = 400
 _NAME_MAX = 100
@@ -228,15 +228,10 @@ def _record(
 def _tell(tx: Transaction, site: Site, at_s: int, kind: str, told: Sequence[Agreement]) -> int:
     """Commit to agreements as they stand now, each to its own party's secret."""
     start_s = interval.floor(at_s, site.interval_s)
-    sequence = log.size(tx)
-    for first in range(0, len(told), COMMITMENTS_PER_ENTRY):
-        # What is told of one agreement again in the same interval is another fact.
-        facts = [
-            Personal(str(one.party), "agreement", f"{one.id}-{sequence}", _shown(one))
-            for one in told[first : first + COMMITMENTS_PER_ENTRY]
-        ]
-        record.append(tx, Kind.ACTION, start_s, at_s, {"action": kind}, facts)
-    return sequence
+    # What is told of one agreement again in the same interval is another fact.
+    size = log.size(tx)
+    facts = [Personal(str(one.party), "agreement", f"{one.id}-{size}", _shown(one)) for one in told]
+    return record.append(tx, Kind.ACTION, start_s, at_s, {"action": kind}, facts)
 
 
 def _shown(one: Agreement) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,14 @@ from trading.ledger.merkle import Tree
 Committed = dict[Label, Any]
 """Payloads by what they are about."""
 
-_KINDS = ("clearing", "settlement", "correction")
+_KINDS = ("book", "clearing", "settlement", "correction")
 _SIDES = ("buyer", "seller", "side", "usage_point")
-_TABLES = {"order": "market_order", "posting": "posting", "trade": "trade"}
+_TABLES = {
+    "cancel": "market_order",
+    "order": "market_order",
+    "posting": "posting",
+    "trade": "trade",
+}
 
 
 def export(store: Store, folder: Path, *, openings: bool = False) -> tuple[Checkpoint, str]:
@@ -79,13 +85,16 @@ def compare(tx: Transaction, time_zone: str) -> list[Finding]:
     """
     entries = [json.loads(content) for content in log.contents(tx, _KINDS)]
     committed, findings = _committed(tx, entries)
-    sealed = {entry["interval"] for entry in entries if entry["kind"] == "clearing"}
+    sealed = {entry["interval"] for entry in entries if entry["body"].get("by") == "members"}
     label = lru_cache(maxsize=None)(interval.label)
     rows = market.rows(tx)
     for row in rows["market_order"]:
         about = Label(label(row["start_s"]), "order", row["id"])
-        if about.interval in sealed:
+        if about.interval in sealed or about in committed:
             findings += _differences(committed, about, _order(row))
+        if about.interval in sealed and row["cancelled_s"] is not None:
+            told = {"cancelled": label(row["cancelled_s"]), "order": row["id"]}
+            findings += _differences(committed, replace(about, kind="cancel"), told)
     for row in rows["trade"]:
         for side in ("buyer", "seller"):
             about = Label(label(row["start_s"]), "trade", f"{row['number']}-{side}")

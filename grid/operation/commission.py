@@ -34,7 +34,7 @@ DRAW_SECRET = "market.draw"
 
 def _secrets(site: Site, seed: int | None) -> dict[str, bytes]:
     """Return every secret of a new site, from `seed` in a demo, else from the system."""
-    names = ["ledger.ed25519", "console.secret_key", DRAW_SECRET]
+    names = [record.LOG_SEED, record.RECEIPTS_SEED, "console.secret_key", DRAW_SECRET]
     names += [f"party/{party.id}" for party in site.party]
     if seed is None:
         return {name: secrets.token_bytes(32) for name in names}

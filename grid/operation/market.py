@@ -1,35 +1,56 @@
-"""Stage ``clear``: sealed books, their price and their trades."""
+"""Stages ``seal`` and ``clear``: sealed books, their price and their trades."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from grid import interval
 from grid.errors import VerificationError
 from grid.operation import agreements, record
-from grid.operation.commission import DRAW_SECRET
 from grid.operation.record import Personal
 from grid.operation.room import Room
-from grid.site import RegulationProfile, UsageKind
-from grid.store import Transaction, control, datasets
+from grid.store import Transaction, control
 from grid.store import market as store
 from trading.book import Book, Side, trades
 from trading.ledger.entry import Kind
 from trading.mechanisms import mechanism
-from trading.orders import TICK, AgentNeed, default_orders, receipt, seal
+from trading.orders import TICK, receipt
+from trading.orders import seal as in_time
 from trading.statements import market_summary
-from trading.tariffs import marginal_block
 
-_WH_PER_KW_INTERVAL = 250
+
+def seal(room: Room, at_s: int) -> None:
+    """Close the book of the interval after the next set-points, and commit to it.
+
+    Every order that was received is committed to, those cancelled since too, and the checkpoint
+    over them is signed before clearing begins: whoever holds a receipt can prove that their order
+    is in it, or that it was dropped.
+    """
+    start_s = at_s + room.site.interval_s
+    with room.store.write() as tx:
+        received = [one for one in store.received(tx, start_s) if not one.order.agent]
+        facts = []
+        for one in received:
+            party = str(one.order.party)
+            facts.append(Personal(party, "order", one.order.id, receipt(one.order)))
+            if one.cancelled_s is not None:
+                fact = {"cancelled": interval.label(one.cancelled_s), "order": one.order.id}
+                facts.append(Personal(party, "cancel", one.order.id, fact))
+        public = {"by": "members", "orders": len(received)}
+        sequence = record.append(tx, Kind.BOOK, start_s, at_s, public, facts)
+        store.put_sealed(tx, start_s, sequence=sequence, orders=len(received))
+        record.checkpoint(tx, room.site, at_s)
+        control.mark_done(tx, at_s, "seal")
+    room.log(at_s, "seal", orders=len(received), sequence=sequence)
 
 
 def clear(room: Room, at_s: int) -> None:
-    """Close, seal and clear the book of the interval after the next set-points."""
+    """Clear the book that was sealed."""
     start_s = at_s + room.site.interval_s
     with room.store.write() as tx:
-        if room.site.market.profile is RegulationProfile.SANDBOX:
-            _place_agents(room, tx, at_s, start_s)
-        orders = seal(store.orders(tx, start_s))
+        orders = in_time(store.orders(tx, start_s))
         book = Book.of(orders)
         rules = mechanism(room.site.market.mechanism)
         outcome = rules.clear(book, TICK)
@@ -57,62 +78,21 @@ def clear(room: Room, at_s: int) -> None:
             "summary": json.dumps(summary),
         }
         store.put_clearing(tx, start_s, facts, rows)
-        personal = [Personal(o.party, "order", o.id, receipt(o)) for o in orders]
-        party = agreements.holders(tx, start_s)
-        for number, row in enumerate(rows):
-            for side, word in (("buyer", Side.BUY), ("seller", Side.SELL)):
-                payload = {"side": str(word), "usage_point": str(row[side])}
-                payload |= {key: str(row[key]) for key in ("price", "energy_wh")}
-                who = party[str(row[side])]
-                personal.append(Personal(who, "trade", f"{number}-{side}", payload))
-        record.append(tx, Kind.CLEARING, start_s, at_s, summary, personal)
+        record.append(tx, Kind.CLEARING, start_s, at_s, summary, _told(tx, start_s, rows))
         control.mark_done(tx, at_s, "clear")
     room.log(at_s, "clear", orders=len(orders), volume_wh=outcome.volume_wh, price=outcome.price)
 
 
-def _place_agents(room: Room, tx: Transaction, at_s: int, start_s: int) -> None:
-    """Let the default agents bid what the forecast says each usage point needs or spares."""
-    forecast = datasets.require_dataset(tx, "forecast", at_s)
-    step = (start_s - at_s) // room.site.interval_s
-    mean = forecast["mean_kw"]
-    kw = dict(zip(mean["series"].values.tolist(), mean.values[:, step].tolist(), strict=True))
-    produced: dict[str, float] = {}
-    for plant in room.site.plants:
-        at = str(plant.usage_point)
-        produced[at] = produced.get(at, 0.0) + kw[plant.id]
-    totals = store.month_totals(tx, interval.month_label(start_s, room.site.time_zone))
-    tariffs = {tariff.id: tariff for tariff in room.site.tariff}
-    limits = store.limits(tx)
-    standing = agreements.standing(tx, start_s)
-    needs = []
-    for point in room.site.usage_point:
-        agreement = standing[str(point.id)]
-        terms = agreement.terms_at(start_s)
-        if point.kind is UsageKind.COMMUNITY or not terms.trades:
-            continue
-        net = kw[f"load:{point.id}"] - produced.get(point.id, 0.0)
-        wh = round(abs(net) * _WH_PER_KW_INTERVAL)
-        month_wh = totals.get(point.id, (0, 0, False))[0]
-        buy, sell = limits.get(agreement.id, (None, None))
-        needs.append(
-            AgentNeed(
-                usage_point=point.id,
-                party=agreement.party,
-                need_wh=wh if net > 0 else 0,
-                surplus_wh=wh if net < 0 else 0,
-                retail_price=marginal_block(tariffs[terms.tariff], month_wh).price,
-                buy_limit=buy,
-                sell_limit=sell,
-            )
-        )
-    placed = default_orders(
-        needs,
-        start_s=start_s,
-        market=room.site.market,
-        first_sequence=store.next_sequence(tx),
-        secret=control.get_secret(tx, DRAW_SECRET),
-    )
-    store.put_orders(tx, placed, received_s=at_s)
+def _told(tx: Transaction, start_s: int, rows: Sequence[Mapping[str, Any]]) -> list[Personal]:
+    """Return what each side of each trade is told of it."""
+    party = agreements.holders(tx, start_s)
+    personal = []
+    for number, row in enumerate(rows):
+        for side, word in (("buyer", Side.BUY), ("seller", Side.SELL)):
+            payload = {"side": str(word), "usage_point": str(row[side])}
+            payload |= {key: str(row[key]) for key in ("price", "energy_wh")}
+            personal.append(Personal(party[str(row[side])], "trade", f"{number}-{side}", payload))
+    return personal
 
 
 def prices_at(room: Room, at_s: int) -> tuple[int, int]:

@@ -13,9 +13,19 @@ from grid.store import Transaction, control, log
 from trading.ledger import merkle, note
 from trading.ledger.checkpoint import Checkpoint, sign
 from trading.ledger.commitment import Label, Opening, commit, commitments
-from trading.ledger.entry import SCHEMA, Entry, Kind, decode, following, genesis
+from trading.ledger.entry import (
+    COMMITMENTS_PER_ENTRY,
+    SCHEMA,
+    Entry,
+    Kind,
+    decode,
+    following,
+    genesis,
+)
+from trading.receipts import key_name
 
 LOG_SEED = "ledger.ed25519"
+RECEIPTS_SEED = "receipts.ed25519"
 PARTY_SECRET = "party/"
 
 
@@ -35,9 +45,19 @@ def community(site: Site) -> str:
     return next(party.id for party in site.party if party.kind is UsageKind.COMMUNITY)
 
 
+def origin(site: Site) -> str:
+    """Return the name of a site's log."""
+    return f"khazri/{site.id}"
+
+
 def signer(tx: Transaction, site: Site) -> note.Signer:
     """Return the log's signer; its name is the log's origin."""
-    return note.signer(f"khazri/{site.id}", control.get_secret(tx, LOG_SEED))
+    return note.signer(origin(site), control.get_secret(tx, LOG_SEED))
+
+
+def receipts_signer(tx: Transaction, site: Site) -> note.Signer:
+    """Return what signs receipts of orders."""
+    return note.signer(key_name(origin(site)), control.get_secret(tx, RECEIPTS_SEED))
 
 
 def append(
@@ -52,6 +72,9 @@ def append(
 ) -> int:
     """Append one entry about the interval at `at_s`; return its sequence number.
 
+    More commitments than one entry holds go to several, cut after sorting so that the cut tells
+    nothing: each says in its body which ``part`` of how many ``parts`` it is.
+
     Parameters
     ----------
     public : dict
@@ -60,9 +83,12 @@ def append(
         Committed to with salts of the parties' secrets; the openings go to the store.
     schema : int
         Version of the meaning of the body.
+
+    Returns
+    -------
+    int
+        Of the last of them.
     """
-    last = log.last_content(tx)
-    assert last is not None, "the log has no genesis"
     label = "" if at_s is None else interval.label(at_s)
     secrets = control.secrets(tx, PARTY_SECRET) if personal else {}
     opened: list[tuple[str, str, Opening]] = []
@@ -70,11 +96,24 @@ def append(
         about = Label(label, fact.kind, fact.subject, fact.version)
         digest, opening = commit(secrets[fact.party], about, fact.payload)
         opened.append((digest, fact.party, opening))
-    body = dict(public)
-    if opened:
-        body["commitments"] = commitments(digest for digest, _, _ in opened)
-    entry = following(decode(last), kind, label, body, schema)
-    _store(tx, entry, cycle_s, opened)
+    # Two equal ones mean that a label was used twice.
+    commitments(digest for digest, _, _ in opened)
+    opened.sort(key=lambda one: one[0])
+    parts = [
+        opened[first : first + COMMITMENTS_PER_ENTRY]
+        for first in range(0, len(opened), COMMITMENTS_PER_ENTRY)
+    ] or [[]]
+    last = log.last_content(tx)
+    assert last is not None, "the log has no genesis"
+    entry = decode(last)
+    for number, part in enumerate(parts):
+        body = dict(public)
+        if len(parts) > 1:
+            body |= {"part": number, "parts": len(parts)}
+        if part:
+            body["commitments"] = [digest for digest, _, _ in part]
+        entry = following(entry, kind, label, body, schema)
+        _store(tx, entry, cycle_s, part)
     return entry.sequence
 
 
@@ -104,7 +143,8 @@ def _store(
 def begin(tx: Transaction, site: Site, at_s: int) -> str:
     """Write the genesis; return the log's verifier key."""
     key = signer(tx, site).key.encode()
-    _store(tx, genesis(f"khazri/{site.id}", key), at_s)
+    receipts = receipts_signer(tx, site).key.encode()
+    _store(tx, genesis(origin(site), key, receipts), at_s)
     checkpoint(tx, site, at_s)
     return key
 

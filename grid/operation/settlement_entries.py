@@ -69,9 +69,8 @@ def record_settlement(
         for number, line in enumerate(done.postings)
     ]
     kind = Kind.SETTLEMENT if done.corrects is None else Kind.CORRECTION
-    for part in range(0, max(len(lines), 1), 400):
-        body = {"part": part // 400, "state": "provisional", "version": version}
-        record.append(tx, kind, start_s, at_s, body, lines[part : part + 400])
+    body = {"state": "provisional", "version": version}
+    record.append(tx, kind, start_s, at_s, body, lines)
 
 
 def _payload(line: Posting, names: Mapping[AccountId, str]) -> dict[str, Any]:

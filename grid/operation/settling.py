@@ -50,7 +50,7 @@ def settle_intervals(room: Room, at_s: int) -> None:
                 corrected += 1
         final = store.finalise(tx, final_before)
         for start_s, version in final:
-            body = {"part": 0, "state": "final", "version": version - 1}
+            body = {"state": "final", "version": version - 1}
             record.append(tx, Kind.SETTLEMENT, start_s, at_s, body)
         control.put_findings(tx, at_s, _too_late(changed, first_s))
         control.put_findings(tx, at_s, _unsettled(room, tx, known, passed_s, final_before))

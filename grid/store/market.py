@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import RowMapping, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
+from grid.errors import StoreError
 from grid.ids import AccountId, OrderId, PartyId, UsagePointId
+from grid.interval import label
 from grid.store.engine import Transaction
 from grid.store.schema import (
     clearing,
@@ -17,6 +21,7 @@ from grid.store.schema import (
     market_order,
     month_total,
     posting,
+    sealed_book,
     settlement,
     trade,
 )
@@ -54,6 +59,19 @@ def put_orders(tx: Transaction, orders: Iterable[Order], *, received_s: int) -> 
         tx.execute(insert(market_order), rows)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An order as it was received; `cancelled_s` is none while it stands."""
+
+    order: Order
+    received_s: int
+    cancelled_s: int | None
+
+
+def _kept(row: Any) -> Kept:
+    return Kept(_order(row), int(row.received_s), row.cancelled_s)
+
+
 def _order(row: Any) -> Order:
     return Order(
         id=OrderId(row.id),
@@ -69,27 +87,59 @@ def _order(row: Any) -> Order:
 
 
 def orders(tx: Transaction, start_s: int) -> list[Order]:
-    """Return the orders of a market interval by sequence."""
+    """Return the orders of a market interval that stand, by sequence."""
+    return [one.order for one in received(tx, start_s) if one.cancelled_s is None]
+
+
+def received(tx: Transaction, start_s: int) -> list[Kept]:
+    """Return every order ever received for a market interval, by sequence."""
     query = select(market_order).where(market_order.c.start_s == start_s)
-    return [_order(row) for row in tx.execute(query.order_by(market_order.c.sequence))]
+    return [_kept(row) for row in tx.execute(query.order_by(market_order.c.sequence))]
 
 
-def party_orders(tx: Transaction, party: str, start_s: int, end_s: int) -> list[tuple[Order, int]]:
-    """Return a party's orders for ``[start_s, end_s)``, each with the instant of its receipt."""
+def cancel_order(tx: Transaction, order_id: str, at_s: int) -> bool:
+    """Let an order not stand any more; return whether it stood."""
+    stands = (market_order.c.id == order_id) & market_order.c.cancelled_s.is_(None)
+    return tx.execute(update(market_order).where(stands).values(cancelled_s=at_s)).rowcount > 0
+
+
+def put_sealed(tx: Transaction, start_s: int, *, sequence: int, orders: int) -> None:
+    """Keep that a book is sealed, with the ledger entry that commits to it.
+
+    Raises
+    ------
+    StoreError
+        When it is sealed already: nothing is added to a sealed book.
+    """
+    try:
+        tx.execute(insert(sealed_book).values(start_s=start_s, sequence=sequence, orders=orders))
+    except IntegrityError as error:
+        raise StoreError(f"the book of {label(start_s)} is sealed already") from error
+
+
+def sealed(tx: Transaction, start_s: int) -> int | None:
+    """Return the ledger entry that seals the book of an interval, ``None`` while it is open."""
+    query = select(sealed_book.c.sequence).where(sealed_book.c.start_s == start_s)
+    found = tx.execute(query).scalar_one_or_none()
+    return None if found is None else int(found)
+
+
+def party_orders(tx: Transaction, party: str, start_s: int, end_s: int) -> list[Kept]:
+    """Return a party's orders for ``[start_s, end_s)``, the cancelled ones too."""
     query = select(market_order).where(
         market_order.c.party == party,
         market_order.c.start_s >= start_s,
         market_order.c.start_s < end_s,
     )
     rows = tx.execute(query.order_by(market_order.c.start_s, market_order.c.sequence))
-    return [(_order(row), int(row.received_s)) for row in rows]
+    return [_kept(row) for row in rows]
 
 
-def party_order(tx: Transaction, party: str, order_id: str) -> tuple[Order, int] | None:
-    """Return one order with the instant of its receipt, if it is of this party."""
+def party_order(tx: Transaction, party: str, order_id: str) -> Kept | None:
+    """Return one order, if it is of this party."""
     query = select(market_order).where(market_order.c.id == order_id, market_order.c.party == party)
     row = tx.execute(query).one_or_none()
-    return None if row is None else (_order(row), int(row.received_s))
+    return None if row is None else _kept(row)
 
 
 def put_clearing(

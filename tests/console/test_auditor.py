@@ -36,14 +36,14 @@ def test_an_export_holds_what_the_newest_checkpoint_covers(
         record.record_action(
             tx, site, at_s=1_779_876_000, user="u", kind="release", subject="BAT-1", detail={}
         )
-        assert log.size(tx) == 41
+        assert log.size(tx) == 49
     for openings in (False, True):
         head, _ = audit.export(store, tmp_path / "out", openings=openings)
-        assert head.size == 40
+        assert head.size == 48
     assert (tmp_path / "out" / "openings.jsonl").read_text().count("\n") == 8 * 9
     with store.write() as tx:
         record.checkpoint(tx, site, 1_779_876_000)
-    assert audit.export(store, tmp_path / "out", openings=True)[0].size == 41
+    assert audit.export(store, tmp_path / "out", openings=True)[0].size == 49
 
 
 def test_rows_as_they_were_committed_are_found_sound(store: Store, site: Site) -> None:
@@ -156,7 +156,7 @@ def test_the_auditor_sees_which_row_was_edited(sign_in: SignIn, store: Store) ->
     assert found
     page = client.post("/audit/verify", data={"csrf_token": found[1]}).text
     assert "✓ Each order, trade and posting is what the ledger commits to" in page
-    assert "The ledger verifies: 40" in page
+    assert "The ledger verifies: 48" in page
     _edit(store, f"UPDATE posting SET amount_nano = 7 WHERE {WHERE} AND number = 1")
     page = client.post("/audit/verify", data={"csrf_token": found[1]}).text
     assert "The ledger does not verify." in page

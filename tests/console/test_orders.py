@@ -145,7 +145,7 @@ def test_no_opening_of_another_party_is_read(store: Store) -> None:
     from grid.console import prosumer_orders
 
     with store.read() as tx:
-        ((theirs, _),) = market.party_orders(tx, "P-1", NOW - 3600, NOW - 2700)
+        (theirs,) = (one.order for one in market.party_orders(tx, "P-1", NOW - 3600, NOW - 2700))
         assert market.party_order(tx, "P-2", theirs.id) is None
         held = prosumer_orders.read_receipt(tx, theirs)
         assert held is not None

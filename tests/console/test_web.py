@@ -175,7 +175,7 @@ def test_the_auditor_verifies_and_finds_a_flipped_byte(sign_in: SignIn, store: S
     client = sign_in("auditor")
     token = _token(client, "/audit/")
     assert (
-        "The ledger verifies: 40" in client.post("/audit/verify", data={"csrf_token": token}).text
+        "The ledger verifies: 48" in client.post("/audit/verify", data={"csrf_token": token}).text
     )
     assert "equals the signed root" in client.get("/audit/entries/9?prove=1").text
     with store.write() as tx:

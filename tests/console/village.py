@@ -378,6 +378,7 @@ def _ledger(tx: Transaction) -> None:
         tx,
         {
             "ledger.ed25519": bytes(range(32)),
+            "receipts.ed25519": bytes(range(1, 33)),
             **{f"party/{party.id}": party.id.encode().ljust(32, b".") for party in SITE.party},
         },
     )
@@ -387,10 +388,10 @@ def _ledger(tx: Transaction) -> None:
     entries = [one]
     opened: dict[int, list[tuple[str, Opening]]] = {}
     for n in range(1, 24):
-        kind = (entry.Kind.PLAN, entry.Kind.CLEARING, entry.Kind.READINGS)[n % 3]
+        kind = (entry.Kind.PLAN, entry.Kind.BOOK, entry.Kind.READINGS)[n % 3]
         label = interval.label(NOW - 900 * (8 - n // 3))
         body = {"price": "0.0660", "note": n} if n % 3 == 1 else {"commitments": ["ab" * 32]}
-        opened[n] = _committed(tx, label) if kind is entry.Kind.CLEARING else []
+        opened[n] = _committed(tx, label) if kind is entry.Kind.BOOK else []
         if opened[n]:
             body["commitments"] = commitments(opening.digest for _, opening in opened[n])
         one = entry.following(one, kind, label, body)
@@ -426,6 +427,8 @@ def _commit(tx: Transaction) -> None:
             for one in market.orders(tx, start_s)
             if one.id not in known
         ]
+        record.append(tx, entry.Kind.BOOK, start_s, NOW, {"by": "members"}, facts)
+        facts = []
         for row in market.trades(tx, start_s, start_s + 900):
             payload = {name: str(row[name]) for name in ("buyer", "seller", "price", "energy_wh")}
             for side in ("buyer", "seller"):

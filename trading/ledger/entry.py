@@ -36,11 +36,13 @@ class Kind(StrEnum):
 
     GENESIS = "genesis"
     READINGS = "readings"
+    BOOK = "book"
     CLEARING = "clearing"
     PLAN = "plan"
     SETPOINTS = "setpoints"
     SETTLEMENT = "settlement"
     CORRECTION = "correction"
+    INVOICE = "invoice"
     NETWORK = "network"
     ACTION = "action"
     CHECKPOINT = "checkpoint"
@@ -145,9 +147,12 @@ def decode(data: bytes) -> Entry:
     return entry
 
 
-def genesis(site: str, log_key: str) -> Entry:
-    """Return the first entry of a log: the site and its verifier key."""
-    return Entry(0, NO_PREVIOUS, Kind.GENESIS, "", {"key": log_key, "site": site})
+def genesis(site: str, log_key: str, receipts_key: str = "") -> Entry:
+    """Return the first entry of a log: the site, its verifier key, and that of its receipts."""
+    body = {"key": log_key, "site": site}
+    if receipts_key:
+        body["receipts"] = receipts_key
+    return Entry(0, NO_PREVIOUS, Kind.GENESIS, "", body)
 
 
 def following(

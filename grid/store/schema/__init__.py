@@ -20,6 +20,7 @@ from grid.store.schema.market import (
     month_total,
     party,
     posting,
+    sealed_book,
     settlement,
     trade,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "register_read",
     "role",
     "safety_tag",
+    "sealed_book",
     "secret",
     "sensor_sample",
     "setpoint",

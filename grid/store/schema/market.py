@@ -61,9 +61,18 @@ market_order = Table(
     Column("sequence", Whole, nullable=False, unique=True),
     fact("agent", Boolean),
     fact("received_s"),
+    fact("cancelled_s", nullable=True),
 )
 Index("ix_market_order_start", market_order.c.start_s)
 Index("ix_market_order_sequence", market_order.c.sequence)
+
+sealed_book = Table(
+    "sealed_book",
+    metadata,
+    key("start_s", Whole),
+    fact("sequence"),
+    fact("orders", Integer),
+)
 
 clearing = Table(
     "clearing",

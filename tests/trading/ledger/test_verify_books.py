@@ -93,7 +93,7 @@ def test_a_label_committed_twice_by_one_entry_is_named(verdict, books):
     )
     digests = made.commitment.commitments([again[0], first[0]])
     both += [(2, again[1]), (2, first[1])]
-    books.append(entry.Kind.CLEARING, AT, {"price": None, "commitments": digests})
+    books.append(entry.Kind.BOOK, AT, {"commitments": digests})
     refused(verdict, books, "order", "O-1", "twice")
 
 

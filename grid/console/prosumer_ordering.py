@@ -1,0 +1,93 @@
+"""Orders a prosumer places by hand: taken, cancelled, and the signed receipt of each."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+from flask import Blueprint, Response, abort, redirect, session, url_for
+from flask_security import current_user
+
+from grid import interval
+from grid.console.web_view import clock, form_text, only_fields, record, room
+from grid.errors import BadInputError
+from grid.operation import ordering
+from grid.quantities import WH_PER_KWH
+from grid.store import Transaction, market
+
+pages = Blueprint("ordering", __name__, url_prefix="/my/orders")
+
+_FIELDS = ("usage_point", "start", "side", "kwh", "price")
+_KWH = re.compile(r"([0-9]{1,6})(?:[.,]([0-9]{1,3}))?", re.ASCII)
+
+
+@pages.post("")
+def place() -> Any:
+    """Take an order; it stands until it is cancelled or its gate closes."""
+    only_fields(*_FIELDS)
+    here, typed = room(), {name: form_text(name, 64) for name in _FIELDS}
+    try:
+        fields: dict[str, object] = {name: typed[name] for name in ("usage_point", "side")}
+        start_s = interval.parse_civil(typed["start"], here.site.time_zone)
+        fields["start"] = interval.label(start_s)
+        fields["energy_wh"] = _wh(typed["kwh"])
+        fields["price"] = typed["price"].replace(",", ".")
+        with here.store.write() as tx:
+            at_s = _now_s(tx)
+            order = ordering.place(tx, here.site, fields, party=_party(), at_s=at_s)
+            record(tx, at_s, "order.place", order.id, {"order": order.id})
+    except BadInputError as error:
+        session["refused"], session["typed"] = str(error), typed
+        return redirect(url_for("prosumer.trades"))
+    return redirect(url_for("prosumer.order", order_id=order.id))
+
+
+@pages.post("/<order_id>/cancel")
+def cancel(order_id: str) -> Any:
+    """Let an own order not stand any more."""
+    only_fields()
+    here = room()
+    with here.store.write() as tx:
+        at_s = _now_s(tx)
+        if market.party_order(tx, _party(), order_id) is None:
+            abort(404)
+        try:
+            ordering.cancel(tx, here.site, order_id, party=_party(), at_s=at_s)
+            record(tx, at_s, "order.cancel", order_id, {"order": order_id})
+        except BadInputError as error:
+            session["refused"] = str(error)
+    return redirect(url_for("prosumer.order", order_id=order_id))
+
+
+@pages.get("/<order_id>/receipt")
+def receipt(order_id: str) -> Response:
+    """Return the signed receipt of an own order as a file."""
+    here = room()
+    with here.store.read() as tx:
+        found = market.party_order(tx, _party(), order_id)
+        if found is None:
+            abort(404)
+        text = ordering.receipt(tx, here.site, found.order)
+    answer = Response(text, mimetype="text/plain")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{order_id}.receipt"'
+    return answer
+
+
+def _party() -> str:
+    if current_user.party is None:
+        abort(404)
+    return str(current_user.party)
+
+
+def _now_s(tx: Transaction) -> int:
+    """Return when an order arrives: the site's time, which stands still in a driven run."""
+    is_driven = room().site.field.kind == "simulated"
+    return clock(tx) or 0 if is_driven else int(time.time())
+
+
+def _wh(text: str) -> int:
+    match = _KWH.fullmatch(text)
+    if match is None:
+        raise BadInputError(f"{text[:20]!r} kWh must be a number such as 1.25")
+    return int(match[1]) * WH_PER_KWH + int((match[2] or "").ljust(3, "0"))
