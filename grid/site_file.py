@@ -86,10 +86,11 @@ class _Binder:
             except OverflowError as error:
                 raise BadInputError("the number is too large") from error
         if isinstance(kind, type) and issubclass(kind, str) and kind is not str:
-            choices = [str(choice) for choice in typing.cast("type[StrEnum]", kind)]
-            if value not in choices:
-                raise BadInputError(f"{value!r} must be one of {', '.join(choices)}")
-            return kind(value)
+            try:
+                return kind(value)
+            except ValueError as error:
+                choices = ", ".join(typing.cast("type[StrEnum]", kind))
+                raise BadInputError(f"{value!r} must be one of {choices}") from error
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise BadInputError(f"{value!r} must be {kind.__name__}")
         if isinstance(value, str) and not value.isprintable():

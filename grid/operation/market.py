@@ -18,7 +18,7 @@ from trading.ledger.entry import Kind
 from trading.mechanisms import mechanism
 from trading.orders import TICK, AgentNeed, default_orders, receipt, seal
 from trading.statements import market_summary
-from trading.tariffs import marginal_block
+from trading.tariffs.blocks import marginal_block
 
 _WH_PER_KW_INTERVAL = 250
 
