@@ -35,11 +35,6 @@ class ProfileChange:
     valid_from: date
     profile: RegulationProfile
 
-    def __post_init__(self) -> None:
-        # A date-time is a date to Python, and has no order among dates.
-        if type(self.valid_from) is not date:
-            refuse([("valid_from", f"valid_from is {self.valid_from}, must be a day")])
-
 
 @dataclass(frozen=True, slots=True)
 class Network:

@@ -124,9 +124,6 @@ class TariffVersion:
             faults += _rising(self.block, f"tariff {self.name!r}")
         else:
             faults += _timed(self.rate)
-        # A date-time is a date to Python, and has no order among dates.
-        if type(self.valid_from) is not date:
-            faults.append(("valid_from", f"valid_from is {self.valid_from}, must be a day"))
         refuse(faults)
 
     @property

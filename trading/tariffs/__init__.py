@@ -1,6 +1,5 @@
 """What energy costs at a retail tariff, exactly.
 
 ``blocks`` fills the blocks of one rate, ``clock`` says which rate an interval is charged at,
-``month`` charges the energy of a month whatever order it came in, ``fee`` is the monthly fee
-and ``preview`` the same for many usage points and months at once.
+``month`` charges the energy of a month whatever order it came in, and ``fee`` is the monthly fee.
 """
