@@ -13,7 +13,7 @@ from grid.ids import TariffId
 from grid.interval import parse_date
 from grid.quantities import format_price
 from grid.site import Price, RegulationProfile, Tariff
-from grid.site_facts import FREE
+from grid.site_facts import FREE, outside, refuse
 from grid.site_file import tables
 from grid.site_tariff import SINGLE_RATE
 from trading.accounts import PostingKind
@@ -66,6 +66,13 @@ class Trade:
     energy_wh: int
     price: Price
 
+    def __post_init__(self) -> None:
+        faults = outside(self, f"trade of kind {self.kind}", energy_wh=(1, 10**15))
+        if self.kind not in (*_RECEIVED, *_PAID):
+            known = ", ".join((*_PAID, *_RECEIVED))
+            faults.append(("kind", f"trade of kind {self.kind}, must be one of {known}"))
+        refuse(faults)
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -104,13 +111,11 @@ def parse_case(text: str, name: str) -> BillCase:
     """
     kinds = {"bill": Facts, "use": Use, "trade": Trade, "tariff": Tariff, "expect": Expected}
     found, others = tables(text, name, kinds, {})
+    known = ", ".join(kinds)
     if others:
-        raise BadInputError(
-            f"{name}: unknown key {next(iter(others))!r}; known: {', '.join(kinds)}"
-        )
-    for key, most in (("bill", 1), ("expect", 1)):
-        if len(found[key]) > most or (key == "bill" and not found[key]):
-            raise BadInputError(f"{name}: [{key}] is there {len(found[key])} times, must be {most}")
+        raise BadInputError(f"{name}: unknown key {next(iter(others))!r}; known: {known}")
+    if len(found["bill"]) != 1 or len(found["expect"]) > 1:
+        raise BadInputError(f"{name}: there must be one [bill], and one [expect] at the most")
     try:
         given = _given(found)
     except BadInputError as error:
@@ -185,7 +190,10 @@ def _given(found: dict[str, tuple[Any, ...]]) -> BillInput:
 def _days(facts: Facts) -> tuple[date, date]:
     first = parse_date(f"{facts.month}-01")
     end = first + timedelta(days=monthrange(first.year, first.month)[1])
-    return facts.first_day or first, facts.end_day or end
+    days = facts.first_day or first, facts.end_day or end
+    if not first <= days[0] < days[1] <= end:
+        raise BadInputError(f"days {days[0]} to {days[1]}, must be within {first} to {end}")
+    return days
 
 
 def _segment(tariff: Tariff, use: Use, first: date) -> Segment:
@@ -203,9 +211,6 @@ def _others(
     lines = []
     total = dict.fromkeys(PostingKind, 0)
     for trade in trades:
-        if trade.kind not in (*_RECEIVED, *_PAID):
-            known = ", ".join((*_PAID, *_RECEIVED))
-            raise BadInputError(f"trade of kind {trade.kind}, must be one of {known}")
         sign = -1 if trade.kind in _RECEIVED else 1
         gives = trade.kind in (PostingKind.SALE, PostingKind.SURPLUS)
         energy_wh = -trade.energy_wh if gives else trade.energy_wh

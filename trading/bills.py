@@ -26,7 +26,8 @@ SUPPLIER_KINDS = frozenset({PostingKind.SUPPLY, PostingKind.FIXED_FEE, PostingKi
 FEE_KINDS = frozenset({PostingKind.GRID_FEE, PostingKind.BATTERY_USE})
 APART_KINDS = frozenset({PostingKind.BATTERY_USE})
 """What is paid whether or not there is trading."""
-_LAST_KINDS = frozenset({PostingKind.GUARANTEE, PostingKind.ROUNDING})
+LAST_KINDS = frozenset({PostingKind.GUARANTEE, PostingKind.ROUNDING})
+"""What is added when all else is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +130,12 @@ class Bill:
     @property
     def trading_nano(self) -> int:
         """What was traded, and traded but not kept."""
-        return self.sum_nano(frozenset(PostingKind) - SUPPLIER_KINDS - FEE_KINDS - _LAST_KINDS)
+        return self.sum_nano(frozenset(PostingKind) - SUPPLIER_KINDS - FEE_KINDS - LAST_KINDS)
 
     @property
     def gain_nano(self) -> int:
         """What trading saved before the guarantee; a loss is negative."""
-        return self.counterfactual_nano - self.sum_nano(frozenset(PostingKind) - _LAST_KINDS)
+        return self.counterfactual_nano - self.sum_nano(frozenset(PostingKind) - LAST_KINDS)
 
     @property
     def guarantee_nano(self) -> int:

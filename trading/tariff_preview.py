@@ -50,7 +50,9 @@ class PastUse:
         count = len(self.starts_s)
         if count == 0 or self.energy_wh.ndim != 2 or self.energy_wh.shape[1] != count:
             shape = self.energy_wh.shape
-            raise BadInputError(f"energy of shape {shape}, must be usage points x {count} intervals")
+            raise BadInputError(
+                f"energy of shape {shape}, must be usage points x {count} intervals"
+            )
         if (np.diff(self.starts_s) <= 0).any():
             raise BadInputError("the intervals must rise")
         for name, prices in self.series.items():
@@ -191,4 +193,3 @@ def _check(
             f"tariff {tariff.id}: {max(most, -least)} Wh in each of {len(use.starts_s)} intervals "
             f"at {price} nano per Wh may be beyond {INT64_MAX}"
         )
-

@@ -24,6 +24,7 @@ GROUPS = {
     "meter": "read, simulate and import meters",
     "network": "flow, estimate, faults and outages of a network",
     "dispatch": "compare controllers, judge forecasts, solve problems",
+    "market": "bills of a month",
     "fleet": "plans of many sites and years of many feeders, on one machine or many",
     "ledger": "export, verify and prove the ledger",
     "user": "add users and give roles",
