@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 
 from grid.errors import BadInputError
 from grid.ids import TariffId
@@ -129,7 +130,7 @@ class TariffVersion:
     @property
     def rates(self) -> tuple[TariffRate, ...]:
         """Its rates; blocks that hold at all times are the one of :data:`SINGLE_RATE`."""
-        return self.rate or (TariffRate(SINGLE_RATE, self.block),)
+        return self.rate or _single_rate(self.block)
 
     def rate_of(self, quarter: int, *, weekend: bool) -> TariffRate:
         """Return the rate of a quarter-hour of the civil day, 0 to 95."""
@@ -173,11 +174,7 @@ class Tariff:
     @property
     def versions(self) -> tuple[TariffVersion, ...]:
         """All versions, oldest first."""
-        first = TariffVersion(
-            self.valid_from, self.name, self.fixed_fee, self.block, self.rate,
-            self.vat_percent, self.fixed_fee_by,
-        )  # fmt: skip
-        return (first, *self.version)
+        return _versions(self)
 
     def version_on(self, day: date) -> int:
         """Return the place in :attr:`versions` of the one in force on a civil day of the site.
@@ -192,6 +189,21 @@ class Tariff:
             first = self.valid_from
             raise BadInputError(f"tariff {self.id} on {day}: its first version is of {first}")
         return place
+
+
+# Both are asked for each usage point and interval that is settled.
+@lru_cache(maxsize=256)
+def _versions(tariff: Tariff) -> tuple[TariffVersion, ...]:
+    first = TariffVersion(
+        tariff.valid_from, tariff.name, tariff.fixed_fee, tariff.block, tariff.rate,
+        tariff.vat_percent, tariff.fixed_fee_by,
+    )  # fmt: skip
+    return (first, *tariff.version)
+
+
+@lru_cache(maxsize=256)
+def _single_rate(block: tuple[TariffBlock, ...]) -> tuple[TariffRate, ...]:
+    return (TariffRate(SINGLE_RATE, block),)
 
 
 def _priced(rate: TariffRate, name: str) -> list[Fault]:

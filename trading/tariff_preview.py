@@ -1,7 +1,7 @@
 """What past months would have cost at another tariff, for many usage points at once.
 
-The same sums as in :mod:`trading.tariffs.month`, over arrays: int64 is exact as long as no total is beyond it,
-which is checked before.
+The same sums as in :mod:`trading.tariffs.month`, over arrays: int64 is exact as long as no
+total is beyond it, which is checked before.
 """
 
 from __future__ import annotations

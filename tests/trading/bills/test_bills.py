@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 
 from grid.errors import BadInputError
 from grid.site import RegulationProfile
+from tests.trading.tariffs.tariff_world import CHANGING, CHANGING_SEGMENTS
 from trading.accounts import PostingKind
 from trading.bill_case import parse_case
 from trading.bills import CENT, BillInput, BillLine, bill, counterfactual, to_cent
 from trading.regulation import regulation_on
 from trading.tariffs.clock import Segment
 from trading.tariffs.month import MonthUse, month_use
-
-from ..tariffs.tariff_world import CHANGING, CHANGING_SEGMENTS
 
 MAY, JUNE = date(2026, 5, 1), date(2026, 6, 1)
 SANDBOX, LAWFUL = (

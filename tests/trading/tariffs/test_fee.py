@@ -1,6 +1,7 @@
 """The monthly fee of whoever was there for a part of the month."""
 
 from datetime import date, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -27,9 +28,9 @@ def test_agreements_that_share_a_month_pay_its_fee_by_day_to_the_last_nano(fee, 
     following = (first + timedelta(days=32)).replace(day=1)
     moves = {first + timedelta(days=cut) for cut in cuts}
     days = sorted({first, following, *(move for move in moves if move < following)})
-    paid = [fixed_fee(by_day(fee), *pair) for pair in zip(days, days[1:], strict=False)]
+    paid = [fixed_fee(by_day(fee), *pair) for pair in pairwise(days)]
     assert sum(paid) == fee
-    for start, end, nano in zip(days, days[1:], paid, strict=False):
+    for (start, end), nano in zip(pairwise(days), paid, strict=True):
         month, part = (following - first).days, (end - start).days
         assert abs(nano * month - fee * part) < month * min(part, month - 1)
 
