@@ -34,7 +34,6 @@ from grid.site_facts import (
     NOTHING,
     PRICE_MOST,
     Amount,
-    Fault,
     Price,
     UsageKind,
     outside,
@@ -52,17 +51,19 @@ from grid.site_settings import (
     Network,
     Operation,
     Orders,
+    ProfileChange,
     RegulationProfile,
 )
+from grid.site_tariff import FeeBy, Tariff, TariffBlock, TariffRate, TariffVersion
 from grid.site_validation import AS_USUAL, Threshold, Validation
 
 __all__ = [
-    "Amount", "Asset", "Battery", "Charger", "ColdStart", "Control", "Field", "Flexible",
+    "Amount", "Asset", "Battery", "Charger", "ColdStart", "Control", "FeeBy", "Field", "Flexible",
     "Forecast", "FuelSegment", "Genset", "GridConnection", "GridPrice", "Location", "Market",
-    "Meter", "MeterRole", "Mqtt",
-    "Network", "Operation", "Orders", "Outage", "Party", "PayloadForm", "Plant", "Price",
-    "Protocol", "Ramp", "Reading", "RegulationProfile", "Sensor", "Shedding", "Site", "Solar",
-    "Tariff", "TariffBlock", "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
+    "Meter", "MeterRole", "Mqtt", "Network", "Operation", "Orders", "Outage", "Party",
+    "PayloadForm", "Plant", "Price", "ProfileChange", "Protocol", "Ramp", "Reading",
+    "RegulationProfile", "Sensor", "Shedding", "Site", "Solar", "Tariff", "TariffBlock",
+    "TariffRate", "TariffVersion", "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
 ]  # fmt: skip
 
 
@@ -78,33 +79,6 @@ class MeterRole(StrEnum):
 
     CONNECTION = "connection"
     FEEDER_HEAD = "feeder_head"
-
-
-@dataclass(frozen=True, slots=True)
-class TariffBlock:
-    """A step of a block tariff: `price` holds up to `up_to_kwh` a month (0: no end)."""
-
-    up_to_kwh: int
-    price: Price
-
-
-@dataclass(frozen=True, slots=True)
-class Tariff:
-    """A retail tariff, VAT included: increasing blocks and a monthly fee."""
-
-    id: TariffId
-    name: str
-    fixed_fee: Amount
-    block: tuple[TariffBlock, ...]
-
-    def __post_init__(self) -> None:
-        ends = [step.up_to_kwh for step in self.block]
-        faults: list[Fault] = []
-        if not ends or ends[-1] != 0:
-            faults.append(("block", f"tariff {self.id}: the last block must have up_to_kwh = 0"))
-        elif any(end <= 0 for end in ends[:-1]) or sorted(set(ends[:-1])) != ends[:-1]:
-            faults.append(("block", f"tariff {self.id}: block ends {ends} must rise"))
-        refuse(faults)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import types
 import typing
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ _INTERVAL_S = 900
 _PRICE_MAX = 1_000_000
 """Currency per kWh: with a GWh in an interval its amount is still an int64."""
 _AMOUNT_MAX = 1_000_000_000
+_NOT: dict[type, tuple[type, ...]] = {int: (bool,), date: (datetime,)}
 
 
 class SiteFileError(BadInputError):
@@ -86,11 +88,13 @@ class _Binder:
             except OverflowError as error:
                 raise BadInputError("the number is too large") from error
         if isinstance(kind, type) and issubclass(kind, str) and kind is not str:
-            choices = [str(choice) for choice in typing.cast("type[StrEnum]", kind)]
-            if value not in choices:
-                raise BadInputError(f"{value!r} must be one of {', '.join(choices)}")
-            return kind(value)
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            try:
+                return kind(value)
+            except ValueError as error:
+                choices = ", ".join(typing.cast("type[StrEnum]", kind))
+                raise BadInputError(f"{value!r} must be one of {choices}") from error
+        # To Python true is a number and a date-time is a date.
+        if not isinstance(value, kind) or type(value) in _NOT.get(kind, ()):
             raise BadInputError(f"{value!r} must be {kind.__name__}")
         if isinstance(value, str) and not value.isprintable():
             raise BadInputError(f"{value!r} has characters that cannot be printed")

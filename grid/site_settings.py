@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from pathlib import PurePosixPath
 
@@ -12,10 +13,27 @@ SEED_MAX = 2**63 - 1
 
 
 class RegulationProfile(StrEnum):
-    """Which law of trading holds at the site."""
+    """Which law of trading holds at the site; what it says is in ``trading/regulations``."""
 
-    SANDBOX = "sandbox"
-    LAWFUL = "lawful"
+    AZERBAIJAN = "azerbaijan"
+    AZERBAIJAN_SANDBOX = "azerbaijan_sandbox"
+    EU_SHARING = "eu_sharing"
+    AUSTRIA = "austria"
+    LAWFUL = AZERBAIJAN
+    SANDBOX = AZERBAIJAN_SANDBOX
+
+    @classmethod
+    def _missing_(cls, value: object) -> RegulationProfile | None:
+        """Return the profile of a name from before there were other countries."""
+        return {"lawful": cls.AZERBAIJAN, "sandbox": cls.AZERBAIJAN_SANDBOX}.get(str(value))
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileChange:
+    """Another profile from the civil day `valid_from` of the site on."""
+
+    valid_from: date
+    profile: RegulationProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +190,7 @@ class Market:
     mechanism : str
         A name of ``trading.mechanisms.REGISTRY``.
     profile : RegulationProfile
+        The first; later ones are in `change`.
     feed_in : Price
         Paid to a prosumer for energy exported outside a trade.
     shortfall : Price
@@ -184,6 +203,8 @@ class Market:
         Paid to a battery's owner for each Wh discharged on instruction.
     minimum_group : int
         Aggregates over fewer parties are not published.
+    change : tuple of ProfileChange
+        In the order of their days.
     """
 
     mechanism: str
@@ -194,6 +215,17 @@ class Market:
     grid_fee: Price
     battery_use_fee: Price
     minimum_group: int = 5
+    change: tuple[ProfileChange, ...] = ()
 
     def __post_init__(self) -> None:
-        refuse(outside(self, "[market]", minimum_group=(1, 10**6)))
+        faults = outside(self, "[market]", minimum_group=(1, 10**6))
+        days = [change.valid_from for change in self.change]
+        if sorted(set(days)) != days:
+            told = ", ".join(map(str, days))
+            faults.append(("change", f"[market]: the days {told} of its changes must rise"))
+        refuse(faults)
+
+    def profile_on(self, day: date) -> RegulationProfile:
+        """Return the profile in force on a civil day of the site."""
+        changed = [change.profile for change in self.change if change.valid_from <= day]
+        return changed[-1] if changed else self.profile

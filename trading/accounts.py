@@ -17,9 +17,10 @@ Account              Holds
 ``losses``           what the feeder itself takes
 ``battery_use``      fees owed to owners of instructed batteries
 ``rounding``         residues of statements rounded to cents
+``guarantee``        what makes those whole who lost by trading
 ===================  ==========================================================
 
-The last four are the community's cost centres: its result is the sum of their
+The last five are the community's cost centres: its result is the sum of their
 balances and its own.
 """
 
@@ -41,6 +42,7 @@ IMBALANCE = AccountId("imbalance")
 LOSSES = AccountId("losses")
 BATTERY_USE = AccountId("battery_use")
 ROUNDING = AccountId("rounding")
+GUARANTEE = AccountId("guarantee")
 
 
 class PostingKind(StrEnum):
@@ -63,12 +65,13 @@ class PostingKind(StrEnum):
     HEAD_EXPORT = "head_export"
     LOSSES = "losses"
     ROUNDING = "rounding"
+    GUARANTEE = "guarantee"
 
 
-SERVICE_KINDS = frozenset(
-    {PostingKind.GRID_FEE, PostingKind.BATTERY_USE, PostingKind.FIXED_FEE, PostingKind.ROUNDING}
-)
-"""Kinds whose energy is the measure of a service and changes no hands."""
+MONEY_KINDS = frozenset({PostingKind.FIXED_FEE, PostingKind.ROUNDING, PostingKind.GUARANTEE})
+"""Kinds that have no energy."""
+SERVICE_KINDS = MONEY_KINDS | {PostingKind.GRID_FEE, PostingKind.BATTERY_USE}
+"""Kinds whose energy, if any, is the measure of a service and changes no hands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class Posting:
         The connection it is about; none for the community's own lines.
     price : int
         Nano-currency per Wh. ``amount_nano == energy_wh * price`` except for
-        the fixed fee and the rounding, which have no energy.
+        :data:`MONEY_KINDS`.
     reversal : bool
         It takes back a line posted by an earlier version.
     """
@@ -165,7 +168,7 @@ def assert_balanced(postings: Iterable[Posting]) -> None:
             raise VerificationError(f"negative energy: {line}")
         if line.debit == line.credit:
             raise VerificationError(f"from an account to itself: {line}")
-        is_free = not line.energy_wh and line.kind in (PostingKind.FIXED_FEE, PostingKind.ROUNDING)
+        is_free = not line.energy_wh and line.kind in MONEY_KINDS
         if not is_free and line.amount_nano != line.energy_wh * line.price:
             raise VerificationError(f"not its energy times its price: {line}")
     for total, unit in ((balances(postings), "nano-currency"), (energies(postings), "Wh")):

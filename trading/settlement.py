@@ -45,7 +45,7 @@ from trading.settlement_facts import (
     UsagePointResult,
     check_input,
 )
-from trading.tariffs import charge_blocks
+from trading.tariffs.blocks import charge_blocks
 
 __all__ = [
     "Settlement",

@@ -19,7 +19,7 @@ from trading.accounts import (
     party_account,
 )
 from trading.book import Clearing, Order, Side
-from trading.tariffs import month_charge
+from trading.tariffs.blocks import month_charge
 
 _CENT = NANO // 100
 _APART_FROM_TRADE = (PostingKind.BATTERY_USE,)

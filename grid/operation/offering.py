@@ -13,7 +13,7 @@ from grid.store import market as store
 from trading.book import Order
 from trading.ledger.entry import Kind
 from trading.orders import AgentNeed, default_orders, receipt
-from trading.tariffs import marginal_block
+from trading.tariffs.blocks import marginal_block
 
 _WH_PER_KW_INTERVAL = 250
 

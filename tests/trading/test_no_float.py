@@ -8,7 +8,8 @@ import pytest
 import trading
 
 ROOT = Path(trading.__file__).parent
-FILES = sorted([*ROOT.glob("*.py"), *(ROOT / "mechanisms").glob("*.py")])
+FOLDERS = (ROOT, ROOT / "mechanisms", ROOT / "tariffs")
+FILES = sorted(path for folder in FOLDERS for path in folder.glob("*.py"))
 NAMES = {"float", "float16", "float32", "float64", "true_divide", "divide", "mean", "average"}
 
 

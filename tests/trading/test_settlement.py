@@ -27,7 +27,7 @@ from trading.accounts import (
     energies,
 )
 from trading.settlement import SettlementInput, UsagePointInput, resettle, settle
-from trading.tariffs import month_charge
+from trading.tariffs.blocks import month_charge
 
 TARIFF = Tariff(
     TariffId("t"), "T", 1_000_000_000,
