@@ -18,7 +18,21 @@ from dataclasses import dataclass, replace
 
 from grid.errors import BadInputError
 from trading.book import Book, Clearing
-from trading.mechanisms import own_orders, uniform_price
+from trading.mechanisms import (
+    bilateral,
+    dynamic_key,
+    line_limits,
+    line_limits_check,
+    mcafee,
+    mid_market_rate,
+    order_book,
+    order_book_check,
+    own_orders,
+    pay_as_bid,
+    static_key,
+    supply_demand_ratio,
+    uniform_price,
+)
 from trading.mechanisms.terms import Terms
 
 Clear = Callable[[Book, Terms], Clearing]
@@ -57,8 +71,23 @@ def _offered(clear: Clear, certify: Certify) -> Mechanism:
     return Mechanism(netted, checked)
 
 
+def _shared(clear: Clear, certify: Certify) -> Mechanism:
+    """Return a mechanism of metered energy."""
+    return replace(_offered(clear, certify), metered=True)
+
+
 REGISTRY: dict[str, Mechanism] = {
     uniform_price.NAME: _offered(uniform_price.clear, uniform_price.certify),
+    pay_as_bid.NAME: _offered(pay_as_bid.clear, pay_as_bid.certify),
+    mcafee.NAME: _offered(mcafee.clear, mcafee.certify),
+    # Orders come and go, so that a party's own meet as they arrive.
+    order_book.NAME: Mechanism(order_book.clear, order_book_check.certify),
+    bilateral.NAME: _offered(bilateral.clear, bilateral.certify),
+    line_limits.NAME: _offered(line_limits.clear, line_limits_check.certify),
+    mid_market_rate.NAME: _shared(mid_market_rate.clear, mid_market_rate.certify),
+    supply_demand_ratio.NAME: _shared(supply_demand_ratio.clear, supply_demand_ratio.certify),
+    static_key.NAME: _shared(static_key.clear, static_key.certify),
+    dynamic_key.NAME: _shared(dynamic_key.clear, dynamic_key.certify),
 }
 
 
