@@ -1,96 +1,16 @@
-"""What every mechanism keeps, and what the uniform price auction decides."""
+"""The auction at one price: what it decides, against unit matching and HiGHS."""
 
-from dataclasses import replace
-
-import highspy
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 
-from grid.errors import BadInputError
-from trading.book import Book, trades
-from trading.mechanisms import REGISTRY, mechanism, uniform_price
+from tests.trading.mechanisms import books
+from tests.trading.mechanisms.books import ROWS, book, gain, of
+from trading.mechanisms import curve, uniform_price
+from trading.mechanisms.terms import Margin, Terms
 
-
-def book(text: str) -> Book:
-    """Return the book written as ``buy 1@3 2@4 sell 4@2``: energy at price."""
-    side, rows = True, []
-    for word in text.split():
-        if word in ("buy", "sell"):
-            side = word == "buy"
-        else:
-            energy, price = word.split("@")
-            rows.append((side, int(price), int(energy)))
-    return of(rows)
-
-
-def of(rows) -> Book:
-    columns = list(zip(*rows, strict=True)) or [(), (), ()]
-    return Book(
-        np.array(columns[0], bool), np.array(columns[1], np.int64), np.array(columns[2], np.int64)
-    )
-
-
-ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 8), st.integers(1, 9)), max_size=9)
-each = pytest.mark.parametrize("name", REGISTRY)
-
-
-def signed(one: Book):
-    return np.where(one.buy, 1, -1)
-
-
-@each
-@given(rows=ROWS)
-@settings(max_examples=150, deadline=None)
-def test_outcome_balances_respects_orders_and_certifies(name, rows):
-    one = of(rows)
-    result = REGISTRY[name].clear(one, 1)
-    fills = result.fills
-    assert fills.dtype == np.int64
-    assert (fills >= 0).all()
-    assert (fills <= one.energy_wh).all()
-    assert int((fills * signed(one)).sum()) == 0
-    assert int(fills[one.buy].sum()) == result.volume_wh
-    if result.price is not None:
-        assert (one.price[one.buy & (fills > 0)] >= result.price).all()
-        assert (one.price[~one.buy & (fills > 0)] <= result.price).all()
-    assert REGISTRY[name].certify(one, result, 1) == []
-
-
-@each
-@given(rows=ROWS)
-@settings(max_examples=80, deadline=None)
-def test_trades_pair_every_fill_once(name, rows):
-    one = of(rows)
-    result = REGISTRY[name].clear(one, 1)
-    table = trades(one, result)
-    back = np.zeros_like(one.price)
-    np.add.at(back, table[:, 0], table[:, 2])
-    np.add.at(back, table[:, 1], table[:, 2])
-    assert (table[:, 2] > 0).all()
-    assert one.buy[table[:, 0]].all()
-    assert not one.buy[table[:, 1]].any()
-    assert back.tolist() == result.fills.tolist()
-
-
-@each
-@given(rows=ROWS.filter(bool), data=st.data())
-@settings(max_examples=150, deadline=None)
-def test_certificate_refuses_every_other_fill(name, rows, data):
-    one = of(rows)
-    result = REGISTRY[name].clear(one, 1)
-    place = data.draw(st.integers(0, len(rows) - 1))
-    fills = result.fills.copy()
-    fills[place] += data.draw(st.sampled_from([-1, 1]))
-    assert REGISTRY[name].certify(one, replace(result, fills=fills), 1)
-
-
-@each
-def test_an_empty_and_a_one_sided_book_trade_nothing(name):
-    for one in (of([]), book("buy 3@5"), book("sell 3@5")):
-        result = REGISTRY[name].clear(one, 1)
-        assert (result.price, result.volume_wh, trades(one, result).tolist()) == (None, 0, [])
+BY_TIME = Terms(margin=Margin.TIME)
 
 
 def brute_force(rows) -> tuple[int, int]:
@@ -102,36 +22,11 @@ def brute_force(rows) -> tuple[int, int]:
 
 
 @given(rows=ROWS)
-@settings(max_examples=200, deadline=None)
+@hypothesis_settings(max_examples=200, derandomize=True, database=None)
 def test_volume_and_welfare_equal_brute_force(rows):
     one = of(rows)
     result = uniform_price.clear(one)
-    gain = int((result.fills * one.price * signed(one)).sum())
-    assert (result.volume_wh, gain) == brute_force(rows)
-
-
-def test_welfare_equals_highs_on_random_books():
-    random = np.random.default_rng(7)
-    for _ in range(10):
-        rows = [
-            (
-                bool(random.integers(2)),
-                int(random.integers(400, 1500)),
-                int(random.integers(1, 999)),
-            )
-            for _ in range(60)
-        ]
-        one = of(rows)
-        result = uniform_price.clear(one)
-        solver = highspy.Highs()
-        solver.silent()
-        fills = [solver.addVariable(0, int(q)) for q in one.energy_wh]
-        sign = signed(one).tolist()
-        solver.addConstr(sum(s * x for s, x in zip(sign, fills, strict=True)) == 0)
-        value = zip(sign, one.price.tolist(), fills, strict=True)
-        solver.maximize(sum(s * p * x for s, p, x in value))
-        gain = int((result.fills * one.price * signed(one)).sum())
-        assert round(solver.getObjectiveValue()) == gain
+    assert (result.volume_wh, gain(one, result.fills)) == brute_force(rows)
 
 
 @pytest.mark.parametrize(
@@ -154,11 +49,11 @@ def test_uniform_price_decides_as_written(text, price, low, high, fills):
 
 
 def test_the_price_falls_to_the_tick_but_never_below_the_interval():
-    assert uniform_price.clear(book("buy 1@400 sell 1@100"), 100).price == 200
+    assert uniform_price.clear(book("buy 1@400 sell 1@100"), Terms(tick=100)).price == 200
     one = book("buy 1@190 sell 1@120")
-    result = uniform_price.clear(one, 100)
+    result = uniform_price.clear(one, Terms(tick=100))
     assert result.price == 120
-    assert uniform_price.certify(one, result, 100) == []
+    assert uniform_price.certify(one, result, Terms(tick=100)) == []
 
 
 def test_energy_and_prices_near_the_limits_do_not_overflow():
@@ -168,14 +63,50 @@ def test_energy_and_prices_near_the_limits_do_not_overflow():
     assert uniform_price.certify(one, result) == []
 
 
-def test_a_wrong_price_or_interval_is_refused():
-    one = book("buy 5@10 sell 5@5")
+def test_by_the_rule_of_time_the_earlier_order_at_the_price_is_filled_first():
+    one = book("buy 3@5 3@5 3@5 sell 7@1")
+    assert uniform_price.clear(one).fills.tolist() == [3, 2, 2, 7]
+    result = uniform_price.clear(one, BY_TIME)
+    assert result.fills.tolist() == [3, 3, 1, 7]
+    assert uniform_price.certify(one, result, BY_TIME) == []
+    assert uniform_price.certify(one, result), "the rules differ"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_large_book_of_which_only_the_margin_is_ranked_clears_as_a_ranked_one(monkeypatch, seed):
+    draw = np.random.default_rng(seed)
+    shape = seed % 3
+    rows = books.random_rows(draw, 400, high=(9, 100, 10**6)[shape], most=50)
+    one = of(rows)
+    monkeypatch.setattr(curve, "_FEW", 40)
+    used = []
+    monkeypatch.setattr(
+        curve, "_near", lambda *a, near=curve._near: used.append(near(*a)) or used[-1]
+    )
     result = uniform_price.clear(one)
-    assert uniform_price.certify(one, replace(result, price=8))
-    assert uniform_price.certify(one, replace(result, price_low=6))
-    assert uniform_price.certify(one, replace(result, volume_wh=4))
+    monkeypatch.setattr(curve, "_FEW", 10**9)
+    slow = uniform_price.clear(one)
+    assert (result.price, result.price_low, result.price_high) == (
+        slow.price, slow.price_low, slow.price_high,
+    )  # fmt: skip
+    assert result.fills.tolist() == slow.fills.tolist()
 
 
-def test_an_unknown_mechanism_is_named():
-    with pytest.raises(BadInputError, match="'vickrey' is not known; known: uniform_price"):
-        mechanism("vickrey")
+def test_a_book_of_ten_thousand_orders_ranks_only_those_near_its_margin():
+    draw = np.random.default_rng(1)
+    one = of(books.random_rows(draw, 10_000, high=5_000, most=900))
+    met = curve.crossing(one)
+    assert len(met.bids.cost) + len(met.asks.cost) < 1_500
+    assert met.volume_wh == curve.Crossing.of(one).volume_wh
+
+
+def test_a_buyer_can_gain_by_bidding_less_than_it_is_worth():
+    """Why no word of truthfulness is said of this auction."""
+    worth = 10
+
+    def surplus(bid):
+        result = uniform_price.clear(book(f"buy 1@{bid} sell 1@2"))
+        return int(result.fills[0]) * (worth - (result.price or 0))
+
+    assert surplus(10) == 4
+    assert surplus(2) == 8
