@@ -19,7 +19,8 @@ from grid.interval import label
 from trading import verify as verifier
 from trading.book import Book, Clearing
 from trading.ledger import checkpoint, entry, merkle, note, tiles
-from trading.mechanisms import uniform_price
+from trading.mechanisms import mechanism
+from trading.mechanisms.terms import Terms
 from trading.orders import TICK
 
 ORIGIN = "khazri/bench"
@@ -49,13 +50,14 @@ def _clearing(count: int, rounds: int, progress: Progress) -> Row:
     )
     # Price and time in one integer: what a mechanism that ranks orders has to sort.
     keys = (book.price << count.bit_length()) | np.arange(count)
+    rules, terms = mechanism("uniform_price"), Terms(tick=TICK)
     outcome: list[Clearing] = []
     ours_ns, theirs_ns = alternate(
         rounds,
-        lambda _: outcome.append(uniform_price.clear(book, TICK)),
+        lambda _: outcome.append(rules.clear(book, terms)),
         lambda _: np.sort(keys),
     )
-    wrong = uniform_price.certify(book, outcome[-1], TICK)
+    wrong = rules.certify(book, outcome[-1], terms)
     return Row(
         craft="trading",
         name="clearing",

@@ -13,9 +13,10 @@ from grid.operation.record import Personal
 from grid.operation.room import Room
 from grid.store import Transaction, control
 from grid.store import market as store
-from trading.book import Book, Side, trades
+from trading.book import Book, Side
 from trading.ledger.entry import Kind
 from trading.mechanisms import mechanism
+from trading.mechanisms.terms import Terms
 from trading.orders import TICK, receipt
 from trading.orders import seal as in_time
 from trading.statements import market_summary
@@ -53,20 +54,20 @@ def clear(room: Room, at_s: int) -> None:
         orders = in_time(store.orders(tx, start_s))
         book = Book.of(orders)
         rules = mechanism(room.site.market.mechanism)
-        outcome = rules.clear(book, TICK)
-        if broken := rules.certify(book, outcome, TICK):
+        terms = Terms(tick=TICK)
+        outcome = rules.clear(book, terms)
+        if broken := rules.certify(book, outcome, terms):
             raise VerificationError(f"{interval.label(start_s)} clearing: {broken[0]}")
-        pairs = trades(book, outcome)
         rows = [
             {
-                "buy_order": orders[int(buy)].id,
-                "sell_order": orders[int(sell)].id,
-                "buyer": orders[int(buy)].usage_point,
-                "seller": orders[int(sell)].usage_point,
-                "price": outcome.price,
-                "energy_wh": int(energy_wh),
+                "buy_order": orders[buy].id,
+                "sell_order": orders[sell].id,
+                "buyer": orders[buy].usage_point,
+                "seller": orders[sell].usage_point,
+                "price": paid,
+                "energy_wh": energy_wh,
             }
-            for buy, sell, energy_wh in pairs
+            for buy, sell, energy_wh, paid, _ in outcome.trades.tolist()
         ]
         summary = market_summary(orders, outcome, room.site.market.minimum_group)
         facts = {

@@ -19,7 +19,7 @@ NOT_HERE = [
     ('source = "simbench:1-LV-rural2--2-sw"', 'source = "file:absent.json"', "absent.json"),
     ('profile = "sdm630"', 'profile = "sdm631"', "meter profile 'sdm631' does not exist"),
     ('profile = "sdm630"', 'profile = "cosem"', "meter profile cosem"),
-    ('"uniform_price"', '"pay_as_bid"', "mechanism 'pay_as_bid' is not known"),
+    ('"uniform_price"', '"vickrey"', "mechanism 'vickrey' is not known"),
     (
         'profile = "sdm630"',
         'profile = "sdm630"\nurl = "modbus://h:1/1"',
