@@ -44,6 +44,7 @@ from grid.site_sensors import Mqtt, PayloadForm, Sensor
 from grid.site_settings import (
     BY_PAST,
     CAUTIOUS,
+    IN_TIME,
     Field,
     Forecast,
     Location,
@@ -53,6 +54,7 @@ from grid.site_settings import (
     Orders,
     ProfileChange,
     RegulationProfile,
+    Settlement,
 )
 from grid.site_tariff import FeeBy, Tariff, TariffBlock, TariffRate, TariffVersion
 from grid.site_validation import AS_USUAL, Threshold, Validation
@@ -62,8 +64,9 @@ __all__ = [
     "Forecast", "FuelSegment", "Genset", "GridConnection", "GridPrice", "Location", "Market",
     "Meter", "MeterRole", "Mqtt", "Network", "Operation", "Orders", "Outage", "Party",
     "PayloadForm", "Plant", "Price", "ProfileChange", "Protocol", "Ramp", "Reading",
-    "RegulationProfile", "Sensor", "Shedding", "Site", "Solar", "Tariff", "TariffBlock",
-    "TariffRate", "TariffVersion", "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
+    "RegulationProfile", "Sensor", "Settlement", "Shedding", "Site", "Solar", "Tariff",
+    "TariffBlock", "TariffRate", "TariffVersion", "Threshold", "UsageKind", "UsagePoint",
+    "Validation", "Wind",
 ]  # fmt: skip
 
 
@@ -252,6 +255,7 @@ class Site:
     control: Control = STANDARD
     location: Location | None = None
     forecast: Forecast = BY_PAST
+    settlement: Settlement = IN_TIME
 
     @property
     def assets(self) -> tuple[Asset, ...]:

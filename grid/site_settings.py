@@ -7,7 +7,7 @@ from datetime import date
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from grid.site_facts import Price, outside, refuse
+from grid.site_facts import FREE, Price, outside, refuse
 
 SEED_MAX = 2**63 - 1
 
@@ -182,6 +182,38 @@ CAUTIOUS = Orders()
 
 
 @dataclass(frozen=True, slots=True)
+class Settlement:
+    """Deadlines of settlement and billing, in days.
+
+    Attributes
+    ----------
+    late_until_days : int
+        For so long readings of a final interval that change are settled, against the pool.
+    invoice_after_days : int
+        After the end of a month its invoices are made, when every interval of it is final.
+    dispute_until_days : int
+        For so long a line of an invoice can be disputed.
+    """
+
+    late_until_days: int = 60
+    invoice_after_days: int = 3
+    dispute_until_days: int = 30
+
+    def __post_init__(self) -> None:
+        faults = outside(
+            self,
+            "[settlement]",
+            late_until_days=(0, 400),
+            invoice_after_days=(0, 60),
+            dispute_until_days=(1, 400),
+        )
+        refuse(faults)
+
+
+IN_TIME = Settlement()
+
+
+@dataclass(frozen=True, slots=True)
 class Market:
     """The local market and the prices around it.
 
@@ -203,6 +235,12 @@ class Market:
         Paid to a battery's owner for each Wh discharged on instruction.
     minimum_group : int
         Aggregates over fewer parties are not published.
+    shared_price : Price
+        What members agreed to pay for energy that is shared by a key.
+    reference_price : Price
+        The retail price that rules for shared energy reckon with.
+    guaranteed : bool
+        Whoever lost by trading is topped up to what they would have paid without.
     change : tuple of ProfileChange
         In the order of their days.
     """
@@ -215,6 +253,9 @@ class Market:
     grid_fee: Price
     battery_use_fee: Price
     minimum_group: int = 5
+    shared_price: Price = FREE
+    reference_price: Price = FREE
+    guaranteed: bool = False
     change: tuple[ProfileChange, ...] = ()
 
     def __post_init__(self) -> None:

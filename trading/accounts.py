@@ -5,22 +5,24 @@ account, which is paid; its energy moves the other way, from the credit to the
 debit account. A correction never edits: it posts the mirror image of a line
 and then the new line.
 
-===================  ==========================================================
-Account              Holds
-===================  ==========================================================
-``party:<id>``       a household, a business or the community as a member
-``supplier``         the public utility
-``community``        the community as the operator of the microgrid
-``grid_operator``    the grid fee on traded energy
-``market``           between buyers and sellers; zero after every interval
-``imbalance``        energy traded and not consumed, or not delivered
-``losses``           what the feeder itself takes
-``battery_use``      fees owed to owners of instructed batteries
-``rounding``         residues of statements rounded to cents
-``guarantee``        what makes those whole who lost by trading
-===================  ==========================================================
+====================  =========================================================
+Account               Holds
+====================  =========================================================
+``party:<id>``        a household, a business or the community as a member
+``supplier``          the public utility
+``community``         the community as the operator of the microgrid
+``grid_operator``     the grid fee on traded energy
+``market``            between buyers and sellers; zero after every interval
+``imbalance``         energy traded and not consumed, or not delivered
+``losses``            what the feeder itself takes
+``battery_use``       fees owed to owners of instructed batteries
+``rounding``          residues of statements rounded to cents
+``guarantee``         what makes those whole who lost by trading
+``clearing_surplus``  what buyers paid beyond what sellers got
+``pool``              the other side of readings that came too late
+====================  =========================================================
 
-The last five are the community's cost centres: its result is the sum of their
+The last seven are the community's cost centres: its result is the sum of their
 balances and its own.
 """
 
@@ -43,6 +45,8 @@ LOSSES = AccountId("losses")
 BATTERY_USE = AccountId("battery_use")
 ROUNDING = AccountId("rounding")
 GUARANTEE = AccountId("guarantee")
+CLEARING_SURPLUS = AccountId("clearing_surplus")
+POOL = AccountId("pool")
 
 
 class PostingKind(StrEnum):
@@ -66,9 +70,19 @@ class PostingKind(StrEnum):
     LOSSES = "losses"
     ROUNDING = "rounding"
     GUARANTEE = "guarantee"
+    CLEARING_SURPLUS = "clearing_surplus"
+    CREDIT = "credit"
 
 
-MONEY_KINDS = frozenset({PostingKind.FIXED_FEE, PostingKind.ROUNDING, PostingKind.GUARANTEE})
+MONEY_KINDS = frozenset(
+    {
+        PostingKind.FIXED_FEE,
+        PostingKind.ROUNDING,
+        PostingKind.GUARANTEE,
+        PostingKind.CLEARING_SURPLUS,
+        PostingKind.CREDIT,
+    }
+)
 """Kinds that have no energy."""
 SERVICE_KINDS = MONEY_KINDS | {PostingKind.GRID_FEE, PostingKind.BATTERY_USE}
 """Kinds whose energy, if any, is the measure of a service and changes no hands."""

@@ -30,16 +30,20 @@ class Terms:
         Part of the metered energy that takes part in energy sharing, 0 to 100.
     trades : bool
         The party consents to the community's agent trading for it.
+    key_percent : int
+        Part of what the community shares that is this usage point's by a static key.
     """
 
     from_s: int
     tariff: TariffId
     share_percent: int = 100
     trades: bool = True
+    key_percent: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.share_percent <= 100:
-            raise BadInputError(f"share_percent is {self.share_percent}, must be within 0 to 100")
+        for name in ("share_percent", "key_percent"):
+            if not 0 <= getattr(self, name) <= 100:
+                raise BadInputError(f"{name} is {getattr(self, name)}, must be within 0 to 100")
 
 
 @dataclass(frozen=True, slots=True)

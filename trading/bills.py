@@ -192,9 +192,11 @@ def counterfactual(given: BillInput) -> int:
     return energy + fee - given.export_wh * given.feed_in - paid_out + apart
 
 
-def to_cent(nano: int) -> int:
-    """Return an amount rounded to the cent, half away from zero."""
-    return (abs(nano) + CENT // 2) // CENT * CENT * (-1 if nano < 0 else 1)
+def to_cent(nano: int | Fraction) -> int:
+    """Return nano-currency rounded to the cent, half away from zero."""
+    cents = abs(Fraction(nano)) * Fraction(1, CENT) + Fraction(1, 2)
+    whole = cents.numerator // cents.denominator * CENT
+    return -whole if nano < 0 else whole
 
 
 def _supply(given: BillInput) -> list[BillLine]:
@@ -242,9 +244,7 @@ def _vat(given: BillInput, lines: Iterable[BillLine]) -> int:
         else:
             continue
         contained += Fraction(line.amount_nano * percent, 100 + percent)
-    cents = abs(contained) * Fraction(1, CENT) + Fraction(1, 2)
-    whole = cents.numerator // cents.denominator * CENT
-    return -whole if contained < 0 else whole
+    return to_cent(contained)
 
 
 def _check(given: BillInput) -> None:

@@ -2,17 +2,17 @@
 
 A prosumer is settled on the baseline: what the meter would have counted
 without the operator's instructions. Against it stand the trades; what is
-imported beyond them comes from the supplier at the block tariff, what is
+imported beyond them comes from the supplier at the retail tariff, what is
 exported beyond them is fed in, and a trade that was not consumed or delivered
 is settled at the surplus or shortfall price.
 
 The community draws all energy at the feeder head at its own prices, so it, not
-the supplier, provides what members take at the block tariff: the ``resale``
+the supplier, provides what members take at the retail tariff: the ``resale``
 lines hand that on, and the supplier ends with the feeder head and the fixed
 fees, counted once. Instructed energy thus needs no line of its own: it is what
 the head's energy differs from the baselines'.
 
-In the lawful profile nothing is traded: a month's exports are netted against
+Where the law nets, nothing is traded: a month's exports are netted against
 its imports in kWh, and what is left over stays in an energy bank.
 """
 
@@ -23,36 +23,26 @@ from collections.abc import Iterable
 
 from grid.errors import BadInputError
 from grid.interval import label
-from grid.site import RegulationProfile
-from trading.accounts import (
-    BATTERY_USE,
-    COMMUNITY,
-    GRID_OPERATOR,
-    IMBALANCE,
-    LOSSES,
-    MARKET,
-    SUPPLIER,
-    Posting,
-    PostingKind,
-    assert_balanced,
-    energy_line,
-    party_account,
-)
+from trading.accounts import Posting, assert_balanced
+from trading.book import Side
 from trading.settlement_facts import (
+    MonthAccount,
     Settlement,
     SettlementInput,
     UsagePointInput,
     UsagePointResult,
     check_input,
+    traded_wh,
 )
-from trading.tariffs.blocks import charge_blocks
+from trading.settlement_lines import community_lines, point_lines, resale_lines, surplus_lines
+from trading.tariffs.clock import Segment
+from trading.tariffs.month import ChargeLine, MonthUse, charges, closing_bank, difference, month_use
 
 __all__ = [
     "Settlement",
     "SettlementInput",
     "UsagePointInput",
     "UsagePointResult",
-    "check_input",
     "resettle",
     "settle",
 ]
@@ -71,32 +61,42 @@ def settle(given: SettlementInput) -> Settlement:
 
 
 def resettle(old: Settlement, given: SettlementInput) -> Settlement:
-    """Return the correction of `old` with better readings.
+    """Return the correction of `old` with better readings, while nothing of it is final.
 
     Parameters
     ----------
     old : Settlement
         The newest version of the interval.
     given : SettlementInput
-        With ``month_wh`` and ``bank_wh`` as of now, what `old` took included.
-        Whether the fixed fee is due stays as in `old`.
+        With the months' accounts as of now, what `old` took included.
 
     Notes
     -----
     The tariff is charged ``F(now - old + new) - F(now)`` on top of what `old`
     charged, so that all charges of a month add up to ``F`` of its energy in
     whatever order corrections come. One that comes after the month's end takes
-    the totals of its own month.
+    the account of its own month.
 
     Raises
     ------
     BadInputError
-        As :func:`settle`, or when the usage points are not those of `old`.
+        As :func:`settle`, or when usage points or agreements are not those of `old`.
     """
-    before = [result.usage_point for result in old.usage_points]
-    if old.start_s != given.start_s or before != sorted(x.usage_point for x in given.usage_points):
-        raise BadInputError(f"{label(given.start_s)}: a correction needs the same usage points")
+    check_same(old, given)
     return _settle(given, old)
+
+
+def check_same(old: Settlement, given: SettlementInput) -> None:
+    """Refuse a correction that is not about the usage points and agreements of `old`.
+
+    Raises
+    ------
+    BadInputError
+    """
+    before = [(result.usage_point, result.agreement) for result in old.usage_points]
+    now = sorted((point.usage_point, point.agreement) for point in given.usage_points)
+    if old.start_s != given.start_s or before != now:
+        raise BadInputError(f"{label(given.start_s)}: a correction needs the same usage points")
 
 
 def _settle(given: SettlementInput, old: Settlement | None) -> Settlement:
@@ -104,11 +104,12 @@ def _settle(given: SettlementInput, old: Settlement | None) -> Settlement:
     earlier = {result.usage_point: result for result in old.usage_points} if old else {}
     results, lines = [], []
     for point in sorted(given.usage_points, key=lambda point: point.usage_point):
-        result = _result(given, point, earlier.get(point.usage_point))
+        result = point_result(given, point, earlier.get(point.usage_point))
         results.append(result)
-        lines += _lines(given, point, result)
-    lines += _resale(lines)
-    lines += _community(given)
+        lines += point_lines(given, point, result)
+    lines += surplus_lines(lines)
+    lines += resale_lines(lines)
+    lines += community_lines(given)
     postings = tuple(lines) if old is None else _difference(old.lines, lines)
     assert_balanced(lines)
     assert_balanced(postings)
@@ -119,123 +120,101 @@ def _settle(given: SettlementInput, old: Settlement | None) -> Settlement:
         postings=postings,
         lines=tuple(lines),
         usage_points=tuple(results),
-        residual_wh=sum(point.import_wh - point.export_wh for point in given.usage_points)
-        + given.loss_wh
-        - (given.head_import_wh - given.head_export_wh),
+        residual_wh=residual_wh(given),
     )
 
 
-def _result(
+def residual_wh(given: SettlementInput) -> int:
+    """Return what meters and losses leave unexplained at the feeder head."""
+    net = sum(point.import_wh - point.export_wh for point in given.usage_points)
+    return net + given.loss_wh - (given.head_import_wh - given.head_export_wh)
+
+
+def point_result(
     given: SettlementInput, point: UsagePointInput, old: UsagePointResult | None
 ) -> UsagePointResult:
-    net = (
-        point.import_wh
-        - point.export_wh
-        - point.charge_wh
-        + point.discharge_wh
-        + point.produced_wh
-        - point.curtailed_wh
-    )
+    """Return how a usage point is settled, on top of what `old` took."""
+    net = point.net_wh
     baseline_import, baseline_export = max(net, 0), max(-net, 0)
-    position = point.bought_wh - point.sold_wh
+    position = traded_wh(point.legs, Side.BUY) - traded_wh(point.legs, Side.SELL)
     bought, sold = max(position, 0), max(-position, 0)
-    if given.market.profile is RegulationProfile.LAWFUL:
-        tariff_wh = net
-    else:
-        tariff_wh = max(baseline_import - bought, 0)
-    before = point.month_wh - point.bank_wh
-    after = before + tariff_wh - (old.tariff_wh if old else 0)
-    if after < 0 and given.market.profile is RegulationProfile.SANDBOX:
-        raise BadInputError(
-            f"{point.usage_point} {label(given.start_s)} month_wh is {point.month_wh}, "
-            "must include what the corrected version took"
-        )
-    tariff = given.tariffs[point.tariff]
-    blocks = charge_blocks(tariff, max(before, 0), max(after, 0))
-    bank_change = max(-after, 0) - max(-before, 0)
-    if old:
-        blocks = tuple(was + more for was, more in zip(old.block_wh, blocks, strict=True))
-        bank_change += old.bank_change_wh
+    metered_wh = net if given.is_netted else baseline_import
+    tariff_wh = net if given.is_netted else max(baseline_import - bought, 0)
+    export_wh = 0 if given.is_netted else baseline_export
+    account = point.account
+    changed = MonthAccount(
+        supplied=_moved(given, point, account.supplied, tariff_wh, _supplied(old)),
+        metered=_moved(given, point, account.metered, metered_wh, _metered(given, old)),
+        export_wh=account.export_wh + export_wh - (_exported(given, old) if old else 0),
+        bank_wh=account.bank_wh,
+        fee_nano=point.fee_due_nano,
+    )
+    charge, bank_change = _charged(given, point, changed)
     return UsagePointResult(
         usage_point=point.usage_point,
+        agreement=point.agreement,
         party=point.party,
+        tariff=point.tariff,
+        segment=point.segment,
         baseline_import_wh=baseline_import,
         baseline_export_wh=baseline_export,
-        bought_wh=point.bought_wh,
-        sold_wh=point.sold_wh,
+        legs=point.legs,
         surplus_wh=max(bought - baseline_import, 0),
         shortfall_wh=max(sold - baseline_export, 0),
         tariff_wh=tariff_wh,
-        block_wh=blocks,
-        bank_change_wh=bank_change,
-        month_wh=max(after, 0),
-        bank_wh=max(-after, 0),
-        fixed_fee_due=old.fixed_fee_due if old else point.fixed_fee_due,
+        charge=difference((), [*(old.charge if old else ()), *charge]),
+        bank_change_wh=bank_change + (old.bank_change_wh if old else 0),
+        fee_nano=point.fee_due_nano - account.fee_nano + (old.fee_nano if old else 0),
+        account=changed,
     )
 
 
-def _lines(
-    given: SettlementInput, point: UsagePointInput, result: UsagePointResult
-) -> list[Posting]:
-    """Return the lines of one usage point, none for zero energy."""
-    market, where = given.market, point.usage_point
-    party = party_account(point.party)
-    tariff = given.tariffs[point.tariff]
-    trade = given.clearing_price or 0
-    shed = min(result.surplus_wh, point.shed_wh)
-    fed_in = 0
-    if market.profile is RegulationProfile.SANDBOX:
-        sold = max(point.sold_wh - point.bought_wh, 0)
-        fed_in = max(result.baseline_export_wh - sold, 0)
-    withheld = min(point.curtailed_wh, fed_in)
-    entries = [
-        (party, MARKET, point.bought_wh, trade, PostingKind.PURCHASE),
-        (MARKET, party, point.sold_wh, trade, PostingKind.SALE),
-        (party, GRID_OPERATOR, point.bought_wh, market.grid_fee, PostingKind.GRID_FEE),
-        (COMMUNITY, party, shed, trade, PostingKind.SHEDDING),
-        (IMBALANCE, party, result.surplus_wh - shed, market.surplus, PostingKind.SURPLUS),
-        (party, IMBALANCE, result.shortfall_wh, market.shortfall, PostingKind.SHORTFALL),
-        (SUPPLIER, party, fed_in - withheld, market.feed_in, PostingKind.FEED_IN),
-        (COMMUNITY, party, withheld, market.feed_in, PostingKind.CURTAILMENT),
-        (BATTERY_USE, party, point.discharge_wh, market.battery_use_fee, PostingKind.BATTERY_USE),
-        (SUPPLIER, party, result.bank_change_wh, 0, PostingKind.BANK),
-    ]
-    entries += [
-        (party, SUPPLIER, energy_wh, step.price, PostingKind.SUPPLY)
-        for energy_wh, step in zip(result.block_wh, tariff.block, strict=True)
-    ]
-    lines = [energy_line(*entry, usage_point=where) for entry in entries if entry[2]]
-    if result.fixed_fee_due and tariff.fixed_fee:
-        lines.append(
-            Posting(party, SUPPLIER, tariff.fixed_fee, 0, PostingKind.FIXED_FEE, usage_point=where)
+def _supplied(old: UsagePointResult | None) -> tuple[Segment, int] | None:
+    return None if old is None else (old.segment, old.tariff_wh)
+
+
+def _metered(given: SettlementInput, old: UsagePointResult | None) -> tuple[Segment, int] | None:
+    if old is None:
+        return None
+    net = old.baseline_import_wh - old.baseline_export_wh
+    return old.segment, net if given.is_netted else old.baseline_import_wh
+
+
+def _exported(given: SettlementInput, old: UsagePointResult) -> int:
+    return 0 if given.is_netted else old.baseline_export_wh
+
+
+def _moved(
+    given: SettlementInput,
+    point: UsagePointInput,
+    use: MonthUse,
+    energy_wh: int,
+    took: tuple[Segment, int] | None,
+) -> MonthUse:
+    """Return a month's use with the interval's energy in place of what it took before."""
+    gone = [] if took is None else [(took[0], -took[1])]
+    moved = month_use([*use.energy, (point.segment, energy_wh), *gone])
+    if not given.is_netted and any(wh < 0 for _, wh in moved.energy):
+        raise BadInputError(
+            f"{point.usage_point} {label(given.start_s)} the month's account holds "
+            f"{use.total_wh} Wh, must include what the corrected version took"
         )
-    return lines
+    return moved
 
 
-def _resale(lines: Iterable[Posting]) -> list[Posting]:
-    """Return what the community provides to the supplier's members, by price."""
-    provided: Counter[int] = Counter()
-    for line in lines:
-        if line.kind in (PostingKind.SUPPLY, PostingKind.FEED_IN, PostingKind.BANK):
-            taken = line.energy_wh if line.credit == SUPPLIER else -line.energy_wh
-            provided[line.price] += taken
-    return [
-        energy_line(SUPPLIER, COMMUNITY, energy_wh, price, PostingKind.RESALE)
-        for price, energy_wh in sorted(provided.items())
-        if energy_wh
-    ]
-
-
-def _community(given: SettlementInput) -> list[Posting]:
-    """Return the lines at the feeder head and of the losses."""
-    importing = given.head_import_wh >= given.head_export_wh
-    loss_price = given.buy_price if importing else given.sell_price
-    entries = [
-        (COMMUNITY, SUPPLIER, given.head_import_wh, given.buy_price, PostingKind.HEAD_IMPORT),
-        (SUPPLIER, COMMUNITY, given.head_export_wh, given.sell_price, PostingKind.HEAD_EXPORT),
-        (LOSSES, COMMUNITY, given.loss_wh, loss_price, PostingKind.LOSSES),
-    ]
-    return [energy_line(*entry) for entry in entries if entry[2]]
+def _charged(
+    given: SettlementInput, point: UsagePointInput, changed: MonthAccount
+) -> tuple[tuple[ChargeLine, ...], int]:
+    """Return what the month's charge and the energy bank gain."""
+    tariff, before = given.tariffs[point.tariff], point.account
+    lines = difference(
+        charges(tariff, before.supplied, before.bank_wh),
+        charges(tariff, changed.supplied, before.bank_wh),
+    )
+    if not given.is_netted:
+        return lines, 0
+    gained = closing_bank(changed.supplied, before.bank_wh)
+    return lines, gained - closing_bank(before.supplied, before.bank_wh)
 
 
 def _difference(old: Iterable[Posting], new: Iterable[Posting]) -> tuple[Posting, ...]:

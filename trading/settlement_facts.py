@@ -2,14 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from grid.errors import BadInputError
 from grid.ids import PartyId, TariffId, UsagePointId
 from grid.interval import label
-from grid.site import Market, RegulationProfile, Tariff
+from grid.site import Market, Tariff
 from trading.accounts import Posting
+from trading.book import Side
+from trading.regulation import Netting, Regulation
+from trading.tariffs.clock import Segment
+from trading.tariffs.month import ChargeLine, MonthUse
+
+NO_USE = MonthUse()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Leg:
+    """What a usage point traded at one price: Wh, nano-currency per Wh."""
+
+    side: Side
+    price: int
+    energy_wh: int
+
+
+@dataclass(frozen=True, slots=True)
+class MonthAccount:
+    """A usage point's month under one agreement and tariff, by everything settled so far.
+
+    Attributes
+    ----------
+    supplied : MonthUse
+        Charged by the tariff; net of exports where the law nets them.
+    metered : MonthUse
+        What would have been charged without trading.
+    export_wh : int
+        Baseline exports, where they are not netted.
+    bank_wh : int
+        The energy bank at the start of the month.
+    fee_nano : int
+        Of the monthly fee, what was posted.
+    """
+
+    supplied: MonthUse = NO_USE
+    metered: MonthUse = NO_USE
+    export_wh: int = 0
+    bank_wh: int = 0
+    fee_nano: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +58,10 @@ class UsagePointInput:
 
     Attributes
     ----------
-    usage_point, party, tariff
-        Whose connection it is and on which retail tariff.
+    usage_point, agreement, party, tariff
+        Whose connection it is, by which agreement, and on which retail tariff.
+    segment : Segment
+        What the interval is charged at by the tariff.
     import_wh, export_wh : int
         Metered, net of all behind the connection.
     charge_wh, discharge_wh : int
@@ -30,20 +72,20 @@ class UsagePointInput:
         Solar and wind withheld on the operator's instruction.
     shed_wh : int
         Demand not served on the operator's instruction.
-    bought_wh, sold_wh : int
-        Traded.
-    month_wh : int
-        Energy taken at the block tariff in this month so far, by everything
-        settled until now.
-    bank_wh : int
-        Balance of the energy bank (lawful profile); zero when `month_wh` is not.
-    fixed_fee_due : bool
-        The tariff's monthly fee is posted with this interval.
+    legs : tuple of Leg
+        What it traded.
+    account : MonthAccount
+        Of the month of the interval, as of now.
+    fee_due_nano : int
+        The tariff's fee for the month as far as it is known.
+    share_percent, key_percent : int
+        Of its energy, what takes part in energy sharing; of what is shared, its static part.
     """
 
     usage_point: UsagePointId
     party: PartyId
     tariff: TariffId
+    segment: Segment
     import_wh: int
     export_wh: int
     charge_wh: int = 0
@@ -51,11 +93,24 @@ class UsagePointInput:
     produced_wh: int = 0
     curtailed_wh: int = 0
     shed_wh: int = 0
-    bought_wh: int = 0
-    sold_wh: int = 0
-    month_wh: int = 0
-    bank_wh: int = 0
-    fixed_fee_due: bool = False
+    legs: tuple[Leg, ...] = ()
+    account: MonthAccount = MonthAccount()
+    fee_due_nano: int = 0
+    agreement: int = 0
+    share_percent: int = 100
+    key_percent: int = 0
+
+    @property
+    def net_wh(self) -> int:
+        """What the meter would have counted without instructions; an export is negative."""
+        return (
+            self.import_wh
+            - self.export_wh
+            - self.charge_wh
+            + self.discharge_wh
+            + self.produced_wh
+            - self.curtailed_wh
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +123,8 @@ class SettlementInput:
 
     start_s: int
     usage_points: tuple[UsagePointInput, ...]
-    clearing_price: int | None
     market: Market
+    regulation: Regulation
     tariffs: Mapping[TariffId, Tariff]
     loss_wh: int
     head_import_wh: int
@@ -77,32 +132,54 @@ class SettlementInput:
     buy_price: int
     sell_price: int
 
+    @property
+    def is_netted(self) -> bool:
+        """Whether the law nets exports over the month."""
+        return self.regulation.netting is Netting.MONTH
+
 
 @dataclass(frozen=True, slots=True)
 class UsagePointResult:
     """How one usage point was settled, in Wh.
 
-    `baseline_import_wh` and `baseline_export_wh` are what the meter would have
-    counted without instructions. `block_wh` is the energy at the tariff by
-    block, negative where a correction or an export moved energy out of a block;
-    `bank_change_wh` what the energy bank gained. `month_wh` and `bank_wh` are
-    the totals after this settlement.
+    Attributes
+    ----------
+    baseline_import_wh, baseline_export_wh : int
+        What the meter would have counted without instructions.
+    surplus_wh, shortfall_wh : int
+        Bought and not consumed, sold and not delivered.
+    tariff_wh : int
+        Charged by the tariff in `segment`.
+    charge : tuple of ChargeLine
+        What that changed in the month's charge, as of this version; negative
+        where a correction or an export moved energy out of a block.
+    bank_change_wh : int
+        What the energy bank gained.
+    fee_nano : int
+        Of the monthly fee, posted with this interval.
+    account : MonthAccount
+        The month after this settlement.
     """
 
     usage_point: UsagePointId
+    agreement: int
     party: PartyId
+    tariff: TariffId
+    segment: Segment
     baseline_import_wh: int
     baseline_export_wh: int
-    bought_wh: int
-    sold_wh: int
+    legs: tuple[Leg, ...]
     surplus_wh: int
     shortfall_wh: int
     tariff_wh: int
-    block_wh: tuple[int, ...]
+    charge: tuple[ChargeLine, ...]
     bank_change_wh: int
-    month_wh: int
-    bank_wh: int
-    fixed_fee_due: bool
+    fee_nano: int
+    account: MonthAccount
+
+    def traded_wh(self, side: Side) -> int:
+        """Return what it traded on one side."""
+        return traded_wh(self.legs, side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +204,8 @@ class Settlement:
     residual_wh : int
         Imports less exports plus losses, less the net import at the feeder
         head: what meters and network state leave unexplained. Not posted.
+    late : bool
+        It corrects what was final, against the pool.
     """
 
     start_s: int
@@ -136,6 +215,12 @@ class Settlement:
     lines: tuple[Posting, ...]
     usage_points: tuple[UsagePointResult, ...]
     residual_wh: int
+    late: bool = False
+
+
+def traded_wh(legs: Iterable[Leg], side: Side) -> int:
+    """Return the Wh of the legs of one side."""
+    return sum(leg.energy_wh for leg in legs if leg.side is side)
 
 
 _ENERGIES = tuple(field.name for field in fields(UsagePointInput) if field.name.endswith("_wh"))
@@ -164,21 +249,19 @@ def check_input(given: SettlementInput) -> None:
                 raise BadInputError(
                     f"{subject} {name} is {getattr(point, name)}, must be at least 0"
                 )
-        if point.month_wh and point.bank_wh:
+        for leg in point.legs:
+            if leg.energy_wh <= 0:
+                raise BadInputError(f"{subject} trades {leg.energy_wh} Wh, must be at least 1")
+        if point.account.bank_wh and not given.is_netted:
             raise BadInputError(
-                f"{subject} bank_wh is {point.bank_wh}, must be 0 beside month_wh {point.month_wh}"
-            )
-        if point.bank_wh and given.market.profile is not RegulationProfile.LAWFUL:
-            raise BadInputError(
-                f"{subject} bank_wh is {point.bank_wh}: only the lawful profile has a bank"
+                f"{subject} bank_wh is {point.account.bank_wh}: nothing is netted here"
             )
         if point.tariff not in given.tariffs:
             raise BadInputError(f"{subject} tariff {point.tariff} is not known")
-    bought = sum(point.bought_wh for point in given.usage_points)
-    sold = sum(point.sold_wh for point in given.usage_points)
+    bought, sold = (
+        sum(traded_wh(point.legs, side) for point in given.usage_points) for side in Side
+    )
     if bought != sold:
         raise BadInputError(f"{when} bought {bought} Wh, sold {sold} Wh: must be equal")
-    if bought and given.clearing_price is None:
-        raise BadInputError(f"{when} traded {bought} Wh without a clearing price")
-    if bought and given.market.profile is RegulationProfile.LAWFUL:
-        raise BadInputError(f"{when} traded {bought} Wh: the lawful profile has no trades")
+    if bought and not given.regulation.trading_allowed:
+        raise BadInputError(f"{when} traded {bought} Wh, must be 0: {given.regulation.title}")

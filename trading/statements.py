@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
-from grid.ids import PartyId, UsagePointId
-from grid.quantities import NANO, format_money, format_price
-from grid.site import Market, RegulationProfile, Tariff
+from grid.ids import AccountId, PartyId, UsagePointId
+from grid.quantities import format_money, format_price
+from grid.site import Market, Tariff
 from trading.accounts import (
+    GUARANTEE,
     ROUNDING,
     SERVICE_KINDS,
     Posting,
@@ -18,26 +20,46 @@ from trading.accounts import (
     balances,
     party_account,
 )
+from trading.bills import APART_KINDS, to_cent
 from trading.book import Clearing, Order, Side
-from trading.tariffs.blocks import month_charge
-
-_CENT = NANO // 100
-_APART_FROM_TRADE = (PostingKind.BATTERY_USE,)
+from trading.regulation import Regulation
+from trading.settlement_facts import MonthAccount
+from trading.settlement_lines import money_line
+from trading.tariffs.month import charge_nano, charges, closing_bank
 
 
 @dataclass(frozen=True, slots=True)
-class MonthEnergy:
-    """A usage point's month as metered, without instructions, in Wh.
+class MonthOf:
+    """A usage point's month under one agreement and tariff.
 
-    The sums of ``baseline_import_wh`` and ``baseline_export_wh`` over the newest
-    settlement of each interval; `bank_wh` is the energy bank at its start.
+    `month` is the calendar month, 1 to 12.
     """
 
+    usage_point: UsagePointId
     tariff: Tariff
-    import_wh: int
-    export_wh: int
-    bank_wh: int = 0
-    fixed_fee_due: bool = True
+    account: MonthAccount
+    month: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A party's month.
+
+    Attributes
+    ----------
+    document : dict
+        Ready for JSON, and for the ledger to commit to. Amounts are decimal texts, positive
+        where the party pays; energy is Wh, positive where it receives. ``total`` has two
+        decimals, the lines have all digits.
+    closing : tuple of Posting
+        The guarantee and the residue of the rounding, to be posted when it becomes an invoice.
+    total_nano : int
+        To be paid, in whole cents.
+    """
+
+    document: dict[str, object]
+    closing: tuple[Posting, ...]
+    total_nano: int
 
 
 def exact_money(nano: int) -> str:
@@ -46,74 +68,117 @@ def exact_money(nano: int) -> str:
     return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
 
 
-def counterfactual(energy: MonthEnergy, market: Market) -> int:
-    """Return nano-currency the month would have cost without any trade.
+def counterfactual(of: MonthOf, market: Market, regulation: Regulation) -> int:
+    """Return nano-currency a usage point's month would have cost without any trade.
 
-    The same metering at the block tariff, the feed-in price and the fixed fee;
-    in the lawful profile imports net of exports and the bank.
+    The same metering at the retail tariff and the feed-in price, with the fixed fee; where the
+    law nets, imports less exports and the bank, and what the bank pays out.
     """
-    fixed = energy.tariff.fixed_fee if energy.fixed_fee_due else 0
-    if market.profile is RegulationProfile.LAWFUL:
-        net_wh = energy.import_wh - energy.export_wh - energy.bank_wh
-        return month_charge(energy.tariff, max(net_wh, 0)) + fixed
-    imported = month_charge(energy.tariff, energy.import_wh)
-    return imported - energy.export_wh * market.feed_in + fixed
+    account = of.account
+    energy = charge_nano(of.tariff, account.metered, account.bank_wh)
+    paid_out = 0
+    if regulation.bank_paid_out:
+        closing = closing_bank(account.metered, account.bank_wh)
+        paid_out = regulation.expired_wh(closing, of.month) * market.feed_in
+    return energy + account.fee_nano - account.export_wh * market.feed_in - paid_out
 
 
 def statement(
     party: PartyId,
     month: str,
     currency: str,
-    postings: Iterable[Posting],
-    energies: Mapping[UsagePointId, MonthEnergy],
+    postings: Iterable[tuple[bool, Posting]],
+    months: Sequence[MonthOf],
     market: Market,
-) -> tuple[dict[str, object], tuple[Posting, ...]]:
-    """Return a party's statement of a month, and the posting of its rounding.
+    regulation: Regulation,
+) -> Statement:
+    """Return a party's statement of a month.
 
     Parameters
     ----------
-    postings : Iterable of Posting
-        All postings of the month, of all versions; others' are passed over.
-    energies : Mapping
+    postings : iterable of (bool, Posting)
+        All that stands on the month's statement, of all versions, each with whether it brings
+        what an earlier month had come too late for; others' lines are passed over.
+    months : sequence of MonthOf
         The metered month of each usage point of the party, for the comparison.
-
-    Returns
-    -------
-    dict
-        Ready for JSON. Amounts are decimal texts, positive where the party
-        pays; energy is Wh, positive where it receives. ``total`` has two
-        decimals, the lines have all digits.
-    tuple of Posting
-        The residue of the rounding; empty when there is none.
     """
     account = party_account(party)
-    own = [line for line in postings if account in (line.debit, line.credit)]
-    lines = _grouped(own, account)
-    exact = -balances(own).get(account, 0)
-    due = (abs(exact) + _CENT // 2) // _CENT * _CENT * (-1 if exact < 0 else 1)
-    apart = [line for line in own if line.kind in _APART_FROM_TRADE]
-    otherwise = sum(counterfactual(energy, market) for energy in energies.values())
+    own = [(late, line) for late, line in postings if account in (line.debit, line.credit)]
+    exact = -balances(line for _, line in own).get(account, 0)
+    # What is paid with or without trading, and what earlier months owed, is in both.
+    apart = [line for late, line in own if late or line.kind in APART_KINDS]
+    otherwise = sum(counterfactual(one, market, regulation) for one in months)
     otherwise -= balances(apart).get(account, 0)
+    made_whole = max(exact - otherwise, 0) if market.guaranteed else 0
+    due = to_cent(exact - made_whole)
+    rounding = due - (exact - made_whole)
     document: dict[str, object] = {
         "party": party,
         "month": month,
         "currency": currency,
-        "lines": lines,
+        "lines": _grouped(own, account),
         "exact": exact_money(exact),
-        "rounding": exact_money(due - exact),
+        "guarantee": exact_money(-made_whole),
+        "rounding": exact_money(rounding),
         "total": format_money(due),
+        "vat": exact_money(_vat(own, account, months, regulation)),
         "without_trading": exact_money(otherwise),
         "gain": exact_money(otherwise - exact),
     }
-    return document, _rounding(party, due - exact)
+    sides = (account, GUARANTEE, ROUNDING)
+    return Statement(document, _closing(sides, made_whole, rounding), due)
 
 
-def _grouped(own: Iterable[Posting], account: str) -> list[dict[str, object]]:
+def _closing(
+    sides: tuple[AccountId, AccountId, AccountId], made_whole: int, rounding: int
+) -> tuple[Posting, ...]:
+    """Return the postings that bring an account to the total of its statement."""
+    account, guarantee, residue = sides
+    lines = []
+    if made_whole:
+        lines.append(money_line(guarantee, account, made_whole, PostingKind.GUARANTEE))
+    if rounding:
+        lines.append(money_line(account, residue, rounding, PostingKind.ROUNDING))
+    return tuple(lines)
+
+
+def _vat(
+    own: Iterable[tuple[bool, Posting]],
+    account: AccountId,
+    months: Iterable[MonthOf],
+    regulation: Regulation,
+) -> int:
+    """Return the value-added tax contained in the lines, rounded once to the cent.
+
+    A price that contains `p` percent has ``p / (100 + p)`` of it in tax. What came too late is
+    taken at the percentage of purchases from the supplier as they are now.
+    """
+    contained = Fraction(0)
+    percent = 0
+    for one in months:
+        versions, energy = one.tariff.versions, one.account.supplied.energy
+        percent = versions[energy[0][0].version if energy else 0].vat_percent
+        contained += Fraction(one.account.fee_nano * percent, 100 + percent)
+        for charge in charges(one.tariff, one.account.supplied, one.account.bank_wh):
+            percent = versions[charge.version].vat_percent
+            contained += Fraction(charge.amount_nano * percent, 100 + percent)
+    of_kind = {
+        PostingKind.PURCHASE: regulation.trade_vat_percent,
+        PostingKind.GRID_FEE: regulation.fee_vat_percent,
+    }
+    for late, line in own:
+        part = percent if late and line.kind is PostingKind.SUPPLY else of_kind.get(line.kind, 0)
+        amount = line.amount_nano if line.debit == account else -line.amount_nano
+        contained += Fraction(amount * part, 100 + part)
+    return to_cent(contained)
+
+
+def _grouped(own: Iterable[tuple[bool, Posting]], account: str) -> list[dict[str, object]]:
     order = {kind: place for place, kind in enumerate(PostingKind)}
-    totals: dict[tuple[str, int, int], list[int]] = {}
-    for line in own:
+    totals: dict[tuple[str, bool, int, int], list[int]] = {}
+    for late, line in own:
         sign = 1 if line.debit == account else -1
-        key = (line.usage_point or "", order[line.kind], line.price)
+        key = (line.usage_point or "", late, order[line.kind], line.price)
         total = totals.setdefault(key, [0, 0])
         total[0] += sign * line.energy_wh
         total[1] += sign * line.amount_nano
@@ -125,18 +190,11 @@ def _grouped(own: Iterable[Posting], account: str) -> list[dict[str, object]]:
             "energy_wh": abs(energy_wh) if kinds[place] in SERVICE_KINDS else energy_wh,
             "price_per_kwh": format_price(price),
             "amount": exact_money(amount),
+            "late": late,
         }
-        for (point, place, price), (energy_wh, amount) in sorted(totals.items())
+        for (point, late, place, price), (energy_wh, amount) in sorted(totals.items())
         if energy_wh or amount
     ]
-
-
-def _rounding(party: PartyId, more_nano: int) -> tuple[Posting, ...]:
-    if more_nano == 0:
-        return ()
-    sides = (party_account(party), ROUNDING)
-    debit, credit = sides if more_nano > 0 else sides[::-1]
-    return (Posting(debit, credit, abs(more_nano), 0, PostingKind.ROUNDING),)
 
 
 def market_summary(

@@ -12,11 +12,12 @@ import numpy as np
 from grid import interval
 from grid.console.web_quality import ESTIMATED
 from grid.ids import PartyId
+from grid.operation import billing
 from grid.site import Site
-from grid.store import Transaction, agreements, market, series
-from trading.accounts import party_account
+from grid.store import Transaction, agreements, invoices, series
+from grid.store.invoices import Invoice
 from trading.agreements import Agreement
-from trading.statements import MonthEnergy, statement
+from trading.statements import exact_money
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,10 @@ class Made:
         in whole cents, so that a reader who subtracts the two bills finds the gain.
     estimated : int
         Quarter-hours of the month that are estimates.
+    invoice : Invoice or None
+        None while the month runs or is not final.
+    held : Decimal
+        What need not be paid until disputes are decided.
     """
 
     document: dict[str, Any]
@@ -49,17 +54,19 @@ class Made:
     gain: Decimal
     alone: Decimal
     estimated: int
+    invoice: Invoice | None
+    held: Decimal
 
 
 def make(tx: Transaction, site: Site, party: PartyId, month: str) -> Made:
     """Return the statement of a party for a month (``YYYY-MM``)."""
-    lines = [line for _, _, line in market.postings(tx, account=party_account(party), month=month)]
     at_s = interval.day_bounds(interval.parse_date(f"{month}-01"), site.time_zone)[0]
     bounds = interval.month_bounds(at_s, site.time_zone)
     mine = [one for one in agreements.listed(tx) if one.party == party and one.overlaps(*bounds)]
-    energies = _energies(tx, site, mine, bounds)
-    found, _ = statement(party, month, site.currency, lines, energies, site.market)
-    document: dict[str, Any] = dict(found)
+    billed = next(iter(invoices.invoices(tx, month=month, party=party)), None)
+    document: dict[str, Any] = (
+        dict(billing.draft(tx, site, party, month).document) if billed is None else billed.document
+    )
     rounding = Decimal(document["rounding"])
     alone = Decimal(document["without_trading"]).quantize(Decimal("0.01"), ROUND_HALF_UP)
     items = _items(document["lines"])
@@ -73,7 +80,15 @@ def make(tx: Transaction, site: Site, party: PartyId, month: str) -> Made:
         gain=alone - Decimal(document["total"]),
         alone=alone,
         estimated=_estimated(tx, site, mine, bounds),
+        invoice=billed,
+        held=Decimal(0) if billed is None else _held(tx, billed),
     )
+
+
+def _held(tx: Transaction, billed: Invoice) -> Decimal:
+    """Return what of an invoice waits for its disputes."""
+    held = billing.held_nano(invoices.disputes(tx, [billed.number]))
+    return Decimal(exact_money(held))
 
 
 def _items(lines: Iterable[Mapping[str, Any]]) -> dict[str, tuple[int, Decimal]]:
@@ -95,44 +110,3 @@ def _estimated(
         quality = series.get_quality(tx, names, low_s, high_s, time_zone=site.time_zone)
         count += int(np.isin(quality, sorted(ESTIMATED)).sum())
     return count
-
-
-def _energies(
-    tx: Transaction, site: Site, mine: Sequence[Agreement], bounds: tuple[int, int]
-) -> dict[Any, MonthEnergy]:
-    """Return the metered month of each own usage point, as far as it is known."""
-    zone, start_s = site.time_zone, bounds[0]
-    tariffs = {tariff.id: tariff for tariff in site.tariff}
-    before = market.month_totals(tx, interval.month_label(start_s - 1, zone))
-    totals = market.month_totals(tx, interval.month_label(start_s, zone))
-    baseline = _baselines(tx, {(str(one.party), str(one.usage_point)) for one in mine}, bounds)
-    return {
-        one.usage_point: MonthEnergy(
-            tariffs[one.terms_at(max(start_s, one.from_s)).tariff],
-            *baseline.get(one.usage_point, (0, 0)),
-            bank_wh=before.get(one.usage_point, (0, 0, False))[1],
-            fixed_fee_due=totals.get(one.usage_point, (0, 0, True))[2],
-        )
-        for one in mine
-    }
-
-
-def _baselines(
-    tx: Transaction, mine: set[tuple[str, str]], bounds: tuple[int, int]
-) -> dict[str, tuple[int, int]]:
-    """Return import and export without instructions, from the settlements of a month."""
-    sums: dict[str, tuple[int, int]] = {}
-    settled = {row["start_s"] for row in market.settlements(tx, *bounds)}
-    for at_s in sorted(settled):
-        newest = market.newest_settlement(tx, at_s)
-        content = newest[2] if newest else None
-        points = content.get("usage_points", []) if isinstance(content, dict) else []
-        for point in points:
-            whose = (point.get("party"), point.get("usage_point"))
-            if whose in mine and "baseline_import_wh" in point:
-                old = sums.get(point["usage_point"], (0, 0))
-                sums[point["usage_point"]] = (
-                    old[0] + int(point["baseline_import_wh"]),
-                    old[1] + int(point["baseline_export_wh"]),
-                )
-    return sums

@@ -94,6 +94,7 @@ def move_in(
     tariff: str | None = None,
     share_percent: int = 100,
     trades: bool = False,
+    key_percent: int = 0,
 ) -> Agreement:
     """Let a party stand for a usage point from a civil day on; whoever did before ends there.
 
@@ -120,7 +121,7 @@ def move_in(
     if before.party == party:
         raise BadInputError(f"{where}: {party} stands for it already")
     chosen = tariff or str(before.terms_at(max(from_s - 1, before.from_s)).tariff)
-    terms = Terms(from_s, _tariff(site, chosen, where), share_percent, trades)
+    terms = Terms(from_s, _tariff(site, chosen, where), share_percent, trades, key_percent)
     store.end(tx, before.id, from_s)
     number = store.begin(
         tx, usage_point=usage_point, party_id=party, from_s=from_s, terms=terms, by=by
@@ -146,6 +147,7 @@ def change_terms(
     tariff: str | None = None,
     share_percent: int | None = None,
     trades: bool | None = None,
+    key_percent: int | None = None,
 ) -> Agreement:
     """Change tariff, share or consent of an agreement from a civil day on.
 
@@ -163,6 +165,7 @@ def change_terms(
         old.tariff if tariff is None else _tariff(site, tariff, where),
         old.share_percent if share_percent is None else share_percent,
         old.trades if trades is None else trades,
+        old.key_percent if key_percent is None else key_percent,
     )
     if replace(new, from_s=old.from_s) == old:
         raise BadInputError(f"{where}: these are the terms already")
@@ -242,6 +245,7 @@ def _shown(one: Agreement) -> dict[str, object]:
         "terms": [
             {
                 "from": interval.label(terms.from_s),
+                "key_percent": terms.key_percent,
                 "share_percent": terms.share_percent,
                 "tariff": str(terms.tariff),
                 "trades": terms.trades,

@@ -12,6 +12,7 @@ from pathlib import Path
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, StoreError
 from grid.operation import (
+    billing,
     event_weighing,
     forecasting,
     loss_cases,
@@ -64,6 +65,7 @@ STAGES: dict[str, Stage] = {
     "offer": offering.offer,
     "orders": meter_order_execution.execute,
     "settle": settling.settle_intervals,
+    "bill": billing.bill,
     "events": event_weighing.follow,
     "look": loss_cases.look_daily,
     "checkpoint": checkpoint,

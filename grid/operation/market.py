@@ -11,6 +11,7 @@ from grid.errors import VerificationError
 from grid.operation import agreements, record
 from grid.operation.record import Personal
 from grid.operation.room import Room
+from grid.site import Site
 from grid.store import Transaction, control
 from grid.store import market as store
 from trading.book import Book, Side
@@ -19,7 +20,26 @@ from trading.mechanisms import mechanism
 from trading.mechanisms.terms import Terms
 from trading.orders import TICK, receipt
 from trading.orders import seal as in_time
+from trading.regulation import Regulation, regulation_on
 from trading.statements import market_summary
+
+
+def law_at(site: Site, start_s: int) -> Regulation:
+    """Return the law in force in an interval."""
+    day = interval.local_day(start_s, site.time_zone)
+    return regulation_on(site.market.profile_on(day), day)
+
+
+def trades_ahead(site: Site, start_s: int) -> bool:
+    """Whether orders for an interval are taken and cleared before it begins."""
+    allowed = law_at(site, start_s).trading_allowed
+    return allowed and not mechanism(site.market.mechanism).metered
+
+
+def shares(site: Site, start_s: int) -> bool:
+    """Whether the energy of an interval is shared out when it is over."""
+    allowed = law_at(site, start_s).trading_allowed
+    return allowed and mechanism(site.market.mechanism).metered
 
 
 def seal(room: Room, at_s: int) -> None:
@@ -30,6 +50,8 @@ def seal(room: Room, at_s: int) -> None:
     is in it, or that it was dropped.
     """
     start_s = at_s + room.site.interval_s
+    if not trades_ahead(room.site, start_s):
+        return _pass(room, at_s, "seal")
     with room.store.write() as tx:
         received = [one for one in store.received(tx, start_s) if not one.order.agent]
         facts = []
@@ -50,6 +72,8 @@ def seal(room: Room, at_s: int) -> None:
 def clear(room: Room, at_s: int) -> None:
     """Clear the book that was sealed."""
     start_s = at_s + room.site.interval_s
+    if not trades_ahead(room.site, start_s):
+        return _pass(room, at_s, "clear")
     with room.store.write() as tx:
         orders = in_time(store.orders(tx, start_s))
         book = Book.of(orders)
@@ -65,9 +89,10 @@ def clear(room: Room, at_s: int) -> None:
                 "buyer": orders[buy].usage_point,
                 "seller": orders[sell].usage_point,
                 "price": paid,
+                "sell_price": got,
                 "energy_wh": energy_wh,
             }
-            for buy, sell, energy_wh, paid, _ in outcome.trades.tolist()
+            for buy, sell, energy_wh, paid, got in outcome.trades.tolist()
         ]
         summary = market_summary(orders, outcome, room.site.market.minimum_group)
         facts = {
@@ -84,6 +109,13 @@ def clear(room: Room, at_s: int) -> None:
     room.log(at_s, "clear", orders=len(orders), volume_wh=outcome.volume_wh, price=outcome.price)
 
 
+def _pass(room: Room, at_s: int, stage: str) -> None:
+    """Let a stage be done where nothing is traded ahead."""
+    with room.store.write() as tx:
+        control.mark_done(tx, at_s, stage)
+    room.log(at_s, stage, trades="none ahead")
+
+
 def _told(tx: Transaction, start_s: int, rows: Sequence[Mapping[str, Any]]) -> list[Personal]:
     """Return what each side of each trade is told of it."""
     party = agreements.holders(tx, start_s)
@@ -91,7 +123,8 @@ def _told(tx: Transaction, start_s: int, rows: Sequence[Mapping[str, Any]]) -> l
     for number, row in enumerate(rows):
         for side, word in (("buyer", Side.BUY), ("seller", Side.SELL)):
             payload = {"side": str(word), "usage_point": str(row[side])}
-            payload |= {key: str(row[key]) for key in ("price", "energy_wh")}
+            price = row["price" if word is Side.BUY else "sell_price"]
+            payload |= {"energy_wh": str(row["energy_wh"]), "price": str(price)}
             personal.append(Personal(party[str(row[side])], "trade", f"{number}-{side}", payload))
     return personal
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from grid import interval
 from grid.operation import agreements, record
 from grid.operation.commission import DRAW_SECRET
+from grid.operation.market import prices_at, trades_ahead
 from grid.operation.record import Personal
 from grid.operation.room import Room
-from grid.site import RegulationProfile, UsageKind
+from grid.site import UsageKind
 from grid.store import Transaction, control, datasets
 from grid.store import market as store
 from trading.book import Order
 from trading.ledger.entry import Kind
 from trading.orders import AgentNeed, default_orders, receipt
-from trading.tariffs.blocks import marginal_block
+from trading.settlement_facts import MonthAccount
+from trading.tariffs.clock import segment_at
+from trading.tariffs.month import marginal_price
 
 _WH_PER_KW_INTERVAL = 250
 
@@ -27,7 +30,7 @@ def offer(room: Room, at_s: int) -> None:
     start_s = at_s + 2 * room.site.interval_s
     placed: tuple[Order, ...] = ()
     with room.store.write() as tx:
-        if room.site.market.profile is RegulationProfile.SANDBOX:
+        if trades_ahead(room.site, start_s):
             placed = _place(room, tx, at_s, start_s)
             facts = [Personal(str(one.party), "order", one.id, receipt(one)) for one in placed]
             public = {"by": "agents", "orders": len(placed)}
@@ -46,7 +49,10 @@ def _place(room: Room, tx: Transaction, at_s: int, start_s: int) -> tuple[Order,
     for plant in room.site.plants:
         at = str(plant.usage_point)
         produced[at] = produced.get(at, 0.0) + kw[plant.id]
-    totals = store.month_totals(tx, interval.month_label(start_s, room.site.time_zone))
+    zone = room.site.time_zone
+    accounts = store.month_accounts(tx, interval.month_label(start_s, zone))
+    buy_price, sell_price = prices_at(room, start_s)
+    known = {"grid.buy": buy_price, "grid.sell": sell_price}
     tariffs = {tariff.id: tariff for tariff in room.site.tariff}
     limits = store.limits(tx)
     standing = agreements.standing(tx, start_s)
@@ -58,7 +64,9 @@ def _place(room: Room, tx: Transaction, at_s: int, start_s: int) -> tuple[Order,
             continue
         net = kw[f"load:{point.id}"] - produced.get(point.id, 0.0)
         wh = round(abs(net) * _WH_PER_KW_INTERVAL)
-        month_wh = totals.get(point.id, (0, 0, False))[0]
+        account = accounts.get((agreement.id, str(terms.tariff)), MonthAccount())
+        tariff = tariffs[terms.tariff]
+        segment = segment_at(tariff, start_s, zone, known)
         buy, sell = limits.get(agreement.id, (None, None))
         needs.append(
             AgentNeed(
@@ -66,7 +74,7 @@ def _place(room: Room, tx: Transaction, at_s: int, start_s: int) -> tuple[Order,
                 party=agreement.party,
                 need_wh=wh if net > 0 else 0,
                 surplus_wh=wh if net < 0 else 0,
-                retail_price=marginal_block(tariffs[terms.tariff], month_wh).price,
+                retail_price=marginal_price(tariff, account.supplied, segment),
                 buy_limit=buy,
                 sell_limit=sell,
             )

@@ -9,7 +9,8 @@ from grid import interval
 from grid.errors import BadInputError
 from grid.ids import OrderId, PartyId, UsagePointId
 from grid.operation import agreements, record
-from grid.site import RegulationProfile, Site
+from grid.operation.market import trades_ahead
+from grid.site import Site
 from grid.store import Transaction, control
 from grid.store import market as store
 from trading.book import Order
@@ -44,12 +45,12 @@ def place(
     BadInputError
         When the order is refused, its book is sealed, or nobody trades at this site.
     """
-    if site.market.profile is not RegulationProfile.SANDBOX:
-        raise BadInputError("nothing is traded at this site: the supplier nets what is exported")
     known = store.party_order(tx, party, order_id) if order_id else None
     if known is not None:
         return known.order
     start_s = _start_s(fields)
+    if not trades_ahead(site, start_s):
+        raise BadInputError("no orders are taken at this site: nothing is traded ahead")
     order = accept(
         fields,
         party=PartyId(party),

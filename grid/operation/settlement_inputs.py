@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Mapping
+
 import numpy as np
 import xarray as xr
 
 from grid import interval
 from grid.operation import agreements
 from grid.operation.commission import AVAILABLE
-from grid.operation.market import prices_at
+from grid.operation.market import law_at, prices_at
 from grid.operation.room import Room
-from grid.site import UsageKind
+from grid.site import Site, Tariff, UsageKind
 from grid.store import Transaction, datasets, series
 from grid.store import field as field_store
 from grid.store import market as store
 from meters.vee import Quality
 from meters.vee.quality import READ
-from trading.settlement_facts import (
-    Settlement,
-    SettlementInput,
-    UsagePointInput,
-)
+from trading.agreements import Agreement
+from trading.book import Side
+from trading.regulation import Regulation
+from trading.settlement_facts import Leg, MonthAccount, SettlementInput, UsagePointInput
+from trading.sharing import joined
+from trading.tariffs.clock import segment_at
+from trading.tariffs.fee import fixed_fee
+from trading.tariffs.month import closing_bank
+
+MonthAccounts = Mapping[tuple[int, str], MonthAccount]
+"""Accounts of one month by agreement and tariff."""
 
 METERED = READ | {Quality.SCALED, Quality.EDITED}
 """Qualities in which the feeder head is billed as metered; otherwise the model stands in."""
@@ -35,12 +44,15 @@ def head_is_metered(room: Room, tx: Transaction, start_s: int) -> bool:
 
 
 def settlement_input(
-    room: Room,
-    tx: Transaction,
-    start_s: int,
-    totals: dict[str, tuple[int, int, bool]],
-    old: Settlement | None,
+    room: Room, tx: Transaction, start_s: int, accounts: MonthAccounts
 ) -> tuple[SettlementInput, xr.Dataset]:
+    """Return what an interval is settled from, and the readings it comes from.
+
+    Parameters
+    ----------
+    accounts : MonthAccounts
+        Of the interval's month, as of now.
+    """
     site = room.site
     end_s = start_s + site.interval_s
     zone = site.time_zone
@@ -50,60 +62,97 @@ def settlement_input(
     did = series.get_intervals(tx, devices, start_s, end_s, time_zone=zone)
     instructed = _instructed(room, did)
     _add_shed(room, tx, end_s, readings, instructed)
-    carried = _carried(room, tx, start_s)
+    regulation = law_at(site, start_s)
+    banks = _banks(room, tx, start_s, regulation)
+    legs = _legs(tx, start_s, end_s)
+    buy_price, sell_price = prices_at(room, start_s)
+    tariffs = {tariff.id: tariff for tariff in site.tariff}
+    known = {"grid.buy": buy_price, "grid.sell": sell_price}
+    segments = {name: segment_at(tariff, start_s, zone, known) for name, tariff in tariffs.items()}
     standing = agreements.standing(tx, start_s)
-    traded: dict[str, list[int]] = {}
-    for row in store.trades(tx, start_s, end_s):
-        traded.setdefault(row["buyer"], [0, 0])[0] += row["energy_wh"]
-        traded.setdefault(row["seller"], [0, 0])[1] += row["energy_wh"]
-    cleared = store.clearings(tx, start_s, end_s)
-    due_before = {r.usage_point for r in old.usage_points if r.fixed_fee_due} if old else set()
     points = []
     for number, point in enumerate(site.usage_point):
-        month_wh, bank_wh, fee_posted = totals.get(point.id, (0, carried.get(point.id, 0), False))
-        bought, sold = traded.get(point.id, [0, 0])
         agreement = standing[str(point.id)]
-        member = point.kind is not UsageKind.COMMUNITY
+        terms = agreement.terms_at(start_s)
+        account = accounts.get(
+            (agreement.id, str(terms.tariff)),
+            MonthAccount(bank_wh=banks.get(agreement.id, 0)),
+        )
+        fee = 0
+        if point.kind is not UsageKind.COMMUNITY:
+            fee = _fee_due(site, tariffs[terms.tariff], agreement, start_s, account)
         points.append(
             UsagePointInput(
                 usage_point=point.id,
+                agreement=agreement.id,
                 party=agreement.party,
-                tariff=agreement.terms_at(start_s).tariff,
+                tariff=terms.tariff,
+                segment=segments[terms.tariff],
                 import_wh=int(readings["import_wh"].values[number, 0]),
                 export_wh=int(readings["export_wh"].values[number, 0]),
-                bought_wh=bought,
-                sold_wh=sold,
-                month_wh=month_wh,
-                bank_wh=bank_wh,
-                fixed_fee_due=member and (not fee_posted or point.id in due_before),
+                legs=joined(legs.get(str(point.id), ())),
+                account=account,
+                fee_due_nano=fee,
+                share_percent=terms.share_percent,
+                key_percent=terms.key_percent,
                 **instructed.get(str(point.id), {}),
             )
         )
+    head, loss_wh = _head(room, tx, start_s)
+    given = SettlementInput(
+        start_s=start_s,
+        usage_points=tuple(points),
+        market=site.market,
+        regulation=regulation,
+        tariffs=tariffs,
+        loss_wh=loss_wh,
+        head_import_wh=head["import_wh"],
+        head_export_wh=head["export_wh"],
+        buy_price=buy_price,
+        sell_price=sell_price,
+    )
+    return given, readings
+
+
+def _head(room: Room, tx: Transaction, start_s: int) -> tuple[dict[str, int], int]:
+    """Return import and export at the feeder head, and the losses, in Wh."""
+    end_s = start_s + room.site.interval_s
     state = datasets.require_dataset(tx, "network", start_s)
-    wh = site.interval_s / 3.6
-    head = series.get_intervals(tx, [room.head], start_s, end_s, time_zone=zone)
+    wh = room.site.interval_s / 3.6
+    head = series.get_intervals(tx, [room.head], start_s, end_s, time_zone=room.site.time_zone)
     metered = {name: int(head[name].values[0, 0]) for name in ("import_wh", "export_wh")}
     if int(head["quality"].values[0, 0]) not in METERED:
         metered = {
             "import_wh": round(float(state["head_import_kw"]) * wh),
             "export_wh": round(float(state["head_export_kw"]) * wh),
         }
-    buy_price, sell_price = prices_at(room, start_s)
-    return (
-        SettlementInput(
-            start_s=start_s,
-            usage_points=tuple(points),
-            clearing_price=cleared[0]["price"] if cleared else None,
-            market=site.market,
-            tariffs={tariff.id: tariff for tariff in site.tariff},
-            loss_wh=round(float(state["losses_kw"]) * wh),
-            head_import_wh=metered["import_wh"],
-            head_export_wh=metered["export_wh"],
-            buy_price=buy_price,
-            sell_price=sell_price,
-        ),
-        readings,
-    )
+    return metered, round(float(state["losses_kw"]) * wh)
+
+
+def _legs(tx: Transaction, start_s: int, end_s: int) -> dict[str, list[Leg]]:
+    """Return what each usage point traded ahead."""
+    legs: dict[str, list[Leg]] = {}
+    for row in store.trades(tx, start_s, end_s):
+        bought = Leg(Side.BUY, row["price"], row["energy_wh"])
+        legs.setdefault(row["buyer"], []).append(bought)
+        sold = Leg(Side.SELL, row["sell_price"], row["energy_wh"])
+        legs.setdefault(row["seller"], []).append(sold)
+    return legs
+
+
+def _fee_due(
+    site: Site, tariff: Tariff, agreement: Agreement, start_s: int, account: MonthAccount
+) -> int:
+    """Return the monthly fee of an agreement as far as it is known now.
+
+    It is that of the tariff the agreement is on when its days in the month begin.
+    """
+    month = interval.month_bounds(start_s, site.time_zone)
+    low_s, high_s = max(month[0], agreement.from_s), min(month[1], agreement.until_s or month[1])
+    if agreement.terms_at(low_s).tariff != tariff.id:
+        return account.fee_nano
+    first, last = (interval.local_day(at_s, site.time_zone) for at_s in (low_s, high_s - 1))
+    return fixed_fee(tariff, first, last + dt.timedelta(days=1))
 
 
 def _instructed(room: Room, did: xr.Dataset) -> dict[str, dict[str, int]]:
@@ -153,10 +202,17 @@ def _add_shed(
             instructed.setdefault(point, {})["shed_wh"] = int(share)
 
 
-def _carried(room: Room, tx: Transaction, start_s: int) -> dict[str, int]:
-    """Return the energy bank that each usage point brings from the month before."""
+def _banks(room: Room, tx: Transaction, start_s: int, regulation: Regulation) -> dict[int, int]:
+    """Return the energy bank that each agreement brings from the month before."""
     zone = room.site.time_zone
-    first = interval.local_day(start_s, zone).replace(day=1)
-    month_s, _ = interval.day_bounds(first, zone)
-    before = store.month_totals(tx, interval.month_label(month_s - 1, zone))
-    return {point: bank_wh for point, (_, bank_wh, _) in before.items() if bank_wh}
+    before_s = interval.month_bounds(start_s, zone)[0] - 1
+    month = interval.local_day(before_s, zone).month
+    banks: dict[int, int] = {}
+    for (agreement, _), one in store.month_accounts(
+        tx, interval.month_label(before_s, zone)
+    ).items():
+        closing = closing_bank(one.supplied, one.bank_wh)
+        left = closing - regulation.expired_wh(closing, month)
+        if left:
+            banks[agreement] = banks.get(agreement, 0) + left
+    return banks

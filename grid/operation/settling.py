@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 from grid import interval
 from grid.errors import Finding, Severity
 from grid.operation import record
+from grid.operation.market import shares
 from grid.operation.resettlement import take_changed
 from grid.operation.room import Room
 from grid.operation.settlement_entries import (
@@ -18,12 +21,11 @@ from grid.operation.settlement_inputs import head_is_metered, settlement_input
 from grid.store import Transaction, control, datasets, series
 from grid.store import market as store
 from meters.vee import Quality
+from trading.late import settle_late
 from trading.ledger.entry import Kind
 from trading.settlement import resettle, settle
-from trading.settlement_facts import (
-    Settlement,
-    SettlementInput,
-)
+from trading.settlement_facts import Settlement, SettlementInput
+from trading.sharing import Shared, share, summary
 
 
 def settle_intervals(room: Room, at_s: int) -> None:
@@ -48,14 +50,29 @@ def settle_intervals(room: Room, at_s: int) -> None:
             elif start_s in changed:
                 _settle(room, tx, at_s, start_s, newest(tx, start_s))
                 corrected += 1
+        late = _settle_late(room, tx, at_s, {start_s for start_s in changed if start_s < first_s})
         final = store.finalise(tx, final_before)
         for start_s, version in final:
             body = {"state": "final", "version": version - 1}
             record.append(tx, Kind.SETTLEMENT, start_s, at_s, body)
-        control.put_findings(tx, at_s, _too_late(changed, first_s))
         control.put_findings(tx, at_s, _unsettled(room, tx, known, passed_s, final_before))
         control.mark_done(tx, at_s, "settle")
-    room.log(at_s, "settle", settled=settled, corrected=corrected, final=len(final))
+    room.log(at_s, "settle", settled=settled, corrected=corrected, late=len(late), final=len(final))
+
+
+def _settle_late(room: Room, tx: Transaction, at_s: int, starts: set[int]) -> list[int]:
+    """Correct final intervals against the pool; tell of those that nothing is settled for."""
+    limit_s = at_s - room.site.settlement.late_until_days * interval.DAY_S
+    done, missed = [], []
+    for start_s in sorted(starts):
+        old = newest(tx, start_s) if start_s >= max(limit_s, room.first_cycle_s) else None
+        if old is None:
+            missed.append(start_s)
+            continue
+        _settle(room, tx, at_s, start_s, old, late=True)
+        done.append(start_s)
+    control.put_findings(tx, at_s, _too_late(room, missed))
+    return done
 
 
 def _waits_for_devices(room: Room, tx: Transaction, at_s: int, start_s: int) -> bool:
@@ -69,59 +86,87 @@ def _waits_for_devices(room: Room, tx: Transaction, at_s: int, start_s: int) -> 
     return bool((did["quality"].values == Quality.MISSING).any())
 
 
-def _too_late(changed: set[int], first_s: int) -> list[Finding]:
-    """Return the intervals whose readings changed when their settlement was final already."""
+def _too_late(room: Room, starts: list[int]) -> list[Finding]:
+    """Return the intervals whose readings changed when nothing can be settled for them any more."""
+    days = room.site.settlement.late_until_days
     return [
         Finding(
             "settlement.late_reading",
             "settlement",
             interval.label(start_s),
             Severity.WARNING,
-            f"settlement {interval.label(start_s)} is final: readings that changed since "
-            "are kept and not settled",
+            f"settlement {interval.label(start_s)} is more than {days} days ago or was never "
+            "made: readings that changed since are kept and not settled",
         )
-        for start_s in sorted(changed)
-        if start_s < first_s
+        for start_s in starts
+        if start_s >= room.first_cycle_s
     ]
 
 
 def newest(tx: Transaction, start_s: int) -> Settlement | None:
-    """Return an interval's newest settlement, or ``None``."""
+    """Return an interval's newest settlement; none when there is none that can be corrected."""
     found = store.newest_settlement(tx, start_s)
-    return None if found is None else decode_settlement(found[2])
+    # Before there were agreements a settlement did not say what it took of the month.
+    if found is None or "late" not in found[2]:
+        return None
+    return decode_settlement(found[2])
 
 
-def _settle(room: Room, tx: Transaction, at_s: int, start_s: int, old: Settlement | None) -> None:
+def _settle(
+    room: Room,
+    tx: Transaction,
+    at_s: int,
+    start_s: int,
+    old: Settlement | None,
+    *,
+    late: bool = False,
+) -> None:
     month = interval.month_label(start_s, room.site.time_zone)
-    totals = store.month_totals(tx, month)
-    given, readings = settlement_input(room, tx, start_s, totals, old)
-    done = settle(given) if old is None else resettle(old, given)
-    store.put_month_totals(
+    given, readings = settlement_input(room, tx, start_s, store.month_accounts(tx, month))
+    if not late and shares(room.site, start_s):
+        shared = share(given)
+        given = shared.given
+        if old is None:
+            _publish_shared(room, tx, at_s, start_s, shared)
+    if old is None:
+        done = settle(given)
+    else:
+        done = settle_late(old, given) if late else resettle(old, given)
+    store.put_month_accounts(
         tx,
         month,
-        {
-            str(result.usage_point): (
-                result.month_wh,
-                result.bank_wh,
-                result.fixed_fee_due or totals.get(str(result.usage_point), (0, 0, False))[2],
-            )
-            for result in done.usage_points
-        },
+        {(one.agreement, str(one.tariff)): one.account for one in done.usage_points},
     )
     store.put_settlement(
         tx,
         start_s=start_s,
         version=done.version,
         cycle_s=at_s,
-        state="provisional",
+        state="late" if late else "provisional",
         residual_wh=done.residual_wh,
         content=encode_settlement(done),
         postings=done.postings,
-        month=month,
+        month=interval.month_label(at_s, room.site.time_zone) if late else month,
     )
     record_settlement(room, tx, at_s, start_s, given, done, readings)
     control.put_findings(tx, at_s, _residual(room, given, done))
     control.put_findings(tx, at_s, _head_modelled(room, tx, start_s))
+
+
+def _publish_shared(room: Room, tx: Transaction, at_s: int, start_s: int, shared: Shared) -> None:
+    """Keep and tell what was shared in an interval, when it is first settled."""
+    told = summary(shared, room.site.market.minimum_group)
+    clearing = shared.clearing
+    facts = {
+        "mechanism": clearing.mechanism,
+        "price": clearing.price,
+        "price_low": clearing.price_low,
+        "price_high": clearing.price_high,
+        "volume_wh": clearing.volume_wh,
+        "summary": json.dumps(told),
+    }
+    store.put_clearing(tx, start_s, facts, [])
+    record.append(tx, Kind.CLEARING, start_s, at_s, told)
 
 
 def _head_modelled(room: Room, tx: Transaction, start_s: int) -> list[Finding]:

@@ -59,6 +59,7 @@ def put_terms(tx: Transaction, number: int, terms: Terms, by: str) -> None:
             from_s=terms.from_s,
             tariff=terms.tariff,
             share_percent=terms.share_percent,
+            key_percent=terms.key_percent,
             trades=terms.trades,
             recorded_by=by,
         )
@@ -72,7 +73,13 @@ def listed(tx: Transaction, usage_points: Iterable[str] | None = None) -> list[A
         select(agreement_terms).order_by(agreement_terms.c.agreement, agreement_terms.c.from_s)
     )
     for row in rows:
-        one = Terms(row.from_s, TariffId(row.tariff), row.share_percent, bool(row.trades))
+        one = Terms(
+            row.from_s,
+            TariffId(row.tariff),
+            row.share_percent,
+            bool(row.trades),
+            row.key_percent,
+        )
         terms.setdefault(row.agreement, []).append(one)
     query = select(agreement).order_by(agreement.c.usage_point, agreement.c.from_s)
     if usage_points is not None:

@@ -19,7 +19,7 @@ from grid.store.schema import (
     clearing,
     limit_price,
     market_order,
-    month_total,
+    month_account,
     posting,
     sealed_book,
     settlement,
@@ -28,6 +28,9 @@ from grid.store.schema import (
 from grid.store.upsert import put
 from trading.accounts import Posting, PostingKind
 from trading.book import Order, Side
+from trading.settlement_facts import MonthAccount
+from trading.tariffs.clock import Segment
+from trading.tariffs.month import MonthUse, month_use
 
 
 def next_sequence(tx: Transaction) -> int:
@@ -294,6 +297,18 @@ def postings(
     return [(row.start_s, row.version, _posting(row)) for row in tx.execute(query)]
 
 
+def billed(tx: Transaction, account: str, month: str, month_s: int) -> list[tuple[bool, Posting]]:
+    """Return an account's postings on the statement of a month, each with whether it is late.
+
+    Late are credits, and what came too late for the statement of its own month; `month_s` is
+    the first instant of `month`.
+    """
+    return [
+        (start_s < month_s or line.kind is PostingKind.CREDIT, line)
+        for start_s, _, line in postings(tx, account=account, month=month)
+    ]
+
+
 def postings_sum(tx: Transaction) -> int:
     """Return the sum over all accounts of what was received less what was paid."""
     paid: dict[str, int] = {}
@@ -312,28 +327,44 @@ def rows(tx: Transaction) -> dict[str, list[RowMapping]]:
     return found
 
 
-def month_totals(tx: Transaction, month: str) -> dict[str, tuple[int, int, bool]]:
-    """Return for each usage point the month's tariff energy, its energy bank in Wh, and
-    whether the fixed fee was posted."""
-    rows = tx.execute(select(month_total).where(month_total.c.month == month))
-    return {row.usage_point: (row.month_wh, row.bank_wh, row.fixed_fee_posted) for row in rows}
+def month_accounts(tx: Transaction, month: str) -> dict[tuple[int, str], MonthAccount]:
+    """Return the accounts of a month by agreement and tariff."""
+    rows = tx.execute(select(month_account).where(month_account.c.month == month))
+    return {
+        (row.agreement, row.tariff): MonthAccount(
+            supplied=_use(row.supplied),
+            metered=_use(row.metered),
+            export_wh=row.export_wh,
+            bank_wh=row.bank_wh,
+            fee_nano=row.fee_nano,
+        )
+        for row in rows
+    }
 
 
-def put_month_totals(
-    tx: Transaction, month: str, totals: Mapping[str, tuple[int, int, bool]]
+def put_month_accounts(
+    tx: Transaction, month: str, accounts: Mapping[tuple[int, str], MonthAccount]
 ) -> None:
-    """Store the month's totals after a settlement."""
-    put(
-        tx,
-        month_total,
-        [
-            {
-                "usage_point": name,
-                "month": month,
-                "month_wh": total[0],
-                "bank_wh": total[1],
-                "fixed_fee_posted": total[2],
-            }
-            for name, total in totals.items()
-        ],
-    )
+    """Store a month's accounts after a settlement."""
+    rows = [
+        {
+            "agreement": agreement,
+            "month": month,
+            "tariff": tariff,
+            "supplied": _use_text(one.supplied),
+            "metered": _use_text(one.metered),
+            "export_wh": one.export_wh,
+            "bank_wh": one.bank_wh,
+            "fee_nano": one.fee_nano,
+        }
+        for (agreement, tariff), one in accounts.items()
+    ]
+    put(tx, month_account, rows)
+
+
+def _use(text: str) -> MonthUse:
+    return month_use((Segment(*segment), wh) for *segment, wh in json.loads(text))
+
+
+def _use_text(use: MonthUse) -> str:
+    return json.dumps([[one.version, one.rate, one.price, wh] for one, wh in use.energy])

@@ -44,6 +44,7 @@ agreement_terms = Table(
     key("from_s", Whole),
     fact("tariff", Key),
     fact("share_percent", Integer),
+    fact("key_percent", Integer),
     fact("trades", Boolean),
     fact("recorded_by", String(255)),
 )
@@ -96,6 +97,7 @@ trade = Table(
     fact("buyer", Key),
     fact("seller", Key),
     fact("price"),
+    fact("sell_price"),
     fact("energy_wh"),
 )
 
@@ -137,12 +139,46 @@ posting = Table(
 Index("ix_posting_debit", posting.c.debit, posting.c.month)
 Index("ix_posting_credit", posting.c.credit, posting.c.month)
 
-month_total = Table(
-    "month_total",
+invoice = Table(
+    "invoice",
     metadata,
-    key("usage_point"),
+    key("number"),
+    fact("party", Key),
+    fact("month", String(7)),
+    fact("made_s"),
+    fact("total_nano"),
+    fact("document", Text),
+    fact("sequence"),
+    UniqueConstraint("party", "month"),
+)
+
+dispute = Table(
+    "dispute",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    fact("invoice", Key),
+    fact("line", Integer),
+    fact("amount_nano"),
+    fact("reason", Text),
+    fact("opened_by", String(255)),
+    fact("opened_s"),
+    fact("state", Key),
+    fact("credit_nano"),
+    fact("note", Text, nullable=True),
+    fact("closed_by", String(255), nullable=True),
+    fact("closed_s", nullable=True),
+)
+Index("ix_dispute_invoice", dispute.c.invoice)
+
+month_account = Table(
+    "month_account",
+    metadata,
+    key("agreement", Whole),
     key("month", String(7)),
-    fact("month_wh"),
+    key("tariff"),
+    fact("supplied", Text),
+    fact("metered", Text),
+    fact("export_wh"),
     fact("bank_wh"),
-    fact("fixed_fee_posted", Boolean),
+    fact("fee_nano"),
 )

@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("from_s", whole, autoincrement=False, nullable=False),
         sa.Column("tariff", sa.String(length=64), nullable=False),
         sa.Column("share_percent", sa.Integer(), nullable=False),
+        sa.Column("key_percent", sa.Integer(), nullable=False),
         sa.Column("trades", sa.Boolean(), nullable=False),
         sa.Column("recorded_by", sa.String(length=255), nullable=False),
         sa.PrimaryKeyConstraint("agreement", "from_s", name=op.f("pk_agreement_terms")),
@@ -67,8 +68,8 @@ def _take_from_the_site_file() -> None:
         connection.execute(
             sa.text(
                 "INSERT INTO agreement_terms "
-                "(agreement, from_s, tariff, share_percent, trades, recorded_by) "
-                "VALUES (:number, 0, :tariff, 100, :trades, 'site file')"
+                "(agreement, from_s, tariff, share_percent, key_percent, trades, recorded_by) "
+                "VALUES (:number, 0, :tariff, 100, 0, :trades, 'site file')"
             ),
             {"number": number, "tariff": point["tariff"], "trades": True},
         )
