@@ -6,6 +6,7 @@ pays whom, Wh at price in nano-currency per Wh, and what for.
 """
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from trading.accounts import (
     IMBALANCE,
     LOSSES,
     MARKET,
+    POOL,
     SUPPLIER,
     Posting,
     PostingKind,
@@ -26,13 +28,19 @@ from trading.accounts import (
     balances,
     energies,
 )
+from trading.book import Side
+from trading.late import settle_late
+from trading.regulation import regulation_on
 from trading.settlement import SettlementInput, UsagePointInput, resettle, settle
-from trading.tariffs.blocks import month_charge
+from trading.settlement_facts import Leg, MonthAccount
+from trading.tariffs.clock import Segment
+from trading.tariffs.month import charge_nano, month_use
 
 TARIFF = Tariff(
     TariffId("t"), "T", 1_000_000_000,
     (TariffBlock(1, 84_000), TariffBlock(2, 100_000), TariffBlock(0, 150_000)),
 )  # fmt: skip
+SEGMENT = Segment(0, "total")
 SANDBOX = Market("uniform_price", RegulationProfile.SANDBOX, 50, 160, 30, 10, 5, 2)
 LAWFUL = replace(SANDBOX, profile=RegulationProfile.LAWFUL)
 
@@ -45,14 +53,31 @@ def given_by(text: str, market=SANDBOX) -> SettlementInput:
         if name == "head":
             head.update(facts)
             continue
-        fee = bool(facts.pop("fee", 0))
+        fee = TARIFF.fixed_fee * bool(facts.pop("fee", 0))
+        legs = tuple(
+            Leg(side, 70, facts.pop(word))
+            for side, word in ((Side.BUY, "bought"), (Side.SELL, "sold"))
+            if word in facts
+        )
+        account = month(facts.pop("month", 0), facts.pop("bank", 0))
         facts = {f"{key}_wh": value for key, value in facts.items()}
         facts = {"import_wh": 0, "export_wh": 0, **facts}
-        points.append(UsagePointInput(name, name, TARIFF.id, fixed_fee_due=fee, **facts))
+        points.append(
+            UsagePointInput(
+                name, name, TARIFF.id, SEGMENT, legs=legs, account=account, fee_due_nano=fee,
+                **facts,
+            )
+        )  # fmt: skip
     return SettlementInput(
-        0, tuple(points), 70, market, {TARIFF.id: TARIFF},
-        head["loss"], head["import"], head["export"], 60, 40,
+        0, tuple(points), market, regulation_on(market.profile, date(2026, 1, 1)),
+        {TARIFF.id: TARIFF}, head["loss"], head["import"], head["export"], 60, 40,
     )  # fmt: skip
+
+
+def month(use_wh: int, bank_wh: int = 0) -> MonthAccount:
+    """Return the account of a month in which that much was supplied."""
+    use = month_use([(SEGMENT, use_wh)])
+    return MonthAccount(supplied=use, metered=use, bank_wh=bank_wh)
 
 
 def written(postings) -> list[str]:
@@ -200,7 +225,7 @@ def test_shed_demand_gets_its_purchase_back_at_the_price_it_paid(result):
 def test_what_a_usage_point_buys_and_sells_in_one_interval_is_netted(result):
     """
     ada import 100 bought 300 sold 200
-    bob export 100 bought 0 sold 100
+    bob export 100 sold 100
     expect
     ada -> market 300@70 purchase
     market -> ada 200@70 sale
@@ -222,7 +247,7 @@ def test_supply_is_itemised_by_block_and_the_fee_posted_when_due(result):
     ada -> supplier 0@0 fixed_fee
     losses -> community 20@60 losses
     """
-    assert result.usage_points[0].month_wh == 2300
+    assert result.usage_points[0].account.supplied.total_wh == 2300
     assert result.residual_wh == -10
     assert energies(result.lines)[LOSSES] == 20
     # What members pay for energy is handed on: the supplier keeps the head and the fee.
@@ -243,7 +268,8 @@ def test_lawful_profile_nets_the_month_in_kwh_and_banks_the_rest():
         "supplier -> bob 300@84000 supply",
         "supplier -> cem 400@0 bank",
     ]
-    state = [(point.month_wh, point.bank_wh) for point in result.usage_points]
+    left = [one.account.supplied.total_wh - one.account.bank_wh for one in result.usage_points]
+    state = [(max(wh, 0), max(-wh, 0)) for wh in left]
     assert state == [(200, 0), (0, 200), (0, 500)]
 
 
@@ -252,10 +278,10 @@ def test_lawful_profile_nets_the_month_in_kwh_and_banks_the_rest():
     [
         ("ada import -1", SANDBOX, "ada 1970-01-01T00:00Z import_wh is -1, must be at least 0"),
         ("ada import 1 bought 5", SANDBOX, "bought 5 Wh, sold 0 Wh"),
-        ("ada bought 5\nbob sold 5", LAWFUL, "lawful profile has no trades"),
+        ("ada bought 5\nbob sold 5", LAWFUL, "traded 5 Wh, must be 0: Azerbaijan"),
         ("ada import 1\nada import 2", SANDBOX, "ada 1970-01-01T00:00Z is there twice"),
-        ("ada month 5 bank 5", LAWFUL, "bank_wh is 5, must be 0"),
-        ("ada bank 5", SANDBOX, "only the lawful profile has a bank"),
+        ("ada bought 0\nbob sold 0", SANDBOX, "trades 0 Wh, must be at least 1"),
+        ("ada bank 5", SANDBOX, "bank_wh is 5: nothing is netted here"),
         ("head loss -1", SANDBOX, "loss_wh is -1"),
     ],
 )
@@ -275,7 +301,7 @@ def test_a_correction_posts_only_reversals_and_replacements_of_what_changed():
     total = balances([*old.postings, *new.postings])
     assert {account: nano for account, nano in total.items() if nano} == balances(new.lines)
     assert resettle(new, replace(now, usage_points=tuple(
-        replace(point, month_wh=450 if point.party == "ada" else 100)
+        replace(point, account=month(450 if point.party == "ada" else 100))
         for point in now.usage_points))).postings == ()  # fmt: skip
 
 
@@ -296,8 +322,8 @@ def readings(draw, market):
     for name in NAMES:
         names = ("import_wh", "export_wh", "charge_wh", "discharge_wh", "curtailed_wh", "shed_wh")
         facts = {key: draw(WH) for key in names}
-        side = "bought_wh" if name == "ada" else "sold_wh"
-        points.append(UsagePointInput(name, name, TARIFF.id, **facts, **{side: bought}))
+        legs = (Leg(Side.BUY if name == "ada" else Side.SELL, 70, bought),) if bought else ()
+        points.append(UsagePointInput(name, name, TARIFF.id, SEGMENT, legs=legs, **facts))
     return replace(
         given_by("", market), usage_points=tuple(points), loss_wh=draw(WH),
         head_import_wh=draw(WH), head_export_wh=draw(WH),
@@ -308,21 +334,18 @@ class Month:
     """A month of intervals, each settled and corrected against the totals so far."""
 
     def __init__(self):
-        self.totals = dict.fromkeys(NAMES, (0, 0))
+        self.accounts = dict.fromkeys(NAMES, MonthAccount())
         self.newest = {}
         self.postings: list[Posting] = []
 
     def take(self, place, given):
-        points = tuple(
-            replace(p, month_wh=self.totals[p.party][0], bank_wh=self.totals[p.party][1])
-            for p in given.usage_points
-        )
+        points = tuple(replace(p, account=self.accounts[p.party]) for p in given.usage_points)
         given = replace(given, usage_points=points)
         old = self.newest.get(place)
         result = resettle(old, given) if old else settle(given)
         assert_balanced(result.postings)
         self.newest[place] = result
-        self.totals = {r.party: (r.month_wh, r.bank_wh) for r in result.usage_points}
+        self.accounts = {r.party: r.account for r in result.usage_points}
         self.postings += result.postings
 
     def balances(self):
@@ -354,7 +377,7 @@ def test_corrections_in_any_order_end_where_the_final_readings_do(market, data):
     for place in steps:
         wrong = data.draw(readings(market))
         points = tuple(
-            replace(p, bought_wh=f.bought_wh, sold_wh=f.sold_wh)
+            replace(p, legs=f.legs)
             for p, f in zip(wrong.usage_points, final[place].usage_points, strict=True)
         )
         corrected.take(place, replace(wrong, usage_points=points))
@@ -363,7 +386,7 @@ def test_corrections_in_any_order_end_where_the_final_readings_do(market, data):
     for place in range(len(final)):
         plain.take(place, final[place])
     assert corrected.balances() == plain.balances()
-    assert corrected.totals == plain.totals
+    assert corrected.accounts == plain.accounts
     sums = {}
     for result in corrected.newest.values():
         for line in result.lines:
@@ -371,7 +394,7 @@ def test_corrections_in_any_order_end_where_the_final_readings_do(market, data):
                 sign = 1 if line.credit == SUPPLIER else -1
                 sums[line.usage_point] = sums.get(line.usage_point, 0) + sign * line.amount_nano
     for name in NAMES:
-        assert sums.get(name, 0) == month_charge(TARIFF, corrected.totals[name][0])
+        assert sums.get(name, 0) == charge_nano(TARIFF, corrected.accounts[name].supplied)
 
 
 @given(readings(SANDBOX))
@@ -404,3 +427,40 @@ def test_an_instruction_never_changes_what_the_tariff_and_the_trades_cost(one, c
     told_too = balances(settle(replace(one, usage_points=told)).lines)
     for name in NAMES:
         assert without.get(f"party:{name}", 0) == told_too.get(f"party:{name}", 0)
+
+
+def test_buyers_who_pay_more_than_sellers_get_leave_the_surplus_on_its_own_account():
+    one = given_by("ada import 300 bought 300\nbob export 300 sold 300")
+    ada, bob = one.usage_points
+    dear = replace(ada, legs=(Leg(Side.BUY, 90, 100), Leg(Side.BUY, 80, 200)))
+    result = settle(replace(one, usage_points=(dear, bob)))
+    assert_balanced(result.lines)
+    assert balances(result.lines)["clearing_surplus"] == 100 * 90 + 200 * 80 - 300 * 70
+    assert balances(result.lines)["party:ada"] == -(100 * 90 + 200 * 80) - 300 * 10
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_late_meter_bills_nobody_but_itself_and_the_pool(data):
+    old_given, new = data.draw(readings(SANDBOX)), data.draw(readings(SANDBOX))
+    old = settle(old_given)
+    accounts = {one.party: one.account for one in old.usage_points}
+    ada, bob = old_given.usage_points
+    late = replace(new.usage_points[0], account=accounts["ada"], legs=())
+    given = replace(old_given, usage_points=(late, replace(bob, account=accounts["bob"])))
+    done = settle_late(old, given)
+    assert done.late
+    assert {side for line in done.postings for side in (line.debit, line.credit)} <= {
+        "party:ada",
+        POOL,
+    }
+    assert not any(line.reversal for line in done.postings)
+    # Beyond the pool it is as if the better reading had come in time.
+    fresh = settle(
+        replace(old_given, usage_points=(replace(late, account=ada.account, legs=ada.legs), bob))
+    )
+    assert balances(done.lines).get("party:ada", 0) == balances(fresh.lines).get("party:ada", 0)
+    assert balances(done.lines).get("party:bob", 0) == balances(old.lines).get("party:bob", 0)
+    again = {one.party: one.account for one in done.usage_points}
+    points = tuple(replace(p, account=again[p.party]) for p in given.usage_points)
+    assert settle_late(done, replace(given, usage_points=points)).postings == ()

@@ -1,6 +1,8 @@
 """Statements round once, compare with no trading, and guard small groups."""
 
 import json
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 
 import numpy as np
@@ -10,11 +12,15 @@ from hypothesis import strategies as st
 
 from grid.ids import TariffId
 from grid.site import Market, RegulationProfile, Tariff, TariffBlock
-from trading.accounts import COMMUNITY, PostingKind, balances, energy_line, party_account
+from trading.accounts import COMMUNITY, POOL, PostingKind, balances, energy_line, party_account
 from trading.book import Book, Order, Side
 from trading.mechanisms import uniform_price
+from trading.regulation import regulation_on
 from trading.settlement import SettlementInput, UsagePointInput, resettle, settle
-from trading.statements import MonthEnergy, counterfactual, exact_money, market_summary, statement
+from trading.settlement_facts import Leg, MonthAccount
+from trading.statements import MonthOf, counterfactual, exact_money, market_summary, statement
+from trading.tariffs.clock import Segment
+from trading.tariffs.month import month_use
 
 TARIFF = Tariff(
     TariffId("t"), "T", 1_000_000_000,
@@ -24,27 +30,41 @@ MARKET = Market(
     "uniform_price", RegulationProfile.SANDBOX, 50_000, 160_000, 30_000, 10_000, 5_000, 2
 )
 CENT = 10_000_000
+SEGMENT = Segment(0, "total")
+LAW = regulation_on(RegulationProfile.SANDBOX, date(2026, 6, 1))
 
 
 def month(clearing_price=65_000):
     """Settle one interval in which bob sells ada 3 of her 4 kWh."""
     points = (
-        UsagePointInput("up-a", "ada", TARIFF.id, 4001, 0, bought_wh=3000, fixed_fee_due=True),
-        UsagePointInput("up-b", "bob", TARIFF.id, 0, 3500, sold_wh=3000, discharge_wh=100),
-    )
-    given = SettlementInput(
-        0, points, clearing_price, MARKET, {TARIFF.id: TARIFF}, 0, 501, 0, 60, 40
-    )
+        UsagePointInput(
+            "up-a", "ada", TARIFF.id, SEGMENT, 4001, 0, fee_due_nano=TARIFF.fixed_fee,
+            legs=(Leg(Side.BUY, clearing_price, 3000),),
+        ),
+        UsagePointInput(
+            "up-b", "bob", TARIFF.id, SEGMENT, 0, 3500, discharge_wh=100,
+            legs=(Leg(Side.SELL, clearing_price, 3000),),
+        ),
+    )  # fmt: skip
+    given = SettlementInput(0, points, MARKET, LAW, {TARIFF.id: TARIFF}, 0, 501, 0, 60, 40)
     return given, settle(given)
 
 
-def of(party, postings, energies):
-    return statement(party, "2026-06", "AZN", postings, energies, MARKET)
+def of(result, party, postings=None, *, late=(), market=MARKET):
+    lines = [(False, line) for line in (result.lines if postings is None else postings)]
+    months = [
+        MonthOf(one.usage_point, TARIFF, one.account, 6)
+        for one in (result.usage_points if result else ())
+        if one.party == party
+    ]
+    lines += [(True, line) for line in late]
+    return statement(party, "2026-06", "AZN", lines, months, market, LAW)
 
 
 def test_a_statement_itemises_rounds_once_and_shows_the_gain():
     _, result = month()
-    document, rounding = of("ada", result.lines, {"up-a": MonthEnergy(TARIFF, 4001, 0)})
+    made = of(result, "ada")
+    document, rounding = made.document, made.closing
     lines = [
         (line["kind"], line["energy_wh"], line["price_per_kwh"], line["amount"])
         for line in document["lines"]
@@ -64,8 +84,7 @@ def test_a_statement_itemises_rounds_once_and_shows_the_gain():
 
 def test_a_sellers_statement_is_negative_and_keeps_the_battery_fee_apart_from_the_gain():
     _, result = month()
-    energy = {"up-b": MonthEnergy(TARIFF, 0, 3400, fixed_fee_due=False)}
-    document, _ = of("bob", result.lines, energy)
+    document = of(result, "bob").document
     assert document["exact"] == "-0.2155"
     assert document["total"] == "-0.22"
     assert document["gain"] == "0.045"
@@ -73,13 +92,18 @@ def test_a_sellers_statement_is_negative_and_keeps_the_battery_fee_apart_from_th
 
 def test_a_correction_nets_out_of_the_lines():
     given, result = month()
-    _, bob = given.usage_points
+    ada, bob = given.usage_points
+    accounts = {one.party: one.account for one in result.usage_points}
     now = SettlementInput(
-        0, (UsagePointInput("up-a", "ada", TARIFF.id, 3000, 0, bought_wh=3000, month_wh=1001), bob),
-        65_000, MARKET, given.tariffs, 0, 0, 0, 60, 40,
+        0,
+        (
+            replace(ada, import_wh=3000, account=accounts["ada"]),
+            replace(bob, account=accounts["bob"]),
+        ),
+        MARKET, LAW, given.tariffs, 0, 0, 0, 60, 40,
     )  # fmt: skip
-    both = [*result.postings, *resettle(result, now).postings]
-    document, _ = of("ada", both, {"up-a": MonthEnergy(TARIFF, 3000, 0)})
+    new = resettle(result, now)
+    document = of(new, "ada", [*result.postings, *new.postings]).document
     assert [line["kind"] for line in document["lines"]] == ["purchase", "grid_fee", "fixed_fee"]
 
 
@@ -87,7 +111,8 @@ def test_a_correction_nets_out_of_the_lines():
 def test_after_its_rounding_a_balance_is_whole_cents_and_never_a_cent_away(amounts):
     account = party_account("ada")
     lines = [energy_line(account, COMMUNITY, 1, n, PostingKind.SURPLUS) for n in amounts]
-    document, rounding = of("ada", lines, {})
+    made = of(None, "ada", lines)
+    document, rounding = made.document, made.closing
     exact, due = (-balances(x).get(account, 0) for x in (lines, [*lines, *rounding]))
     assert due % CENT == 0
     assert 2 * abs(due - exact) <= CENT
@@ -96,10 +121,45 @@ def test_after_its_rounding_a_balance_is_whole_cents_and_never_a_cent_away(amoun
 
 
 def test_without_trading_the_lawful_month_is_netted_in_kwh():
-    market = Market("uniform_price", RegulationProfile.LAWFUL, 50_000, 0, 0, 0, 0)
-    cost = counterfactual(MonthEnergy(TARIFF, 300_000, 50_000, bank_wh=50_000), market)
-    assert cost == 200_000 * 84_000 + TARIFF.fixed_fee
-    assert counterfactual(MonthEnergy(TARIFF, 1, 50_000), market) == TARIFF.fixed_fee
+    law = regulation_on(RegulationProfile.LAWFUL, date(2026, 6, 1))
+
+    def cost(net_wh, bank_wh=0):
+        account = MonthAccount(
+            metered=month_use([(SEGMENT, net_wh)]), bank_wh=bank_wh, fee_nano=TARIFF.fixed_fee
+        )
+        return counterfactual(MonthOf("up-a", TARIFF, account, 6), MARKET, law)
+
+    assert cost(250_000, 50_000) == 200_000 * 84_000 + TARIFF.fixed_fee
+    assert cost(-49_999) == TARIFF.fixed_fee
+
+
+def test_who_lost_by_trading_is_made_whole_from_the_guarantee_and_late_lines_change_no_gain():
+    _, result = month(clearing_price=90_000)
+    plain = of(result, "ada").document
+    assert plain["gain"] == "-0.048"
+    guaranteed = replace(MARKET, guaranteed=True)
+    made = of(result, "ada", market=guaranteed)
+    assert made.document["guarantee"] == "-0.048"
+    assert made.document["total"] == "1.34"
+    account = party_account("ada")
+    assert [line.credit for line in made.closing][:1] == [account]
+    assert balances([*result.lines, *made.closing])[account] == -made.total_nano
+    late = [energy_line(account, POOL, 100, 84_000, PostingKind.SUPPLY)]
+    with_late = of(result, "ada", late=late, market=guaranteed).document
+    assert with_late["guarantee"] == "-0.048"
+    assert [line["late"] for line in with_late["lines"]].count(True) == 1
+    assert Decimal(with_late["exact"]) == Decimal(plain["exact"]) + Decimal("0.0084")
+
+
+def test_tax_is_contained_in_what_is_paid_and_never_added():
+    _, result = month()
+    taxed = replace(TARIFF, vat_percent=18)
+    months = [MonthOf("up-a", taxed, result.usage_points[0].account, 6)]
+    lines = [(False, line) for line in result.lines]
+    made = statement("ada", "2026-06", "AZN", lines, months, MARKET, LAW)
+    # 18/118 of 1.084084 from the supplier and of the 0.03 of the network's fee.
+    assert made.document["vat"] == "0.17"
+    assert made.total_nano == of(result, "ada").total_nano
 
 
 @pytest.mark.parametrize(
