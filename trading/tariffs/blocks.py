@@ -51,7 +51,10 @@ def month_charge(rate: Stepped, month_wh: int) -> int:
 
 
 def charge_blocks(rate: Stepped, before_wh: int, after_wh: int) -> tuple[int, ...]:
-    """Return the Wh each block gains between two totals of a month; a fall is negative."""
+    """Return the Wh each block gains between two totals of a month; a fall is negative.
+
+    What is below zero fills no block.
+    """
     before, after = month_blocks(rate, before_wh), month_blocks(rate, after_wh)
     return tuple(new - old for old, new in zip(before, after, strict=True))
 

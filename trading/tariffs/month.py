@@ -111,7 +111,7 @@ def charges(tariff: Tariff, use: MonthUse, bank_wh: int = 0) -> tuple[ChargeLine
             continue
         before = counters.get(rate.id, -bank_wh)
         counters[rate.id] = after = before + energy_wh
-        blocks = charge_blocks(rate, max(before, 0), max(after, 0))
+        blocks = charge_blocks(rate, before, after)
         lines += [
             ChargeLine(segment.version, rate.id, place, block_wh, step.price)
             for place, (block_wh, step) in enumerate(zip(blocks, rate.block, strict=True))

@@ -32,7 +32,6 @@ SANDBOX, LAWFUL = (
 def past_use(low, high, points=3):
     rng = np.random.default_rng(7)
     energy_wh = rng.integers(low, high, (points, STARTS.size))
-    energy_wh[:1] += min(low, 0) // 5
     prices = rng.integers(-50_000, 400_000, STARTS.size)
     return PastUse(STARTS, energy_wh, VIENNA, {"day_ahead": prices})
 
@@ -72,8 +71,20 @@ def test_netted_months_carry_the_bank_as_month_after_month_does():
     found = preview(CHANGING, always(CHANGING), use, LAWFUL)
     assert found.old_nano.tolist() == one_by_one(CHANGING, use, netted=True)
     assert found.new_nano.tolist() == one_by_one(always(CHANGING), use, netted=True)
-    totals = use.energy_wh.sum(axis=1)
-    assert (totals < 0).any(), "no usage point that fills the bank"
+
+
+@pytest.mark.parametrize(
+    ("months", "charged_wh"),
+    [
+        (("2026-03", "2026-04", "2026-05"), (0, 0, 80_000)),  # 100 in, 30 out, 150 - 70
+        (("2026-11", "2026-12", "2027-01"), (0, 0, 150_000)),  # the 70 expire with December
+    ],
+)
+def test_the_bank_pays_for_later_months_until_it_expires(months, charged_wh):
+    starts = np.array([parse(f"{month}-15T10:00Z") for month in months])
+    energy_wh = np.array([[-100_000, 30_000, 150_000]])
+    found = preview(CHANGING, always(CHANGING), PastUse(starts, energy_wh, VIENNA), LAWFUL)
+    assert found.new_nano.tolist() == [[wh * 95_000 + 3_000_000_001 for wh in charged_wh]]
 
 
 def test_a_tariff_to_come_is_previewed_as_if_it_had_always_been_in_force():
