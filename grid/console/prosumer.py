@@ -16,8 +16,9 @@ from grid.console.web_proof import inclusion
 from grid.console.web_view import clock, form_text, only_fields, record, room
 from grid.errors import BadInputError
 from grid.ids import PartyId, check
+from grid.operation.market import trades_ahead
 from grid.quantities import format_price
-from grid.site import RegulationProfile, UsagePoint
+from grid.site import UsagePoint
 from grid.store import Transaction, agreements, control, market, series, views
 from grid.store.market import Kept
 from trading.accounts import party_account
@@ -129,7 +130,7 @@ def trades() -> str:
         several=len({one.usage_point for one in held}) > 1,
         standing=standing,
         soonest_s=now_s + 2 * here.site.interval_s,
-        trades=here.site.market.profile is RegulationProfile.SANDBOX,
+        trades=trades_ahead(here.site, now_s),
         refused=session.pop("refused", None),
         typed=session.pop("typed", {}),
         **_around(*days),

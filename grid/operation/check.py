@@ -6,6 +6,7 @@ crafts know, so that the check of a file and the making of a site refuse the sam
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 from grid import site_file
@@ -21,6 +22,7 @@ from meters.modbus.profile import load_profile as modbus_profile
 from meters.vee.thresholds import Thresholds
 from networks.model import NetworkModel
 from trading.mechanisms import mechanism
+from trading.regulation import market_findings, regulation_on
 
 _URL = {
     Protocol.DLMS: "dlms:// or hdlc://HOST:PORT/SERVER, or hdlc+serial:///dev/NAME/SERVER",
@@ -29,6 +31,8 @@ _URL = {
         "modbus+serial:///dev/NAME/UNIT"
     ),
 }
+_TODAY = date.max
+"""Laws are judged as they are in the end: a file does not say when its site begins."""
 _DEVICES = ("battery", "solar", "wind", "genset", "shedding", "charger", "flexible")
 
 
@@ -65,6 +69,13 @@ def _market(draft: Draft) -> None:
             mechanism(market.mechanism)
         except BadInputError as error:
             draft.refuse("market", 0, "mechanism", f"[market]: {error}")
+            continue
+        tariffs = [tariff for _, tariff in draft.rows("tariff")]
+        profiles = [(_TODAY, market.profile)]
+        profiles += [(change.valid_from, change.profile) for change in market.change]
+        for day, profile in profiles:
+            for finding in market_findings(market, tariffs, regulation_on(profile, day)):
+                draft.refuse("market", 0, "profile", f"[market]: {finding.message}")
 
 
 def _thresholds(draft: Draft) -> None:

@@ -74,7 +74,8 @@ final_after_intervals = 32
 
 [market]
 mechanism = "uniform_price"
-profile = "sandbox"              # peer-to-peer trading needs a regulatory sandbox; or "lawful"
+# Peer-to-peer trading needs a regulatory sandbox; "azerbaijan" is the law as it stands.
+profile = "azerbaijan_sandbox"
 feed_in = "0.050"
 shortfall = "0.160"
 surplus = "0.040"
@@ -110,6 +111,7 @@ sell = "0.030"
 id = "household"
 name = "Residential, increasing blocks"
 fixed_fee = "1.00"
+vat_percent = 18
 [[tariff.block]]
 up_to_kwh = 200
 price = "0.084"
@@ -124,6 +126,7 @@ price = "0.150"
 id = "business"
 name = "Non-residential"
 fixed_fee = "1.00"
+vat_percent = 18
 [[tariff.block]]
 up_to_kwh = 0
 price = "0.130"

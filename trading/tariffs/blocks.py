@@ -57,11 +57,3 @@ def charge_blocks(rate: Stepped, before_wh: int, after_wh: int) -> tuple[int, ..
     """
     before, after = month_blocks(rate, before_wh), month_blocks(rate, after_wh)
     return tuple(new - old for old, new in zip(before, after, strict=True))
-
-
-def marginal_block(rate: Stepped, month_wh: int) -> TariffBlock:
-    """Return the block that the next Wh after `month_wh` falls into."""
-    for step in rate.block:
-        if step.up_to_kwh == 0 or month_wh < step.up_to_kwh * WH_PER_KWH:
-            return step
-    raise AssertionError("the last block has no end")

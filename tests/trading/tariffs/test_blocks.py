@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from grid.ids import TariffId
 from grid.quantities import format_money, parse_money, parse_price
 from grid.site import Amount, Price, Tariff, TariffBlock
-from trading.tariffs.blocks import charge_blocks, marginal_block, month_blocks, month_charge
+from trading.tariffs.blocks import charge_blocks, month_blocks, month_charge
 
 AZ = Tariff(
     TariffId("residential"),
@@ -40,12 +40,6 @@ def test_blocks_of_a_change_sum_to_the_change_and_price_to_the_charge(before, af
     assert sum(blocks) == after - before
     priced = sum(wh * step.price for wh, step in zip(blocks, AZ.block, strict=True))
     assert priced == month_charge(AZ, after) - month_charge(AZ, before)
-
-
-@given(MONTH_WH)
-def test_the_next_wh_costs_its_marginal_block(month_wh):
-    price = marginal_block(AZ, month_wh).price
-    assert month_charge(AZ, month_wh + 1) - month_charge(AZ, month_wh) == price
 
 
 def test_below_zero_costs_nothing():
