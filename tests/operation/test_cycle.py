@@ -24,6 +24,7 @@ from networks.flow.judge import compare
 from trading import verify
 from trading.accounts import balances, party_account
 from trading.settlement import settle
+from trading.settlement_facts import MonthAccount
 
 Played = Callable[..., AbstractContextManager[Room]]
 
@@ -132,18 +133,17 @@ def test_a_silent_meter_is_estimated_then_made_good_exactly(
 def _accounts_are_as_if_known_at_once(room: Room, tx: Transaction) -> None:
     """Settling every interval afresh with the readings as they are now ends at the same money."""
     posted, fresh = Counter[str](), Counter[str]()
-    totals: dict[str, tuple[int, int, bool]] = {}
+    accounts: dict[tuple[int, str], MonthAccount] = {}
     for _, _, line in market.postings(tx):
         posted[line.debit] -= line.amount_nano
         posted[line.credit] += line.amount_nano
     for row in market.settlements(tx, 0, 2**40):
         if row["version"] > 1:
             continue
-        given, _ = settlement_inputs.settlement_input(room, tx, row["start_s"], totals, None)
+        given, _ = settlement_inputs.settlement_input(room, tx, row["start_s"], accounts)
         done = settle(given)
         for result in done.usage_points:
-            due = result.fixed_fee_due or totals.get(result.usage_point, (0, 0, False))[2]
-            totals[result.usage_point] = (result.month_wh, result.bank_wh, due)
+            accounts[result.agreement, str(result.tariff)] = result.account
         for line in done.postings:
             fresh[line.debit] -= line.amount_nano
             fresh[line.credit] += line.amount_nano
@@ -171,7 +171,7 @@ def _the_head_is_billed_as_metered(room: Room, tx: Transaction) -> None:
         head = series.get_intervals(
             tx, [room.head], start_s, start_s + 900, time_zone=room.site.time_zone
         )
-        given, _ = settlement_inputs.settlement_input(room, tx, start_s, {}, None)
+        given, _ = settlement_inputs.settlement_input(room, tx, start_s, {})
         assert given.head_import_wh == int(head["import_wh"].values[0, 0])
         done = settling.newest(tx, start_s)
         assert done is not None

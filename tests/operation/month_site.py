@@ -1,0 +1,210 @@
+"""A small site that lives through a month in seconds: its readings are drawn, all else is real.
+
+Orders, sealed books, clearing, settlement, finality, late readings, invoices and the ledger are
+those of the control room; only the meters and the power flow are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from grid import interval, site_file
+from grid.operation import agreements, billing, market, ordering, record, settling
+from grid.operation.commission import _secrets
+from grid.operation.resettlement import mark_changed
+from grid.operation.room import Room
+from grid.site import Site
+from grid.store import Store, control, datasets, series
+from meters.vee import Quality
+
+STEP_S = 900
+
+
+def toml(*, zone: str, market_text: str, tariffs: str, households: int, currency: str) -> str:
+    """Return the text of a site with so many households on one tariff each, and a community."""
+    head = f"""
+id = "street"
+name = "Street"
+time_zone = "{zone}"
+currency = "{currency}"
+interval_s = 900
+[network]
+source = "simbench:1-LV-rural1--0-sw"
+[field]
+kind = "simulated"
+[operation]
+final_after_intervals = 32
+[settlement]
+late_until_days = 20
+invoice_after_days = 1
+{market_text}
+[grid]
+id = "GRID"
+import_limit_kw = 100
+export_limit_kw = 100
+[[grid.price]]
+from_time = "00:00"
+buy = "0.055"
+sell = "0.030"
+[[grid.price]]
+from_time = "17:00"
+buy = "0.120"
+sell = "0.085"
+{tariffs}
+[[party]]
+id = "community"
+name = "Community"
+kind = "community"
+[[usage_point]]
+id = "UP-0"
+bus = 1
+party = "community"
+kind = "community"
+tariff = "home"
+connection_kw = 50
+[[meter]]
+id = "M-0"
+protocol = "dlms"
+profile = "standard"
+usage_point = "UP-0"
+[[meter]]
+id = "M-HEAD"
+protocol = "modbus"
+profile = "sdm630"
+role = "feeder_head"
+"""
+    for n in range(1, households + 1):
+        head += f"""
+[[party]]
+id = "P-{n}"
+name = "Household {n}"
+kind = "household"
+[[usage_point]]
+id = "UP-{n}"
+bus = {n + 1}
+party = "P-{n}"
+kind = "household"
+tariff = "home"
+connection_kw = 20
+[[meter]]
+id = "M-{n}"
+protocol = "dlms"
+profile = "standard"
+usage_point = "UP-{n}"
+"""
+    return head
+
+
+@dataclass
+class Month:
+    """A site and what its meters truly count; `told` may differ from it until corrected.
+
+    Attributes
+    ----------
+    truth : array of int64, shape (usage_point, interval, 2)
+        Import and export of each interval from the first, in Wh.
+    later : dict
+        Cycle → what is corrected then: (usage point, interval) pairs.
+    at : dict
+        Cycle → something else to do then.
+    """
+
+    room: Room
+    truth: np.ndarray
+    told: np.ndarray
+    later: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    at: dict[int, Callable[[Month], None]] = field(default_factory=dict)
+
+    @property
+    def site(self) -> Site:
+        """The site."""
+        return self.room.site
+
+    def cycle(self, at_s: int) -> None:
+        """Run what a cycle does of trading: read, correct, seal, clear, settle, bill, sign."""
+        room = self.room
+        with room.store.write() as tx:
+            control.put_meta(tx, "clock_s", str(at_s))
+        if at_s in self.at:
+            self.at.pop(at_s)(self)
+        self._read(at_s)
+        for stage in (market.seal, market.clear, settling.settle_intervals, billing.bill):
+            stage(room, at_s)
+        with room.store.write() as tx:
+            record.checkpoint(tx, room.site, at_s)
+
+    def _read(self, at_s: int) -> None:
+        """Store the interval that ended, and what came late for others."""
+        first_s = self.room.first_cycle_s
+        place = (at_s - first_s) // STEP_S - 1
+        slots = [place] if place >= 0 else []
+        changed = set()
+        for point, slot in self.later.pop(at_s, []):
+            self.told[point, slot] = self.truth[point, slot]
+            slots.append(slot)
+            changed.add(first_s + STEP_S * slot)
+        with self.room.store.write() as tx:
+            for slot in slots:
+                self._store(tx, first_s + STEP_S * slot, slot)
+            mark_changed(tx, changed)
+
+    def _store(self, tx, start_s: int, slot: int) -> None:
+        names = [*self.room.points, self.room.head]
+        net = self.told[:, slot, 0].sum() - self.told[:, slot, 1].sum()
+        head = [[max(net, 0), max(-net, 0)]]
+        values = np.concatenate([self.told[:, slot], head]).T[:, :, None]
+        zero = np.zeros_like(values[0])
+        dims = ("usage_point", "interval")
+        registers = {"import_wh": values[0], "export_wh": values[1]}
+        registers |= {"import_varh": zero, "export_varh": zero}
+        told = xr.Dataset(
+            {name: (dims, array.astype(np.int64)) for name, array in registers.items()}
+            | {"quality": (dims, np.full(zero.shape, Quality.VALID, np.uint16))},
+            coords={"usage_point": names, "interval": interval.starts(start_s, 1, STEP_S)},
+        )
+        series.put_intervals(tx, told, time_zone=self.site.time_zone, cycle_s=start_s + STEP_S)
+        if start_s not in datasets.instants(tx, "network", start_s, start_s + 1):
+            state = {"head_import_kw": 0.0, "head_export_kw": 0.0, "losses_kw": 0.0}
+            datasets.put_dataset(tx, "network", start_s, xr.Dataset(state))
+
+    def order(self, party: str, at_s: int, start_s: int, side: str, price: str, wh: int) -> None:
+        """Place an order by hand."""
+        fields = {
+            "usage_point": f"UP-{party.removeprefix('P-')}",
+            "start": interval.label(start_s),
+            "side": side,
+            "price": price,
+            "energy_wh": wh,
+        }
+        name = f"{party}-{start_s}"
+        with self.room.store.write() as tx:
+            ordering.place(tx, self.site, fields, party=party, at_s=at_s, order_id=name)
+
+
+def begin(folder: Path, text: str, first_s: int, count: int, seed: int) -> Month:
+    """Make a site of a text whose first cycle is at `first_s`, with `count` intervals drawn."""
+    site = site_file.parse(text)
+    store = Store.at(folder, create=True)
+    with store.write() as tx:
+        control.put_secrets(tx, _secrets(site, 1))
+        control.put_meta(tx, "site_toml", text)
+        control.put_meta(tx, "first_cycle_s", str(first_s))
+        control.put_meta(tx, "clock_s", str(first_s))
+        control.put_meta(tx, "ledger_vkey", record.begin(tx, site, first_s))
+        agreements.begin_all(tx, site, first_s)
+    room = Room(folder, site, store, None, first_s)
+    draw = np.random.default_rng(seed)
+    points = len(site.usage_point)
+    hours = (np.arange(count) / 4 + 4) % 24
+    sun = np.clip(np.sin((hours - 6) / 12 * np.pi), 0, None)
+    load = draw.integers(20, 400, (points, count))
+    made = (draw.integers(0, 700, (points, count)) * sun).astype(np.int64)
+    made[::2] = 0  # every second household has no roof
+    net = load - made
+    truth = np.stack([np.maximum(net, 0), np.maximum(-net, 0)], axis=2).astype(np.int64)
+    return Month(room, truth, truth.copy())
