@@ -50,6 +50,7 @@ from grid.store.schema.room import (
     role,
     secret,
     stage,
+    tile_hash,
     user,
     user_role,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "setpoint",
     "settlement",
     "stage",
+    "tile_hash",
     "trade",
     "user",
     "user_role",

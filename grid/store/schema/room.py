@@ -34,6 +34,10 @@ ledger_entry = Table(
     fact("leaf_hash", LargeBinary),
 )
 
+tile_hash = Table(
+    "tile_hash", metadata, key("level", Whole), key("number", Whole), fact("hash", LargeBinary)
+)
+
 opening = Table(
     "opening",
     metadata,

@@ -1,0 +1,49 @@
+"""Hashes of the ledger's full tiles, so that a checkpoint need not read every entry."""
+
+from collections.abc import Iterable
+from hashlib import sha256
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0015"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+WIDTH = 256
+
+
+def upgrade() -> None:
+    whole = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    table = op.create_table(
+        "tile_hash",
+        sa.Column("level", whole, autoincrement=False, nullable=False),
+        sa.Column("number", whole, autoincrement=False, nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("level", "number", name=op.f("pk_tile_hash")),
+    )
+    entries = sa.table("ledger_entry", sa.column("sequence"), sa.column("leaf_hash"))
+    query = sa.select(entries.c.leaf_hash).order_by(entries.c.sequence)
+    level, hashes = 1, _full_tiles(bytes(row.leaf_hash) for row in op.get_bind().execute(query))
+    while hashes:
+        rows = [{"level": level, "number": n, "hash": one} for n, one in enumerate(hashes)]
+        op.bulk_insert(table, rows)
+        level, hashes = level + 1, _full_tiles(hashes)
+
+
+def _full_tiles(hashes: Iterable[bytes]) -> list[bytes]:
+    """Return the root over each full tile, as RFC 6962 hashes."""
+    roots, tile = [], []
+    for one in hashes:
+        tile.append(one)
+        if len(tile) == WIDTH:
+            while len(tile) > 1:
+                pairs = zip(tile[::2], tile[1::2], strict=True)
+                tile = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+            roots.append(tile.pop())
+    return roots
+
+
+def downgrade() -> None:
+    op.drop_table("tile_hash")
