@@ -27,6 +27,7 @@ from grid.operation import (
 from grid.operation.field.link import FieldLink, Link
 from grid.operation.field.real import Clock, RealField
 from grid.operation.room import Room
+from grid.operation.signer import adopt
 from grid.operation.watchdog import watched
 from grid.site import Site
 from grid.site_file import parse
@@ -46,7 +47,7 @@ LATE_S = 60
 def checkpoint(room: Room, at_s: int) -> None:
     """Sign the ledger as the cycle leaves it, and move the site's clock on."""
     with room.store.write() as tx:
-        head = record.checkpoint(tx, room.site, at_s)
+        head = record.checkpoint(tx, room.signer.sign, at_s)
         control.put_meta(tx, "clock_s", str(at_s + room.site.interval_s))
         control.mark_done(tx, at_s, "checkpoint")
     room.log(at_s, "checkpoint", size=head.size, root=head.root.hex()[:16])
@@ -108,6 +109,7 @@ def open_room(directory: Path, *, store_url: str = "", clock: Clock = time.time)
     """
     store = Store(store_url) if store_url else Store.at(directory)
     site, first_s = facts(directory, store)
+    adopt(directory, store)
     return Room(directory, site, store, field_of(directory, site, clock), first_s)
 
 

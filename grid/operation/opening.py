@@ -13,6 +13,7 @@ from grid.operation import commission, cycle, last_gasps
 from grid.operation.field import link
 from grid.operation.field.real import Clock
 from grid.operation.room import Room
+from grid.operation.signer import adopt
 
 
 @contextmanager
@@ -35,6 +36,7 @@ def opened(directory: Path, *, store_url: str = "", clock: Clock = time.time) ->
     """
     with cycle.sole(directory), closing(commission.open_store(directory, store_url)) as store:
         site, first_s = cycle.facts(directory, store)
+        adopt(directory, store)
         with _field(directory, first_s, is_simulated=commission.simulated(site)) as revive:
             room = Room(directory, site, store, cycle.field_of(directory, site, clock), first_s)
 
@@ -52,6 +54,7 @@ def opened(directory: Path, *, store_url: str = "", clock: Clock = time.time) ->
                     yield room
             finally:
                 gc.unfreeze()
+                room.signer.close()
                 room.solver.close()
 
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from grid import interval
+from grid.errors import StoreError
 from grid.site import Site, UsageKind
 from grid.store import Transaction, control, log
-from trading.ledger import merkle, note
+from trading.ledger import merkle, note, rotation
 from trading.ledger.checkpoint import Checkpoint, sign
 from trading.ledger.commitment import Label, Opening, commit, commitments
 from trading.ledger.entry import SCHEMA, Entry, Kind, decode, following, genesis
 
-LOG_SEED = "ledger.ed25519"
 PARTY_SECRET = "party/"
+VKEY = "ledger_vkey"
+"""Setting: the log's first verifier key, from which every later one follows."""
+
+Sign = Callable[[Checkpoint, note.VerifierKey, Callable[[int], tuple[bytes, ...]]], str]
+"""Signs a checkpoint with a key, given consistency proofs to it by size."""
+
+Replace = Callable[[int, bytes], tuple[note.VerifierKey, bytes]]
+"""Gives a new key and the old one's signature, for an entry's sequence and predecessor's hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +43,29 @@ def community(site: Site) -> str:
     return next(party.id for party in site.party if party.kind is UsageKind.COMMUNITY)
 
 
-def signer(tx: Transaction, site: Site) -> note.Signer:
-    """Return the log's signer; its name is the log's origin."""
-    return note.signer(f"khazri/{site.id}", control.get_secret(tx, LOG_SEED))
+def first_key(tx: Transaction) -> note.VerifierKey:
+    """Return the log's first verifier key; its name is the log's origin.
+
+    Raises
+    ------
+    StoreError
+        When the store has no ledger.
+    """
+    text = control.get_meta(tx, VKEY)
+    if text is None:
+        raise StoreError("the store has no verifier key of a ledger")
+    return note.parse_key(text)
+
+
+def keys(tx: Transaction) -> list[rotation.Reign]:
+    """Return the log's keys in order, each with the entry that brought it.
+
+    Raises
+    ------
+    VerificationError
+        When an entry replaces a key that did not sign it.
+    """
+    return rotation.reigns(first_key(tx), map(decode, log.contents(tx, [str(Kind.KEY)])))
 
 
 def append(
@@ -101,21 +129,51 @@ def _store(
     )
 
 
-def begin(tx: Transaction, site: Site, at_s: int) -> str:
-    """Write the genesis; return the log's verifier key."""
-    key = signer(tx, site).key.encode()
-    _store(tx, genesis(f"khazri/{site.id}", key), at_s)
-    checkpoint(tx, site, at_s)
-    return key
+def begin(tx: Transaction, site: Site, at_s: int, signer: note.Signer) -> str:
+    """Write the genesis, and sign it; return the signed checkpoint.
+
+    Parameters
+    ----------
+    signer : Signer
+        Of the log; its name is the log's origin.
+    """
+    vkey = signer.key.encode()
+    control.put_meta(tx, VKEY, vkey)
+    _store(tx, genesis(signer.key.name, vkey), at_s)
+    head = Checkpoint(signer.key.name, 1, log.StoredTree(tx).root())
+    signed = sign(head, signer)
+    log.put_checkpoint(tx, 1, at_s, signed)
+    return signed
 
 
-def checkpoint(tx: Transaction, site: Site, at_s: int) -> Checkpoint:
-    """Sign the log as it stands and keep the note."""
-    leaves = log.leaf_hashes(tx)
-    signing = signer(tx, site)
-    head = Checkpoint(signing.key.name, len(leaves), merkle.root(leaves))
-    log.put_checkpoint(tx, head.size, at_s, sign(head, signing))
+def checkpoint(tx: Transaction, signs: Sign, at_s: int) -> Checkpoint:
+    """Sign the log as it stands and keep the note.
+
+    What is signed must have been committed: a signature cannot be taken back.
+    """
+    tree, reigns = log.StoredTree(tx), keys(tx)
+    head = Checkpoint(reigns[0][1].name, tree.size, tree.root())
+    signed = signs(head, rotation.key_at(tree.size, reigns), tree.consistency)
+    log.put_checkpoint(tx, head.size, at_s, signed)
     return head
+
+
+def append_key(tx: Transaction, at_s: int, new: Replace) -> note.VerifierKey:
+    """Append the entry that replaces the log's key; return the new key.
+
+    Parameters
+    ----------
+    new : callable
+        Returns the new key and the old one's signature over it, given where the entry stands.
+    """
+    content = log.last_content(tx)
+    assert content is not None, "the log has no genesis"
+    last = decode(content)
+    key, signature = new(last.sequence + 1, last.leaf_hash)
+    entry = following(last, Kind.KEY, "", rotation.body(key, signature))
+    rotation.successor(rotation.key_at(entry.sequence, keys(tx)), entry)
+    _store(tx, entry, at_s)
+    return key
 
 
 def record_action(

@@ -16,6 +16,7 @@ import xarray as xr
 from grid import interval
 from grid.operation.field.link import Link
 from grid.operation.gasp_door import GaspDoor
+from grid.operation.signer import Signer
 from grid.operation.solver import Solver
 from grid.site import MeterRole, Shedding, Site
 from grid.store import Store
@@ -103,6 +104,11 @@ class Room:
     def solver(self) -> Solver:
         """The process that plans."""
         return Solver()
+
+    @cached_property
+    def signer(self) -> Signer:
+        """The process that signs checkpoints."""
+        return Signer(self.directory)
 
     @cached_property
     def point_of(self) -> dict[str, str]:
