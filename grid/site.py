@@ -45,8 +45,10 @@ from grid.site_sensors import Mqtt, PayloadForm, Sensor
 from grid.site_settings import (
     BY_PAST,
     CAUTIOUS,
+    UNWITNESSED,
     Field,
     Forecast,
+    Ledger,
     Location,
     Market,
     Network,
@@ -58,8 +60,8 @@ from grid.site_validation import AS_USUAL, Threshold, Validation
 
 __all__ = [
     "Amount", "Asset", "Battery", "Charger", "ColdStart", "Control", "Field", "Flexible",
-    "Forecast", "FuelSegment", "Genset", "GridConnection", "GridPrice", "Location", "Market",
-    "Meter", "MeterRole", "Mqtt",
+    "Forecast", "FuelSegment", "Genset", "GridConnection", "GridPrice", "Ledger", "Location",
+    "Market", "Meter", "MeterRole", "Mqtt",
     "Network", "Operation", "Orders", "Outage", "Party", "PayloadForm", "Plant", "Price",
     "Protocol", "Ramp", "Reading", "RegulationProfile", "Sensor", "Shedding", "Site", "Solar",
     "Tariff", "TariffBlock", "Threshold", "UsageKind", "UsagePoint", "Validation", "Wind",
@@ -278,6 +280,7 @@ class Site:
     control: Control = STANDARD
     location: Location | None = None
     forecast: Forecast = BY_PAST
+    ledger: Ledger = UNWITNESSED
 
     @property
     def assets(self) -> tuple[Asset, ...]:

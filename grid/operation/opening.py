@@ -14,6 +14,7 @@ from grid.operation.field import link
 from grid.operation.field.real import Clock
 from grid.operation.room import Room
 from grid.operation.signer import adopt
+from grid.operation.witnessing import policy_of
 
 
 @contextmanager
@@ -38,7 +39,9 @@ def opened(directory: Path, *, store_url: str = "", clock: Clock = time.time) ->
         site, first_s = cycle.facts(directory, store)
         adopt(directory, store)
         with _field(directory, first_s, is_simulated=commission.simulated(site)) as revive:
-            room = Room(directory, site, store, cycle.field_of(directory, site, clock), first_s)
+            policy = policy_of(directory, site.ledger.policy)
+            devices = cycle.field_of(directory, site, clock)
+            room = Room(directory, site, store, devices, first_s, policy=policy)
 
             def again() -> None:
                 revive()

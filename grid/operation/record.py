@@ -9,6 +9,7 @@ from typing import Any
 
 from grid import interval
 from grid.errors import StoreError
+from grid.operation.signer import BehindError
 from grid.site import Site, UsageKind
 from grid.store import Transaction, control, log
 from trading.ledger import merkle, note, rotation
@@ -19,6 +20,9 @@ from trading.ledger.entry import SCHEMA, Entry, Kind, decode, following, genesis
 PARTY_SECRET = "party/"
 VKEY = "ledger_vkey"
 """Setting: the log's first verifier key, from which every later one follows."""
+
+HELD = "ledger.held"
+"""Setting: why nothing may be recorded until a person brought the ledger in order."""
 
 Sign = Callable[[Checkpoint, note.VerifierKey, Callable[[int], tuple[bytes, ...]]], str]
 """Signs a checkpoint with a key, given consistency proofs to it by size."""
@@ -55,6 +59,19 @@ def first_key(tx: Transaction) -> note.VerifierKey:
     if text is None:
         raise StoreError("the store has no verifier key of a ledger")
     return note.parse_key(text)
+
+
+def check_held(tx: Transaction) -> None:
+    """Refuse to go on with a ledger that others have seen more of.
+
+    Raises
+    ------
+    BehindError
+        With what is wrong and the way forward.
+    """
+    held = control.get_meta(tx, HELD)
+    if held is not None:
+        raise BehindError(held)
 
 
 def keys(tx: Transaction) -> list[rotation.Reign]:
@@ -183,6 +200,7 @@ def record_action(
 
     The entry names the kind in clear; who, on what and why are committed to.
     """
+    check_held(tx)
     payload = {"detail": json.dumps(detail, sort_keys=True), "subject": subject, "user": user}
     size = log.size(tx)
     fact = Personal(community(site), "action", f"action-{size}", payload)

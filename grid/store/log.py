@@ -75,7 +75,9 @@ def _tile(tx: Transaction, level: int, number: int, width: int, skip: int = 0) -
     rows = tx.execute(query.where(at >= first, at < first + width).order_by(at)).scalars()
     found = [bytes(one) for one in rows]
     if len(found) != width:
-        raise StoreError(f"tile {number} of level {level} has {len(found)} hashes, must have {width}")
+        raise StoreError(
+            f"tile {number} of level {level} has {len(found)} hashes, must have {width}"
+        )
     return found
 
 
@@ -196,6 +198,13 @@ def opened(tx: Transaction, kinds: Sequence[str]) -> list[tuple[int, str, str]]:
     return [(row.sequence, row.digest, row.content) for row in rows]
 
 
+def first_label(tx: Transaction, start: int, kinds: Sequence[str]) -> str | None:
+    """Return the earliest label of the entries of some kinds from a sequence on."""
+    query = select(func.min(ledger_entry.c.label))
+    query = query.where(ledger_entry.c.sequence >= start, ledger_entry.c.kind.in_(kinds))
+    return tx.execute(query).scalar_one()
+
+
 def put_checkpoint(tx: Transaction, size: int, at_s: int, note: str) -> None:
     """Store a signed checkpoint by tree size; one that exists is kept."""
     put(tx, checkpoint, [{"size": size, "at_s": at_s, "note": note}], replace=False)
@@ -204,6 +213,12 @@ def put_checkpoint(tx: Transaction, size: int, at_s: int, note: str) -> None:
 def put_note(tx: Transaction, size: int, note: str) -> None:
     """Store a checkpoint's note anew: with more cosignatures."""
     tx.execute(update(checkpoint).where(checkpoint.c.size == size).values(note=note))
+
+
+def checkpoint_after(tx: Transaction, size: int) -> int | None:
+    """Return when the first checkpoint of more than `size` entries was signed, seconds UTC."""
+    query = select(checkpoint.c.at_s).where(checkpoint.c.size > size).order_by(checkpoint.c.size)
+    return tx.execute(query.limit(1)).scalar_one_or_none()
 
 
 def checkpoints(tx: Transaction, limit: int = 1000) -> list[RowMapping]:

@@ -82,7 +82,10 @@ def parse(data: bytes) -> Policy:
         if not words or words[0].startswith("#"):
             continue
         try:
-            if any(character < " " and character != "\t" or character == "\x7f" for character in line):
+            if any(
+                (character < " " and character != "\t") or character == "\x7f"
+                for character in line
+            ):
                 raise BadInputError("has control characters")
             _take(policy, words, grouped)
         except BadInputError as error:
@@ -142,9 +145,7 @@ def _check_url(url: str) -> None:
         raise BadInputError(f"url is {url!r}, must be http:// or https://HOST[:PORT][/PATH]")
 
 
-def _group(
-    policy: Policy, name: str, least: str, members: list[str], grouped: set[str]
-) -> None:
+def _group(policy: Policy, name: str, least: str, members: list[str], grouped: set[str]) -> None:
     _new(policy, name)
     text = {"any": "1", "all": str(len(members))}.get(least, least)
     if not _NUMBER.fullmatch(text) or int(text) > len(members):
