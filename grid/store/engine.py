@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,16 +151,33 @@ class Store:
         """Forget a secret and leave no copy of its bytes in the database's files.
 
         Everything is written anew for that: seconds for a year of a site.
+
+        Raises
+        ------
+        StoreError
+            When somebody reads meanwhile, so that copies may be left.
         """
         with self.write() as tx:
-            tx.execute(text("DELETE FROM secret WHERE name = :name"), {"name": name})
-        with _translated(), self.engine.connect() as connection:
-            alone = connection.execution_options(isolation_level="AUTOCOMMIT")
             if self.is_sqlite:
-                alone.exec_driver_sql("VACUUM")
-                alone.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            else:
+                tx.exec_driver_sql("PRAGMA secure_delete=ON")
+            tx.execute(text("DELETE FROM secret WHERE name = :name"), {"name": name})
+        if not self.is_sqlite:
+            with _translated(), self.engine.connect() as connection:
+                alone = connection.execution_options(isolation_level="AUTOCOMMIT")
                 alone.exec_driver_sql("VACUUM FULL secret")
+            return
+        # SQLAlchemy would begin a transaction, in which SQLite does not write anew.
+        bare = self.engine.raw_connection()
+        try:
+            cursor = bare.cursor()
+            cursor.execute("VACUUM")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if cursor.fetchone()[0]:
+                raise StoreError(f"the store is read by another process: {name} is still in it")
+        except sqlite3.Error as error:
+            raise StoreError(f"the store failed: {_first_line(error)}") from error
+        finally:
+            bare.close()
 
     def close(self) -> None:
         """Close every connection."""

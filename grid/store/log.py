@@ -202,7 +202,8 @@ def first_label(tx: Transaction, start: int, kinds: Sequence[str]) -> str | None
     """Return the earliest label of the entries of some kinds from a sequence on."""
     query = select(func.min(ledger_entry.c.label))
     query = query.where(ledger_entry.c.sequence >= start, ledger_entry.c.kind.in_(kinds))
-    return tx.execute(query).scalar_one()
+    found: str | None = tx.execute(query).scalar_one()
+    return found
 
 
 def put_checkpoint(tx: Transaction, size: int, at_s: int, note: str) -> None:

@@ -83,8 +83,7 @@ def parse(data: bytes) -> Policy:
             continue
         try:
             if any(
-                (character < " " and character != "\t") or character == "\x7f"
-                for character in line
+                (character < " " and character != "\t") or character == "\x7f" for character in line
             ):
                 raise BadInputError("has control characters")
             _take(policy, words, grouped)
