@@ -219,9 +219,9 @@ def serve(folder: Path, commands: BinaryIO, answers: BinaryIO) -> None:
         try:
             answer = _answer(key, json.loads(line))
         except witness.RefusedError as error:
-            answer = {"refused": str(error), "behind": True}
+            answer = {"refused": str(error), "behind": True, "size": error.size}
         except GridError as error:
-            answer = {"refused": str(error), "behind": False}
+            answer = {"refused": str(error), "behind": False, "size": None}
         answers.write(json.dumps(answer).encode() + b"\n")
         answers.flush()
 
