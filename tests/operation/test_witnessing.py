@@ -1,4 +1,4 @@
-"""A site whose ledger is witnessed: finality waits, an old copy of the store is not gone on with."""
+"""A witnessed site: finality waits, and an old copy of the store is not gone on with."""
 
 from __future__ import annotations
 
