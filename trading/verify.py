@@ -655,7 +655,7 @@ class Entries:
         self.mismatch: NotVerified | None = None
         self._stack = Stack()
         self._previous = bytes(32)
-        self._before: tuple[str, int, dict[str, Any]] | None = None
+        self._before: tuple[int, str, bytes, int] | None = None
         self._broken: NotVerified | None = None
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -707,7 +707,7 @@ class Entries:
         if entry["kind"] == "key" and "log_key" in entry["body"]:
             self._replace_key(index, entry, bad)
         self._previous = own
-        self._before = (name, offset, describe(index, bundle, offset))
+        self._before = (index, name, bundle, offset)
         self.kinds[entry["kind"]] += 1
         self.commitments += len(entry["body"].get("commitments", ()))
         self._stack.push(own)
@@ -756,23 +756,18 @@ class Entries:
             raise self._broken
         if holds:
             return
-        if self._broken or self._before is None:
-            about = {key: entry[key] for key in ("sequence", "kind", "interval")}
-            place = self._before or (name, offset, about)
-            raise NotVerified(
-                "does not carry its predecessor's hash",
-                file=place[0],
-                offset=place[1],
-                entry=place[2],
-            )
-        # two broken links in a row are of the entry between them: wait for the next
-        before = self._before
-        self._broken = NotVerified(
-            f"its hash is not the one entry {index} carries",
-            file=before[0],
-            offset=before[1],
-            entry=before[2],
-        )
+        if self._before is None:
+            reason, place = "does not carry its predecessor's hash", about(entry)
+            raise NotVerified(reason, file=name, offset=offset, entry=place)
+        before, at, bundle, start = self._before
+        reason = "does not carry its predecessor's hash"
+        if not self._broken:
+            # two broken links in a row are of the entry between them: wait for the next
+            reason = f"its hash is not the one entry {index} carries"
+        fault = NotVerified(reason, file=at, offset=start, entry=describe(before, bundle, start))
+        if self._broken:
+            raise fault
+        self._broken = fault
 
     def _keep_root(self, size: int) -> None:
         if size in self.wanted:
