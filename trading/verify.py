@@ -389,7 +389,10 @@ def _policy_line(policy: Policy, words: list[str], used: set[str]) -> None:
     known = {"none", *policy.witnesses, *policy.groups}
     match words:
         case ["log", key, *rest] if len(rest) <= 1:
-            policy.logs.append(parse_key(key, 1))
+            log = parse_key(key, 1)
+            if any(log.public == other.public for other in policy.logs):
+                raise UsageError(f"the key of log {plain(log.name)} is there twice")
+            policy.logs.append(log)
         case ["witness", name, key, *rest] if len(rest) <= 1 and name not in known:
             witness = parse_key(key, 4)
             if any(witness.public == other.public for other in policy.witnesses.values()):

@@ -253,7 +253,11 @@ def _parse_line(line: str) -> SignatureLine:
 
 
 def _has_control(text: str) -> bool:
-    return any(character < " " and character != "\n" for character in text)
+    """Return whether a text has what no note has: controls, or bytes that were no UTF-8."""
+    return any(
+        (character < " " and character != "\n") or "\ud800" <= character <= "\udfff"
+        for character in text
+    )
 
 
 def _unbase64(text: str) -> bytes:
