@@ -10,7 +10,7 @@ from typing import Any
 
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity
-from grid.operation.record import PARTY_SECRET, first_key
+from grid.operation.record import PARTY_SECRET, first_key, key_entries
 from grid.store import Store, Transaction, control, log, market
 from trading.ledger import prove as proofs
 from trading.ledger import tiles
@@ -63,7 +63,8 @@ def prove(store: Store, sequence: int) -> str:
         if row is None:
             raise BadInputError(f"entry {sequence}: the newest checkpoint has {size} entries")
         path = log.StoredTree(tx).inclusion(sequence, size)
-        return proofs.prove(bytes(row["content"]), path, str(newest[0]["note"]))
+        keys = [one.encode() for one in key_entries(tx) if one.sequence < size]
+        return proofs.prove(bytes(row["content"]), path, str(newest[0]["note"]), keys=keys)
 
 
 def compare(tx: Transaction, time_zone: str) -> list[Finding]:

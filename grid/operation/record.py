@@ -82,7 +82,13 @@ def keys(tx: Transaction) -> list[rotation.Reign]:
     VerificationError
         When an entry replaces a key that did not sign it.
     """
-    return rotation.reigns(first_key(tx), map(decode, log.contents(tx, [str(Kind.KEY)])))
+    return rotation.reigns(first_key(tx), key_entries(tx))
+
+
+def key_entries(tx: Transaction) -> list[Entry]:
+    """Return the entries that replaced the log's key."""
+    found = map(decode, log.contents(tx, [str(Kind.KEY)]))
+    return [one for one in found if rotation.MEMBER in one.body]
 
 
 def append(

@@ -172,7 +172,8 @@ class Store:
             cursor = bare.cursor()
             cursor.execute("VACUUM")
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            if cursor.fetchone()[0]:
+            told = cursor.fetchone()
+            if told is None or told[0]:
                 raise StoreError(f"the store is read by another process: {name} is still in it")
         except sqlite3.Error as error:
             raise StoreError(f"the store failed: {_first_line(error)}") from error

@@ -6,7 +6,7 @@ import pytest
 
 import trading.verify as verifier
 from grid.errors import VerificationError
-from trading.ledger import checkpoint, entry, note, rotation, tiles
+from trading.ledger import checkpoint, entry, note, prove, rotation, tiles
 
 SEEDS = [bytes([n]) * 32 for n in range(4)]
 
@@ -83,6 +83,20 @@ def test_the_writers_code_follows_the_same_keys(rotated):
     assert found == [(at, key.key) for at, key in rotated.keys]
     for size, number in ((0, 0), (7, 0), (8, 1), (12, 1), (13, 2), (20, 2)):
         assert rotation.key_at(size, found) == rotated.keys[number][1].key
+
+
+def test_a_proof_leads_from_the_first_key_to_the_one_that_signed(rotated):
+    log = rotated.log
+    keys = [log.encoded[at] for at, _ in rotated.keys[1:]]
+    path = log.tree.inclusion(4)
+    text = prove.prove(log.encoded[4], path, rotated.signed(20), keys=keys)
+    assert prove.verify(text, log.signer.key).entry == log.entries[4]
+    for wrong in ([], keys[:1], keys[::-1], [log.encoded[3]]):
+        text = prove.prove(log.encoded[4], path, rotated.signed(20), keys=wrong)
+        with pytest.raises(VerificationError):
+            prove.verify(text, log.signer.key)
+    before = prove.prove(log.encoded[4], log.tree.inclusion(4, 6), rotated.signed(6))
+    assert prove.verify(before, log.signer.key).checkpoint.size == 6
 
 
 @pytest.mark.parametrize(("size", "number"), [(20, 0), (20, 1), (13, 1), (8, 0), (7, 1)])
