@@ -87,7 +87,7 @@ def keys(tx: Transaction) -> list[rotation.Reign]:
 
 def key_entries(tx: Transaction) -> list[Entry]:
     """Return the entries that replaced the log's key."""
-    found = map(decode, log.contents(tx, [str(Kind.KEY)]))
+    found = map(decode, log.key_contents(tx))
     return [one for one in found if rotation.MEMBER in one.body]
 
 

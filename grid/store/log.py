@@ -10,6 +10,7 @@ from sqlalchemy import RowMapping, func, insert, select, update
 from grid.errors import StoreError
 from grid.store.engine import Transaction
 from grid.store.schema import checkpoint, ledger_entry, opening, tile_hash
+from grid.store.schema.room import KEYS
 from grid.store.upsert import put
 from trading.ledger import merkle
 from trading.ledger.tiles import WIDTH
@@ -185,6 +186,12 @@ def contents(tx: Transaction, kinds: Sequence[str]) -> list[bytes]:
     """Return the canonical bytes of all entries of some kinds in order."""
     query = select(ledger_entry.c.content).where(ledger_entry.c.kind.in_(kinds))
     return [bytes(row.content) for row in tx.execute(query.order_by(ledger_entry.c.sequence))]
+
+
+def key_contents(tx: Transaction) -> list[bytes]:
+    """Return the canonical bytes of all entries of kind ``key`` in order."""
+    query = select(ledger_entry.c.content).where(KEYS).order_by(ledger_entry.c.sequence)
+    return [bytes(row.content) for row in tx.execute(query)]
 
 
 def opened(tx: Transaction, kinds: Sequence[str]) -> list[tuple[int, str, str]]:

@@ -1,4 +1,4 @@
-"""Hashes of the ledger's full tiles, so that a checkpoint need not read every entry."""
+"""Hashes of the ledger's full tiles and where its key was replaced: a checkpoint reads no more."""
 
 from collections.abc import Iterable
 from hashlib import sha256
@@ -23,6 +23,14 @@ def upgrade() -> None:
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("level", "number", name=op.f("pk_tile_hash")),
     )
+    keys = sa.text("kind = 'key'")
+    op.create_index(
+        "ix_ledger_entry_key",
+        "ledger_entry",
+        ["sequence"],
+        sqlite_where=keys,
+        postgresql_where=keys,
+    )
     entries = sa.table("ledger_entry", sa.column("sequence"), sa.column("leaf_hash"))
     query = sa.select(entries.c.leaf_hash).order_by(entries.c.sequence)
     level, hashes = 1, _full_tiles(bytes(row.leaf_hash) for row in op.get_bind().execute(query))
@@ -46,4 +54,5 @@ def _full_tiles(hashes: Iterable[bytes]) -> list[bytes]:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_ledger_entry_key", "ledger_entry")
     op.drop_table("tile_hash")
