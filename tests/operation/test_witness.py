@@ -21,8 +21,8 @@ from grid.errors import BadInputError, StoreError
 from grid.operation import witness_server
 from grid.operation.signer import BehindError
 from grid.operation.witness import Witness, key_of, origin_hash
+from grid.operation.witness_client import Posted, ask
 from grid.operation.witness_server import WitnessServer
-from grid.operation.witnessing import Posted, ask
 from trading.ledger import checkpoint, merkle, note, policy
 from trading.ledger.witness import REQUEST_BYTES_MAX, Request
 

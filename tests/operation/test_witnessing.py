@@ -131,11 +131,6 @@ def findings(room: Room, code: str) -> list[str]:
         return [row["message"] for row in control.findings(tx) if row["code"] == code]
 
 
-def clear(room: Room) -> None:
-    """Let the next cycle be the first one after the control room was opened."""
-    room.memory.clear()
-
-
 def test_a_witnessed_site_exports_what_a_stranger_with_the_policy_verifies(
     folder: Path, witness: Place, tmp_path: Path
 ) -> None:
