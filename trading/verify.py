@@ -13,7 +13,8 @@ shares no code with the programs that write a ledger: copy it anywhere and run
                     group two-of-two 2 grid auditor
                     quorum two-of-two
 
-It checks the checkpoint's signature, every tile on every level, every entry
+It checks the checkpoint's signature (where the log replaced its key, by the key that
+the one given vouches for), every tile on every level, every entry
 (canonical form, sequence, predecessor's hash, place in the tree), the root,
 older checkpoints, and openings where there are any. Each opening must be of a
 commitment in its entry, and no label may be committed to twice. A posting must
@@ -276,7 +277,7 @@ def unbase64(text: str) -> bytes | None:
 
 @dataclass(frozen=True)
 class Head:
-    """A checkpoint whose signature holds."""
+    """A checkpoint; the signature of the key given holds, where there is one."""
 
     file: str
     text: str
@@ -285,9 +286,26 @@ class Head:
     lines: tuple[tuple[str, bytes], ...]
     """Name and signature bytes (with key ID) of every signature line."""
 
+    def signatures(self, key: Key) -> list[bytes]:
+        """Return the signatures under the name and ID of a key."""
+        return [raw[4:] for name, raw in self.lines if (name, raw[:4]) == (key.name, key.identity)]
+
+    def require(self, key: Key, said: str = "given") -> None:
+        """Raise NotVerified unless `key` signed this."""
+        signatures, text = self.signatures(key), self.text.encode()
+        if not signatures:
+            reason = f"is not signed by the key {said}"
+            raise NotVerified(reason, file=self.file, offset=len(text) + 1)
+        if not all(key.holds(signature, text) for signature in signatures):
+            reason = "the log's signature does not hold for this text"
+            raise NotVerified(reason, file=self.file, offset=0)
+
 
 def parse_head(data: bytes, file: str, key: Key) -> Head:
-    """Return a checkpoint after checking its form and the log's signature."""
+    """Return a checkpoint after checking its form, and its signature where it is of `key`.
+
+    Who else may have signed it is known when all entries were seen.
+    """
     try:
         note = data.decode()
     except UnicodeDecodeError as error:
@@ -308,19 +326,12 @@ def parse_head(data: bytes, file: str, key: Key) -> Head:
         raw = unbase64(words[2]) if len(words) == 3 else None
         if words[0] != "—" or raw is None or len(raw) < 5 or not is_name(words[1]):
             raise NotVerified("has a malformed signature line", file=file, offset=position)
-        if (
-            words[1] == key.name
-            and raw[:4] == key.identity
-            and not key.holds(raw[4:], text.encode())
-        ):
-            raise NotVerified(
-                "the log's signature does not hold for this text", file=file, offset=0
-            )
         lines.append((words[1], raw))
         position += len(line.encode()) + 1
-    if not any(name == key.name and raw[:4] == key.identity for name, raw in lines):
-        raise NotVerified("is not signed by the key given", file=file, offset=at + 1)
-    return Head(file, text, size, root, tuple(lines))
+    head = Head(file, text, size, root, tuple(lines))
+    if head.signatures(key):
+        head.require(key)
+    return head
 
 
 def parse_head_text(text: str, file: str, key: Key) -> tuple[int, bytes]:
@@ -360,7 +371,7 @@ class Policy:
 
 def parse_policy(text: str) -> Policy:
     """Return the policy of a C2SP tlog-policy file."""
-    if any(character < " " and character not in "\t\n" for character in text):
+    if any(c == "\x7f" or (c < " " and c not in "\t\n") for c in text):
         raise UsageError("the policy has control characters")
     policy = Policy()
     used: set[str] = set()
@@ -380,7 +391,10 @@ def _policy_line(policy: Policy, words: list[str], used: set[str]) -> None:
     known = {"none", *policy.witnesses, *policy.groups}
     match words:
         case ["log", key, *rest] if len(rest) <= 1:
-            policy.logs.append(parse_key(key, 1))
+            log = parse_key(key, 1)
+            if any(log.public == other.public for other in policy.logs):
+                raise UsageError(f"the key of log {plain(log.name)} is there twice")
+            policy.logs.append(log)
         case ["witness", name, key, *rest] if len(rest) <= 1 and name not in known:
             witness = parse_key(key, 4)
             if any(witness.public == other.public for other in policy.witnesses.values()):
@@ -641,11 +655,12 @@ class Entries:
         self.roots: dict[int, bytes] = {}
         self.kinds: Counter[str] = Counter()
         self.commitments = 0
+        self.keys = [(-1, key)]
         self.false_tile: NotVerified | None = None
         self.mismatch: NotVerified | None = None
         self._stack = Stack()
         self._previous = bytes(32)
-        self._before: tuple[str, int, dict[str, Any]] | None = None
+        self._before: tuple[int, str, bytes, int] | None = None
         self._broken: NotVerified | None = None
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -694,8 +709,10 @@ class Entries:
             raise bad(f"is malformed: {error}") from error
         self._check_place(index, entry, bad)
         self._check_link(index, entry, name, offset)
+        if entry["kind"] == "key" and "log_key" in entry["body"]:
+            self._replace_key(index, entry, bad)
         self._previous = own
-        self._before = (name, offset, describe(index, bundle, offset))
+        self._before = (index, name, bundle, offset)
         self.kinds[entry["kind"]] += 1
         self.commitments += len(entry["body"].get("commitments", ()))
         self._stack.push(own)
@@ -708,7 +725,34 @@ class Entries:
         if (entry["kind"] == "genesis") != (index == 0):
             raise bad("the first entry, and only the first, is the genesis")
         if index == 0 and entry["body"].get("key") != self.key.text():
+            # a checkpoint that the key given did not sign is the plainer reason
+            self.head.require(self.key)
             raise bad(f"the genesis does not hold the key given, {plain(self.key.text())}")
+
+    def _replace_key(self, index: int, entry: dict[str, Any], bad: Any) -> None:
+        """Follow the log's key to the one it vouches for, from this entry on."""
+        body, key = entry["body"], self.keys[-1][1]
+        new, signature = body["log_key"], body.get("signature")
+        if not isinstance(new, str) or not isinstance(signature, str):
+            raise bad("replaces the log's key without a key or signature")
+        text = f"khazri/log-key/v1\n{key.name}\n{index}\n{entry['previous']}\n{new}\n"
+        if len(signature) != 128 or not _HEX.fullmatch(signature):
+            raise bad("replaces the log's key with a signature that is none")
+        if not key.holds(bytes.fromhex(signature), text.encode("utf-8", "surrogatepass")):
+            raise bad("replaces the log's key, and the key before it did not sign that")
+        try:
+            found = parse_key(new, 1)
+        except UsageError as error:
+            raise bad(f"replaces the log's key: {error}") from error
+        if found.name != key.name:
+            raise bad("replaces the log's key by one of another log")
+        self.keys.append((index, found))
+
+    def _require_signature(self, head: Head) -> None:
+        """Check that the key in force at its size signed a checkpoint."""
+        since, key = [one for one in self.keys if one[0] < max(head.size, 0)][-1]
+        said = "given" if since < 0 else f"in force since entry {since}, {plain(key.text())}"
+        head.require(key, said)
 
     def _check_link(self, index: int, entry: dict[str, Any], name: str, offset: int) -> None:
         """Name the entry that does not fit: a link is broken by either of its ends."""
@@ -717,30 +761,27 @@ class Entries:
             raise self._broken
         if holds:
             return
-        if self._broken or self._before is None:
-            about = {key: entry[key] for key in ("sequence", "kind", "interval")}
-            place = self._before or (name, offset, about)
-            raise NotVerified(
-                "does not carry its predecessor's hash",
-                file=place[0],
-                offset=place[1],
-                entry=place[2],
-            )
-        # two broken links in a row are of the entry between them: wait for the next
-        before = self._before
-        self._broken = NotVerified(
-            f"its hash is not the one entry {index} carries",
-            file=before[0],
-            offset=before[1],
-            entry=before[2],
-        )
+        if self._before is None:
+            reason, place = "does not carry its predecessor's hash", about(entry)
+            raise NotVerified(reason, file=name, offset=offset, entry=place)
+        before, at, bundle, start = self._before
+        reason = "does not carry its predecessor's hash"
+        if not self._broken:
+            # two broken links in a row are of the entry between them: wait for the next
+            reason = f"its hash is not the one entry {index} carries"
+        fault = NotVerified(reason, file=at, offset=start, entry=describe(before, bundle, start))
+        if self._broken:
+            raise fault
+        self._broken = fault
 
     def _keep_root(self, size: int) -> None:
         if size in self.wanted:
             self.roots[size] = self._stack.root()
 
     def conclude(self, older: Sequence[Head]) -> None:
-        """Check the roots, after all entries were seen."""
+        """Check who signed, and the roots, after all entries were seen."""
+        for head in (self.head, *older):
+            self._require_signature(head)
         if self._stack.root() != self.head.root:
             if self.mismatch:
                 raise self.mismatch
@@ -1226,6 +1267,8 @@ def verify(
         "origin": key.name,
         "size": head.size,
         "root": base64.b64encode(head.root).decode(),
+        "key": entries.keys[-1][1].text(),
+        "keys": len(entries.keys),
         "kinds": dict(sorted(entries.kinds.items())),
         "checkpoints": len(older) - bool(since) + 1,
         "since": older[-1].size if since else None,
@@ -1348,6 +1391,10 @@ def summary(report: dict[str, Any]) -> str:
         f"  {kinds or 'empty'}",
         f"  witnessed by {names}" if report["witnessed"] else "  unwitnessed",
     ]
+    if report["keys"] > 1:
+        count = report["keys"] - 1
+        times = "once" if count == 1 else f"{count} times"
+        lines.append(f"  its key was replaced {times}; signed by {plain(report['key'])}")
     if report["ignored_signatures"]:
         names = ", ".join(map(plain, report["ignored_signatures"]))
         lines.append(f"  signatures of unknown keys, not checked: {names}")

@@ -10,12 +10,12 @@ from flask import Blueprint, abort, render_template, request
 from sqlalchemy import RowMapping
 
 from grid import interval
-from grid.console.web_proof import inclusion, log_key
+from grid.console.web_proof import inclusion
 from grid.console.web_view import clock, room, row_argument
 from grid.errors import GridError
-from grid.operation import audit
+from grid.operation import audit, record
 from grid.store import Transaction, control, log, views
-from trading.ledger import checkpoint, commitment, merkle, note
+from trading.ledger import checkpoint, commitment, merkle, note, rotation
 from trading.ledger import entry as ledger_entry
 
 pages = Blueprint("auditor", __name__, url_prefix="/audit")
@@ -143,10 +143,15 @@ def _verify(tx: Transaction) -> list[Check]:
 def _signed(tx: Transaction, leaves: list[bytes]) -> list[Check]:
     tree = merkle.Tree(leaves)
     forged, other = "", ""
+    reigns: list[rotation.Reign] = []
+    try:
+        reigns = record.keys(tx)
+    except GridError as error:
+        forged = str(error)
     points = log.checkpoints(tx)
-    for row in reversed(points):
+    for row in reversed(points if reigns else []):
         try:
-            point = checkpoint.verify(row["note"], log_key(tx))
+            point = checkpoint.verify(row["note"], rotation.key_at(row["size"], reigns))
             if point.size > tree.size or tree.root(point.size) != point.root:
                 other = other or f"{point.size}"
         except GridError as error:

@@ -7,9 +7,10 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from grid.errors import GridError, VerificationError
-from grid.store import Transaction, control, log
-from trading.ledger import checkpoint, merkle, note
+from grid.errors import GridError
+from grid.operation import record
+from grid.store import Transaction, log
+from trading.ledger import checkpoint, merkle, rotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,20 +21,6 @@ class Step:
     side: str
     sibling: str
     result: str
-
-
-def log_key(tx: Transaction) -> note.VerifierKey:
-    """Return the verifier key the store keeps: the reader compares it with the one they have.
-
-    Raises
-    ------
-    VerificationError
-        When there is none.
-    """
-    text = control.get_meta(tx, "ledger_vkey")
-    if text is None:
-        raise VerificationError("the store has no verifier key")
-    return note.parse_key(text)
 
 
 def _steps(index: int, size: int, leaf: bytes, path: tuple[bytes, ...]) -> list[Step]:
@@ -59,9 +46,10 @@ def inclusion(tx: Transaction, sequence: int, content: bytes) -> dict[str, Any]:
     if not points:
         return {"problem": _("No checkpoint covers this entry yet.")}
     try:
-        signed = checkpoint.verify(points[-1]["note"], log_key(tx))
+        key = rotation.key_at(points[-1]["size"], record.keys(tx))
+        signed = checkpoint.verify(points[-1]["note"], key)
         leaf = merkle.leaf_hash(content)
-        path = merkle.Tree(log.leaf_hashes(tx, signed.size)).inclusion(sequence, signed.size)
+        path = log.StoredTree(tx).inclusion(sequence, signed.size)
         merkle.verify_inclusion(leaf, sequence, signed.size, path, signed.root)
     except GridError as error:
         return {"problem": str(error)}

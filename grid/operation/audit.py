@@ -11,13 +11,12 @@ from typing import Any
 
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity
-from grid.operation.record import PARTY_SECRET
+from grid.operation.record import PARTY_SECRET, first_key, key_entries
 from grid.store import Store, Transaction, control, log, market
 from trading.ledger import prove as proofs
 from trading.ledger import tiles
 from trading.ledger.checkpoint import Checkpoint
 from trading.ledger.commitment import Label, Opening, decode_opening, pseudonym
-from trading.ledger.merkle import Tree
 
 Committed = dict[Label, Any]
 """Payloads by what they are about."""
@@ -47,7 +46,7 @@ def export(store: Store, folder: Path, *, openings: bool = False) -> tuple[Check
         size = int(points[0]["size"]) if points else 0
         opened = _openings(tx, size) if openings else None
         head = tiles.export(log.entries(tx, 0, size), notes, folder, opened)
-        return head, control.get_meta(tx, "ledger_vkey") or ""
+        return head, first_key(tx).encode()
 
 
 def _openings(tx: Transaction, size: int) -> Iterator[tuple[int, Opening]]:
@@ -69,9 +68,9 @@ def prove(store: Store, sequence: int) -> str:
         row = log.entry_row(tx, sequence) if 0 <= sequence < size else None
         if row is None:
             raise BadInputError(f"entry {sequence}: the newest checkpoint has {size} entries")
-        tree = Tree(log.leaf_hashes(tx, size))
-        path = tree.inclusion(sequence, size)
-        return proofs.prove(bytes(row["content"]), path, str(newest[0]["note"]))
+        path = log.StoredTree(tx).inclusion(sequence, size)
+        keys = [one.encode() for one in key_entries(tx) if one.sequence < size]
+        return proofs.prove(bytes(row["content"]), path, str(newest[0]["note"]), keys=keys)
 
 
 def compare(tx: Transaction, time_zone: str) -> list[Finding]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from grid import site_file
 from grid.errors import BadInputError
-from grid.operation import sensors, weather
+from grid.operation import sensors, weather, witnessing
 from grid.operation.validation_facts import with_threshold
 from grid.site import Asset, Meter, Protocol, Site
 from grid.site_file import Draft
@@ -60,6 +60,7 @@ def check(text: str, *, name: str = site_file.SITE_FILE, base_dir: Path) -> Site
     _corridors(draft)
     _mqtt(draft, base_dir)
     _weather(draft, base_dir)
+    _ledger(draft, base_dir)
     return draft.site()
 
 
@@ -206,6 +207,15 @@ def _mqtt(draft: Draft, base_dir: Path) -> None:
         except BadInputError as error:
             key = "password_file" if "password_file" in str(error) else "ca_file"
             draft.refuse("mqtt", 0, key, f"[mqtt]: {error}")
+
+
+def _ledger(draft: Draft, base_dir: Path) -> None:
+    """Refuse a policy of witnesses that cannot be followed."""
+    for _, ledger in draft.rows("ledger"):
+        try:
+            witnessing.policy_of(base_dir, ledger.policy)
+        except BadInputError as error:
+            draft.refuse("ledger", 0, "policy", f"[ledger]: {error}")
 
 
 def _weather(draft: Draft, base_dir: Path) -> None:

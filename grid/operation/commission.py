@@ -12,12 +12,14 @@ from pathlib import Path
 import xarray as xr
 
 from grid.errors import BadInputError
-from grid.operation import agreements, meter_keys, record
+from grid.operation import agreements, log_key, meter_keys, record
 from grid.operation.check import check
 from grid.operation.field.serve import KEYS_FILE
+from grid.operation.signer import FOLDER, LOG_SEED
 from grid.site import Site
 from grid.site_file import SITE_FILE, parse, read_text
 from grid.store import NoStoreError, Store, control, series
+from trading.ledger import note
 
 AVAILABLE = ".available"
 _SITE = "site_toml"
@@ -34,7 +36,7 @@ DRAW_SECRET = "market.draw"
 
 def _secrets(site: Site, seed: int | None) -> dict[str, bytes]:
     """Return every secret of a new site, from `seed` in a demo, else from the system."""
-    names = [record.LOG_SEED, record.RECEIPTS_SEED, "console.secret_key", DRAW_SECRET]
+    names = [LOG_SEED, record.RECEIPTS_SEED, "console.secret_key", DRAW_SECRET]
     names += [f"party/{party.id}" for party in site.party]
     if seed is None:
         return {name: secrets.token_bytes(32) for name in names}
@@ -104,15 +106,19 @@ def commission(
             made = _secrets(site, seed)
             access = _access(site, directory, seed)
             made |= access
+            # The ledger's key has a process of its own: the store never sees it.
+            log_seed = made.pop(LOG_SEED)
             control.put_secrets(tx, made)
             control.put_meta(tx, _SITE, text)
             control.put_meta(tx, "clock_s", str(at_s))
             control.put_meta(tx, "first_cycle_s", str(at_s))
-            control.put_meta(tx, "ledger_vkey", record.begin(tx, site, at_s))
+            signer = note.signer(record.origin(site), log_seed)
+            signed = record.begin(tx, site, at_s, signer)
             agreements.begin_all(tx, site, at_s)
             if history is not None:
                 series.put_intervals(tx, history, time_zone=site.time_zone, cycle_s=at_s)
             _write_files(directory, text, access if simulated(site) else {})
+            log_key.begin(directory / FOLDER, signer.key.name, log_seed, signed)
     finally:
         store.close()
     return site

@@ -25,11 +25,14 @@ from grid.operation import (
     record,
     sending,
     settling,
+    witnessing,
 )
 from grid.operation.field.link import FieldLink, Link
 from grid.operation.field.real import Clock, RealField
 from grid.operation.room import Room
+from grid.operation.signer import BehindError, adopt
 from grid.operation.watchdog import watched
+from grid.operation.witnessing import policy_of
 from grid.site import Site
 from grid.site_file import parse
 from grid.store import Store, control
@@ -48,10 +51,11 @@ LATE_S = 60
 def checkpoint(room: Room, at_s: int) -> None:
     """Sign the ledger as the cycle leaves it, and move the site's clock on."""
     with room.store.write() as tx:
-        head = record.checkpoint(tx, room.site, at_s)
+        head = record.checkpoint(tx, room.signer.sign, at_s)
         control.put_meta(tx, "clock_s", str(at_s + room.site.interval_s))
         control.mark_done(tx, at_s, "checkpoint")
     room.log(at_s, "checkpoint", size=head.size, root=head.root.hex()[:16])
+    witnessing.gather(room, at_s)
 
 
 STAGES: dict[str, Stage] = {
@@ -113,7 +117,9 @@ def open_room(directory: Path, *, store_url: str = "", clock: Clock = time.time)
     """
     store = Store(store_url) if store_url else Store.at(directory)
     site, first_s = facts(directory, store)
-    return Room(directory, site, store, field_of(directory, site, clock), first_s)
+    adopt(directory, store)
+    policy = policy_of(directory, site.ledger.policy)
+    return Room(directory, site, store, field_of(directory, site, clock), first_s, policy=policy)
 
 
 @contextmanager
@@ -188,14 +194,24 @@ def run(room: Room, at_s: int) -> None:
 
     The field's time is moved to `at_s` first: the cycle before has committed,
     so nothing of the interval in between can be asked for again.
+
+    Raises
+    ------
+    BehindError
+        When more of the ledger was signed or witnessed than the store holds: nothing is run.
     """
     with room.store.read() as tx:
         done = control.done(tx, at_s)
     if len(done) == len(STAGES):
         return
-    room.link.advance(at_s)
-    for name, stage in STAGES.items():
-        if name not in done:
-            room.log(at_s, name, state="begins")
-            with watched(room.watchdog_s):
-                stage(room, at_s)
+    try:
+        witnessing.admit(room, at_s)
+        room.link.advance(at_s)
+        for name, stage in STAGES.items():
+            if name not in done:
+                room.log(at_s, name, state="begins")
+                with watched(room.watchdog_s):
+                    stage(room, at_s)
+    except BehindError as error:
+        witnessing.hold(room, at_s, error)
+        raise

@@ -53,20 +53,30 @@ def seal(room: Room, at_s: int) -> None:
     if not trades_ahead(room.site, start_s):
         return _pass(room, at_s, "seal")
     with room.store.write() as tx:
-        received = [one for one in store.received(tx, start_s) if not one.order.agent]
-        facts = []
-        for one in received:
-            party = str(one.order.party)
-            facts.append(Personal(party, "order", one.order.id, receipt(one.order)))
-            if one.cancelled_s is not None:
-                fact = {"cancelled": interval.label(one.cancelled_s), "order": one.order.id}
-                facts.append(Personal(party, "cancel", one.order.id, fact))
-        public = {"by": "members", "orders": len(received)}
-        sequence = record.append(tx, Kind.BOOK, start_s, at_s, public, facts)
-        store.put_sealed(tx, start_s, sequence=sequence, orders=len(received))
-        record.checkpoint(tx, room.site, at_s)
+        count = _commit_to_book(tx, at_s, start_s)
+    # A checkpoint is of what was committed: a signature cannot be taken back.
+    with room.store.write() as tx:
+        head = record.checkpoint(tx, room.signer.sign, at_s)
         control.mark_done(tx, at_s, "seal")
-    room.log(at_s, "seal", orders=len(received), sequence=sequence)
+    room.log(at_s, "seal", orders=count, size=head.size)
+
+
+def _commit_to_book(tx: Transaction, at_s: int, start_s: int) -> int:
+    """Append the entry of a book, once; return how many orders of members it has."""
+    received = [one for one in store.received(tx, start_s) if not one.order.agent]
+    if store.sealed(tx, start_s) is not None:
+        return len(received)
+    facts = []
+    for one in received:
+        party = str(one.order.party)
+        facts.append(Personal(party, "order", one.order.id, receipt(one.order)))
+        if one.cancelled_s is not None:
+            fact = {"cancelled": interval.label(one.cancelled_s), "order": one.order.id}
+            facts.append(Personal(party, "cancel", one.order.id, fact))
+    public = {"by": "members", "orders": len(received)}
+    sequence = record.append(tx, Kind.BOOK, start_s, at_s, public, facts)
+    store.put_sealed(tx, start_s, sequence=sequence, orders=len(received))
+    return len(received)
 
 
 def clear(room: Room, at_s: int) -> None:

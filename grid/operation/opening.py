@@ -13,6 +13,8 @@ from grid.operation import commission, cycle, last_gasps
 from grid.operation.field import link
 from grid.operation.field.real import Clock
 from grid.operation.room import Room
+from grid.operation.signer import adopt
+from grid.operation.witnessing import policy_of
 
 
 @contextmanager
@@ -35,8 +37,11 @@ def opened(directory: Path, *, store_url: str = "", clock: Clock = time.time) ->
     """
     with cycle.sole(directory), closing(commission.open_store(directory, store_url)) as store:
         site, first_s = cycle.facts(directory, store)
+        adopt(directory, store)
         with _field(directory, first_s, is_simulated=commission.simulated(site)) as revive:
-            room = Room(directory, site, store, cycle.field_of(directory, site, clock), first_s)
+            policy = policy_of(directory, site.ledger.policy)
+            devices = cycle.field_of(directory, site, clock)
+            room = Room(directory, site, store, devices, first_s, policy=policy)
 
             def again() -> None:
                 revive()
@@ -52,6 +57,7 @@ def opened(directory: Path, *, store_url: str = "", clock: Clock = time.time) ->
                     yield room
             finally:
                 gc.unfreeze()
+                room.signer.close()
                 room.solver.close()
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from grid import interval
+from grid.errors import StoreError
+from grid.operation.signer import BehindError
 from grid.site import Site, UsageKind
 from grid.store import Transaction, control, log
-from trading.ledger import merkle, note
+from trading.ledger import merkle, note, rotation
 from trading.ledger.checkpoint import Checkpoint, sign
 from trading.ledger.commitment import Label, Opening, commit, commitments
 from trading.ledger.entry import (
@@ -24,9 +26,19 @@ from trading.ledger.entry import (
 )
 from trading.receipts import key_name
 
-LOG_SEED = "ledger.ed25519"
 RECEIPTS_SEED = "receipts.ed25519"
 PARTY_SECRET = "party/"
+VKEY = "ledger_vkey"
+"""Setting: the log's first verifier key, from which every later one follows."""
+
+HELD = "ledger.held"
+"""Setting: why nothing may be recorded until a person brought the ledger in order."""
+
+Sign = Callable[[Checkpoint, note.VerifierKey, Callable[[int], tuple[bytes, ...]]], str]
+"""Signs a checkpoint with a key, given consistency proofs to it by size."""
+
+Replace = Callable[[int, bytes], tuple[note.VerifierKey, bytes]]
+"""Gives a new key and the old one's signature, for an entry's sequence and predecessor's hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +62,53 @@ def origin(site: Site) -> str:
     return f"khazri/{site.id}"
 
 
-def signer(tx: Transaction, site: Site) -> note.Signer:
-    """Return the log's signer; its name is the log's origin."""
-    return note.signer(origin(site), control.get_secret(tx, LOG_SEED))
-
-
 def receipts_signer(tx: Transaction, site: Site) -> note.Signer:
     """Return what signs receipts of orders."""
     return note.signer(key_name(origin(site)), control.get_secret(tx, RECEIPTS_SEED))
+
+
+def first_key(tx: Transaction) -> note.VerifierKey:
+    """Return the log's first verifier key; its name is the log's origin.
+
+    Raises
+    ------
+    StoreError
+        When the store has no ledger.
+    """
+    text = control.get_meta(tx, VKEY)
+    if text is None:
+        raise StoreError("the store has no verifier key of a ledger")
+    return note.parse_key(text)
+
+
+def check_held(tx: Transaction) -> None:
+    """Refuse to go on with a ledger that others have seen more of.
+
+    Raises
+    ------
+    BehindError
+        With what is wrong and the way forward.
+    """
+    held = control.get_meta(tx, HELD)
+    if held is not None:
+        raise BehindError(held)
+
+
+def keys(tx: Transaction) -> list[rotation.Reign]:
+    """Return the log's keys in order, each with the entry that brought it.
+
+    Raises
+    ------
+    VerificationError
+        When an entry replaces a key that did not sign it.
+    """
+    return rotation.reigns(first_key(tx), key_entries(tx))
+
+
+def key_entries(tx: Transaction) -> list[Entry]:
+    """Return the entries that replaced the log's key."""
+    found = map(decode, log.key_contents(tx))
+    return [one for one in found if rotation.MEMBER in one.body]
 
 
 def append(
@@ -140,22 +191,52 @@ def _store(
     )
 
 
-def begin(tx: Transaction, site: Site, at_s: int) -> str:
-    """Write the genesis; return the log's verifier key."""
-    key = signer(tx, site).key.encode()
+def begin(tx: Transaction, site: Site, at_s: int, signer: note.Signer) -> str:
+    """Write the genesis, and sign it; return the signed checkpoint.
+
+    Parameters
+    ----------
+    signer : Signer
+        Of the log; its name is the log's origin.
+    """
+    vkey = signer.key.encode()
+    control.put_meta(tx, VKEY, vkey)
     receipts = receipts_signer(tx, site).key.encode()
-    _store(tx, genesis(origin(site), key, receipts), at_s)
-    checkpoint(tx, site, at_s)
-    return key
+    _store(tx, genesis(signer.key.name, vkey, receipts), at_s)
+    head = Checkpoint(signer.key.name, 1, log.StoredTree(tx).root())
+    signed = sign(head, signer)
+    log.put_checkpoint(tx, 1, at_s, signed)
+    return signed
 
 
-def checkpoint(tx: Transaction, site: Site, at_s: int) -> Checkpoint:
-    """Sign the log as it stands and keep the note."""
-    leaves = log.leaf_hashes(tx)
-    signing = signer(tx, site)
-    head = Checkpoint(signing.key.name, len(leaves), merkle.root(leaves))
-    log.put_checkpoint(tx, head.size, at_s, sign(head, signing))
+def checkpoint(tx: Transaction, signs: Sign, at_s: int) -> Checkpoint:
+    """Sign the log as it stands and keep the note.
+
+    What is signed must have been committed: a signature cannot be taken back.
+    """
+    tree, reigns = log.StoredTree(tx), keys(tx)
+    head = Checkpoint(reigns[0][1].name, tree.size, tree.root())
+    signed = signs(head, rotation.key_at(tree.size, reigns), tree.consistency)
+    log.put_checkpoint(tx, head.size, at_s, signed)
     return head
+
+
+def append_key(tx: Transaction, at_s: int, new: Replace) -> note.VerifierKey:
+    """Append the entry that replaces the log's key; return the new key.
+
+    Parameters
+    ----------
+    new : callable
+        Returns the new key and the old one's signature over it, given where the entry stands.
+    """
+    content = log.last_content(tx)
+    assert content is not None, "the log has no genesis"
+    last = decode(content)
+    key, signature = new(last.sequence + 1, last.leaf_hash)
+    entry = following(last, Kind.KEY, "", rotation.body(key, signature))
+    rotation.successor(rotation.key_at(entry.sequence, keys(tx)), entry)
+    _store(tx, entry, at_s)
+    return key
 
 
 def record_action(
@@ -165,6 +246,7 @@ def record_action(
 
     The entry names the kind in clear; who, on what and why are committed to.
     """
+    check_held(tx)
     payload = {"detail": json.dumps(detail, sort_keys=True), "subject": subject, "user": user}
     size = log.size(tx)
     fact = Personal(community(site), "action", f"action-{size}", payload)

@@ -16,6 +16,7 @@ import xarray as xr
 from grid import interval
 from grid.operation.field.link import Link
 from grid.operation.gasp_door import GaspDoor
+from grid.operation.signer import Signer
 from grid.operation.solver import Solver
 from grid.site import MeterRole, Shedding, Site
 from grid.store import Store
@@ -23,6 +24,7 @@ from meters.dlms.counters import FileCounterStore
 from meters.dlms.static_answers import StaticAnswers
 from meters.patience import Patience
 from networks.model import NetworkModel
+from trading.ledger.policy import Policy
 
 COUNTERS = "counters"
 logger = logging.getLogger("khazri.operation")
@@ -43,6 +45,8 @@ class Room:
         Starts a simulated field again when it has died, and links to it.
     door : GaspDoor or None
         Hears what meters say when they lose their supply; None where nobody listens.
+    policy : Policy or None
+        Witnesses of the ledger; None where it is unwitnessed.
     watchdog_s : int
         A stage that takes longer ends the process; 0 for never.
     """
@@ -55,6 +59,7 @@ class Room:
     memory: dict[str, Any] = field(default_factory=dict)
     revive_field: Callable[[], None] = lambda: None
     door: GaspDoor | None = None
+    policy: Policy | None = None
     watchdog_s: int = 0
 
     @cached_property
@@ -103,6 +108,11 @@ class Room:
     def solver(self) -> Solver:
         """The process that plans."""
         return Solver()
+
+    @cached_property
+    def signer(self) -> Signer:
+        """The process that signs checkpoints."""
+        return Signer(self.directory)
 
     @cached_property
     def point_of(self) -> dict[str, str]:

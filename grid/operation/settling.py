@@ -18,6 +18,7 @@ from grid.operation.settlement_entries import (
     record_settlement,
 )
 from grid.operation.settlement_inputs import head_is_metered, settlement_input
+from grid.operation.witnessing import unwitnessed_s
 from grid.store import Transaction, control, datasets, series
 from grid.store import market as store
 from meters.vee import Quality
@@ -51,7 +52,8 @@ def settle_intervals(room: Room, at_s: int) -> None:
                 _settle(room, tx, at_s, start_s, newest(tx, start_s))
                 corrected += 1
         late = _settle_late(room, tx, at_s, {start_s for start_s in changed if start_s < first_s})
-        final = store.finalise(tx, final_before)
+        # What no witness has seen yet could still be told otherwise.
+        final = store.finalise(tx, min(final_before, unwitnessed_s(tx)))
         for start_s, version in final:
             body = {"state": "final", "version": version - 1}
             record.append(tx, Kind.SETTLEMENT, start_s, at_s, body)

@@ -34,6 +34,11 @@ def put_meta(tx: Transaction, name: str, value: str) -> None:
     put(tx, meta, [{"name": name, "value": value}])
 
 
+def drop_meta(tx: Transaction, name: str) -> None:
+    """Forget a setting, if it is there."""
+    tx.execute(delete(meta).where(meta.c.name == name))
+
+
 def get_secret(tx: Transaction, name: str) -> bytes:
     """Return a secret by name.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,6 +146,39 @@ class Store:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
+
+    def erase_secret(self, name: str) -> None:
+        """Forget a secret and leave no copy of its bytes in the database's files.
+
+        Everything is written anew for that: seconds for a year of a site.
+
+        Raises
+        ------
+        StoreError
+            When somebody reads meanwhile, so that copies may be left.
+        """
+        with self.write() as tx:
+            if self.is_sqlite:
+                tx.exec_driver_sql("PRAGMA secure_delete=ON")
+            tx.execute(text("DELETE FROM secret WHERE name = :name"), {"name": name})
+        if not self.is_sqlite:
+            with _translated(), self.engine.connect() as connection:
+                alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+                alone.exec_driver_sql("VACUUM FULL secret")
+            return
+        # SQLAlchemy would begin a transaction, in which SQLite does not write anew.
+        bare = self.engine.raw_connection()
+        try:
+            cursor = bare.cursor()
+            cursor.execute("VACUUM")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            told = cursor.fetchone()
+            if told is None or told[0]:
+                raise StoreError(f"the store is read by another process: {name} is still in it")
+        except sqlite3.Error as error:
+            raise StoreError(f"the store failed: {_first_line(error)}") from error
+        finally:
+            bare.close()
 
     def close(self) -> None:
         """Close every connection."""

@@ -1,20 +1,27 @@
-"""The ledger as stored: entries by sequence, openings, checkpoints."""
+"""The ledger as stored: entries by sequence, hashes of full tiles, openings, checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, func, insert, select
+from sqlalchemy import RowMapping, func, insert, select, update
 
+from grid.errors import StoreError
 from grid.store.engine import Transaction
-from grid.store.schema import checkpoint, ledger_entry, opening
+from grid.store.schema import checkpoint, ledger_entry, opening, tile_hash
+from grid.store.schema.room import KEYS
 from grid.store.upsert import put
+from trading.ledger import merkle
+from trading.ledger.tiles import WIDTH
+
+_TILE_LEVELS = WIDTH.bit_length() - 1
 
 
 def size(tx: Transaction) -> int:
-    """Return the number of entries."""
-    return int(tx.execute(select(func.count()).select_from(ledger_entry)).scalar_one())
+    """Return the number of entries: sequences have no gap."""
+    last = tx.execute(select(func.max(ledger_entry.c.sequence))).scalar_one()
+    return 0 if last is None else int(last) + 1
 
 
 def append(
@@ -44,6 +51,63 @@ def append(
     )
     if openings:
         tx.execute(insert(opening), [{"sequence": sequence, **one} for one in openings])
+    _fill_tiles(tx, sequence + 1)
+
+
+def _fill_tiles(tx: Transaction, count: int) -> None:
+    """Keep the hash of each tile that the newest entry filled."""
+    level = 0
+    while count % WIDTH == 0:
+        count //= WIDTH
+        full = merkle.root(_tile(tx, level, count - 1, WIDTH))
+        level += 1
+        tx.execute(insert(tile_hash).values(level=level, number=count - 1, hash=full))
+
+
+def _tile(tx: Transaction, level: int, number: int, width: int, skip: int = 0) -> list[bytes]:
+    """Return hashes of a tile, `width` of them after `skip`."""
+    first = number * WIDTH + skip
+    if level:
+        at, value = tile_hash.c.number, tile_hash.c.hash
+        query = select(value).where(tile_hash.c.level == level)
+    else:
+        at, value = ledger_entry.c.sequence, ledger_entry.c.leaf_hash
+        query = select(value)
+    rows = tx.execute(query.where(at >= first, at < first + width).order_by(at)).scalars()
+    found = [bytes(one) for one in rows]
+    if len(found) != width:
+        raise StoreError(
+            f"tile {number} of level {level} has {len(found)} hashes, must have {width}"
+        )
+    return found
+
+
+class StoredTree(merkle.Prover):
+    """The ledger's tree, read by the tile: a root or a proof takes some hundred hashes."""
+
+    __slots__ = ("_size", "_tx")
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self._size = size(tx)
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return self._size
+
+    def node(self, level: int, number: int) -> bytes:
+        """Return the root of a perfect subtree.
+
+        Raises
+        ------
+        StoreError
+            When its hashes are not all stored.
+        """
+        tile, within = divmod(level, _TILE_LEVELS)
+        width = 1 << within
+        at, skip = divmod(number * width, WIDTH)
+        return merkle.root(_tile(self._tx, tile, at, width, skip))
 
 
 def last_content(tx: Transaction) -> bytes | None:
@@ -124,6 +188,12 @@ def contents(tx: Transaction, kinds: Sequence[str]) -> list[bytes]:
     return [bytes(row.content) for row in tx.execute(query.order_by(ledger_entry.c.sequence))]
 
 
+def key_contents(tx: Transaction) -> list[bytes]:
+    """Return the canonical bytes of all entries of kind ``key`` in order."""
+    query = select(ledger_entry.c.content).where(KEYS).order_by(ledger_entry.c.sequence)
+    return [bytes(row.content) for row in tx.execute(query)]
+
+
 def opened(tx: Transaction, kinds: Sequence[str]) -> list[tuple[int, str, str]]:
     """Return sequence, digest and content of the openings of entries of some kinds."""
     query = select(opening.c.sequence, opening.c.digest, opening.c.content).where(
@@ -135,9 +205,28 @@ def opened(tx: Transaction, kinds: Sequence[str]) -> list[tuple[int, str, str]]:
     return [(row.sequence, row.digest, row.content) for row in rows]
 
 
+def first_label(tx: Transaction, start: int, kinds: Sequence[str]) -> str | None:
+    """Return the earliest label of the entries of some kinds from a sequence on."""
+    query = select(func.min(ledger_entry.c.label))
+    query = query.where(ledger_entry.c.sequence >= start, ledger_entry.c.kind.in_(kinds))
+    found: str | None = tx.execute(query).scalar_one()
+    return found
+
+
 def put_checkpoint(tx: Transaction, size: int, at_s: int, note: str) -> None:
     """Store a signed checkpoint by tree size; one that exists is kept."""
     put(tx, checkpoint, [{"size": size, "at_s": at_s, "note": note}], replace=False)
+
+
+def put_note(tx: Transaction, size: int, note: str) -> None:
+    """Store a checkpoint's note anew: with more cosignatures."""
+    tx.execute(update(checkpoint).where(checkpoint.c.size == size).values(note=note))
+
+
+def checkpoint_after(tx: Transaction, size: int) -> int | None:
+    """Return when the first checkpoint of more than `size` entries was signed, seconds UTC."""
+    query = select(checkpoint.c.at_s).where(checkpoint.c.size > size).order_by(checkpoint.c.size)
+    return tx.execute(query.limit(1)).scalar_one_or_none()
 
 
 def checkpoints(tx: Transaction, limit: int = 1000) -> list[RowMapping]:

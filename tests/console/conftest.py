@@ -59,6 +59,12 @@ def site() -> Site:
 
 
 @pytest.fixture
+def signs() -> Callable[..., str]:
+    """What signs the village's checkpoints."""
+    return village.signs
+
+
+@pytest.fixture
 def store(folder: Path) -> Iterator[Store]:
     """The village's store."""
     opened = Store.at(folder)

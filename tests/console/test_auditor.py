@@ -30,7 +30,7 @@ def _edit(store: Store, statement: str) -> None:
 
 
 def test_an_export_holds_what_the_newest_checkpoint_covers(
-    store: Store, site: Site, tmp_path: Path
+    store: Store, site: Site, tmp_path: Path, signs: Callable[..., str]
 ) -> None:
     with store.write() as tx:
         record.record_action(
@@ -42,7 +42,7 @@ def test_an_export_holds_what_the_newest_checkpoint_covers(
         assert head.size == 48
     assert (tmp_path / "out" / "openings.jsonl").read_text().count("\n") == 8 * 9
     with store.write() as tx:
-        record.checkpoint(tx, site, 1_779_876_000)
+        record.checkpoint(tx, signs, 1_779_876_000)
     assert audit.export(store, tmp_path / "out", openings=True)[0].size == 49
 
 

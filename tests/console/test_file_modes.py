@@ -66,7 +66,9 @@ def test_what_the_control_room_and_the_field_write_is_private(tmp_path: Path) ->
     with cli.private():
         demo.prepare(folder, day=DEFAULT_DAY, seed=1)
         with opening.opened(folder):
-            modes = {path.name: _mode(path) for path in folder.iterdir()}
+            files = [path for path in folder.rglob("*") if path.is_file()]
+            modes = {path.name: _mode(path) for path in files}
+            assert _mode(folder / "signer") == 0o700
     assert {"khazri.sqlite3", "history.csv", "field-state.json", "field.log"} <= set(modes)
     assert modes == dict.fromkeys(modes, 0o600)
     assert _mode(folder) == 0o700

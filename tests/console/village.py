@@ -372,17 +372,18 @@ def _committed(tx: Transaction, label: str) -> list[tuple[str, Opening]]:
     ]
 
 
+SIGNER = note.signer("khazri/village", bytes(range(32)))
+
+
+def signs(head: checkpoint.Checkpoint, *_: object) -> str:
+    """Sign a checkpoint as the process with the ledger's key does."""
+    return checkpoint.sign(head, SIGNER)
+
+
 def _ledger(tx: Transaction) -> None:
-    signer = note.signer("khazri/village", bytes(range(32)))
-    control.put_secrets(
-        tx,
-        {
-            "ledger.ed25519": bytes(range(32)),
-            "receipts.ed25519": bytes(range(1, 33)),
-            **{f"party/{party.id}": party.id.encode().ljust(32, b".") for party in SITE.party},
-        },
-    )
-    key = signer.key.encode()
+    secrets = {f"party/{party.id}": party.id.encode().ljust(32, b".") for party in SITE.party}
+    control.put_secrets(tx, {"receipts.ed25519": bytes(range(1, 33)), **secrets})
+    key = SIGNER.key.encode()
     control.put_meta(tx, "ledger_vkey", key)
     one = entry.genesis("village", key)
     entries = [one]
@@ -413,7 +414,7 @@ def _ledger(tx: Transaction) -> None:
     leaves = [one.leaf_hash for one in entries]
     for size in (8, 16, 24):
         point = checkpoint.Checkpoint("khazri/village", size, merkle.root(leaves[:size]))
-        log.put_checkpoint(tx, size, NOW - 900 * (24 - size), checkpoint.sign(point, signer))
+        log.put_checkpoint(tx, size, NOW - 900 * (24 - size), signs(point))
 
 
 def _commit(tx: Transaction) -> None:
@@ -454,7 +455,7 @@ def _commit(tx: Transaction) -> None:
             for number, (_, _, line) in enumerate(market.postings(tx, start_s=start_s))
         ]
         record.append(tx, entry.Kind.SETTLEMENT, start_s, NOW, {"version": 0}, lines)
-    record.checkpoint(tx, SITE, NOW)
+    record.checkpoint(tx, signs, NOW)
 
 
 def _asking(tx: Transaction) -> None:

@@ -34,7 +34,7 @@ def _child(name: str, folder: Path, options: argparse.Namespace) -> None:
     """Fuzz one target in this process, which libFuzzer then ends."""
     import atheris
 
-    with atheris.instrument_imports(include=["meters", "grid"]):
+    with atheris.instrument_imports(include=["meters", "grid", "trading"]):
         from tests.fuzz.targets import TARGETS
     target = TARGETS[name]
     for place, seed in enumerate(target.seeds):

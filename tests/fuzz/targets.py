@@ -7,6 +7,7 @@ from tests.fuzz import (
     dlms_bytes,
     dlms_sides,
     files_text,
+    ledger_bytes,
     modbus_bytes,
     networks_files,
 )
@@ -19,4 +20,5 @@ TARGETS: dict[str, Target] = {
     **files_text.TARGETS,
     **networks_files.TARGETS,
     **dispatch_files.TARGETS,
+    **ledger_bytes.TARGETS,
 }

@@ -14,13 +14,15 @@ import numpy as np
 import xarray as xr
 
 from grid import interval, site_file
-from grid.operation import agreements, billing, market, ordering, record, settling
+from grid.operation import agreements, billing, log_key, market, ordering, record, settling
 from grid.operation.commission import _secrets
 from grid.operation.resettlement import mark_changed
 from grid.operation.room import Room
+from grid.operation.signer import FOLDER, LOG_SEED
 from grid.site import Site
 from grid.store import Store, control, datasets, series
 from meters.vee import Quality
+from trading.ledger import note
 
 STEP_S = 900
 
@@ -136,7 +138,7 @@ class Month:
         for stage in (market.seal, market.clear, settling.settle_intervals, billing.bill):
             stage(room, at_s)
         with room.store.write() as tx:
-            record.checkpoint(tx, room.site, at_s)
+            record.checkpoint(tx, room.signer.sign, at_s)
 
     def _read(self, at_s: int) -> None:
         """Store the interval that ended, and what came late for others."""
@@ -190,13 +192,16 @@ def begin(folder: Path, text: str, first_s: int, count: int, seed: int) -> Month
     """Make a site of a text whose first cycle is at `first_s`, with `count` intervals drawn."""
     site = site_file.parse(text)
     store = Store.at(folder, create=True)
+    secrets = _secrets(site, 1)
+    signer = note.signer(record.origin(site), secrets.pop(LOG_SEED))
     with store.write() as tx:
-        control.put_secrets(tx, _secrets(site, 1))
+        control.put_secrets(tx, secrets)
         control.put_meta(tx, "site_toml", text)
         control.put_meta(tx, "first_cycle_s", str(first_s))
         control.put_meta(tx, "clock_s", str(first_s))
-        control.put_meta(tx, "ledger_vkey", record.begin(tx, site, first_s))
+        signed = record.begin(tx, site, first_s, signer)
         agreements.begin_all(tx, site, first_s)
+    log_key.begin(folder / FOLDER, signer.key.name, _secrets(site, 1)[LOG_SEED], signed)
     room = Room(folder, site, store, None, first_s)
     draw = np.random.default_rng(seed)
     points = len(site.usage_point)

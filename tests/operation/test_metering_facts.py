@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -214,8 +215,8 @@ def test_a_meter_whose_last_seal_was_removed_is_told_of_and_no_number_is_in_the_
         kinds = [one["kind"] for one in control.actions(tx)]
     assert (bare.code, bare.subject) == ("meter.seal", METER)
     assert kinds[:2] == ["meter.unseal", "meter.seal"]
-    with room.store.write() as tx:
-        record.checkpoint(tx, room.site, START_S + 7200)
+    with closing(room.signer), room.store.write() as tx:
+        record.checkpoint(tx, room.signer.sign, START_S + 7200)
     out = tmp_path / "export"
     audit.export(room.store, out, openings=True)
     everything = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())

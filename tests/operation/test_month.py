@@ -183,6 +183,7 @@ def lived(request, tmp_path_factory):
     street, start_s, end_s = _lives(folder, text, month, zone, trades)
     assert (end_s - start_s) // STEP_S == count
     yield street, start_s, end_s, month
+    street.room.signer.close()
     street.room.store.close()
 
 

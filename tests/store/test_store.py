@@ -16,6 +16,7 @@ from grid.store.schema import metadata
 from meters.device import Setpoint
 from meters.reading import MeterRead, RegisterRow
 from trading.book import Order, Side
+from trading.ledger import merkle
 
 START = interval.parse("2026-05-27T00:00+04:00")
 ZONE = "Asia/Baku"
@@ -208,3 +209,76 @@ def test_entries_and_checkpoints_are_kept_in_order(store: Store) -> None:
         log.append(
             tx, sequence=2, kind="genesis", label="", cycle_s=0, content=b"", leaf_hash=bytes(32)
         )
+
+
+def test_a_ledger_of_an_earlier_version_gets_the_hashes_of_its_tiles(store: Store) -> None:
+    leaves = [merkle.leaf_hash(str(number).encode()) for number in range(700)]
+    with store.write() as tx:
+        for number, leaf in enumerate(leaves):
+            log.append(
+                tx,
+                sequence=number,
+                kind="plan",
+                label="",
+                cycle_s=0,
+                content=b"",
+                leaf_hash=leaf,
+            )
+        kept = tx.exec_driver_sql("SELECT * FROM tile_hash ORDER BY level, number").fetchall()
+        assert [tuple(row[:2]) for row in kept] == [(1, 0), (1, 1)]
+        config = store._config()
+        config.attributes["connection"] = tx
+        command.downgrade(config, "0014")
+        command.upgrade(config, "head")
+        again = tx.exec_driver_sql("SELECT * FROM tile_hash ORDER BY level, number").fetchall()
+        assert [tuple(map(bytes, row[2:])) for row in again] == [
+            tuple(map(bytes, row[2:])) for row in kept
+        ]
+        assert log.StoredTree(tx).root() == merkle.root(leaves)
+
+
+@pytest.mark.parametrize("missing", ["tile_hash", "ledger_entry"])
+def test_a_tree_with_a_hole_has_no_root(store: Store, missing: str) -> None:
+    with store.write() as tx:
+        for number in range(600):
+            log.append(
+                tx,
+                sequence=number,
+                kind="plan",
+                label="",
+                cycle_s=0,
+                content=b"",
+                leaf_hash=bytes(32),
+            )
+        where = "number = 1" if missing == "tile_hash" else "sequence = 590"
+        tx.exec_driver_sql(f"DELETE FROM {missing} WHERE {where}")
+        with pytest.raises(StoreError, match="hashes, must have"):
+            log.StoredTree(tx).root()
+
+
+def test_entries_that_replace_the_key_are_found_without_a_search(store: Store) -> None:
+    with store.write() as tx:
+        for number in range(2000):
+            kind, content = ("key", b"new") if number in (7, 1500) else ("plan", b"plan")
+            log.append(
+                tx,
+                sequence=number,
+                kind=kind,
+                label="",
+                cycle_s=0,
+                content=content,
+                leaf_hash=bytes(32),
+            )
+        assert log.key_contents(tx) == [b"new", b"new"]
+        if store.is_sqlite:
+            query = "SELECT content FROM ledger_entry WHERE kind = 'key' ORDER BY sequence"
+            plan = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").fetchall()
+            assert "ix_ledger_entry_key" in plan[0][-1]
+
+
+def test_an_erased_secret_is_gone(store: Store) -> None:
+    with store.write() as tx:
+        control.put_secrets(tx, {"a": b"1" * 32, "b": b"2" * 32})
+    store.erase_secret("a")
+    with store.read() as tx:
+        assert control.secrets(tx, "") == {"b": b"2" * 32}

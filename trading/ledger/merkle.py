@@ -84,34 +84,23 @@ class Frontier:
         return result
 
 
-class Tree:
-    """A whole tree in memory (64 bytes a leaf), for proofs in logarithmic time.
+class Prover:
+    """Roots and proofs of a tree whose perfect subtrees somebody keeps.
 
-    ``levels[k][i]`` is the root over leaves ``i·2^k`` to ``(i+1)·2^k``.
+    A kind of tree says how many leaves it has and what a perfect subtree's root is:
+    from memory (:class:`Tree`) or from a store.
     """
 
-    __slots__ = ("levels",)
-
-    def __init__(self, leaves: Iterable[bytes] = ()) -> None:
-        self.levels: list[list[bytes]] = [[]]
-        for leaf in leaves:
-            self.append(leaf)
+    __slots__ = ()
 
     @property
     def size(self) -> int:
         """Number of leaves."""
-        return len(self.levels[0])
+        raise NotImplementedError
 
-    def append(self, leaf: bytes) -> None:
-        """Add one leaf hash at the right."""
-        level = 0
-        self.levels[0].append(leaf)
-        while len(self.levels[level]) % 2 == 0:
-            pair = self.levels[level][-2:]
-            level += 1
-            if level == len(self.levels):
-                self.levels.append([])
-            self.levels[level].append(node_hash(*pair))
+    def node(self, level: int, number: int) -> bytes:
+        """Return the root over leaves ``number·2^level`` to ``(number+1)·2^level``."""
+        raise NotImplementedError
 
     def root(self, size: int | None = None) -> bytes:
         """Return the root over the first `size` leaves, by default over all."""
@@ -144,14 +133,18 @@ class Tree:
     def consistency(self, old: int, size: int | None = None) -> tuple[bytes, ...]:
         """Return the proof that the tree of `old` leaves is a prefix of that of `size`.
 
+        The empty tree is a prefix of every tree: its proof is empty.
+
         Raises
         ------
         BadInputError
-            When ``1 <= old <= size`` does not hold or there is no such tree.
+            When ``0 <= old <= size`` does not hold or there is no such tree.
         """
         size = self._checked_size(size)
-        if not 1 <= old <= size:
+        if not 0 <= old <= size:
             raise BadInputError(f"no consistency proof from {old} to {size} leaves")
+        if old == 0:
+            return ()
         path: list[bytes] = []
         start, end, known = 0, size, True
         while old != end:
@@ -178,9 +171,43 @@ class Tree:
         count = end - start
         if count & (count - 1) == 0:
             level = count.bit_length() - 1
-            return self.levels[level][start >> level]
+            return self.node(level, start >> level)
         middle = start + _split(count)
         return node_hash(self._range(start, middle), self._range(middle, end))
+
+
+class Tree(Prover):
+    """A whole tree in memory (64 bytes a leaf), for proofs in logarithmic time.
+
+    ``levels[k][i]`` is the root over leaves ``i·2^k`` to ``(i+1)·2^k``.
+    """
+
+    __slots__ = ("levels",)
+
+    def __init__(self, leaves: Iterable[bytes] = ()) -> None:
+        self.levels: list[list[bytes]] = [[]]
+        for leaf in leaves:
+            self.append(leaf)
+
+    @property
+    def size(self) -> int:
+        """Number of leaves."""
+        return len(self.levels[0])
+
+    def node(self, level: int, number: int) -> bytes:
+        """Return the root of a perfect subtree."""
+        return self.levels[level][number]
+
+    def append(self, leaf: bytes) -> None:
+        """Add one leaf hash at the right."""
+        level = 0
+        self.levels[0].append(leaf)
+        while len(self.levels[level]) % 2 == 0:
+            pair = self.levels[level][-2:]
+            level += 1
+            if level == len(self.levels):
+                self.levels.append([])
+            self.levels[level].append(node_hash(*pair))
 
 
 def _split(count: int) -> int:

@@ -133,10 +133,10 @@ def signer(name: str, seed: bytes, kind: int = ED25519) -> Signer:
     return Signer(VerifierKey(name, private.public_key().public_bytes_raw(), kind), private.sign)
 
 
-def encode_secret(name: str, seed: bytes) -> str:
+def encode_secret(name: str, seed: bytes, kind: int = ED25519) -> str:
     """Return a signer key as Go's ``note`` package writes it."""
-    identity = signer(name, seed).key.key_id.hex()
-    material = base64.b64encode(bytes([ED25519]) + seed).decode()
+    identity = signer(name, seed, kind).key.key_id.hex()
+    material = base64.b64encode(bytes([kind]) + seed).decode()
     return f"{_SECRET_PREFIX}{name}+{identity}+{material}"
 
 
@@ -155,9 +155,9 @@ def parse_secret(text: str) -> Signer:
         raw = _unbase64(parts[2])
     except VerificationError as error:
         raise BadInputError("the signer key is no base64") from error
-    if len(raw) != 33 or raw[0] != ED25519:
-        raise BadInputError("the signer key is not an Ed25519 key of type 1")
-    result = signer(parts[0], raw[1:])
+    if len(raw) != 33 or raw[0] not in (ED25519, COSIGNATURE):
+        raise BadInputError("the signer key is not an Ed25519 key of type 1 or 4")
+    result = signer(parts[0], raw[1:], raw[0])
     if result.key.key_id.hex() != parts[1]:
         raise BadInputError("the signer key does not have the ID it states")
     return result
@@ -253,7 +253,11 @@ def _parse_line(line: str) -> SignatureLine:
 
 
 def _has_control(text: str) -> bool:
-    return any(character < " " and character != "\n" for character in text)
+    """Return whether a text has what no note has: controls, or bytes that were no UTF-8."""
+    return any(
+        (character < " " and character != "\n") or "\ud800" <= character <= "\udfff"
+        for character in text
+    )
 
 
 def _unbase64(text: str) -> bytes:

@@ -12,8 +12,10 @@
 
 `extra` holds the entry's canonical bytes and the lines of the openings shown
 to whom the proof is for, so that the file alone, with the log's key, proves
-that a reading, a trade or a posting is in the ledger. Tools that know only the
-format check the path against the entry's leaf hash.
+that a reading, a trade or a posting is in the ledger. Where the log replaced its
+key, ``keys`` beside them holds the entries that did so: they lead from the first
+key to the one that signed. Tools that know only the format check the path against
+the entry's leaf hash.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from grid.errors import VerificationError
-from trading.ledger import canonical, checkpoint, commitment, entry, merkle, note
+from trading.ledger import canonical, checkpoint, commitment, entry, merkle, note, rotation
 
 HEADER = "c2sp.org/tlog-proof@v1"
 PROOF_BYTES_MAX = 8_388_608
@@ -55,6 +58,7 @@ def prove(
     path: Sequence[bytes],
     signed: str,
     openings: Sequence[commitment.Opening] = (),
+    keys: Sequence[bytes] = (),
 ) -> str:
     """Return the text of a proof.
 
@@ -68,6 +72,8 @@ def prove(
         The checkpoint of that tree.
     openings : sequence of Opening
         Only those that belong to whom the proof is for.
+    keys : sequence of bytes
+        The entries that replaced the log's key up to the checkpoint.
 
     Raises
     ------
@@ -81,12 +87,13 @@ def prove(
     merkle.verify_inclusion(merkle.leaf_hash(data), proven.sequence, head.size, path, head.root)
     for opening in openings:
         commitment.check_opening(opening, proven.commitments)
-    extra = canonical.encode(
-        {
-            "entry": data.decode(),
-            "openings": [opening.encode(proven.sequence).decode() for opening in openings],
-        }
-    )
+    shown: dict[str, Any] = {
+        "entry": data.decode(),
+        "openings": [opening.encode(proven.sequence).decode() for opening in openings],
+    }
+    if keys:
+        shown["keys"] = [one.decode() for one in keys]
+    extra = canonical.encode(shown)
     lines = [
         HEADER,
         f"extra {base64.b64encode(extra).decode()}",
@@ -97,7 +104,7 @@ def prove(
 
 
 def verify(text: str, key: note.VerifierKey) -> Proven:
-    """Return what a proof establishes, given the log's key from elsewhere.
+    """Return what a proof establishes, given the log's first key from elsewhere.
 
     Raises
     ------
@@ -113,9 +120,10 @@ def verify(text: str, key: note.VerifierKey) -> Proven:
     index = _INDEX.fullmatch(lines[2])
     if not lines[1].startswith("extra ") or not index or len(lines) - 3 > _HASHES_MAX:
         raise VerificationError("a proof needs the lines extra and index, then the audit path")
-    data, shown = _extra(lines[1].removeprefix("extra "))
+    data, shown, keys = _extra(lines[1].removeprefix("extra "))
     path = [_base64(line) for line in lines[3:]]
-    tree = checkpoint.verify(signed, key)
+    size = checkpoint.parse(note.parse(signed)[0]).size
+    tree = checkpoint.verify(signed, rotation.key_at(size, rotation.reigns(key, keys)))
     leaf = merkle.leaf_hash(data)
     merkle.verify_inclusion(leaf, int(index[1]), tree.size, path, tree.root)
     proven = entry.decode(data)
@@ -128,16 +136,20 @@ def verify(text: str, key: note.VerifierKey) -> Proven:
     return Proven(proven, tuple(opening for _, opening in shown), tree)
 
 
-def _extra(material: str) -> tuple[bytes, list[tuple[int, commitment.Opening]]]:
+_Shown = tuple[bytes, list[tuple[int, commitment.Opening]], list[entry.Entry]]
+
+
+def _extra(material: str) -> _Shown:
     value = canonical.decode(_base64(material), limit=PROOF_BYTES_MAX)
-    if not isinstance(value, dict) or set(value) != {"entry", "openings"}:
-        raise VerificationError("the extra data of a proof are an entry and openings")
-    texts = value["openings"]
+    if not isinstance(value, dict) or set(value) - {"keys"} != {"entry", "openings"}:
+        raise VerificationError("the extra data of a proof are an entry, openings and keys")
+    texts, keys = value["openings"], value.get("keys", [])
     if not isinstance(value["entry"], str) or not isinstance(texts, list):
         raise VerificationError("the extra data of a proof have fields of the wrong type")
-    if not all(isinstance(line, str) for line in texts):
-        raise VerificationError("an opening in a proof is no text")
-    return value["entry"].encode(), [commitment.decode_opening(line.encode()) for line in texts]
+    if not isinstance(keys, list) or not all(isinstance(line, str) for line in (*texts, *keys)):
+        raise VerificationError("an opening or a key in a proof is no text")
+    openings = [commitment.decode_opening(line.encode()) for line in texts]
+    return value["entry"].encode(), openings, [entry.decode(line.encode()) for line in keys]
 
 
 def _base64(text: str) -> bytes:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -90,6 +90,26 @@ def export(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return heads[newest][0]
+
+
+def read_entries(folder: Path, size: int) -> Iterator[bytes]:
+    """Yield the canonical bytes of the first `size` entries of an export, unverified.
+
+    Raises
+    ------
+    VerificationError
+        When a bundle is cut off.
+    """
+    for first in range(0, size, WIDTH):
+        width = min(WIDTH, size - first)
+        bundle = (folder / tile_path(ENTRIES, first // WIDTH, width)).read_bytes()
+        at = 0
+        for sequence in range(first, first + width):
+            end = at + 2 + int.from_bytes(bundle[at : at + 2], "big")
+            if at + 2 > len(bundle) or end > len(bundle):
+                raise VerificationError(f"entry {sequence} is cut off")
+            yield bundle[at + 2 : end]
+            at = end
 
 
 def _heads(checkpoints: Sequence[str]) -> dict[int, tuple[checkpoint.Checkpoint, str]]:

@@ -27,7 +27,7 @@ GROUPS = {
     "market": "bills of a month",
     "fleet": "plans of many sites and years of many feeders, on one machine or many",
     "agreement": "who stands for which usage point, from when on, on what terms",
-    "ledger": "export, verify and prove the ledger",
+    "ledger": "export, verify, prove and witness the ledger; replace its key",
     "user": "add users and give roles",
     "bench": "measure the crafts side by side with others on the same work",
 }

@@ -47,6 +47,7 @@ def _run(options: argparse.Namespace) -> int:
             cycle.run(room, at_s + number * room.site.interval_s)
         done = cycle.clock(room)
     finally:
+        room.signer.close()
         room.solver.close()
         room.store.close()
     answer(options, {"next": label(done)}, f"next cycle: {label(done)}")

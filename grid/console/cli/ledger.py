@@ -1,10 +1,12 @@
-"""``khazri ledger export|verify|prove``."""
+"""``khazri ledger``: export, verify and prove; the other verbs are in the files beside this one."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from grid.console.cli.ledger_key import declare_recover, declare_rotate_key
+from grid.console.cli.ledger_witness import declare_witness
 from grid.console.cli.options import answer, as_json, directory
 from grid.errors import BadInputError
 
@@ -32,6 +34,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     directory(prove)
     as_json(prove)
     prove.set_defaults(run=run_prove)
+    declare_rotate_key(verbs)
+    declare_recover(verbs)
+    declare_witness(verbs)
 
 
 def run_export(options: argparse.Namespace) -> int:

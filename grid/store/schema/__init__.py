@@ -56,6 +56,7 @@ from grid.store.schema.room import (
     role,
     secret,
     stage,
+    tile_hash,
     user,
     user_role,
 )
@@ -108,6 +109,7 @@ __all__ = [
     "setpoint",
     "settlement",
     "stage",
+    "tile_hash",
     "trade",
     "user",
     "user_role",

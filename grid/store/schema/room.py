@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from grid.store.schema.base import Key, Whole, fact, key, metadata
@@ -32,6 +33,15 @@ ledger_entry = Table(
     fact("cycle_s"),
     fact("content", LargeBinary),
     fact("leaf_hash", LargeBinary),
+)
+
+KEYS = text("kind = 'key'")
+"""What replaces the ledger's key: few entries among many, which every checkpoint asks for."""
+
+Index("ix_ledger_entry_key", ledger_entry.c.sequence, sqlite_where=KEYS, postgresql_where=KEYS)
+
+tile_hash = Table(
+    "tile_hash", metadata, key("level", Whole), key("number", Whole), fact("hash", LargeBinary)
 )
 
 opening = Table(

@@ -149,7 +149,7 @@ def test_proofs_and_frontiers_that_cannot_exist_are_refused():
         lambda: tree.inclusion(5),
         lambda: tree.inclusion(-1),
         lambda: tree.inclusion(0, 6),
-        lambda: tree.consistency(0),
+        lambda: tree.consistency(-1),
         lambda: tree.consistency(6),
         lambda: merkle.Frontier(3, [bytes(32)]),
         lambda: merkle.Frontier(1, [bytes(31)]),
