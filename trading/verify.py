@@ -825,11 +825,13 @@ Place = tuple[int, dict[str, Any]]
 MARKET = "market"
 ENTRIES_OF = {
     "order": ("book",),
-    "posting": ("settlement", "correction"),
+    "posting": ("settlement", "correction", "invoice"),
     "reading": ("readings",),
     "trade": ("clearing",),
 }
-WITHOUT_ENERGY = frozenset({"fixed_fee", "rounding"})
+WITHOUT_ENERGY = frozenset({"fixed_fee", "rounding", "guarantee", "clearing_surplus", "credit"})
+SHARED = frozenset({"mid_market_rate", "supply_demand_ratio", "static_key", "dynamic_key"})
+"""Mechanisms that share out metered energy: there are no trades before the settlement."""
 LABEL_BYTES = 16
 
 
@@ -850,9 +852,10 @@ class Books:
         self.entries: dict[int, str] = {}
         self.unopened: set[str] = set()
         self.cleared: tuple[int | None, int | None] | None = None
+        self.shared = False
         self.settled: dict[str, Any] | None = None
         self.market_nano = self.bought_wh = self.sold_wh = self.traded_wh = 0
-        self.trades: dict[str, tuple[int, int]] = {}
+        self.trades: dict[str, int] = {}
         self.prices: dict[int, Place] = {}
         self.versions: dict[int, Version] = {}
         self.readings: dict[str, tuple[int, int, int]] = {}
@@ -862,11 +865,11 @@ class Books:
     def judge(self, checked: Counter[str]) -> None:
         """Raise NotVerified when what was opened does not agree; count what could be checked."""
         checked["prices"] += self._prices()
-        if self.settled and not self.unopened & {"settlement", "correction"}:
+        if self.settled and not self.unopened & {"settlement", "correction", "invoice"}:
             self._reversals()
             self._market(self.settled)
             checked["postings"] += 1
-            if "clearing" not in self.unopened:
+            if "clearing" not in self.unopened and not self.shared:
                 self._trades(self.settled)
                 checked["trades"] += 1
         if self.head and self.readings and "readings" not in self.unopened:
@@ -1100,6 +1103,7 @@ class Openings:
             if books.cleared not in (None, cleared):
                 self._public_bad("is cleared twice, with other figures", entry)
             books.cleared = cleared
+            books.shared = body.get("mechanism") in SHARED
         if kind in ENTRIES_OF["posting"] and (books.settled is None or "commitments" in body):
             books.settled = about(entry)
         if kind == "readings":
@@ -1168,11 +1172,9 @@ class Openings:
         if energy_wh <= 0:
             self._bad(f"has a trade of {energy_wh} Wh", entry)
         number = _TRADE.fullmatch(opening["subject"])
-        facts = energy_wh, price
-        if number and books.trades.setdefault(number[1], facts) != facts:
-            self._bad(
-                f"has another energy or price than the other side of trade {number[1]}", entry
-            )
+        # The two sides may have two prices: what buyers pay beyond sellers is a posting.
+        if number and books.trades.setdefault(number[1], energy_wh) != energy_wh:
+            self._bad(f"has another energy than the other side of trade {number[1]}", entry)
         books.traded_wh += energy_wh
         books.prices.setdefault(price, (self._at, about(entry)))
 

@@ -21,7 +21,7 @@ from trading.ledger.commitment import Label, Opening, decode_opening, pseudonym
 Committed = dict[Label, Any]
 """Payloads by what they are about."""
 
-_KINDS = ("book", "clearing", "settlement", "correction")
+_KINDS = ("book", "clearing", "settlement", "correction", "invoice")
 _SIDES = ("buyer", "seller", "side", "usage_point")
 _TABLES = {
     "cancel": "market_order",
@@ -102,10 +102,13 @@ def compare(tx: Transaction, time_zone: str) -> list[Finding]:
     secrets = control.secrets(tx, PARTY_SECRET)
     named = lru_cache(maxsize=None)(lambda party, when: pseudonym(secrets[party], when))
     for row in rows["posting"]:
-        when = month(row["start_s"])
-        about = Label(label(row["start_s"]), "posting", str(row["number"]), row["version"] - 1)
+        about = _of_posting(row, label(row["start_s"]))
         payload = committed.get(about)
         told = _posting(row)
+        # What came too late names the month whose statement it stands on.
+        late = isinstance(payload, dict) and "month" in payload
+        when = row["month"] if late else month(row["start_s"])
+        told |= {"month": when} if late else {}
         for side in ("debit", "credit"):
             party = told[side].removeprefix("party:")
             if party in secrets and isinstance(payload, dict):
@@ -185,6 +188,14 @@ def _trade(row: Mapping[Any, Any], side: str) -> dict[str, Any]:
         "side": side.removesuffix("er"),
         "usage_point": row[side],
     }
+
+
+def _of_posting(row: Mapping[Any, Any], when: str) -> Label:
+    """Return the label of a posting; those of a month and of no interval are version 0."""
+    number = str(row["number"])
+    if row["version"] == 0:
+        return Label(when, "posting", f"invoice-{number}")
+    return Label(when, "posting", number, row["version"] - 1)
 
 
 def _posting(row: Mapping[Any, Any]) -> dict[str, Any]:

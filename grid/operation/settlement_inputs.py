@@ -56,19 +56,21 @@ def settlement_input(
     site = room.site
     end_s = start_s + site.interval_s
     zone = site.time_zone
-    readings = series.get_intervals(tx, room.points, start_s, end_s, time_zone=zone)
+    count = len(room.points)
     devices = [str(asset.id) for asset in site.assets]
     devices += [f"{plant.id}{AVAILABLE}" for plant in site.plants]
-    did = series.get_intervals(tx, devices, start_s, end_s, time_zone=zone)
-    instructed = _instructed(room, did)
+    names = [*room.points, *devices, room.head]
+    known = series.get_intervals(tx, names, start_s, end_s, time_zone=zone)
+    readings = known.isel(usage_point=slice(0, count))
+    instructed = _instructed(room, known.isel(usage_point=slice(count, -1)))
     _add_shed(room, tx, end_s, readings, instructed)
     regulation = law_at(site, start_s)
     banks = _banks(room, tx, start_s, regulation)
     legs = _legs(tx, start_s, end_s)
     buy_price, sell_price = prices_at(room, start_s)
     tariffs = {tariff.id: tariff for tariff in site.tariff}
-    known = {"grid.buy": buy_price, "grid.sell": sell_price}
-    segments = {name: segment_at(tariff, start_s, zone, known) for name, tariff in tariffs.items()}
+    prices = {"grid.buy": buy_price, "grid.sell": sell_price}
+    segments = {name: segment_at(tariff, start_s, zone, prices) for name, tariff in tariffs.items()}
     standing = agreements.standing(tx, start_s)
     points = []
     for number, point in enumerate(site.usage_point):
@@ -98,7 +100,7 @@ def settlement_input(
                 **instructed.get(str(point.id), {}),
             )
         )
-    head, loss_wh = _head(room, tx, start_s)
+    head, loss_wh = _head(room, tx, start_s, known.isel(usage_point=slice(-1, None)))
     given = SettlementInput(
         start_s=start_s,
         usage_points=tuple(points),
@@ -114,12 +116,12 @@ def settlement_input(
     return given, readings
 
 
-def _head(room: Room, tx: Transaction, start_s: int) -> tuple[dict[str, int], int]:
+def _head(
+    room: Room, tx: Transaction, start_s: int, head: xr.Dataset
+) -> tuple[dict[str, int], int]:
     """Return import and export at the feeder head, and the losses, in Wh."""
-    end_s = start_s + room.site.interval_s
     state = datasets.require_dataset(tx, "network", start_s)
     wh = room.site.interval_s / 3.6
-    head = series.get_intervals(tx, [room.head], start_s, end_s, time_zone=room.site.time_zone)
     metered = {name: int(head[name].values[0, 0]) for name in ("import_wh", "export_wh")}
     if int(head["quality"].values[0, 0]) not in METERED:
         metered = {

@@ -148,9 +148,15 @@ def party_order(tx: Transaction, party: str, order_id: str) -> Kept | None:
 def put_clearing(
     tx: Transaction, start_s: int, facts: Mapping[str, Any], trades: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Store the outcome of a sealed book and its trades."""
+    """Store the outcome of a sealed book and its trades.
+
+    A trade without a ``sell_price`` is at its ``price`` on both sides.
+    """
     put(tx, clearing, [{"start_s": start_s, **facts}], replace=False)
-    rows = [{"start_s": start_s, "number": n, **row} for n, row in enumerate(trades)]
+    rows = [
+        {"start_s": start_s, "number": n, "sell_price": row["price"], **row}
+        for n, row in enumerate(trades)
+    ]
     put(tx, trade, rows, replace=False)
 
 

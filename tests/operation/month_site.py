@@ -157,7 +157,8 @@ class Month:
 
     def _store(self, tx, start_s: int, slot: int) -> None:
         names = [*self.room.points, self.room.head]
-        net = self.told[:, slot, 0].sum() - self.told[:, slot, 1].sum()
+        # The head meter is right from the start.
+        net = self.truth[:, slot, 0].sum() - self.truth[:, slot, 1].sum()
         head = [[max(net, 0), max(-net, 0)]]
         values = np.concatenate([self.told[:, slot], head]).T[:, :, None]
         zero = np.zeros_like(values[0])

@@ -61,7 +61,7 @@ def test_a_silent_battery_and_genset_leave_the_plan_running_and_nobody_charged(
             )
             assert market.postings_sum(tx) == 0
             for row in settled:
-                given, _ = settlement_inputs.settlement_input(room, tx, row["start_s"], {}, None)
+                given, _ = settlement_inputs.settlement_input(room, tx, row["start_s"], {})
                 newest = settling.newest(tx, row["start_s"])
                 assert newest is not None
                 now = {point.usage_point: point for point in given.usage_points}
