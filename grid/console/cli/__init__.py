@@ -25,6 +25,7 @@ GROUPS = {
     "network": "flow, estimate, faults and outages of a network",
     "dispatch": "compare controllers, judge forecasts, solve problems",
     "fleet": "plans of many sites and years of many feeders, on one machine or many",
+    "market": "clear books of orders",
     "ledger": "export, verify and prove the ledger",
     "user": "add users and give roles",
     "bench": "measure the crafts side by side with others on the same work",
