@@ -59,9 +59,10 @@ def _offered(clear: Clear, certify: Certify) -> Mechanism:
     """Return a mechanism that sees what is left of a party's orders among themselves."""
 
     def netted(book: Book, terms: Terms) -> Clearing:
+        if book.party is None:
+            return clear(book, terms)
         gone = own_orders.net(book)
-        offered = book.less(gone) if gone.any() else book
-        return replace(clear(offered, terms), netted=gone)
+        return replace(clear(book.less(gone), terms), netted=gone)
 
     def checked(book: Book, clearing: Clearing, terms: Terms) -> list[str]:
         if wrong := own_orders.certify(book, clearing.netted):
