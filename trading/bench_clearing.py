@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from grid.benchmark import Error, Progress, Row, Timing, alternate, faster, per_second, within
-from trading.book import Book, Clearing
+from trading.book import Book, Clearing, Int64Array
 from trading.mechanisms import mechanism
 from trading.mechanisms.feeder import Feeder
 from trading.mechanisms.terms import Terms
@@ -111,19 +111,20 @@ def _with_limits(count: int, rounds: int, progress: Progress) -> Row:
     draw = np.random.default_rng(2)
     # A hundred prices: a solver needs one column for each of them at each bus.
     book = _book(count, 100)
-    parent = np.array([-1, *(int(draw.integers(0, bus)) for bus in range(1, BUSES))])
+    parent = np.array([-1, *(int(draw.integers(0, at)) for at in range(1, BUSES))])
     limit = draw.integers(count // 20, count * 50, BUSES)
     feeder = Feeder(parent, limit, limit, TICK * draw.integers(0, 4, BUSES), 0 * parent)
-    terms = Terms(tick=TICK, feeder=feeder, bus=draw.integers(0, BUSES, count))
+    bus = draw.integers(0, BUSES, count)
+    terms = Terms(tick=TICK, feeder=feeder, bus=bus)
     rules = mechanism("with_line_limits")
     outcome: list[Clearing] = []
     found: list[int] = []
     ours_ns, theirs_ns = alternate(
         rounds,
         lambda _: outcome.append(rules.clear(book, terms)),
-        lambda _: found.append(_highs(book, feeder, terms)),
+        lambda _: found.append(_highs(book, feeder, bus)),
     )
-    gain = _gain(book, outcome[-1], feeder, terms)
+    gain = _gain(book, outcome[-1], feeder, bus)
     full = sum(int(gap > 0) for gap in np.ptp(_price_ends(outcome[-1], feeder), axis=0).tolist())
     return Row(
         craft="trading",
@@ -145,26 +146,26 @@ def _price_ends(outcome: Clearing, feeder: Feeder) -> Any:
     return np.stack([price[below], price[feeder.parent[below]]]) if price is not None else []
 
 
-def _gain(book: Book, outcome: Clearing, feeder: Feeder, terms: Terms) -> int:
+def _gain(book: Book, outcome: Clearing, feeder: Feeder, bus: Int64Array) -> int:
     """Return what the trades are worth to both sides, less the fees of the lines."""
     worth = int((np.where(book.buy, book.price, -book.price) * outcome.fills).sum())
     export = np.zeros(BUSES, np.int64)
-    np.add.at(export, terms.bus, np.where(book.buy, -outcome.fills, outcome.fills))
-    for bus in reversed(feeder.downward()[1:]):
-        export[feeder.parent[bus]] += export[bus]
+    np.add.at(export, bus, np.where(book.buy, -outcome.fills, outcome.fills))
+    for at in reversed(feeder.downward()[1:]):
+        export[feeder.parent[at]] += export[at]
     return worth - int(np.abs(export) @ feeder.line_fee)
 
 
-def _highs(book: Book, feeder: Feeder, terms: Terms) -> int:
+def _highs(book: Book, feeder: Feeder, bus: Int64Array) -> int:
     """Return the largest gain as HiGHS finds it, orders added up by bus, side and price."""
     import highspy
 
-    key = (terms.bus * 2 + book.buy) * (1 << 40) + book.price
+    key = (bus * 2 + book.buy) * (1 << 40) + book.price
     step, place = np.unique(key, return_inverse=True)
     energy_wh = np.zeros(len(step), np.int64)
     np.add.at(energy_wh, place, book.energy_wh)
     at, price = step >> 40, step & ((1 << 40) - 1)
-    bus, sign = at >> 1, np.where(at & 1, -1, 1)
+    row, sign = at >> 1, np.where(at & 1, -1, 1)
     line = np.flatnonzero(feeder.parent >= 0)
     lp: Any = highspy.HighsLp()
     lp.num_row_, lp.num_col_ = BUSES, len(step) + 2 * len(line)
@@ -177,10 +178,11 @@ def _highs(book: Book, feeder: Feeder, terms: Terms) -> int:
     ends = np.stack([line, feeder.parent[line]], axis=1).ravel()
     ones = np.tile([-1, 1], len(line))
     lp.a_matrix_.start_ = starts
-    lp.a_matrix_.index_ = np.concatenate([bus, ends, ends])
+    lp.a_matrix_.index_ = np.concatenate([row, ends, ends])
     lp.a_matrix_.value_ = np.concatenate([sign, ones, -ones])
     solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy has no types
     solver.silent()
     solver.passModel(lp)
     solver.run()
-    return -round(solver.getInfo().objective_function_value)
+    found: int = round(solver.getInfo().objective_function_value)
+    return -found

@@ -5,7 +5,9 @@ each bus such that better orders are full, worse ones empty, a free line has the
 fee between its ends, and a full one at least that (complementary slackness).
 On a tree such prices are there when the interval that a subtree admits is
 nowhere empty. Here it is taken over ranks, a limit with its place in time
-beside it, so that only the one outcome passes that ties leave.
+beside it, so that only the one outcome passes that ties leave. Which of the
+trades' pairs stand together moves no money here, since each side has the price of
+its bus: that they add up is checked, that they are nearest is for a replay.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from trading.mechanisms.feeder import Feeder
 from trading.mechanisms.terms import Terms
 
 _FAR = 1 << 200
+_OPEN = 1 << 120
+"""Beyond any price and below :data:`_FAR`, whatever fees were added to it."""
 
 
 def certify(book: Book, clearing: Clearing, terms: Terms) -> list[str]:
@@ -118,11 +122,8 @@ def _own(
 
 def _rule(low: int, high: int, tick: int, near: int) -> int:
     """Return the middle on the tick; where one end is open the other, where both are `near`."""
-    if low < -_FAR // _FAR_PART:
-        return near if high > _FAR // _FAR_PART else high
-    if high > _FAR // _FAR_PART:
+    if low < -_OPEN:
+        return near if high > _OPEN else high
+    if high > _OPEN:
         return low
     return max((low + high) // 2 // tick * tick, low)
-
-
-_FAR_PART = 1 << 80
