@@ -62,9 +62,13 @@ def check(text: str, *, name: str = site_file.SITE_FILE, base_dir: Path) -> Site
 def _market(draft: Draft) -> None:
     for _, market in draft.rows("market"):
         try:
-            mechanism(market.mechanism)
+            needs = mechanism(market.mechanism).needs
         except BadInputError as error:
             draft.refuse("market", 0, "mechanism", f"[market]: {error}")
+            continue
+        if needs:
+            what = f"mechanism {market.mechanism!r} needs {', '.join(needs)}"
+            draft.refuse("market", 0, "mechanism", f"[market]: {what}: a site gives none of it")
 
 
 def _thresholds(draft: Draft) -> None:

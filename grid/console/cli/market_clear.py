@@ -15,21 +15,17 @@ if TYPE_CHECKING:
     from trading.mechanisms.terms import Terms
     from trading.orders_csv import OrdersFile
 
-_METERED = ("mid_market_rate", "supply_demand_ratio", "static_key", "dynamic_key")
-_KEYS = ("static_key", "dynamic_key")
-CONCERNS: dict[str, tuple[str, ...]] = {
-    "network": ("with_line_limits",),
-    "contracts": ("bilateral",),
-    "at": ("bilateral",),
-    "margin": ("uniform_price", "bilateral"),
-    "retail": _METERED,
-    "feed_in": _METERED,
-    "price": _KEYS,
-    "redistribute": ("static_key",),
+TERM = {
+    "network": "feeder",
+    "contracts": "contracts",
+    "at": "start_s",
+    "margin": "margin",
+    "retail": "retail",
+    "feed_in": "feed_in",
+    "price": "price",
+    "redistribute": "redistribute",
 }
-"""The mechanisms that each option is for."""
-NEEDED = ("network", "contracts", "retail", "feed_in", "price")
-"""The options that their mechanisms cannot do without."""
+"""The term of a mechanism that each option gives."""
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -92,12 +88,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_usage(options: argparse.Namespace) -> None:
-    for name, mechanisms in CONCERNS.items():
+    from trading.mechanisms import REGISTRY
+
+    chosen = REGISTRY[options.mechanism]
+    for name, term in TERM.items():
         given = getattr(options, name) is not None
         flag = f"--{name.replace('_', '-')}"
-        if given and options.mechanism not in mechanisms:
-            raise UsageError(f"{flag} is for {', '.join(mechanisms)}, not {options.mechanism}")
-        if not given and name in NEEDED and options.mechanism in mechanisms:
+        if given and term not in (*chosen.needs, *chosen.reads):
+            others = [key for key, one in REGISTRY.items() if term in (*one.needs, *one.reads)]
+            raise UsageError(f"{flag} is for {', '.join(others)}, not {options.mechanism}")
+        if not given and term in chosen.needs:
             raise UsageError(f"--mechanism {options.mechanism} needs {flag}")
 
 
