@@ -18,13 +18,14 @@ from trading.orders import TICK
 
 PLAIN = Terms(tick=TICK)
 BUSES = 60
+PRICES = 1_800
 
 
 def rows(*, quick: bool, progress: Progress) -> Iterator[Row]:
     """Yield the rows, as they are measured."""
     yield _clearing(2_000 if quick else 100_000, 3 if quick else 15, progress)
     yield _truthful(200 if quick else 4_000, 1 if quick else 2, progress)
-    yield _with_limits(2_000 if quick else 100_000, 2 if quick else 5, progress)
+    yield _with_limits(2_000 if quick else 100_000, 2 if quick else 3, progress)
 
 
 def _book(count: int, prices: int) -> Book:
@@ -39,7 +40,7 @@ def _book(count: int, prices: int) -> Book:
 
 def _clearing(count: int, rounds: int, progress: Progress) -> Row:
     progress(f"trading: clearing {count:,} orders")
-    book = _book(count, 1_800)
+    book = _book(count, PRICES)
     # Price and time in one integer: what a mechanism that ranks orders has to sort.
     keys = (book.price << count.bit_length()) | np.arange(count)
     rules = mechanism("uniform_price")
@@ -69,7 +70,7 @@ def _clearing(count: int, rounds: int, progress: Progress) -> Row:
 
 def _truthful(count: int, rounds: int, progress: Progress) -> Row:
     progress(f"trading: clearing {count:,} orders truthfully, and by pymarket if it is installed")
-    book, rules = _book(count, 1_800), mechanism("mcafee")
+    book, rules = _book(count, PRICES), mechanism("mcafee")
     row = Row(
         craft="trading",
         name="clearing, truthful",
@@ -109,8 +110,7 @@ def _truthful(count: int, rounds: int, progress: Progress) -> Row:
 def _with_limits(count: int, rounds: int, progress: Progress) -> Row:
     progress(f"trading: clearing {count:,} orders on {BUSES} buses")
     draw = np.random.default_rng(2)
-    # A hundred prices: a solver needs one column for each of them at each bus.
-    book = _book(count, 100)
+    book = _book(count, PRICES)
     parent = np.array([-1, *(int(draw.integers(0, at)) for at in range(1, BUSES))])
     limit = draw.integers(count // 20, count * 50, BUSES)
     feeder = Feeder(parent, limit, limit, TICK * draw.integers(0, 4, BUSES), 0 * parent)
