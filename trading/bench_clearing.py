@@ -28,19 +28,19 @@ def rows(*, quick: bool, progress: Progress) -> Iterator[Row]:
     yield _with_limits(2_000 if quick else 100_000, 2 if quick else 3, progress)
 
 
-def _book(count: int, prices: int) -> Book:
-    """Return orders at random of which each is of a party of its own, over `prices` ticks."""
+def _book(count: int) -> Book:
+    """Return orders at random of which each is of a party of its own, over many ticks."""
     draw = np.random.default_rng(1)
     return Book(
         buy=draw.integers(0, 2, count) == 1,
-        price=TICK * draw.integers(200, 200 + prices, count),
+        price=TICK * draw.integers(200, 200 + PRICES, count),
         energy_wh=draw.integers(1, 5_000, count),
     )
 
 
 def _clearing(count: int, rounds: int, progress: Progress) -> Row:
     progress(f"trading: clearing {count:,} orders")
-    book = _book(count, PRICES)
+    book = _book(count)
     # Price and time in one integer: what a mechanism that ranks orders has to sort.
     keys = (book.price << count.bit_length()) | np.arange(count)
     rules = mechanism("uniform_price")
@@ -70,7 +70,7 @@ def _clearing(count: int, rounds: int, progress: Progress) -> Row:
 
 def _truthful(count: int, rounds: int, progress: Progress) -> Row:
     progress(f"trading: clearing {count:,} orders truthfully, and by pymarket if it is installed")
-    book, rules = _book(count, PRICES), mechanism("mcafee")
+    book, rules = _book(count), mechanism("mcafee")
     row = Row(
         craft="trading",
         name="clearing, truthful",
@@ -110,7 +110,7 @@ def _truthful(count: int, rounds: int, progress: Progress) -> Row:
 def _with_limits(count: int, rounds: int, progress: Progress) -> Row:
     progress(f"trading: clearing {count:,} orders on {BUSES} buses")
     draw = np.random.default_rng(2)
-    book = _book(count, PRICES)
+    book = _book(count)
     parent = np.array([-1, *(int(draw.integers(0, at)) for at in range(1, BUSES))])
     limit = draw.integers(count // 20, count * 50, BUSES)
     feeder = Feeder(parent, limit, limit, TICK * draw.integers(0, 4, BUSES), 0 * parent)

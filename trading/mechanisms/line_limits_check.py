@@ -5,9 +5,7 @@ each bus such that better orders are full, worse ones empty, a free line has the
 fee between its ends, and a full one at least that (complementary slackness).
 On a tree such prices are there when the interval that a subtree admits is
 nowhere empty. Here it is taken over ranks, a limit with its place in time
-beside it, so that only the one outcome passes that ties leave. Which of the
-trades' pairs stand together moves no money here, since each side has the price of
-its bus: that they add up is checked, that they are nearest is for a replay.
+beside it, so that only the one outcome passes that ties leave.
 """
 
 from __future__ import annotations
@@ -43,6 +41,7 @@ def certify(book: Book, clearing: Clearing, terms: Terms) -> list[str]:
     if (clearing.trades[:, 3] != paid).any() or (clearing.trades[:, 4] != price[bus[sell]]).any():
         wrong.append("a trade is not at the prices of its buses")
     wrong += _summary(clearing, price[bus[clearing.fills > 0]])
+    wrong += _nearest(book, clearing, feeder, bus)
     return wrong + _slack(book, clearing, feeder, bus, export, terms.tick)
 
 
@@ -61,6 +60,41 @@ def _summary(clearing: Clearing, traded: Int64Array) -> list[str]:
     stated = (clearing.price, clearing.price_low, clearing.price_high)
     one = low if low == high else None
     return [] if stated == (one, low, high) else [f"prices {stated} are {(one, low, high)}"]
+
+
+def _nearest(book: Book, clearing: Clearing, feeder: Feeder, bus: Int64Array) -> list[str]:
+    """Check that energy is paired where it meets, the earlier order first.
+
+    From the ends to the head, the trades of a bus are the next of the table, as
+    much as both sides have there; the later orders of the longer side go on.
+    """
+    trades, left = clearing.trades, clearing.fills.copy()
+    ends, row = np.cumsum(trades[:, 2]), 0
+    here = np.full(len(left), -1)
+    waiting: dict[int, list[int]] = {at: [] for at in [-1, *feeder.downward()]}
+    for place, at in enumerate(bus.tolist()):
+        waiting[at].append(place)
+    for at in feeder.downward()[::-1]:
+        pool = np.array(waiting[at], np.int64)
+        here[pool] = at
+        bought = int(left[pool[book.buy[pool]]].sum())
+        both = min(bought, int(left[pool].sum()) - bought)
+        met = (int(ends[row - 1]) if row else 0) + both
+        rows = trades[row : int(np.searchsorted(ends, met, side="right"))]
+        row += len(rows)
+        back = (np.diff(rows[:, :2], axis=0) < 0).any()
+        again = (np.diff(rows[:, :2], axis=0) == 0).all(axis=1).any()
+        if int(rows[:, 2].sum()) != both or back or again or (here[rows[:, :2]] != at).any():
+            return [f"at bus {at} energy is not paired in order of time"]
+        np.subtract.at(left, rows[:, 0], rows[:, 2])
+        np.subtract.at(left, rows[:, 1], rows[:, 2])
+        onward = pool[left[pool] > 0]
+        if len(onward) and len(rows):
+            longer = rows[:, 0 if book.buy[onward[0]] else 1]
+            if int(longer.max()) > int(onward.min()):
+                return [f"at bus {at} an earlier order goes on before a later one"]
+        waiting[int(feeder.parent[at])] += onward.tolist()
+    return []
 
 
 def _slack(
