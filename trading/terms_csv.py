@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from grid.errors import BadInputError
-from grid.ids import check
+from grid.ids import PartyId, check
 from grid.interval import parse
 from grid.quantities import parse_price
 from trading.csv_lines import read_text, take_lines
@@ -80,7 +80,7 @@ def _limit(fields: Mapping[str, str], column: str, bus: str) -> int:
     return parse_energy(text, f"the line of bus {bus}", _WH_MOST)
 
 
-def read_contracts(path: Path, party: Mapping[str, int]) -> tuple[Contract, ...]:
+def read_contracts(path: Path, party: Mapping[PartyId, int]) -> tuple[Contract, ...]:
     """Return the contracts of a file, in the order of its lines.
 
     Columns ``buyer``, ``seller`` and ``price`` (a decimal per kWh), of which each
@@ -102,7 +102,7 @@ def read_contracts(path: Path, party: Mapping[str, int]) -> tuple[Contract, ...]
 
     def take(line: int, fields: dict[str, str]) -> None:
         buyer, seller = (
-            numbers.setdefault(check(fields[side], "party"), len(numbers))
+            numbers.setdefault(PartyId(check(fields[side], "party")), len(numbers))
             for side in ("buyer", "seller")
         )
         subject = f"contract of {fields['buyer']} with {fields['seller']}"

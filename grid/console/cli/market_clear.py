@@ -104,6 +104,7 @@ def _check_usage(options: argparse.Namespace) -> None:
 def _terms(options: argparse.Namespace, given: OrdersFile) -> Terms:
     import numpy as np
 
+    from trading.book import party_numbers
     from trading.mechanisms.terms import Margin, Terms
     from trading.terms_csv import read_contracts, read_feeder
 
@@ -116,8 +117,7 @@ def _terms(options: argparse.Namespace, given: OrdersFile) -> Terms:
             if name not in number:
                 raise BadInputError(f"order {order.id} is at bus {name!r}: not in the network")
         bus = np.array([number[name] for name in given.bus], np.int64)
-    parties = dict.fromkeys(str(order.party) for order in given.orders)
-    party = {name: place for place, name in enumerate(parties)}
+    party = party_numbers(given.orders)
     return Terms(
         tick=options.tick,
         margin=Margin(options.margin or Margin.PRO_RATA),
