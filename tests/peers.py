@@ -28,6 +28,8 @@ HOME = Path(__file__).parents[1] / "build" / "peers"
 PROGRAMS = {
     # the planner whose optimum is compared, and the two that state and solve its problems
     "pypsa": ("pypsa==1.4.0", "linopy==0.10.1", "highspy==1.16.0"),
+    # the market whose truthful auction is compared, with the last pandas that it runs on
+    "pymarket": ("pymarket==0.7.6", "pandas==2.3.3"),
 }
 DATA = {
     # the 56 instances of the unit-commitment benchmark (CC BY 4.0)

@@ -12,16 +12,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from grid.benchmark import Error, Progress, Row, Timing, alternate, within
 from grid.interval import label
+from trading import bench_clearing
 from trading import verify as verifier
-from trading.book import Book, Clearing
 from trading.ledger import checkpoint, entry, merkle, note, tiles
-from trading.mechanisms import mechanism
-from trading.mechanisms.terms import Terms
-from trading.orders import TICK
 
 ORIGIN = "khazri/bench"
 START_S = 1_774_742_400
@@ -36,40 +31,8 @@ def rows(*, quick: bool, progress: Progress) -> Iterator[Row]:
     quick : bool
         Few orders and entries.
     """
-    yield _clearing(2_000 if quick else 100_000, 3 if quick else 15, progress)
+    yield from bench_clearing.rows(quick=quick, progress=progress)
     yield _verify(600 if quick else 50_000, 2 if quick else 3, progress)
-
-
-def _clearing(count: int, rounds: int, progress: Progress) -> Row:
-    progress(f"trading: clearing {count:,} orders")
-    draw = np.random.default_rng(1)
-    book = Book(
-        buy=draw.integers(0, 2, count) == 1,
-        price=TICK * draw.integers(200, 2_000, count),
-        energy_wh=draw.integers(1, 5_000, count),
-    )
-    # Price and time in one integer: what a mechanism that ranks orders has to sort.
-    keys = (book.price << count.bit_length()) | np.arange(count)
-    rules, terms = mechanism("uniform_price"), Terms(tick=TICK)
-    outcome: list[Clearing] = []
-    ours_ns, theirs_ns = alternate(
-        rounds,
-        lambda _: outcome.append(rules.clear(book, terms)),
-        lambda _: np.sort(keys),
-    )
-    wrong = rules.certify(book, outcome[-1], terms)
-    return Row(
-        craft="trading",
-        name="clearing",
-        work=f"{count:,} orders, uniform price",
-        unit="orders",
-        taken=f"best of {rounds}",
-        ours=Timing(count, ours_ns),
-        peer="np.sort of the same keys",
-        theirs=Timing(count, theirs_ns),
-        reach=within(4),
-        error=Error(len(wrong), "violations", 0, "the certificate"),
-    )
 
 
 def _verify(count: int, rounds: int, progress: Progress) -> Row:

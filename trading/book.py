@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -56,6 +56,12 @@ class Order:
     agent: bool = False
 
 
+def party_numbers(orders: Iterable[Order]) -> dict[PartyId, int]:
+    """Return the number of each party in a book of `orders`: from 0, as they come."""
+    parties = dict.fromkeys(order.party for order in orders)
+    return {party: number for number, party in enumerate(parties)}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Book:
     """The orders of one interval as arrays of one length, in order of time.
@@ -79,14 +85,12 @@ class Book:
     def of(cls, orders: Sequence[Order]) -> Book:
         """Return the columns of a sealed sequence of orders."""
         count = len(orders)
-        code: dict[PartyId, int] = {}
+        number = party_numbers(orders)
         return cls(
             buy=np.fromiter((order.side is Side.BUY for order in orders), np.bool_, count),
             price=np.fromiter((order.price for order in orders), np.int64, count),
             energy_wh=np.fromiter((order.energy_wh for order in orders), np.int64, count),
-            party=np.fromiter(
-                (code.setdefault(order.party, len(code)) for order in orders), np.int64, count
-            ),
+            party=np.fromiter((number[order.party] for order in orders), np.int64, count),
         )
 
     @property

@@ -27,7 +27,13 @@ ROWS = {
         "dispatch, rolling",
         "dispatch, whole plan",
     ],
-    "trading": ["clearing", "ledger, verify", "ledger, append"],
+    "trading": [
+        "clearing",
+        "clearing, truthful",
+        "clearing with line limits",
+        "ledger, verify",
+        "ledger, append",
+    ],
     "store": ["store, in", "store, out"],
     "console": [],
 }

@@ -46,6 +46,7 @@ NOT_HERE = [
         'wear = "0.006"\nurl = "modbus://h:1/999"',
         "must be modbus:// or modbus-rtu://HOST",
     ),
+    ('"uniform_price"', '"with_line_limits"', "'with_line_limits' needs feeder, bus: a site gives"),
 ]
 
 

@@ -8,6 +8,7 @@ from grid.errors import BadInputError
 from grid.interval import parse
 from grid.site import Market, RegulationProfile
 from trading.book import Order, Side
+from trading.mechanisms.terms import Act, Event
 from trading.orders import AgentNeed, OrderRules, accept, default_orders, receipt, seal
 from trading.orders_csv import parse_orders, read_orders
 
@@ -115,7 +116,7 @@ CSV = "id,side,price,energy_wh\n"
 def test_a_file_of_orders_is_read_in_the_order_of_its_lines(tmp_path):
     path = tmp_path / "orders.csv"
     path.write_text(CSV + "a,buy,3,1\nb,sell,0.002,4\n", "utf-8")
-    got = [(o.id, o.side.value, o.price, o.energy_wh, o.sequence) for o in read_orders(path)]
+    got = [(o.id, o.side.value, o.price, o.energy_wh, o.sequence) for o in read_orders(path).orders]
     assert got == [("a", "buy", 3_000_000, 1, 1), ("b", "sell", 2_000, 4, 2)]
 
 
@@ -145,6 +146,47 @@ def test_a_bad_line_is_refused_by_its_number(row):
     with pytest.raises(BadInputError, match=r"^f\.csv:3: ") as error:
         parse_orders(CSV + "ok,buy,3,1\n" + row + "\n", "f.csv")
     assert "\n" not in str(error.value)
+
+
+def test_a_line_may_cancel_or_amend_an_order_that_was_placed():
+    found = parse_orders(
+        "id,side,price,energy_wh,act\na,buy,3,5,place\nb,sell,2,4,place\n"
+        "a,,,,cancel\nb,,1,,amend\nb,,,3,amend\n",
+        "f.csv",
+    )
+    assert [order.id for order in found.orders] == ["a", "b"]
+    assert found.events == [
+        Event(Act.PLACE, 0),
+        Event(Act.PLACE, 1),
+        Event(Act.CANCEL, 0),
+        Event(Act.AMEND, 1, 1_000_000),
+        Event(Act.AMEND, 1, None, 3),
+    ]
+
+
+def test_an_order_may_have_a_bus_and_a_key_and_a_metered_file_no_price():
+    found = parse_orders("id,side,energy_wh,bus,key_percent\na,buy,3,b1,100\nb,sell,2,b2,\n", "f",
+                         priced=False)  # fmt: skip
+    assert (found.bus, found.key_percent) == (["b1", "b2"], [100, 0])
+    assert [order.price for order in found.orders] == [0, 0]
+    assert found.events == []
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("a,buy,3,1,101,place", "key_percent is '101', must be within 0 to 100"),
+        ("a,buy,3,1,-1,place", "key_percent is '-1'"),
+        ("a,buy,3,1,٣,place", "key_percent is '٣'"),
+        ("a,buy,3,1,,moved", "a act is 'moved', must be place, cancel or amend"),
+        ("a,buy,3,1,,cancel", "order a is not placed before it is changed"),
+        ("ok,,1e5,,,amend", "not a plain decimal"),
+        ("ok,,,0,,amend", "within 1 to"),
+    ],
+)
+def test_a_bad_key_or_act_is_refused_by_its_line(row, words):
+    with pytest.raises(BadInputError, match=rf"^f\.csv:3: .*{words}"):
+        parse_orders(CSV.strip() + ",key_percent,act\nok,buy,3,1,,place\n" + row + "\n", "f.csv")
 
 
 @pytest.mark.parametrize("header", ["", "id,side,price", "id,side,price,energy_wh,x", "id,id"])

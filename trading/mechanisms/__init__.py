@@ -46,48 +46,67 @@ class Mechanism:
     Attributes
     ----------
     clear, certify : Callable
+    needs, reads : tuple of str
+        Fields of :class:`Terms` that it cannot do without, and that it heeds.
     metered : bool
         Whether it shares out metered energy, after the interval.
     """
 
     clear: Clear
     certify: Certify
+    needs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     metered: bool = False
 
 
-def _offered(clear: Clear, certify: Certify) -> Mechanism:
+def _offered(
+    clear: Clear, certify: Certify, *, needs: tuple[str, ...] = (), reads: tuple[str, ...] = ()
+) -> Mechanism:
     """Return a mechanism that sees what is left of a party's orders among themselves."""
 
     def netted(book: Book, terms: Terms) -> Clearing:
+        if book.party is None:
+            return clear(book, terms)
         gone = own_orders.net(book)
-        offered = book.less(gone) if gone.any() else book
-        return replace(clear(offered, terms), netted=gone)
+        return replace(clear(book.less(gone), terms), netted=gone)
 
     def checked(book: Book, clearing: Clearing, terms: Terms) -> list[str]:
         if wrong := own_orders.certify(book, clearing.netted):
             return wrong
         return certify(book.less(clearing.netted), clearing, terms)
 
-    return Mechanism(netted, checked)
+    return Mechanism(netted, checked, needs, reads)
 
 
-def _shared(clear: Clear, certify: Certify) -> Mechanism:
+def _shared(
+    clear: Clear, certify: Certify, *, needs: tuple[str, ...] = (), reads: tuple[str, ...] = ()
+) -> Mechanism:
     """Return a mechanism of metered energy."""
-    return replace(_offered(clear, certify), metered=True)
+    outside = ("retail", "feed_in")
+    return replace(_offered(clear, certify, needs=(*outside, *needs), reads=reads), metered=True)
 
 
 REGISTRY: dict[str, Mechanism] = {
-    uniform_price.NAME: _offered(uniform_price.clear, uniform_price.certify),
+    uniform_price.NAME: _offered(uniform_price.clear, uniform_price.certify, reads=("margin",)),
     pay_as_bid.NAME: _offered(pay_as_bid.clear, pay_as_bid.certify),
     mcafee.NAME: _offered(mcafee.clear, mcafee.certify),
     # Orders come and go, so that a party's own meet as they arrive.
-    order_book.NAME: Mechanism(order_book.clear, order_book_check.certify),
-    bilateral.NAME: _offered(bilateral.clear, bilateral.certify),
-    line_limits.NAME: _offered(line_limits.clear, line_limits_check.certify),
+    order_book.NAME: Mechanism(order_book.clear, order_book_check.certify, reads=("events",)),
+    bilateral.NAME: _offered(
+        bilateral.clear, bilateral.certify, needs=("contracts",), reads=("margin", "start_s")
+    ),
+    line_limits.NAME: _offered(
+        line_limits.clear, line_limits_check.certify, needs=("feeder", "bus")
+    ),
     mid_market_rate.NAME: _shared(mid_market_rate.clear, mid_market_rate.certify),
     supply_demand_ratio.NAME: _shared(supply_demand_ratio.clear, supply_demand_ratio.certify),
-    static_key.NAME: _shared(static_key.clear, static_key.certify),
-    dynamic_key.NAME: _shared(dynamic_key.clear, dynamic_key.certify),
+    static_key.NAME: _shared(
+        static_key.clear,
+        static_key.certify,
+        needs=("price", "key_percent"),
+        reads=("redistribute",),
+    ),
+    dynamic_key.NAME: _shared(dynamic_key.clear, dynamic_key.certify, needs=("price",)),
 }
 
 

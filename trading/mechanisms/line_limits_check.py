@@ -18,6 +18,8 @@ from trading.mechanisms.feeder import Feeder
 from trading.mechanisms.terms import Terms
 
 _FAR = 1 << 200
+_OPEN = 1 << 120
+"""Beyond any price and below :data:`_FAR`, whatever fees were added to it."""
 
 
 def certify(book: Book, clearing: Clearing, terms: Terms) -> list[str]:
@@ -39,6 +41,7 @@ def certify(book: Book, clearing: Clearing, terms: Terms) -> list[str]:
     if (clearing.trades[:, 3] != paid).any() or (clearing.trades[:, 4] != price[bus[sell]]).any():
         wrong.append("a trade is not at the prices of its buses")
     wrong += _summary(clearing, price[bus[clearing.fills > 0]])
+    wrong += _nearest(book, clearing, feeder, bus)
     return wrong + _slack(book, clearing, feeder, bus, export, terms.tick)
 
 
@@ -57,6 +60,41 @@ def _summary(clearing: Clearing, traded: Int64Array) -> list[str]:
     stated = (clearing.price, clearing.price_low, clearing.price_high)
     one = low if low == high else None
     return [] if stated == (one, low, high) else [f"prices {stated} are {(one, low, high)}"]
+
+
+def _nearest(book: Book, clearing: Clearing, feeder: Feeder, bus: Int64Array) -> list[str]:
+    """Check that energy is paired where it meets, the earlier order first.
+
+    From the ends to the head, the trades of a bus are the next of the table, as
+    much as both sides have there; the later orders of the longer side go on.
+    """
+    trades, left = clearing.trades, clearing.fills.copy()
+    ends, row = np.cumsum(trades[:, 2]), 0
+    here = np.full(len(left), -1)
+    waiting: dict[int, list[int]] = {at: [] for at in [-1, *feeder.downward()]}
+    for place, at in enumerate(bus.tolist()):
+        waiting[at].append(place)
+    for at in feeder.downward()[::-1]:
+        pool = np.array(waiting[at], np.int64)
+        here[pool] = at
+        bought = int(left[pool[book.buy[pool]]].sum())
+        both = min(bought, int(left[pool].sum()) - bought)
+        met = (int(ends[row - 1]) if row else 0) + both
+        rows = trades[row : int(np.searchsorted(ends, met, side="right"))]
+        row += len(rows)
+        back = (np.diff(rows[:, :2], axis=0) < 0).any()
+        again = (np.diff(rows[:, :2], axis=0) == 0).all(axis=1).any()
+        if int(rows[:, 2].sum()) != both or back or again or (here[rows[:, :2]] != at).any():
+            return [f"at bus {at} energy is not paired in order of time"]
+        np.subtract.at(left, rows[:, 0], rows[:, 2])
+        np.subtract.at(left, rows[:, 1], rows[:, 2])
+        onward = pool[left[pool] > 0]
+        if len(onward) and len(rows):
+            longer = rows[:, 0 if book.buy[onward[0]] else 1]
+            if int(longer.max()) > int(onward.min()):
+                return [f"at bus {at} an earlier order goes on before a later one"]
+        waiting[int(feeder.parent[at])] += onward.tolist()
+    return []
 
 
 def _slack(
@@ -118,11 +156,8 @@ def _own(
 
 def _rule(low: int, high: int, tick: int, near: int) -> int:
     """Return the middle on the tick; where one end is open the other, where both are `near`."""
-    if low < -_FAR // _FAR_PART:
-        return near if high > _FAR // _FAR_PART else high
-    if high > _FAR // _FAR_PART:
+    if low < -_OPEN:
+        return near if high > _OPEN else high
+    if high > _OPEN:
         return low
     return max((low + high) // 2 // tick * tick, low)
-
-
-_FAR_PART = 1 << 80

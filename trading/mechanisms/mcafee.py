@@ -37,7 +37,10 @@ _NEVER = 1 << 62
 
 
 def clear(book: Book, terms: Terms = PLAIN) -> Clearing:
-    """Return the clearing of a sealed book in order of time."""
+    """Return the clearing of a sealed book in order of time.
+
+    Its lowest and highest price are the limits of the marginal ask and bid.
+    """
     crossing = Crossing.of(book)
     bids, asks, volume = crossing.bids, crossing.asks, crossing.volume_wh
     if volume == 0:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trading.book import Book, Int64Array
+from trading.book import Book, Int64Array, pair
 
 _NONE_LOW, _NONE_HIGH = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
@@ -20,34 +20,40 @@ def net(book: Book) -> Int64Array:
     netted = np.zeros(len(book.price), np.int64)
     if book.party is None or not len(netted):
         return netted
-    best_bid = np.full(int(book.party.max()) + 1, _NONE_LOW)
-    best_ask = np.full(len(best_bid), _NONE_HIGH)
+    count = int(book.party.max()) + 1
+    best_bid, best_ask = np.full(count, _NONE_LOW), np.full(count, _NONE_HIGH)
     np.maximum.at(best_bid, book.party[book.buy], book.price[book.buy])
     np.minimum.at(best_ask, book.party[~book.buy], book.price[~book.buy])
     crossing = (best_bid >= best_ask)[book.party]
-    ranked: dict[tuple[int, bool], list[int]] = {}
-    for place in np.flatnonzero(crossing).tolist():
-        ranked.setdefault((int(book.party[place]), bool(book.buy[place])), []).append(place)
-    for (party, buy), bids in ranked.items():
-        if buy:
-            _meet(book, bids, ranked[party, False], netted)
+    if not crossing.any():
+        return netted
+    wanted, offered = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    bids, asks = np.flatnonzero(crossing & book.buy), np.flatnonzero(crossing & ~book.buy)
+    np.add.at(wanted, book.party[bids], book.energy_wh[bids])
+    np.add.at(offered, book.party[asks], book.energy_wh[asks])
+    both = np.minimum(wanted, offered)
+    # Each party's two lines have the same length, so that one pairing does for all parties.
+    pairs = pair(
+        *_line(book, book.party, bids, -book.price, both),
+        *_line(book, book.party, asks, book.price, both),
+    )
+    pairs = pairs[book.price[pairs[:, 0]] >= book.price[pairs[:, 1]]]
+    for column in (0, 1):
+        np.add.at(netted, pairs[:, column], pairs[:, 2])
     return netted
 
 
-def _meet(book: Book, bids: list[int], asks: list[int], netted: Int64Array) -> None:
-    price = book.price
-    bids.sort(key=lambda place: (-int(price[place]), place))
-    asks.sort(key=lambda place: (int(price[place]), place))
-    at = 0
-    for bid in bids:
-        wanted = int(book.energy_wh[bid])
-        while wanted and at < len(asks) and price[bid] >= price[asks[at]]:
-            spare = int(book.energy_wh[asks[at]] - netted[asks[at]])
-            both = min(wanted, spare)
-            netted[bid] += both
-            netted[asks[at]] += both
-            wanted -= both
-            at += both == spare
+def _line(
+    book: Book, party: Int64Array, places: Int64Array, cost: Int64Array, length_wh: Int64Array
+) -> tuple[Int64Array, Int64Array]:
+    """Return orders by party and the best first, each party's cut to its length, and their Wh."""
+    ranked = places[np.lexsort((cost[places], party[places]))]
+    whose, energy_wh = party[ranked], book.energy_wh[ranked]
+    before = np.cumsum(energy_wh) - energy_wh
+    first = np.searchsorted(whose, whose)
+    left = length_wh[whose] - (before - before[first])
+    kept_wh = np.clip(left, 0, energy_wh)
+    return ranked[kept_wh > 0], kept_wh[kept_wh > 0]
 
 
 def certify(book: Book, netted: Int64Array) -> list[str]:

@@ -46,7 +46,7 @@ def clear(book: Book, terms: Terms = PLAIN) -> Clearing:
     def trades() -> Int64Array:
         return priced(in_order_of_time(book, fills), price, price)
 
-    return Clearing(NAME, price, low, high, volume, fills, trades, np.zeros_like(fills))
+    return Clearing(NAME, price, low, high, volume, fills, trades, np.zeros(len(fills), np.int64))
 
 
 def _fills(book: Book, met: Crossing, price: int, margin: Margin) -> Int64Array:

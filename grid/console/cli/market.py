@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from grid.console.cli.market_bill import declare_bill
+from grid.console.cli import market_bill, market_clear
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the commands' options."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    declare_bill(verbs)
+    market_clear.declare(verbs.add_parser("clear", help="clear a book of orders, and check it"))
+    market_bill.declare_bill(verbs)

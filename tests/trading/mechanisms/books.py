@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from hypothesis import strategies as st
 
@@ -126,10 +124,6 @@ def case(name: str, rows, seed: int) -> tuple[Book, Terms]:
         need = np.where(one.buy, one.energy_wh, 0)
         one = metered.metered_book(need, one.energy_wh - need, given, one.party)
     return one, given
-
-
-def uncontracted(given: Terms) -> Terms:
-    return replace(given, contracts=())
 
 
 def random_rows(draw: np.random.Generator, count: int, *, high: int = 9, most: int = 9):

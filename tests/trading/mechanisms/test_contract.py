@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,28 @@ def test_the_certificate_refuses_a_wh_given_to_another_order_of_the_same_side(na
                 refused(name, one, given_terms, moved(one, result, row, place))
                 told += 1
     assert told > BOOKS
+
+
+@each
+def test_the_certificate_refuses_trades_whose_partners_are_exchanged(name):
+    """The lie that leaves every order its energy: only who trades with whom is another."""
+    told = 0
+    for one, given_terms, result in traded(name):
+        for first, second in combinations(range(len(result.trades)), 2):
+            pair = result.trades[[first, second]]
+            alike = pair[0, 3:].tolist() == pair[1, 3:].tolist()
+            if not alike or (pair[0, :2] == pair[1, :2]).any():
+                continue
+            table = result.trades.copy()
+            table[[first, second], 2] -= 1
+            turned = pair[[1, 0]].copy()
+            turned[:, 0], turned[:, 2] = pair[:, 0], 1
+            table = np.vstack([table[:first], turned, table[first:]])
+            table = table[table[:, 2] > 0]
+            refused(name, one, given_terms, replace(result, pairing=lambda table=table: table))
+            told += 1
+    # Under pay as bid two buyers seldom pay the same.
+    assert told > 3
 
 
 @each

@@ -1,10 +1,12 @@
 """McAfee's auction: its examples, that no lie about a limit pays, and what that costs."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import peers
 from tests.trading.mechanisms.books import book, gain, of, random_rows
 from trading.mechanisms import mcafee, uniform_price
 
@@ -104,3 +106,21 @@ def test_truth_costs_the_gain_of_the_marginal_orders_and_no_more_than_is_cut():
         assert 0 <= found <= most
         lost, best = lost + most - found, best + most
     assert 0 < lost * 100 < 12 * best
+
+
+def test_the_marginal_orders_and_the_volume_are_those_that_pymarket_finds():
+    """Huang's auction of pymarket always reduces; its prices and its volume are the same then."""
+    draw = np.random.default_rng(6)
+    asked, ours = [], []
+    while len(asked) < 12:
+        prices = draw.permutation(900)[:50].tolist()
+        rows = [
+            (bool(draw.integers(2)), price, int(draw.integers(1, 99)), place)
+            for place, price in enumerate(prices)
+        ]
+        result = mcafee.clear(of(rows))
+        if result.volume_wh and result.price is None:
+            asked.append([[wh, price, place, buy] for buy, price, wh, place in rows])
+            ours.append([result.price_low, result.price_high, result.volume_wh])
+    script = Path(__file__).with_name("pymarket_huang.py")
+    assert peers.run("pymarket", script, asked) == ours
