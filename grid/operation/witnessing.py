@@ -78,6 +78,9 @@ def unwitnessed_s(tx: Transaction) -> int:
 
 def _remember(tx: Transaction, policy: Policy | None) -> None:
     """Keep with the store what the policy finds witnessed, when it is another one."""
+    key = record.first_key(tx)
+    if policy is not None and policy.logs and key not in policy.logs:
+        raise BadInputError(f"the policy of witnesses does not list this log: {key.encode()}")
     needed = policy is not None and policy.quorum != NONE
     told = sha256(repr(policy).encode()).hexdigest() if needed else ""
     if (control.get_meta(tx, POLICY) or "") == told:
@@ -97,6 +100,8 @@ def admit(room: Room, at_s: int) -> None:
     ------
     BehindError
         When the signer or a witness has seen more of this ledger, or something else.
+    BadInputError
+        When the policy is for other logs.
     """
     with room.store.read() as tx:
         record.check_held(tx)

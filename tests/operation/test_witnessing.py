@@ -198,6 +198,19 @@ def test_a_stricter_policy_takes_back_what_a_weaker_one_found_witnessed(
         assert one_cycle(room, 1) == witnessed(room)
 
 
+def test_a_policy_of_another_log_is_refused(folder: Path, witness: Place) -> None:
+    other = note.signer("khazri/elsewhere", bytes(32)).key
+    lines = [witness.line, "quorum w.example"]
+    with opened(folder, f"log {other.encode()}", *lines) as room:
+        with pytest.raises(BadInputError, match="does not list this log: khazri/"):
+            cycle.run(room, START_S)
+        with room.store.read() as tx:
+            own = record.first_key(tx)
+    with opened(folder, f"log {own.encode()}", *lines) as room:
+        witnessing.admit(room, START_S)
+        assert witnessed(room) == 1
+
+
 def _settle(room: Room, number: int, version: int = 1) -> None:
     """Store a settlement as the stage does, and its entry."""
     start_s = START_S + STEP_S * number
