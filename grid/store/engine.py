@@ -3,12 +3,16 @@
 A write transaction is exclusive from its first statement (``BEGIN IMMEDIATE``
 on SQLite, an advisory lock on PostgreSQL), so that sequence numbers have no
 gap and a read inside it is never stale. A read transaction is one snapshot.
+
+A process whose disk failed to keep something, or whose control room was taken over,
+writes no more; it reads on.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,16 +22,27 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    ExceptionContext,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from grid.errors import BadInputError, StoreError
+from grid.store import disk, fence
 
 Transaction: TypeAlias = Connection
 
 # Opening a store is no event of the site: Alembic would tell of it each time.
 logging.getLogger("alembic").setLevel(logging.WARNING)
+
+logger = logging.getLogger(__name__)
 
 _BUSY_S = 30
 _WRITER_LOCK = 0x6B68617A72690001 & 0x7FFFFFFFFFFFFFFF
@@ -40,6 +55,9 @@ def _prepare_sqlite(engine: Engine) -> None:
         cursor = connection.cursor()
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
+        # The journal is copied by disk.copy_journal, which goes by the size of its file.
+        for pragma in ("wal_autocheckpoint=0", "journal_size_limit=0"):
+            cursor.execute(f"PRAGMA {pragma}")
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_S * 1000}")
         cursor.close()
 
@@ -51,6 +69,10 @@ def _prepare_sqlite(engine: Engine) -> None:
 
 class NoStoreError(StoreError):
     """There is no store yet: no file, or a database without our tables."""
+
+
+class ReadOnlyError(StoreError):
+    """This process may write no more: its disk failed, or another control room took over."""
 
 
 class Store:
@@ -79,10 +101,14 @@ class Store:
             # The text is not shown: it may hold a password.
             raise BadInputError("the store's URL is not sqlite:///PATH or postgresql:…") from error
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._refusal: str | None = None
+        self._epoch: int | None = None
         try:
             self.engine = create_engine(url, connect_args=_arguments(self.is_sqlite))
             if self.is_sqlite:
                 _prepare_sqlite(self.engine)
+                event.listen(self.engine, "handle_error", self._judge)
+                event.listen(self.engine, "begin", self._hold_back)
             if create:
                 if self.is_sqlite:
                     _make_private(parsed.database)
@@ -125,9 +151,41 @@ class Store:
         if current != head:
             self._migrate()
 
+    def _judge(self, context: ExceptionContext) -> None:
+        """Write no more once the disk has failed, whoever's statement it was."""
+        self._distrust(context.original_exception)
+
+    def _distrust(self, error: BaseException) -> None:
+        if name := disk.distrusted(error):
+            self._refuse(
+                f"the disk failed ({name}: {error}) and may have lost what it was given; check "
+                "it and the kernel's log, then start this program again"
+            )
+
+    def _refuse(self, why: str) -> None:
+        if self._refusal is None:
+            self._refusal = f"the store is read-only: {why}"
+            logger.error("event=store_read_only reason=%r", why)
+
+    def _hold_back(self, connection: Connection) -> None:
+        """Keep those from writing, too, who do so without :meth:`write`."""
+        if self._refusal is not None:
+            connection.exec_driver_sql("PRAGMA query_only=ON")
+
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """Yield an exclusive transaction; it commits at the end, or leaves no trace."""
+        """Yield an exclusive transaction; it commits at the end, or leaves no trace.
+
+        Raises
+        ------
+        ReadOnlyError
+            When this process may not write any more.
+        StoreError
+            When the database fails or refuses. Whether the transaction was kept is not
+            known when its commit was under way.
+        """
+        if self._refusal is not None:
+            raise ReadOnlyError(self._refusal)
         with _translated(), self.engine.connect() as connection:
             options: dict[str, Any] = {"khazri_write": True}
             with connection.execution_options(**options).begin():
@@ -135,7 +193,49 @@ class Store:
                     connection.execute(
                         text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK}
                     )
+                    self._require_epoch(connection)
                 yield connection
+            if self.is_sqlite:
+                self._copy_journal(connection)
+
+    def _require_epoch(self, tx: Transaction) -> None:
+        if self._epoch is None or (who := fence.overtaken_by(tx, self._epoch)) is None:
+            return
+        self._refuse(f"{who}, runs this site now; end this process")
+        raise ReadOnlyError(self._refusal)
+
+    def _copy_journal(self, connection: Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        try:
+            disk.copy_journal(driver, self.engine.url.database)
+        except sqlite3.Error as error:
+            # What was written before stands; what would be written next may not.
+            self._distrust(error)
+
+    @contextmanager
+    def sole(self) -> Iterator[None]:
+        """Be the one control room of the store, on whatever machine.
+
+        Only a store on PostgreSQL is reached from several. Whoever held it before writes
+        no more, even if it does not know yet that it lost it.
+
+        Raises
+        ------
+        BadInputError
+            Naming who runs the site.
+        """
+        if self.is_sqlite:
+            yield
+            return
+        with _translated(), self.engine.connect() as connection:
+            session = connection.execution_options(isolation_level="AUTOCOMMIT")
+            # Not of the pool any more: the session, and its lock, end with the block.
+            session.detach()
+            fence.hold(session)
+            with self.write() as tx:
+                epoch = fence.take_over(tx)
+            self._epoch = epoch
+            yield
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
