@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
+from itertools import chain, islice
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from tests.faults.power_cut.disk import Choices, Point, States
 _TRIES = 4
 _KEPT = (0.02, 0.2, 0.5, 0.8, 0.98)
 
+Picked = tuple[States, int]
+Drawn = tuple[dict[str, Choices], list[Picked]]
 Image = dict[str, bytes | memoryview]
 """Content by name of a file; a name that is not there has no file."""
 
@@ -35,32 +38,38 @@ class Drawer:
         self._whole: dict[int, tuple[bytes, bytes]] = {}
         self.free = len(self._names) > 1 or any(one.free for one in choices.values())
 
-    def images(self, count: int) -> Iterator[tuple[bytes, Image]]:
-        """Yield up to `count` images, none twice, each with a digest of its content."""
-        seen: set[bytes] = set()
-        orderly, tries = self._orderly(), 0
-        while len(seen) < count and tries < _TRIES * count:
-            tries += 1
-            names, picked = next(orderly, None) or self._by_chance()
+    def images(self, count: int, seen: set[bytes]) -> Iterator[tuple[bytes, Image]]:
+        """Yield up to `count` images that were not seen, each with a digest of its content."""
+        drawn = chain(self._orderly(), iter(self._by_chance, None))
+        found = 0
+        tried: set[object] = set()
+        for names, picked in islice(drawn, _TRIES * count if self.free else 1):
+            choice = (id(names), *((chosen.tobytes(), size) for chosen, size in picked))
+            if choice in tried:
+                continue
+            tried.add(choice)
             key, image = self._image(names, picked)
             if key not in seen:
                 seen.add(key)
+                found += 1
                 yield key, image
-            if not self.free:
+            if found == count:
                 return
 
-    def _orderly(self) -> Iterator[tuple[dict[str, Choices], list[tuple[States, int]]]]:
-        """Yield all lost, all kept, each prefix of the writes, and one sector lost or kept."""
+    def _orderly(self) -> Iterator[Drawn]:
+        """Yield all kept, all lost, and one sector lost or kept.
+
+        What a prefix of the writes leaves is what all of them left at a point before.
+        """
         for names in reversed(self._names):
-            for write in self._prefixes(names):
+            for write in (2**31 - 1, 0):
                 yield names, [one.up_to(write) for one in names.values()]
         names = self._names[-1]
         every = [one.up_to(2**31 - 1) for one in names.values()]
         none = [one.up_to(0) for one in names.values()]
         for base, other in ((every, none), (none, every)):
             for number, one in enumerate(names.values()):
-                rows = np.arange(len(one.sector))
-                for row in self._draw.permutation(rows)[:8]:
+                for row in self._draw.permutation(len(one.sector))[:2]:
                     chosen = base[number][0].copy()
                     chosen[row] = other[number][0][row]
                     # The size is that of all writes: a lone sector is not cut off.
@@ -68,14 +77,7 @@ class Drawer:
                     picked[number] = (chosen, every[number][1])
                     yield names, picked
 
-    def _prefixes(self, names: dict[str, Choices]) -> list[int]:
-        most = max(one.file.writes for one in names.values())
-        if most <= 16:
-            return [2**31 - 1, *range(most)]
-        some = self._draw.choice(np.arange(1, most), 14, replace=False).tolist()
-        return [2**31 - 1, 0, *some]
-
-    def _by_chance(self) -> tuple[dict[str, Choices], list[tuple[States, int]]]:
+    def _by_chance(self) -> Drawn:
         names = self._names[int(self._draw.integers(len(self._names)))]
         kept = _KEPT[int(self._draw.integers(len(_KEPT)))]
         picked = []
@@ -91,9 +93,7 @@ class Drawer:
             picked.append((np.where(newest, one.count - 1, older), size))
         return names, picked
 
-    def _image(
-        self, names: dict[str, Choices], picked: list[tuple[States, int]]
-    ) -> tuple[bytes, Image]:
+    def _image(self, names: dict[str, Choices], picked: list[Picked]) -> tuple[bytes, Image]:
         image: Image = {}
         key = b""
         for (name, one), (chosen, size) in zip(names.items(), picked, strict=True):

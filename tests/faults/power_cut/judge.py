@@ -7,11 +7,13 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from grid import interval
+from grid.store import Store, log
 from tests.faults import ledger_writer
 from tests.faults.power_cut.disk import Point, points
 from tests.faults.power_cut.images import Drawer, Image
@@ -21,10 +23,11 @@ from trading.ledger import checkpoint, entry, merkle
 _ENTRIES = "SELECT sequence, content, leaf_hash FROM ledger_entry ORDER BY sequence"
 _NOTES = "SELECT size, note FROM checkpoint ORDER BY size"
 _BOOKS = (
-    "SELECT (SELECT max(start_s) FROM settlement), (SELECT count(*) FROM settlement), "
-    "(SELECT count(*) FROM posting), (SELECT sum(amount_nano) FROM posting)"
+    "SELECT * FROM (SELECT max(start_s), count(*) FROM settlement), "
+    "(SELECT count(*), sum(amount_nano) FROM posting)"
 )
-_READ_TABLES = ("ledger_entry", "checkpoint", "settlement", "posting")
+_THOROUGH_EVERY = 500
+"""Of so many images one is looked through to its last index, and is worked on with."""
 
 
 @dataclass
@@ -39,7 +42,7 @@ class Expected:
     @classmethod
     def of(cls, database: Path) -> Expected:
         """Read it from the store of the undisturbed run."""
-        with closing(sqlite3.connect(database)) as connection:
+        with closing(_read_only(database)) as connection:
             rows = connection.execute(_ENTRIES).fetchall()
             settled = connection.execute(
                 "SELECT start_s, count(*), sum(amount_nano) FROM posting GROUP BY start_s"
@@ -71,19 +74,19 @@ class Expected:
         return self.notes[signed]
 
 
+def _read_only(database: Path) -> sqlite3.Connection:
+    """Open a database whose journal is recovered, and whose files stay as they are."""
+    return sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+
+
 def faults(database: Path, expected: Expected, point: Point) -> list[str]:
     """Return what is wrong with a store after a cut at a point, nothing when all is well."""
     found = []
     try:
-        # Read only: the journal is recovered all the same, and the files stay as they are.
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-            for table in _READ_TABLES:
-                (said,) = connection.execute(f"PRAGMA integrity_check({table})").fetchone()
-                if said != "ok":
-                    found.append(f"damaged: {table}")
+        with closing(_read_only(database)) as connection:
             rows = connection.execute(_ENTRIES).fetchall()
             notes = connection.execute(_NOTES).fetchall()
-            (books,) = connection.execute(_BOOKS).fetchall()
+            books = connection.execute(_BOOKS).fetchone()
     except sqlite3.Error as error:
         return [f"not readable: {error}"]
     if rows != expected.rows[: len(rows)]:
@@ -100,6 +103,35 @@ def faults(database: Path, expected: Expected, point: Point) -> list[str]:
     return found
 
 
+def faults_in_use(database: Path) -> list[str]:
+    """Return what is wrong when the store itself is opened after a cut and settles once more.
+
+    The files are changed.
+    """
+    with closing(Store.at(database.parent)) as store:
+        with store.read() as tx:
+            (said,) = tx.exec_driver_sql("PRAGMA integrity_check").one()
+            size = log.size(tx)
+        if said != "ok":
+            return [f"damaged: {said}"]
+        grown = ledger_writer.settle(store, ledger_writer.UNUSED)
+        signed = ledger_writer.sign(store)
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute(_ENTRIES).fetchall()
+    chained = all(entry.decode(after[1]).previous == before[2] for before, after in pairwise(rows))
+    grew = size < grown == signed == len(rows)
+    return [] if chained and grew else ["it cannot be gone on with"]
+
+
+@dataclass
+class Recorded:
+    """What a process did to a store, the store before, and what an undisturbed run leaves."""
+
+    events: list[Event]
+    before: dict[str, bytes]
+    expected: Expected
+
+
 @dataclass
 class Tally:
     """What was judged, and what was found."""
@@ -110,6 +142,20 @@ class Tally:
     faults: Counter[str] = field(default_factory=Counter)
     first: str = ""
 
+    def add(self, other: Tally) -> None:
+        """Count another's images, too."""
+        self.points += other.points
+        self.images += other.images
+        self.distinct |= other.distinct
+        self.faults += other.faults
+        self.first = self.first or other.first
+
+    def __str__(self) -> str:
+        return (
+            f"{self.points:,} points, {self.images:,} images, {len(self.distinct):,} distinct, "
+            f"{self.faults.total():,} faults"
+        )
+
 
 class Folder:
     """A folder that holds one image after the other."""
@@ -119,11 +165,15 @@ class Folder:
         self._held: dict[str, object] = {}
         self._path = path
 
+    def forget(self) -> None:
+        """Hold nothing: the files were changed."""
+        self._held.clear()
+
     def hold(self, image: Image) -> None:
         """Make the folder hold an image; a file that is the same object is there already."""
         for name in (MAIN, WAL):
             content = image.get(name)
-            if content is self._held.get(name):
+            if name in self._held and content is self._held[name]:
                 continue
             self._held[name] = content
             if content is None:
@@ -135,28 +185,45 @@ class Folder:
 
 
 def judge(
-    events: list[Event],
-    before: dict[str, bytes],
-    expected: Expected,
-    *,
+    recorded: Recorded,
     folder: Path,
-    entries: int,
+    *,
     per_point: int,
     seed: int,
     tally: Tally,
     every: int = 1,
 ) -> None:
-    """Draw images at every point of a recording, or at each of some, and judge them all."""
+    """Draw images at every point of a recording, or at each of some, and judge them all.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds one image after the other.
+    per_point : int
+        At most so many images a point.
+    every : int
+        Of so many points one is taken.
+    """
     held = Folder(folder)
-    for point in points(events, before, entries):
+    seen: set[bytes] = set()
+    asked: object = None
+    for point in points(recorded.events, recorded.before, entries=1):
         if point.number % every:
             continue
         tally.points += 1
+        if (point.entries, point.released) != asked:
+            # More is asked for now of the same image.
+            asked = (point.entries, point.released)
+            seen.clear()
         drawer = Drawer(point, np.random.default_rng([seed, point.number]))
-        for key, image in drawer.images(per_point):
+        for key, image in drawer.images(per_point, seen):
             held.hold(image)
             tally.images += 1
             tally.distinct.add(key)
-            for fault in faults(held.database, expected, point):
+            found = faults(held.database, recorded.expected, point)
+            if tally.images % _THOROUGH_EVERY == 0 and not found:
+                found = faults_in_use(held.database)
+                held.forget()
+            for fault in found:
                 tally.faults[fault] += 1
                 tally.first = tally.first or f"seed {seed}, point {point.number}: {fault}"

@@ -80,13 +80,11 @@ def record(command: Sequence[str], folder: Path) -> list[Event]:
     paths = [folder, *(folder / name for name in (MAIN, WAL, IGNORED, MARKS, f"{MAIN}-journal"))]
     strace = ["strace", "-f", "-y", "-xx", "-s", "1000000", "--seccomp-bpf", "-o", str(trace)]
     strace += [word for path in paths for word in ("-P", str(path))]
+    # The files there are; kept up to date, line by line.
     known = {name for name in (MAIN, WAL, MARKS) if (folder / name).exists()}
     subprocess.run([*strace, "-e", f"trace={_CALLS}", *command], check=True, timeout=300)
-    events = []
-    for line in trace.read_text().splitlines():
-        if (event := _event(line, folder, known)) is not None:
-            events.append(event)
-    return events
+    lines = trace.read_text().splitlines()
+    return [event for line in lines if (event := _event(line, folder, known)) is not None]
 
 
 def _bytes(text: str) -> bytes:

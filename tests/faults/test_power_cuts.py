@@ -1,0 +1,101 @@
+"""Whatever a power cut leaves of the store, nothing acknowledged is lost or contradicted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from grid.store import Store
+from tests.faults import ledger_writer
+from tests.faults.power_cut.disk import points
+from tests.faults.power_cut.judge import Expected, Recorded, Tally, judge
+from tests.faults.power_cut.recording import MAIN, WAL, Create, Sync, Unlink, record
+
+IMAGES = int(os.environ.get("KHAZRI_POWER_CUTS", "2500"))
+SETTLEMENTS = 60
+
+pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="no strace here")
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A folder in memory, where there is one: images come and go by the million."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as one:
+        yield Path(one)
+
+
+def _recorded(folder: Path, number: int, *options: str, count: int = SETTLEMENTS) -> Recorded:
+    """Record a run that settles, each of its own; journals of several lengths are copied."""
+    with closing(Store.at(folder, create=True)) as store:
+        ledger_writer.begin(store)
+    with closing(sqlite3.connect(folder / MAIN, isolation_level=None)) as connection:
+        connection.execute("VACUUM")
+    before = {MAIN: (folder / MAIN).read_bytes()}
+    command = [sys.executable, "-m", "tests.faults.ledger_writer", str(folder)]
+    command += [str(1 + 97 * number), str(count)]
+    command += ["--journal-bytes", str(60_000 + 45_000 * (number % 5))]
+    events = record([*command, "--reopen-every", str(19 + 7 * (number % 4)), *options], folder)
+    return Recorded(events, before, Expected.of(folder / MAIN))
+
+
+def _judged(one: Recorded, memory: Path, per_point: int, *, seed: int, every: int = 1) -> Tally:
+    tally = Tally()
+    place = memory / "image"
+    place.mkdir(exist_ok=True)
+    judge(one, place, per_point=per_point, seed=seed, tally=tally, every=every)
+    return tally
+
+
+def test_a_recording_played_back_gives_the_files_that_are_there(tmp_path: Path) -> None:
+    one = _recorded(tmp_path, 0)
+    *_, last = points(one.events, one.before, 1)
+    for name in (MAIN, WAL):
+        assert bytes(last.files[-1][name].cached) == (tmp_path / name).read_bytes()
+    kinds = {(type(event), getattr(event, "name", "")) for event in one.events}
+    assert {(Sync, MAIN), (Sync, WAL), (Sync, ""), (Create, WAL), (Unlink, WAL)} <= kinds, (
+        "the journal was never copied, or never begun anew"
+    )
+
+
+def test_no_power_cut_loses_an_acknowledged_entry_or_a_released_checkpoint(
+    tmp_path: Path, memory: Path
+) -> None:
+    per_point = 90 if IMAGES > 50_000 else 9
+    total = Tally()
+    number = 0
+    while total.images < IMAGES:
+        one = _recorded(tmp_path / str(number), number)
+        # A short run looks at some points of one recording, a long one at all of them.
+        every = 1 if IMAGES > 50_000 else 5
+        tally = _judged(one, memory, per_point, seed=number, every=every)
+        shutil.rmtree(tmp_path / str(number))
+        total.add(tally)
+        number += 1
+        print(f"{number} recordings, {total}", flush=True)  # noqa: T201  for `make faults`
+        assert not tally.faults, tally.first
+    assert len(total.distinct) > 0.8 * total.images
+
+
+@pytest.mark.parametrize(
+    ("options", "lost"),
+    [
+        (["--synchronous", "NORMAL"], "acknowledged entries lost"),
+        (["--early", "1"], "acknowledged entries lost"),
+        (["--unsigned-early"], "released checkpoints lost"),
+    ],
+)
+def test_a_store_that_acknowledges_too_early_is_found_out(
+    tmp_path: Path, memory: Path, options: list[str], lost: str
+) -> None:
+    one = _recorded(tmp_path, 0, *options, count=20)
+    tally = _judged(one, memory, 4, seed=1, every=5)
+    assert tally.faults[lost] >= 10
+    assert set(tally.faults) <= {"acknowledged entries lost", "released checkpoints lost"}
