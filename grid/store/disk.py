@@ -11,8 +11,8 @@ import os
 import sqlite3
 from contextlib import suppress
 
-_READ, _WRITE, _FSYNC, _DIR_FSYNC, _TRUNCATE, _CORRUPTFS = 266, 778, 1034, 1290, 1546, 8458
-_DISTRUSTED = frozenset({_READ, _WRITE, _FSYNC, _DIR_FSYNC, _TRUNCATE, _CORRUPTFS})
+_READ, _WRITE, _FSYNC, _TRUNCATE, _CORRUPTFS = 266, 778, 1034, 1546, 8458
+_DISTRUSTED = frozenset({_READ, _WRITE, _FSYNC, _TRUNCATE, _CORRUPTFS})
 """Extended codes of ``SQLITE_IOERR``; those of locks and memory say nothing about the disk."""
 
 _DISTRUSTED_KINDS = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
