@@ -45,6 +45,7 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 logger = logging.getLogger(__name__)
 
 _BUSY_S = 30
+_IDLE_S = 900
 _WRITER_LOCK = 0x6B68617A72690001 & 0x7FFFFFFFFFFFFFFF
 
 
@@ -269,7 +270,11 @@ def _make_private(database: str | None) -> None:
 
 
 def _arguments(is_sqlite: bool) -> dict[str, Any]:
-    return {"timeout": _BUSY_S, "check_same_thread": False} if is_sqlite else {}
+    if is_sqlite:
+        return {"timeout": _BUSY_S, "check_same_thread": False}
+    # Who waits for a writer that stands still gives up, as on SQLite; it is cut off in the end.
+    options = f"-c lock_timeout={_BUSY_S}s -c idle_in_transaction_session_timeout={_IDLE_S}s"
+    return {"application_name": fence.process_name(), "options": options}
 
 
 def _first_line(error: Exception) -> str:

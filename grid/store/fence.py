@@ -20,8 +20,16 @@ from grid.store.upsert import put
 _ROOM_LOCK = 0x6B68617A72690002
 _EPOCH, _HOLDER = "control_room_epoch", "control_room"
 
+_NAME_CHARS = 63
+"""PostgreSQL cuts longer names."""
+
 _KEEPALIVE = (("idle", 20), ("interval", 5), ("count", 3))
 """Seconds and tries: a holder whose machine is gone is given up after 35 s."""
+
+
+def process_name() -> str:
+    """Return the name under which the sessions of this process are known to PostgreSQL."""
+    return f"khazri {os.getpid()} {platform.node()}"[:_NAME_CHARS]
 
 
 def hold(session: Connection) -> None:
@@ -36,27 +44,19 @@ def hold(session: Connection) -> None:
         session.execute(text(f"SET tcp_keepalives_{name} = {value}"))
     if session.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ROOM_LOCK}).scalar():
         return
-    high, low = divmod(_ROOM_LOCK, 1 << 32)
-    found = session.execute(
-        text(
-            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
-            "AND classid = :high AND objid = :low"
-        ),
-        {"high": high, "low": low},
-    ).scalar()
-    who = _value(session, _HOLDER) or "another"
+    who = _value(session, _HOLDER)
     raise BadInputError(
-        f"{who} runs this site; stop it first, or, if it hangs or its machine is gone, end its "
-        f"session in the database: SELECT pg_terminate_backend({found})"
+        f"'{who}' runs this site; stop it first or, if it hangs or its machine is gone, end its "
+        "sessions in the database: SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        f"WHERE application_name = '{who}'"
     )
 
 
 def take_over(tx: Connection) -> int:
     """Begin the next epoch of the control room and return its number."""
     epoch = int(_value(tx, _EPOCH) or 0) + 1
-    who = f"process {os.getpid()} on {platform.node()}"
-    rows = [{"name": _EPOCH, "value": str(epoch)}, {"name": _HOLDER, "value": who}]
-    put(tx, meta, rows)
+    rows = {_EPOCH: str(epoch), _HOLDER: process_name()}
+    put(tx, meta, [{"name": name, "value": value} for name, value in rows.items()])
     return epoch
 
 
@@ -64,7 +64,7 @@ def overtaken_by(tx: Connection, epoch: int) -> str | None:
     """Return who has taken over since `epoch` began, or ``None``."""
     if _value(tx, _EPOCH) == str(epoch):
         return None
-    return f"{_value(tx, _HOLDER)}, in epoch {_value(tx, _EPOCH)} after this one's {epoch}"
+    return f"'{_value(tx, _HOLDER)}', in epoch {_value(tx, _EPOCH)} after this one's {epoch}"
 
 
 def _value(tx: Connection, name: str) -> str | None:

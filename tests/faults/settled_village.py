@@ -21,12 +21,13 @@ INTERVALS = 2
 AT_S = FIRST_S + 900 * INTERVALS
 
 
-def make(folder: Path) -> None:
+def make(folder: Path, store_url: str = "") -> None:
     """Begin the village's ledger and store what meters, market and network say."""
     secrets = {record.LOG_SEED: bytes(range(32))}
     for party in village.SITE.party:
         secrets[f"{record.PARTY_SECRET}{party.id}"] = party.id.encode().ljust(32, b".")
-    with closing(Store.at(folder, create=True)) as store, store.write() as tx:
+    made = Store(store_url, create=True) if store_url else Store.at(folder, create=True)
+    with closing(made) as store, store.write() as tx:
         control.put_secrets(tx, secrets)
         for name, value in (("site_toml", village.TOML), ("first_cycle_s", str(FIRST_S))):
             control.put_meta(tx, name, value)
@@ -39,9 +40,9 @@ def make(folder: Path) -> None:
             datasets.put_dataset(tx, "network", FIRST_S + 900 * number, state)
 
 
-def room(folder: Path) -> Room:
+def room(folder: Path, store_url: str = "") -> Room:
     """Return the village's control room; it has no field."""
-    store = Store.at(folder)
+    store = Store(store_url) if store_url else Store.at(folder)
     site, first_s = cycle.facts(folder, store)
     return Room(folder, site, store, None, first_s)
 
