@@ -187,7 +187,7 @@ class Store:
         """
         if self._refusal is not None:
             raise ReadOnlyError(self._refusal)
-        with _translated(), self.engine.connect() as connection:
+        with translated(), self.engine.connect() as connection:
             options: dict[str, Any] = {"khazri_write": True}
             with connection.execution_options(**options).begin():
                 if not self.is_sqlite:
@@ -228,7 +228,7 @@ class Store:
         if self.is_sqlite:
             yield
             return
-        with _translated(), self.engine.connect() as connection:
+        with translated(), self.engine.connect() as connection:
             session = connection.execution_options(isolation_level="AUTOCOMMIT")
             # Not of the pool any more: the session, and its lock, end with the block.
             session.detach()
@@ -241,7 +241,7 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Yield a transaction that sees one snapshot and writes nothing."""
-        with _translated(), self.engine.connect() as connection:
+        with translated(), self.engine.connect() as connection:
             if not self.is_sqlite:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
@@ -253,7 +253,8 @@ class Store:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Raise what the database raises as :class:`~grid.errors.StoreError`."""
     try:
         yield
     except (DBAPIError, PoolTimeoutError) as error:
