@@ -20,9 +20,11 @@ DEMO_DIR ?= khazri-demo
 demo: install
 	$(BIN)/khazri demo --dir $(DEMO_DIR)
 
-# Fifty kills over a day of 24 intervals; `make test` does five.
+# Fifty kills over a day of 24 intervals, a kill and a full disk at each call of a settlement, and
+# a million images of power cuts: an hour. `make test` does some of each.
 faults: install
-	KHAZRI_KILLS=50 KHAZRI_KILL_INTERVALS=24 $(BIN)/pytest tests/faults --timeout 3600
+	KHAZRI_KILLS=50 KHAZRI_KILL_INTERVALS=24 KHAZRI_CALL_STRIDE=1 KHAZRI_POWER_CUTS=1000000 \
+	  $(BIN)/pytest tests/faults --timeout 14400
 
 # Two hundred kills in the middle of ciphered sessions: no counter may be used twice.
 counters: install
@@ -42,7 +44,8 @@ bench: install
 losses: install
 	$(BIN)/khazri meter losses --study
 
-# Chromium, PostgreSQL and the MQTT broker mosquitto by their Debian names, when missing and when we may.
+# Chromium, PostgreSQL, strace and the MQTT broker mosquitto by their Debian names, when missing and
+# when we may.
 test-tools:
 	@sh tests/install-tools.sh
 

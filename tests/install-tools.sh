@@ -5,6 +5,7 @@ missing=""
 [ -d /usr/lib/postgresql ] || command -v initdb >/dev/null || missing="$missing postgresql"
 command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
 command -v chromium >/dev/null || missing="$missing chromium"
+command -v strace >/dev/null || missing="$missing strace"
 command -v mbpoll >/dev/null || missing="$missing mbpoll"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

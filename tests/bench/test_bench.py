@@ -27,7 +27,14 @@ ROWS = {
         "dispatch, rolling",
         "dispatch, whole plan",
     ],
-    "trading": ["clearing", "ledger, verify", "ledger, append"],
+    "trading": [
+        "clearing",
+        "ledger, verify",
+        "ledger, append",
+        "ledger, write",
+        "ledger, settlements",
+        "ledger, writers at once",
+    ],
     "store": ["store, in", "store, out"],
     "console": [],
 }
