@@ -23,6 +23,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
+    URL,
     Connection,
     Engine,
     ExceptionContext,
@@ -105,7 +106,7 @@ class Store:
         self._refusal: str | None = None
         self._epoch: int | None = None
         try:
-            self.engine = create_engine(url, connect_args=_arguments(self.is_sqlite))
+            self.engine = create_engine(url, connect_args=_arguments(parsed))
             if self.is_sqlite:
                 _prepare_sqlite(self.engine)
                 event.listen(self.engine, "handle_error", self._judge)
@@ -270,11 +271,12 @@ def _make_private(database: str | None) -> None:
             raise StoreError(f"store {database}: {error.strerror}") from error
 
 
-def _arguments(is_sqlite: bool) -> dict[str, Any]:
-    if is_sqlite:
+def _arguments(url: URL) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
         return {"timeout": _BUSY_S, "check_same_thread": False}
     # Who waits for a writer that stands still gives up, as on SQLite; it is cut off in the end.
-    options = f"-c lock_timeout={_BUSY_S}s -c idle_in_transaction_session_timeout={_IDLE_S}s"
+    limits = f"-c lock_timeout={_BUSY_S}s -c idle_in_transaction_session_timeout={_IDLE_S}s"
+    options = f"{url.query.get('options', '')} {limits}"
     return {"application_name": fence.process_name(), "options": options}
 
 

@@ -10,11 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tests.faults.power_cut.recording import Create, Event, Mark, Sync, Truncate, Unlink, Write
+from tests.faults.power_cut.recording import (
+    Create,
+    Event,
+    Mark,
+    Sync,
+    Synced,
+    Truncate,
+    Unlink,
+    Write,
+)
 
 SECTOR = 512
 _STALE = bytes(range(256)) * 2
@@ -74,10 +84,19 @@ class File:
         if len(self.cached) != self.sizes[-1][1]:
             self.sizes.append((self.writes, len(self.cached)))
 
-    def sync(self) -> None:
-        """Let all that was written be on the disk."""
-        self.durable = bytearray(self.cached)
-        self.sectors, self.sizes, self.writes = {}, [(0, len(self.cached))], 0
+    def asked(self) -> tuple[int, bytes]:
+        """Return what a sync that begins now is about."""
+        return self.writes, bytes(self.cached)
+
+    def synced(self, writes: int, content: bytes) -> None:
+        """Let the content of :meth:`asked` be on the disk, and all that came after it not."""
+        self.durable = bytearray(content)
+        since = {
+            sector: [one for one in states if one[0] > writes]
+            for sector, states in self.sectors.items()
+        }
+        self.sectors = {sector: states for sector, states in since.items() if states}
+        self.sizes = [(writes, len(content)), *(one for one in self.sizes if one[0] > writes)]
 
 
 @dataclass(frozen=True)
@@ -114,24 +133,31 @@ def points(events: list[Event], before: dict[str, bytes], entries: int) -> Itera
         When the recording cannot be played.
     """
     names = [{name: File.of(name, content) for name, content in before.items()}]
+    asked: dict[tuple[str, int], Any] = {}
     released: tuple[int, ...] = ()
     for number, event in enumerate(events):
         if isinstance(event, Mark):
             kind, value = event.text.split()
-            entries = int(value) if kind == "entries" else entries
+            entries = max(entries, int(value)) if kind == "entries" else entries
             released += (int(value),) if kind == "checkpoint" else ()
             continue
-        yield Point(number, tuple(names), entries, released)
         now = names[-1]
+        if isinstance(event, Sync):
+            file = now.get(event.name)
+            asked[event.name, event.process] = now if file is None else (file, *file.asked())
+            continue
+        yield Point(number, tuple(names), entries, released)
         match event:
             case Write(name, offset, content):
                 now[name].write(offset, content)
             case Truncate(name, size):
                 now[name].truncate(size)
-            case Sync(""):
-                names = [now]
-            case Sync(name):
-                now[name].sync()
+            case Synced("", process):
+                state = asked.pop(("", process))
+                names = names[next(n for n, one in enumerate(names) if one is state) :]
+            case Synced(name, process):
+                file, writes, content = asked.pop((name, process))
+                file.synced(writes, content)
             case Create(name):
                 names.append({**now, name: File.of(name, b"")})
             case Unlink(name):
@@ -145,39 +171,38 @@ class Choices:
     def __init__(self, file: File) -> None:
         self.file = file
         self.size = np.array([size for _, size in file.sizes])
-        self.size_write = np.array([write for write, _ in file.sizes])
         self.sector = np.array(sorted(file.sectors), np.int64)
-        self.grown = self.sector * SECTOR >= len(file.durable)
         seen = [self._seen(sector) for sector in self.sector.tolist()]
         self.count = np.array([len(states) for states in seen], np.int64)
         most = int(self.count.max(initial=0))
         self.state = np.zeros((len(seen), most, SECTOR), np.uint8)
-        self.write = np.full((len(seen), most), 2**31, np.int64)
         for row, states in enumerate(seen):
-            for column, (write, content) in enumerate(states):
+            for column, content in enumerate(states):
                 self.state[row, column] = np.frombuffer(content, np.uint8)
-                self.write[row, column] = write
         room = max((int(self.sector.max(initial=-1)) + 1) * SECTOR, len(file.durable))
         self.base = np.zeros(-(-room // SECTOR) * SECTOR, np.uint8)
         self.base[: len(file.durable)] = np.frombuffer(bytes(file.durable), np.uint8)
 
-    def _seen(self, sector: int) -> list[tuple[int, bytes]]:
+    def _seen(self, sector: int) -> list[bytes]:
         """Return each state of a sector; the first is what is there when it was never written."""
         old = bytes(self.file.durable[sector * SECTOR : (sector + 1) * SECTOR])
-        stale = [] if old else [(0, _STALE)]
-        return [(0, old.ljust(SECTOR, b"\0")), *stale, *self.file.sectors[sector]]
+        since = [content for _, content in self.file.sectors[sector]]
+        return [old.ljust(SECTOR, b"\0"), *([] if old else [_STALE]), *since]
 
     @property
     def free(self) -> bool:
         """Whether there is more than one image."""
         return bool(len(self.sector)) or len(self.size) > 1
 
-    def up_to(self, write: int) -> tuple[States, int]:
-        """Return states and size as they were after a number of writes, in order."""
-        reached = (self.write <= write).sum(axis=1) - 1
-        # Zeros, not what stood there, where nothing was written.
-        reached[self.grown & (reached == 1)] = 0
-        return reached, int(self.size[np.searchsorted(self.size_write, write, "right") - 1])
+    @property
+    def lost(self) -> tuple[States, int]:
+        """The states and the size when nothing since the last sync reached the disk."""
+        return np.zeros_like(self.count), int(self.size[0])
+
+    @property
+    def kept(self) -> tuple[States, int]:
+        """The states and the size when all of it did."""
+        return self.count - 1, int(self.size[-1])
 
     def image(self, chosen: States, size: int) -> Bytes:
         """Return the file with a state chosen for each sector."""

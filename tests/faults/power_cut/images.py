@@ -62,11 +62,11 @@ class Drawer:
         What a prefix of the writes leaves is what all of them left at a point before.
         """
         for names in reversed(self._names):
-            for write in (2**31 - 1, 0):
-                yield names, [one.up_to(write) for one in names.values()]
+            yield names, [one.kept for one in names.values()]
+            yield names, [one.lost for one in names.values()]
         names = self._names[-1]
-        every = [one.up_to(2**31 - 1) for one in names.values()]
-        none = [one.up_to(0) for one in names.values()]
+        every = [one.kept for one in names.values()]
+        none = [one.lost for one in names.values()]
         for base, other in ((every, none), (none, every)):
             for number, one in enumerate(names.values()):
                 for row in self._draw.permutation(len(one.sector))[:2]:
@@ -83,7 +83,7 @@ class Drawer:
         picked = []
         for one in names.values():
             if not one.free:
-                picked.append((one.count - 1, int(one.size[-1])))
+                picked.append(one.kept)
                 continue
             newest = self._draw.random(len(one.count)) < kept
             older = (self._draw.random(len(one.count)) * one.count).astype(np.int64)

@@ -26,6 +26,7 @@ _BOOKS = (
     "SELECT * FROM (SELECT max(start_s), count(*) FROM settlement), "
     "(SELECT count(*), sum(amount_nano) FROM posting)"
 )
+_SETTLED = "SELECT start_s, count(*), sum(amount_nano) FROM posting GROUP BY start_s"
 _THOROUGH_EVERY = 500
 """Of so many images one is looked through to its last index, and is worked on with."""
 
@@ -36,7 +37,7 @@ class Expected:
 
     rows: list[tuple[int, bytes, bytes]]
     roots: list[bytes]
-    books: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    books: dict[int, tuple[int | None, ...]] = field(default_factory=dict)
     notes: dict[str, tuple[int, bytes]] = field(default_factory=dict)
 
     @classmethod
@@ -44,11 +45,16 @@ class Expected:
         """Read it from the store of the undisturbed run."""
         with closing(_read_only(database)) as connection:
             rows = connection.execute(_ENTRIES).fetchall()
-            settled = connection.execute(
-                "SELECT start_s, count(*), sum(amount_nano) FROM posting GROUP BY start_s"
-            ).fetchall()
-        tree, roots, previous = merkle.Frontier(), [merkle.EMPTY_ROOT], entry.NO_PREVIOUS
-        ends: dict[str, int] = {}
+            settled = {
+                interval.label(start_s): (start_s, lines, amount)
+                for start_s, lines, amount in connection.execute(_SETTLED)
+            }
+        tree, previous = merkle.Frontier(), entry.NO_PREVIOUS
+        found = cls(rows, [merkle.EMPTY_ROOT])
+        ends = {
+            entry.decode(content).interval: number for number, (_, content, _) in enumerate(rows)
+        }
+        newest, books = None, (0, 0, 0)
         for number, (sequence, content, leaf) in enumerate(rows):
             one = entry.decode(content)
             assert (one.sequence, sequence) == (number, number)
@@ -56,14 +62,14 @@ class Expected:
             assert leaf == merkle.leaf_hash(content)
             previous = leaf
             tree.append(leaf)
-            roots.append(tree.root())
-            ends[one.interval] = number + 1
-        found = cls(rows, roots, {1: (None, 0, 0, None)})
-        count = total = 0
-        for number, (start_s, lines, amount) in enumerate(settled, start=1):
-            count, total = count + lines, total + amount
-            end = ends[interval.label(start_s)]
-            found.books[end] = (start_s, number, count, total)
+            found.roots.append(tree.root())
+            if one.interval in settled and ends[one.interval] == number:
+                start_s, lines, amount = settled[one.interval]
+                newest = max(newest or 0, start_s)
+                books = (books[0] + 1, books[1] + lines, books[2] + amount)
+            # Where a settlement has more than one entry, all of them or none are there.
+            if one.interval not in settled or ends[one.interval] == number:
+                found.books[number + 1] = (newest, *books[:2], books[2] or None)
         return found
 
     def size_and_root(self, signed: str) -> tuple[int, bytes]:

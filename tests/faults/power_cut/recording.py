@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ _CALLS = (
     "mmap,copy_file_range,sendfile"
 )
 _LINE = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<rest>.*)\) += (?P<value>-?\d+)")
+_BEGUN = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<rest>.*?),? <unfinished \.\.\.>$")
+_ENDED = re.compile(r"(?P<pid>\d+) +<\.\.\. (?P<call>\w+) resumed>.*\) += (?P<value>-?\d+)")
 _HEX = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _FD = re.compile(r"(?:^|, )\d+<((?:\\x[0-9a-f]{2})*)>")
 
@@ -45,9 +47,18 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """All that was written to a file is on disk, says the kernel; of the folder when ``""``."""
+    """A process asks that all that was written to a file be on disk; the folder is ``""``."""
 
     name: str
+    process: int
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """It is, says the kernel: what was written before it was asked."""
+
+    name: str
+    process: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,7 @@ class Mark:
     text: str
 
 
-Event = Write | Truncate | Sync | Create | Unlink | Mark
+Event = Write | Truncate | Sync | Synced | Create | Unlink | Mark
 
 
 def record(command: Sequence[str], folder: Path) -> list[Event]:
@@ -80,27 +91,50 @@ def record(command: Sequence[str], folder: Path) -> list[Event]:
     paths = [folder, *(folder / name for name in (MAIN, WAL, IGNORED, MARKS, f"{MAIN}-journal"))]
     strace = ["strace", "-f", "-y", "-xx", "-s", "1000000", "--seccomp-bpf", "-o", str(trace)]
     strace += [word for path in paths for word in ("-P", str(path))]
-    # The files there are; kept up to date, line by line.
     known = {name for name in (MAIN, WAL, MARKS) if (folder / name).exists()}
     subprocess.run([*strace, "-e", f"trace={_CALLS}", *command], check=True, timeout=300)
-    lines = trace.read_text().splitlines()
-    return [event for line in lines if (event := _event(line, folder, known)) is not None]
+    return list(_events(trace.read_text().splitlines(), folder, known))
+
+
+def _events(lines: Sequence[str], folder: Path, known: set[str]) -> Iterator[Event]:
+    """Yield what the lines of a trace did.
+
+    A call that another process interrupts has two lines. What it writes may be on the disk from
+    the first on; what it syncs is on the disk only from the second on.
+    """
+    begun: dict[str, Event | None] = {}
+    for line in lines:
+        if "+++ " in line or "--- " in line:
+            continue
+        if ended := _ENDED.match(line):
+            event = begun.pop(ended["pid"])
+            if isinstance(event, Sync):
+                yield Synced(event.name, event.process)
+            written = len(event.content) if isinstance(event, Write) else 0
+            if event is not None and int(ended["value"]) < written:
+                raise ValueError(f"a call did not succeed: {line[:200]}")
+            continue
+        whole = _LINE.match(line)
+        found = whole or _BEGUN.match(line)
+        if found is None:
+            raise ValueError(f"a line of strace is not understood: {line[:200]}")
+        if whole and int(whole["value"]) < 0:
+            continue
+        event = _event(found["pid"], found["call"], found["rest"], folder, known)
+        if event is not None:
+            yield event
+        if not whole:
+            begun[found["pid"]] = event
+        elif isinstance(event, Sync):
+            yield Synced(event.name, event.process)
 
 
 def _bytes(text: str) -> bytes:
     return bytes.fromhex(text.replace("\\x", ""))
 
 
-def _event(line: str, folder: Path, known: set[str]) -> Event | None:
-    """Return what a line of the trace did; `known` are the files there are, kept up to date."""
-    if "+++" in line or "---" in line:
-        return None
-    found = _LINE.match(line)
-    if found is None:
-        raise ValueError(f"a line of strace is not understood: {line[:200]}")
-    call, rest, value = found["call"], found["rest"], int(found["value"])
-    if value < 0:
-        return None
+def _event(pid: str, call: str, rest: str, folder: Path, known: set[str]) -> Event | None:
+    """Return what a call did; `known` are the files there are, kept up to date."""
     fd = _FD.search(rest)
     subject = _bytes(fd[1]) if fd and call != "openat" else _bytes(_HEX.search(rest)[1])
     name = _name(subject.decode(), folder)
@@ -117,11 +151,12 @@ def _event(line: str, folder: Path, known: set[str]) -> Event | None:
         return Mark(_bytes(_HEX.search(rest)[1]).decode().strip())
     if call == "pwrite64":
         content = _bytes(_HEX.search(rest)[1])
-        if len(content) != value:
-            raise ValueError(f"{name}: {len(content)} bytes were recorded, {value} written")
-        return Write(name, int(rest.rsplit(", ", 1)[1]), content)
+        _, length, offset = rest.rsplit(", ", 2)
+        if len(content) != int(length):
+            raise ValueError(f"{name}: {len(content)} bytes of {length} were recorded")
+        return Write(name, int(offset), content)
     if call in ("fsync", "fdatasync"):
-        return Sync(name)
+        return Sync(name, int(pid))
     if call == "ftruncate":
         return Truncate(name, int(rest.rsplit(", ", 1)[1]))
     if call == "unlink":
