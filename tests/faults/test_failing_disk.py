@@ -101,8 +101,9 @@ def test_a_disk_full_at_any_write_is_got_over_once_there_is_room(
         assert done.status == 0
         # The same process tries again, and goes on writing.
         assert done.told["state"] == undisturbed.told["state"], f"{call} {index}"
-        assert done.told["write"] == "done"
-        assert all("full" in error for error in done.told["errors"]), done.told["errors"]
+        failed = [*done.told["errors"], *({done.told["write"]} - {"done"})]
+        assert len(failed) <= 1, f"{call} {index}"
+        assert all("disk is full" in error for error in failed), failed
         refused += len(done.told["errors"])
     assert refused > undisturbed.calls["pwrite64"] // STRIDE // 4
 

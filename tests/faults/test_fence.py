@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from grid.errors import BadInputError, StoreError
+from grid.operation import opening
 from grid.store import ReadOnlyError, Store, control, fence, log
 
 pytestmark = pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
@@ -117,6 +119,18 @@ def test_a_second_control_room_is_told_who_runs_the_site(
     _append(store, b"console")
     assert first.asked("two") == "done"
     assert _contents(store) == [b"one\n", b"console", b"two\n"]
+
+
+def test_a_control_room_in_another_folder_does_not_open_the_store_of_one_that_runs(
+    store: Store, tmp_path: Path
+) -> None:
+    with store.sole():
+        with (
+            pytest.raises(BadInputError, match="runs this site"),
+            opening.opened(tmp_path, store_url=store.url),
+        ):
+            pass
+        _append(store, b"one")
 
 
 def test_a_killed_control_room_leaves_the_site_to_the_next_at_once(
