@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sqlalchemy import event
 
 from grid import interval
 from grid.store import Store, Transaction, disk, log, market
+from grid.store.group_commit import GroupCommit
 from grid.store.schema import metadata
 from trading.accounts import COMMUNITY, MARKET, Posting, PostingKind
 from trading.ledger import checkpoint, entry, merkle, note
@@ -55,7 +57,7 @@ def _append(tx: Transaction, one: entry.Entry) -> None:
     )
 
 
-def settle(store: Store, number: int) -> int:
+def settle(store: Store | GroupCommit, number: int) -> int:
     """Settle interval `number` with one to five entries; return how many the ledger has then."""
     start_s = START_S + 900 * number
     lines = [
@@ -103,6 +105,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--synchronous", default="FULL")
     parser.add_argument("--early", type=int, default=0, help="entries acknowledged unwritten")
     parser.add_argument("--unsigned-early", action="store_true", help="notes shown unwritten")
+    parser.add_argument("--threads", type=int, default=1, help="they share commits")
     parser.add_argument("--journal-bytes", type=int, default=4 << 20)
     parser.add_argument("--reopen-every", type=int, default=10**9)
     return parser.parse_args()
@@ -120,22 +123,45 @@ def _opened(options: argparse.Namespace) -> Store:
     return store
 
 
-def main() -> None:
-    """Settle, sign, tell."""
-    options = _options()
-    disk._JOURNAL_BYTES = options.journal_bytes
-    marks = os.open(options.folder / "marks", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    store = _opened(options)
-    for number in range(options.first, options.first + options.count):
-        size = settle(store, number)
+def _run(
+    store: Store,
+    writing: Store | GroupCommit,
+    numbers: range,
+    marks: int,
+    options: argparse.Namespace,
+) -> None:
+    for number in numbers:
+        size = settle(writing, number)
         os.write(marks, b"entries %d\n" % (size + options.early))
         if number % CHECKPOINT_EVERY == 0:
             if options.unsigned_early:
                 os.write(marks, b"checkpoint %d\n" % size)
             os.write(marks, b"checkpoint %d\n" % sign(store))
-        if (number + 1) % options.reopen_every == 0:
+
+
+def _run_threads(store: Store, numbers: range, marks: int, options: argparse.Namespace) -> None:
+    group = GroupCommit(store)
+    with ThreadPoolExecutor(options.threads) as threads:
+        shares = [numbers[start :: options.threads] for start in range(options.threads)]
+        for done in [threads.submit(_run, store, group, one, marks, options) for one in shares]:
+            done.result()
+
+
+def main() -> None:
+    """Settle, sign, tell."""
+    options = _options()
+    disk._JOURNAL_BYTES = options.journal_bytes
+    marks = os.open(options.folder / "marks", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    end = options.first + options.count
+    for first in range(options.first, end, options.reopen_every):
+        store = _opened(options)
+        numbers = range(first, min(first + options.reopen_every, end))
+        if options.threads == 1:
+            _run(store, store, numbers, marks, options)
+        else:
+            _run_threads(store, numbers, marks, options)
+        if numbers[-1] + 1 < end:
             store.close()
-            store = _opened(options)
     os._exit(0)
 
 

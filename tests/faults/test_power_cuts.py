@@ -22,6 +22,8 @@ from tests.faults.power_cut.recording import MAIN, WAL, Create, Sync, Unlink, re
 
 IMAGES = int(os.environ.get("KHAZRI_POWER_CUTS", "1500"))
 SETTLEMENTS = 60
+WRITERS = ("one writer", "two processes", "four threads")
+"""Who writes, by the number of the recording: one, control room and console, or a group."""
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="no strace here")
 
@@ -40,15 +42,17 @@ def _recorded(folder: Path, number: int, *options: str, count: int = SETTLEMENTS
     with closing(sqlite3.connect(folder / MAIN, isolation_level=None)) as connection:
         connection.execute("VACUUM")
     before = {MAIN: (folder / MAIN).read_bytes()}
-    first = 1 + 97 * number
-    # Where two processes write, as control room and console do, each settles half.
-    shares = (
-        [(first, count)] if number % 3 != 1 else [(first, count // 2), (first + count, count // 2)]
-    )
+    first, half = 1 + 97 * number, count // 2
+    more = ["--journal-bytes", str(60_000 + 45_000 * (number % 5))]
+    more += ["--reopen-every", str(19 + 7 * (number % 4)), *options]
+    if WRITERS[number % 3] == "four threads":
+        more += ["--threads", "4"]
+    shares = [(first, count)]
+    if WRITERS[number % 3] == "two processes":
+        shares = [(first, half), (first + count, half)]
     writers = [
         [sys.executable, "-m", "tests.faults.ledger_writer", str(folder), str(start), str(share)]
-        + ["--journal-bytes", str(60_000 + 45_000 * (number % 5))]
-        + ["--reopen-every", str(19 + 7 * (number % 4)), *options]
+        + more
         for start, share in shares
     ]
     command = ["sh", "-c", " & ".join(map(shlex.join, writers)) + " & wait"]
@@ -64,7 +68,7 @@ def _judged(one: Recorded, memory: Path, per_point: int, *, seed: int, every: in
     return tally
 
 
-@pytest.mark.parametrize("number", [0, 1], ids=["one writer", "two writers"])
+@pytest.mark.parametrize("number", [0, 1, 2], ids=WRITERS)
 def test_a_recording_played_back_gives_the_files_that_are_there(
     tmp_path: Path, number: int
 ) -> None:
@@ -72,12 +76,12 @@ def test_a_recording_played_back_gives_the_files_that_are_there(
     *_, last = points(one.events, one.before, 1)
     for name in (MAIN, WAL):
         assert bytes(last.files[-1][name].cached) == (tmp_path / name).read_bytes()
-    asked = [event.process for event in one.events if isinstance(event, Sync)]
-    assert len(set(asked)) == number + 1
+    asked = {event.process for event in one.events if isinstance(event, Sync)}
+    assert len(asked) > 1 or number == 0
     kinds = {(type(event), getattr(event, "name", "")) for event in one.events}
     expected = {(Sync, MAIN), (Sync, WAL), (Sync, ""), (Create, WAL)}
     assert expected <= kinds, "the journal was never copied"
-    if number == 0:
+    if number != 1:
         assert (Unlink, WAL) in kinds, "the journal was never begun anew"
 
 
@@ -87,10 +91,10 @@ def test_no_power_cut_loses_an_acknowledged_entry_or_a_released_checkpoint(
     per_point = 90 if IMAGES > 50_000 else 9
     total = Tally()
     number = 0
-    while total.images < IMAGES:
+    while total.images < IMAGES or number < len(WRITERS):
         one = _recorded(tmp_path / str(number), number)
         # A short run looks at some points of one recording, a long one at all of them.
-        every = 1 if IMAGES > 50_000 else 11
+        every = 1 if IMAGES > 50_000 else 13
         tally = _judged(one, memory, per_point, seed=number, every=every)
         shutil.rmtree(tmp_path / str(number))
         total.add(tally)
