@@ -169,6 +169,10 @@ class Store:
             self._refusal = f"the store is read-only: {why}"
             logger.error("event=store_read_only reason=%r", why)
 
+    def _require_writable(self) -> None:
+        if self._refusal is not None:
+            raise ReadOnlyError(self._refusal)
+
     def _hold_back(self, connection: Connection) -> None:
         """Keep those from writing, too, who do so without :meth:`write`."""
         if self._refusal is not None:
@@ -186,8 +190,7 @@ class Store:
             When the database fails or refuses. Whether the transaction was kept is not
             known when its commit was under way.
         """
-        if self._refusal is not None:
-            raise ReadOnlyError(self._refusal)
+        self._require_writable()
         with translated(), self.engine.connect() as connection:
             options: dict[str, Any] = {"khazri_write": True}
             with connection.execution_options(**options).begin():
@@ -197,6 +200,8 @@ class Store:
                     )
                     self._require_epoch(connection)
                 yield connection
+                # Another thread may have met the failure meanwhile.
+                self._require_writable()
             if self.is_sqlite:
                 self._copy_journal(connection)
 
@@ -204,7 +209,7 @@ class Store:
         if self._epoch is None or (who := fence.overtaken_by(tx, self._epoch)) is None:
             return
         self._refuse(f"{who}, runs this site now; end this process")
-        raise ReadOnlyError(self._refusal)
+        self._require_writable()
 
     def _copy_journal(self, connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection
@@ -274,9 +279,15 @@ def _make_private(database: str | None) -> None:
 def _arguments(url: URL) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return {"timeout": _BUSY_S, "check_same_thread": False}
-    # Who waits for a writer that stands still gives up, as on SQLite; it is cut off in the end.
-    limits = f"-c lock_timeout={_BUSY_S}s -c idle_in_transaction_session_timeout={_IDLE_S}s"
-    options = f"{url.query.get('options', '')} {limits}"
+    settings = {
+        # A commit is not acknowledged before it is on disk, whatever the server's default is.
+        "synchronous_commit": "on",
+        # Who waits for a writer that stands still gives up, as on SQLite; it is cut off in the end.
+        "lock_timeout": f"{_BUSY_S}s",
+        "idle_in_transaction_session_timeout": f"{_IDLE_S}s",
+    }
+    given = [str(url.query.get("options", ""))]
+    options = " ".join([*given, *(f"-c {name}={value}" for name, value in settings.items())])
     return {"application_name": fence.process_name(), "options": options}
 
 

@@ -196,6 +196,18 @@ def test_a_file_that_is_no_database_any_more_is_not_written(
             pass
 
 
+def test_a_transaction_under_way_when_another_thread_meets_the_failure_is_undone(
+    unsettled: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(unsettled, tmp_path / "copy"))
+    with closing(Store.at(folder)) as store:
+        with pytest.raises(ReadOnlyError), store.write() as tx:  # noqa: PT012  the body is the point
+            control.put_meta(tx, "probe", "x")
+            store._refuse("a test says so")
+        with store.read() as tx:
+            assert control.get_meta(tx, "probe") is None
+
+
 def test_what_writes_past_the_transactions_of_the_store_is_held_back_too(
     unsettled: Path, tmp_path: Path
 ) -> None:

@@ -133,6 +133,23 @@ def test_a_control_room_in_another_folder_does_not_open_the_store_of_one_that_ru
         _append(store, b"one")
 
 
+def test_a_commit_waits_for_the_disk_whatever_the_address_asks_for(store: Store) -> None:
+    options = "options=-c%20synchronous_commit%3Doff%20-c%20work_mem%3D5MB"
+    with closing(Store(f"{store.url}&{options}")) as asked, asked.read() as tx:
+        shown = [
+            tx.exec_driver_sql(f"SHOW {name}").scalar_one()
+            for name in ("synchronous_commit", "work_mem", "lock_timeout")
+        ]
+    assert shown == ["on", "5MB", "30s"]
+
+
+def test_a_control_room_that_ends_leaves_the_site_to_the_next(store: Store) -> None:
+    for content in (b"one", b"two"):
+        with closing(Store(store.url)) as room, room.sole():
+            _append(room, content)
+    assert _contents(store) == [b"one", b"two"]
+
+
 def test_a_killed_control_room_leaves_the_site_to_the_next_at_once(
     store: Store, begun: Callable[[], Holder]
 ) -> None:
