@@ -88,6 +88,11 @@ class Store:
         Make the schema where there is none. A store of an earlier version is brought up
         to date in any case, one of a later version is refused.
 
+    Attributes
+    ----------
+    refusal : str or None
+        Why this process may not write any more.
+
     Raises
     ------
     StoreError
@@ -103,7 +108,7 @@ class Store:
             # The text is not shown: it may hold a password.
             raise BadInputError("the store's URL is not sqlite:///PATH or postgresql:…") from error
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        self._refusal: str | None = None
+        self.refusal: str | None = None
         self._epoch: int | None = None
         try:
             self.engine = create_engine(url, connect_args=_arguments(parsed))
@@ -165,17 +170,17 @@ class Store:
             )
 
     def _refuse(self, why: str) -> None:
-        if self._refusal is None:
-            self._refusal = f"the store is read-only: {why}"
+        if self.refusal is None:
+            self.refusal = f"the store is read-only: {why}"
             logger.error("event=store_read_only reason=%r", why)
 
     def _require_writable(self) -> None:
-        if self._refusal is not None:
-            raise ReadOnlyError(self._refusal)
+        if self.refusal is not None:
+            raise ReadOnlyError(self.refusal)
 
     def _hold_back(self, connection: Connection) -> None:
         """Keep those from writing, too, who do so without :meth:`write`."""
-        if self._refusal is not None:
+        if self.refusal is not None:
             connection.exec_driver_sql("PRAGMA query_only=ON")
 
     @contextmanager

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.faults.power_cut.recording import ROOT
+
 OUTCOME = "outcome.json"
 JOURNAL_BYTES = "journal-bytes"
 """A file beside the store that says at what size of the journal a child copies it."""
@@ -46,6 +48,7 @@ class Nursery:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            cwd=ROOT,
         )
 
     def close(self) -> None:

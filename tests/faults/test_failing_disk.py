@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,13 +22,14 @@ from grid.store import ReadOnlyError, Store, control
 from grid.store.schema import meta
 from tests.faults import nursery, settled_village
 from tests.faults.nursery import Nursery
+from tests.faults.power_cut import recording
 
-STRIDE = int(os.environ.get("KHAZRI_CALL_STRIDE", "13"))
+STRIDE = int(os.environ.get("KHAZRI_CALL_STRIDE", "19"))
 """Of so many writes one is disturbed; every sync is."""
 
 DATABASE, JOURNAL = nursery.FILES
 
-pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="no strace here")
+pytestmark = pytest.mark.skipif(not recording.can_trace(), reason="nothing can be traced here")
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +222,35 @@ def test_what_writes_past_the_transactions_of_the_store_is_held_back_too(
             connection.execute(select(meta)).fetchall()
             with pytest.raises(DBAPIError, match="readonly"):
                 connection.execute(delete(meta))
+
+
+def test_a_control_room_whose_disk_failed_runs_no_more_cycles_and_is_read_on(
+    unsettled: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(unsettled, tmp_path / "copy"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "tests.faults.refused_room", str(folder), str(port)]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=recording.ROOT)
+    assert running.stdout
+    try:
+        said = []
+        for line in running.stdout:
+            said.append(line.strip())
+            if line.startswith("no cycle is run any more"):
+                break
+        assert said[-1] == (
+            "no cycle is run any more: the store is read-only: the disk failed. "
+            "The console is read on"
+        )
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=30) as answer:
+            assert answer.status == 200
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 0
+        said += [line.strip() for line in running.stdout]
+        assert said.count("a cycle") == 1
+    finally:
+        running.kill()
+        running.wait()
+        running.stdout.close()

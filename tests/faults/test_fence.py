@@ -19,6 +19,7 @@ import pytest
 from grid.errors import BadInputError, StoreError
 from grid.operation import opening
 from grid.store import ReadOnlyError, Store, control, fence, log
+from tests.faults.power_cut.recording import ROOT
 
 pytestmark = pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
 
@@ -32,6 +33,7 @@ class Holder:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            cwd=ROOT,
         )
         assert self.hear() == "holds"
 

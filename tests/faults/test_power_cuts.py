@@ -18,14 +18,14 @@ from grid.store import Store
 from tests.faults import ledger_writer
 from tests.faults.power_cut.disk import points
 from tests.faults.power_cut.judge import Expected, Recorded, Tally, judge
-from tests.faults.power_cut.recording import MAIN, WAL, Create, Sync, Unlink, record
+from tests.faults.power_cut.recording import MAIN, WAL, Create, Sync, Unlink, can_trace, record
 
 IMAGES = int(os.environ.get("KHAZRI_POWER_CUTS", "1500"))
 SETTLEMENTS = 60
 WRITERS = ("one writer", "two processes", "four threads")
 """Who writes, by the number of the recording: one, control room and console, or a group."""
 
-pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="no strace here")
+pytestmark = pytest.mark.skipif(not can_trace(), reason="nothing can be traced here")
 
 
 @pytest.fixture

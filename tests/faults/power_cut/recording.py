@@ -7,11 +7,16 @@ first state, a recording must give the files as they are in the end.
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+"""Where modules of the tests are found by their names."""
 
 MAIN, WAL, MARKS = "khazri.sqlite3", "khazri.sqlite3-wal", "marks"
 IGNORED = "khazri.sqlite3-shm"  # shared memory: SQLite makes it anew after a crash
@@ -85,6 +90,13 @@ class Mark:
 Event = Write | Truncate | Sync | Synced | Create | Unlink | Mark
 
 
+def can_trace() -> bool:
+    """Return whether there is a ``strace`` here, and processes may be traced."""
+    if shutil.which("strace") is None:
+        return False
+    return subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True).returncode == 0
+
+
 def record(command: Sequence[str], folder: Path) -> list[Event]:
     """Run a command under ``strace``; return what it did to the store in a folder."""
     trace = folder / "trace"
@@ -92,7 +104,7 @@ def record(command: Sequence[str], folder: Path) -> list[Event]:
     strace = ["strace", "-f", "-y", "-xx", "-s", "1000000", "--seccomp-bpf", "-o", str(trace)]
     strace += [word for path in paths for word in ("-P", str(path))]
     known = {name for name in (MAIN, WAL, MARKS) if (folder / name).exists()}
-    subprocess.run([*strace, "-e", f"trace={_CALLS}", *command], check=True, timeout=300)
+    subprocess.run([*strace, "-e", f"trace={_CALLS}", *command], check=True, timeout=300, cwd=ROOT)
     return list(_events(trace.read_text().splitlines(), folder, known))
 
 
