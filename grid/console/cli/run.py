@@ -230,6 +230,7 @@ def live(room: Room, *, port: int, pace_s: float, progress: Progress, at_once: i
         progress(f"no cycle is run any more: {room.store.refusal}. The console is read on")
         beside.rest(math.inf)
     except KeyboardInterrupt:
-        return 0
+        pass  # the way it ends
     finally:
         beside.end()
+    return 0
