@@ -16,7 +16,7 @@ import pytest
 
 from grid.store import Store
 from tests.faults import ledger_writer
-from tests.faults.power_cut.disk import points
+from tests.faults.power_cut.disk import File, points
 from tests.faults.power_cut.judge import Expected, Recorded, Tally, judge
 from tests.faults.power_cut.recording import MAIN, WAL, Create, Sync, Unlink, can_trace, record
 
@@ -83,6 +83,19 @@ def test_a_recording_played_back_gives_the_files_that_are_there(
     assert expected <= kinds, "the journal was never copied"
     if number != 1:
         assert (Unlink, WAL) in kinds, "the journal was never begun anew"
+
+
+def test_a_sync_that_ends_after_a_later_one_takes_nothing_back() -> None:
+    file = File.of(WAL, b"")
+    file.write(0, b"one")
+    earlier = file.asked()
+    file.write(3, b"two")
+    later = file.asked()
+    file.write(6, b"three")
+    file.synced(*later)
+    file.synced(*earlier)
+    assert file.durable == b"onetwo"
+    assert [size for _, size in file.sizes] == [6, 11]
 
 
 def test_no_power_cut_loses_an_acknowledged_entry_or_a_released_checkpoint(

@@ -54,6 +54,7 @@ class File:
     sectors: dict[int, list[tuple[int, bytes]]] = field(default_factory=dict)
     sizes: list[tuple[int, int]] = field(default_factory=list)
     writes: int = 0
+    writes_synced: int = 0
 
     @classmethod
     def of(cls, name: str, content: bytes) -> File:
@@ -90,6 +91,9 @@ class File:
 
     def synced(self, writes: int, content: bytes) -> None:
         """Let the content of :meth:`asked` be on the disk, and all that came after it not."""
+        if writes < self.writes_synced:
+            return  # a sync that was asked for later has ended before
+        self.writes_synced = writes
         self.durable = bytearray(content)
         since = {
             sector: [one for one in states if one[0] > writes]
