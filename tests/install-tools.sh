@@ -7,6 +7,7 @@ command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$missi
 command -v chromium >/dev/null || missing="$missing chromium"
 command -v go >/dev/null || missing="$missing golang-go"
 [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb ] || missing="$missing golang-golang-x-mod-dev"
+command -v strace >/dev/null || missing="$missing strace"
 command -v mbpoll >/dev/null || missing="$missing mbpoll"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

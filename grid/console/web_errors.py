@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from grid.errors import BadInputError, StoreError
+from grid.store import ReadOnlyError
 
 _STORE_ERRORS: Final = (StoreError, DBAPIError, PoolTimeoutError)
 _RETRY_S: Final = 10
@@ -27,6 +28,7 @@ def init(app: Flask) -> None:
     """Attach the answers to the application."""
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(BadInputError, _bad_input)
+    app.register_error_handler(ReadOnlyError, _read_only)
     for kind in _STORE_ERRORS:
         app.register_error_handler(kind, _store_failed)
 
@@ -41,6 +43,12 @@ def _refused(error: HTTPException) -> Any:
 
 def _bad_input(error: BadInputError) -> Any:
     return _page(400, str(error))
+
+
+def _read_only(error: ReadOnlyError) -> Any:
+    # Pages are read on, and this one can say what is the matter.
+    _log.error("event=store_read_only endpoint=%s", request.endpoint)
+    return _page(503, str(error))
 
 
 def _page(code: int, message: str | None) -> Any:

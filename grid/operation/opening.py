@@ -35,7 +35,11 @@ def opened(directory: Path, *, store_url: str = "", clock: Clock = time.time) ->
     PeerError
         When the simulated field does not start.
     """
-    with cycle.sole(directory), closing(commission.open_store(directory, store_url)) as store:
+    with (
+        cycle.sole(directory),
+        closing(commission.open_store(directory, store_url)) as store,
+        store.sole(),
+    ):
         site, first_s = cycle.facts(directory, store)
         adopt(directory, store)
         with _field(directory, first_s, is_simulated=commission.simulated(site)) as revive:

@@ -13,6 +13,7 @@ from grid.operation.market import trades_ahead
 from grid.site import Site
 from grid.store import Transaction, control
 from grid.store import market as store
+from grid.store.order_placing import place_order
 from trading.book import Order
 from trading.ledger.commitment import Label, commit
 from trading.orders import OrderRules, accept
@@ -51,10 +52,11 @@ def place(
     start_s = _start_s(fields)
     if not trades_ahead(site, start_s):
         raise BadInputError("no orders are taken at this site: nothing is traded ahead")
+    own = _own(tx, site, start_s)
     order = accept(
         fields,
         party=PartyId(party),
-        usage_points=_own(tx, site, start_s),
+        usage_points=own,
         rules=OrderRules(interval_s=site.interval_s, gate_closure_s=site.interval_s),
         at_s=at_s,
         order_id=OrderId(order_id or f"member-{secrets.token_hex(8)}"),
@@ -62,8 +64,7 @@ def place(
     )
     if store.sealed(tx, order.start_s) is not None:
         raise BadInputError(f"{order.id} {interval.label(order.start_s)}: its book is sealed")
-    store.put_orders(tx, [order], received_s=at_s)
-    return order
+    return place_order(tx, order, most_wh=own[order.usage_point][1], received_s=at_s)
 
 
 def cancel(tx: Transaction, site: Site, order_id: str, *, party: str, at_s: int) -> Order:

@@ -3,6 +3,6 @@
 One module per kind of fact; each function takes the open transaction first.
 """
 
-from grid.store.engine import NoStoreError, Store, Transaction
+from grid.store.engine import NoStoreError, ReadOnlyError, Store, Transaction
 
-__all__ = ["NoStoreError", "Store", "Transaction"]
+__all__ = ["NoStoreError", "ReadOnlyError", "Store", "Transaction"]

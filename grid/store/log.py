@@ -17,6 +17,9 @@ from trading.ledger.tiles import WIDTH
 
 _TILE_LEVELS = WIDTH.bit_length() - 1
 
+EntryRow = tuple[int, str, str, int, bytes, bytes]
+"""Sequence, kind, label of the interval, cycle, canonical bytes and leaf hash of an entry."""
+
 
 def size(tx: Transaction) -> int:
     """Return the number of entries: sequences have no gap."""
@@ -39,16 +42,7 @@ def append(
 
     `openings` have ``digest`` (hex), ``party`` (or ``None``) and ``content`` (JSON).
     """
-    tx.execute(
-        insert(ledger_entry).values(
-            sequence=sequence,
-            kind=kind,
-            label=label,
-            cycle_s=cycle_s,
-            content=content,
-            leaf_hash=leaf_hash,
-        )
-    )
+    append_all(tx, [(sequence, kind, label, cycle_s, content, leaf_hash)])
     if openings:
         tx.execute(insert(opening), [{"sequence": sequence, **one} for one in openings])
     _fill_tiles(tx, sequence + 1)
@@ -108,6 +102,17 @@ class StoredTree(merkle.Prover):
         width = 1 << within
         at, skip = divmod(number * width, WIDTH)
         return merkle.root(_tile(self._tx, tile, at, width, skip))
+
+
+def append_all(tx: Transaction, rows: Sequence[EntryRow]) -> None:
+    """Append entries that have no openings, in order."""
+    statement = insert(ledger_entry)
+    if tx.dialect.name == "sqlite":
+        # Past SQLAlchemy's dictionaries: they take as long as the insertion itself.
+        tx.exec_driver_sql(str(statement.compile(dialect=tx.dialect)), list(rows))
+        return
+    names = ledger_entry.columns.keys()
+    tx.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
 
 
 def last_content(tx: Transaction) -> bytes | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 
-from grid.store.engine import Transaction
+if TYPE_CHECKING:
+    from grid.store.engine import Transaction
 
 Row = Mapping[str, Any]
 

@@ -41,10 +41,11 @@ def _run(options: argparse.Namespace) -> int:
     room = cycle.open_room(options.site.parent, store_url=options.store or "")
     room.watchdog_s = room.site.control.watchdog_s
     try:
-        at_s = cycle.clock(room) if options.at is None else options.at
-        _refuse(room, at_s, cycle.clock(room))
-        for number in range(options.count):
-            cycle.run(room, at_s + number * room.site.interval_s)
+        with room.store.sole():
+            at_s = cycle.clock(room) if options.at is None else options.at
+            _refuse(room, at_s, cycle.clock(room))
+            for number in range(options.count):
+                cycle.run(room, at_s + number * room.site.interval_s)
         done = cycle.clock(room)
     finally:
         room.signer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import socket
 import subprocess
 import sys
@@ -212,7 +213,7 @@ def live(room: Room, *, port: int, pace_s: float, progress: Progress, at_once: i
         is_driven = commission.simulated(room.site)
         turn = _Driven(room, pace_s, behind, progress) if is_driven else _Real(room, progress)
         retry_s = _RETRY_S
-        while True:
+        while room.store.refusal is None:
             beside.rest(0.0)
             while (left_s := turn.wait_s()) > 0.0:
                 # No longer at once: the clock may be set meanwhile.
@@ -225,7 +226,11 @@ def live(room: Room, *, port: int, pace_s: float, progress: Progress, at_once: i
                 _failed(room, error, retry_s, progress)
                 beside.rest(retry_s)
                 retry_s = min(2 * retry_s, _RETRY_MOST_S)
+        # Devices are not asked either: their orders may be another control room's by now.
+        progress(f"no cycle is run any more: {room.store.refusal}. The console is read on")
+        beside.rest(math.inf)
     except KeyboardInterrupt:
-        return 0
+        pass  # the way it ends
     finally:
         beside.end()
+    return 0
