@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from grid import interval
 from grid.errors import VerificationError
@@ -14,7 +17,7 @@ from grid.operation.room import Room
 from grid.site import Site
 from grid.store import Transaction, control
 from grid.store import market as store
-from trading.book import Book, Side
+from trading.book import Book, Order, Side
 from trading.ledger.entry import Kind
 from trading.mechanisms import mechanism
 from trading.mechanisms.terms import Terms
@@ -88,7 +91,7 @@ def clear(room: Room, at_s: int) -> None:
         orders = in_time(store.orders(tx, start_s))
         book = Book.of(orders)
         rules = mechanism(room.site.market.mechanism)
-        terms = Terms(tick=TICK)
+        terms = _terms(room, orders, start_s)
         outcome = rules.clear(book, terms)
         if broken := rules.certify(book, outcome, terms):
             raise VerificationError(f"{interval.label(start_s)} clearing: {broken[0]}")
@@ -117,6 +120,18 @@ def clear(room: Room, at_s: int) -> None:
         record.append(tx, Kind.CLEARING, start_s, at_s, summary, _told(tx, start_s, rows))
         control.mark_done(tx, at_s, "clear")
     room.log(at_s, "clear", orders=len(orders), volume_wh=outcome.volume_wh, price=outcome.price)
+
+
+def _terms(room: Room, orders: Sequence[Order], start_s: int) -> Terms:
+    """Return what the site's mechanism is told beside the book."""
+    terms = Terms(tick=TICK, start_s=start_s)
+    if "feeder" not in mechanism(room.site.market.mechanism).needs:
+        return terms
+    from grid.operation.market_feeder import market_feeder
+
+    feeder, places = market_feeder(room)
+    bus = np.array([places[str(order.usage_point)] for order in orders], np.int64)
+    return replace(terms, feeder=feeder, bus=bus)
 
 
 def _pass(room: Room, at_s: int, stage: str) -> None:

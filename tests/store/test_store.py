@@ -61,6 +61,9 @@ def test_a_site_of_an_earlier_version_keeps_its_parties_and_their_limits(store: 
     id = "UP-1"
     party = "P-1"
     tariff = "home"
+    [[tariff]]
+    id = "home"
+    fixed_fee = "1.50"
     """
     with store.write() as tx:
         config = store._config()
@@ -68,12 +71,15 @@ def test_a_site_of_an_earlier_version_keeps_its_parties_and_their_limits(store: 
         command.downgrade(config, "0014")
         control.put_meta(tx, "site_toml", text)
         tx.exec_driver_sql("INSERT INTO limit_price VALUES ('UP-1', 70000, NULL)")
+        tx.exec_driver_sql("INSERT INTO month_total VALUES ('UP-1', '2026-05', 4200, 0, true)")
     with Store(store.url).read() as tx:
         (one,) = agreements.listed(tx)
         assert (one.party, one.from_s, one.terms[0].tariff) == ("P-1", 0, "home")
         assert one.terms[0].trades
         assert agreements.parties(tx)["P-1"].name == "Aygün"
         assert market.limits(tx) == {one.id: (70_000, None)}
+        account = market.month_accounts(tx, "2026-05")[one.id, "home"]
+        assert (account.supplied.total_wh, account.fee_nano) == (4200, 1_500_000_000)
 
 
 def test_a_store_of_another_schema_is_refused(store: Store) -> None:
