@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from grid import interval
 from grid.errors import BadInputError
-from grid.operation.market_feeder import market_feeder
+from grid.operation.market_feeder import _tree, market_feeder
 from grid.store import market
 from tests.operation.month_site import STEP_S, begin, toml
 from trading.accounts import CLEARING_SURPLUS, balances
@@ -88,8 +89,16 @@ def test_a_line_that_is_full_parts_the_prices_and_its_rent_has_an_account(tmp_pa
 
 
 def test_a_meshed_network_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    text = TEXT.replace("simbench:1-LV-rural1--0-sw", "pandapower:case9")
-    street = begin(tmp_path / "site", text, FIRST_S, 4, seed=1)
+    street = begin(tmp_path / "site", TEXT, FIRST_S, 4, seed=1)
+    line = street.room.model.line
+    # One more line between the far ends of two others makes a ring.
+    ring = replace(
+        line,
+        from_node=np.append(line.from_node, line.to_node[-1]),
+        to_node=np.append(line.to_node, line.to_node[1]),
+        rated_to_ka=np.append(line.rated_to_ka, 1.0),
+    )
+    meshed = replace(street.room.model, line=ring)
     with pytest.raises(BadInputError, match="is meshed at node"):
-        market_feeder(street.room)
+        _tree(meshed, "ring")
     street.room.signer.close()
