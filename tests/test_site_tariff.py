@@ -149,7 +149,7 @@ def test_old_names_of_profiles_are_taken_and_a_change_has_its_day() -> None:
         ("sandbox", RegulationProfile.AZERBAIJAN_SANDBOX), ("lawful", RegulationProfile.AZERBAIJAN),
         ("austria", RegulationProfile.AUSTRIA), ("eu_sharing", RegulationProfile.EU_SHARING),
     ):  # fmt: skip
-        market = parse(text.replace('profile = "sandbox"', f'profile = "{old}"')).market
+        market = parse(text.replace('profile = "azerbaijan_sandbox"', f'profile = "{old}"')).market
         assert market.profile is profile
     change = '[[market.change]]\nvalid_from = 2026-07-01\nprofile = "azerbaijan"\n\n[grid]\n'
     market = parse(text.replace("[grid]\n", change, 1)).market

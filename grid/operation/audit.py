@@ -183,7 +183,7 @@ def _trade(row: Mapping[Any, Any], side: str) -> dict[str, Any]:
     return {
         "buyer": row["buyer"],
         "energy_wh": str(row["energy_wh"]),
-        "price": str(row["price"]),
+        "price": str(row["price" if side == "buyer" else "sell_price"]),
         "seller": row["seller"],
         "side": side.removesuffix("er"),
         "usage_point": row[side],

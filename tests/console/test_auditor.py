@@ -140,7 +140,7 @@ def test_accounts_may_be_pseudonyms_of_the_month(store: Store, site: Site) -> No
         )
         tx.exec_driver_sql(
             "INSERT INTO trade (start_s, number, buy_order, sell_order, buyer, seller, price,"
-            " energy_wh) VALUES (1779883200, 0, 'a', 'b', 'UP-1', 'UP-2', 2, 10)"
+            " sell_price, energy_wh) VALUES (1779883200, 0, 'a', 'b', 'UP-1', 'UP-2', 2, 2, 10)"
         )
     assert _findings(store, site) == []
     _edit(store, "UPDATE posting SET debit = 'party:P-2' WHERE start_s = 1779883200")

@@ -24,7 +24,7 @@ GROUPS = {
     "meter": "read, simulate and import meters",
     "network": "flow, estimate, faults and outages of a network",
     "dispatch": "compare controllers, judge forecasts, solve problems",
-    "market": "clear books of orders, make bills of a month",
+    "market": "clear books of orders, make bills, list invoices and disputes",
     "fleet": "plans of many sites and years of many feeders, on one machine or many",
     "agreement": "who stands for which usage point, from when on, on what terms",
     "ledger": "export, verify, prove and witness the ledger; replace its key",
