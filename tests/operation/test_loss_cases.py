@@ -82,8 +82,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def room(filled: Path, tmp_path: Path) -> Iterator[Room]:
-    for file in filled.iterdir():
-        shutil.copy(file, tmp_path)
+    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
     store = Store.at(tmp_path)
     yield looked_at(tmp_path, store)
     store.close()

@@ -31,6 +31,7 @@ began = time.monotonic()
 cycle.STAGES.clear()
 cycle.STAGES["plan"] = hung
 cycle.control.done = lambda tx, at_s: set()
+cycle.witnessing.admit = lambda room, at_s: None
 cycle.run(Room, 0)
 print("passed")
 """
