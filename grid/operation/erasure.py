@@ -40,8 +40,18 @@ _NOT_ANEW = "erasure.not_anew"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of asking: `name` is what stays in the person's place, once it is erased."""
+    """What became of asking.
 
+    Attributes
+    ----------
+    months : tuple of str
+        Of which intervals and invoices go with the person, everybody's.
+    asked_by : str
+    approved_by, name : str or None
+        Once the person is erased: by whom, and what stays in their place.
+    """
+
+    months: tuple[str, ...]
     asked_by: str
     approved_by: str | None = None
     name: str | None = None
@@ -65,6 +75,7 @@ def erase(
         record.check_held(tx)
         now_s = control.clock_s(tx)
         stays = _may_be_erased(tx, site, party, now_s)
+        months = _months(tx, site, stays)
         asked = requests.open_request(tx, party, now_s - ASKED_DAYS * interval.DAY_S)
         if asked is None:
             check_reason(party, reason)
@@ -72,7 +83,7 @@ def erase(
             record.record_action(
                 tx, site, at_s=now_s, user=by, kind="erasure.ask", subject=party, detail={}
             )
-            return Outcome(by)
+            return Outcome(months, by)
         if same_person(asked.asked_by, by):
             raise BadInputError(f"{party}: {by} asked to erase it, another person approves")
         # On the list first: an erasure that is cut off here is made good at the next opening.
@@ -81,7 +92,7 @@ def erase(
         requests.approve(tx, asked.id, name=one.name, by=by, at_s=now_s)
         _tell(tx, site, one, user=by, asked_by=asked.asked_by)
     _write_anew(opened)
-    return Outcome(asked.asked_by, by, one.name)
+    return Outcome(months, asked.asked_by, by, one.name)
 
 
 def purge(directory: Path, opened: Store) -> list[str]:
@@ -173,11 +184,14 @@ def _may_be_erased(tx: Transaction, site: Site, party: str, now_s: int) -> list[
     for one in mine:
         if one.until_s is None or one.until_s > now_s:
             raise BadInputError(f"{party}: stands for {one.usage_point}, let it move out first")
-    if requests.disputed(tx, party):
-        raise BadInputError(f"{party}: has a dispute that is open, decide it first")
-    if months := requests.not_invoiced(tx, party):
-        raise BadInputError(f"{party}: has amounts of {', '.join(months)} on no invoice yet")
-    ends = [one.until_s for one in mine if one.until_s is not None]
+    stays = sorted(Stay(str(one.usage_point), one.from_s, one.until_s or 0) for one in mine)
+    if numbers := requests.disputed(tx, party, _months(tx, site, stays)):
+        raise BadInputError(
+            f"{party}: invoice {numbers[0]} of its time has a dispute that is open, decide it first"
+        )
+    if months := requests.not_invoiced(tx, party, stays):
+        raise BadInputError(f"{party}: amounts of its time wait for the invoices of {months[0]}")
+    ends = [stay.until_s for stay in stays]
     last_s = max([*ends, requests.last_invoice_s(tx, party)])
     until_s = last_s + site.settlement.retention_days * interval.DAY_S
     if (ends or last_s) and now_s < until_s:
@@ -185,7 +199,12 @@ def _may_be_erased(tx: Transaction, site: Site, party: str, now_s: int) -> list[
             f"{party}: is kept until {interval.label(until_s)}, {site.settlement.retention_days} "
             "days after its last agreement and invoice"
         )
-    return sorted(Stay(str(one.usage_point), one.from_s, one.until_s or 0) for one in mine)
+    return stays
+
+
+def _months(tx: Transaction, site: Site, stays: Sequence[Stay]) -> tuple[str, ...]:
+    first_s = int(control.get_meta(tx, "first_cycle_s") or 0)
+    return tuple(store.months(stays, first_s, site.time_zone))
 
 
 _BLOCK = re.compile(r"^\[\[party\]\][^\[]*", re.MULTILINE)

@@ -189,7 +189,9 @@ class Store:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             told = cursor.fetchone()
             if told is None or told[0]:
-                raise StoreError(f"the store is read by another process: what was deleted is still in it")
+                raise StoreError(
+                    "the store is read by another process: what was deleted is still in it"
+                )
         except sqlite3.Error as error:
             raise StoreError(f"the store failed: {_first_line(error)}") from error
         finally:

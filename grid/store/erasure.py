@@ -3,9 +3,11 @@
 Every table is declared once: free of persons (:data:`FREE`), or personal by what is told of a
 time (:data:`BY_TIME`, :data:`COUNTERS`), by the party (:data:`BY_PARTY`) or in a way of its own
 (:data:`APART`). What would be left of somebody's neighbours gives them away: the public sums at
-the feeder head, less the neighbours, are they. So of the time in which an erased person stood
-for a usage point nothing is kept by the interval, of nobody; it is past its retention time for
-everybody. Months of the neighbours stay where enough usage points of the month are not known.
+the feeder head, less the neighbours, are they; and so it is with invoices and the sums of a
+month. So of the time in which an erased person stood for a usage point nothing is kept by the
+interval, of nobody, and of its months no invoice: all of it is past its retention time for
+everybody. What is left is what the ledger tells the public, and what each account came to in a
+month, where enough parties are in it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, Text, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Table, Text, and_, delete, false, insert, or_, select, update
 
 from grid import interval
 from grid.ids import AccountId
@@ -98,7 +100,6 @@ COUNTERS = {"device_state": "at_s", "register_read": "at_s"}
 
 BY_PARTY = {
     "charging_session": "party",
-    "invoice": "party",
     "market_order": "party",
     "move_in": "party",
     "user": "party",
@@ -113,10 +114,11 @@ APART = {
     "erasure": "says that, when and by whom, not of whom",
     "import_channel": "goes when it overlaps a stay",
     "import_file": "keeps its digest only, so that it is not taken in again",
+    "invoice": "goes with its party, and in months of a stay",
     "limit_price": "goes with its agreement",
     "meta": "the text of the site names nobody",
     "meter_exchange": "keeps devices and ratios, not what they showed",
-    "month_account": "goes with its agreement",
+    "month_account": "goes with its agreement, and in months of a stay",
     "opening": "says that it is erased, so that nobody looks for it",
     "party": "an empty one takes its place",
     "posting": "sums of accounts over months stay, of everybody together",
@@ -170,20 +172,27 @@ class Erasure:
 
     def within(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
         """Return whether a column of instants is within a stay."""
-        return or_(
-            *(and_(column >= stay.from_s, column < stay.until_s) for stay in self.stays),
-            column != column,
-        )
+        return within(self.stays, column)
 
     def months(self, first_s: int) -> list[str]:
         """Return the months (``YYYY-MM``) that a stay has part of, from an instant on."""
-        found = set()
-        for stay in self.stays:
-            at_s = max(stay.from_s, first_s)
-            while at_s < stay.until_s:
-                found.add(interval.month_label(at_s, self.time_zone))
-                at_s = interval.month_bounds(at_s, self.time_zone)[1]
-        return sorted(found)
+        return months(self.stays, first_s, self.time_zone)
+
+
+def months(stays: Iterable[Stay], first_s: int, time_zone: str) -> list[str]:
+    """Return the months (``YYYY-MM``) that stays have part of, from an instant on."""
+    found = set()
+    for stay in stays:
+        at_s = max(stay.from_s, first_s)
+        while at_s < stay.until_s:
+            found.add(interval.month_label(at_s, time_zone))
+            at_s = interval.month_bounds(at_s, time_zone)[1]
+    return sorted(found)
+
+
+def within(stays: Iterable[Stay], column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return the condition that an instant is within a stay."""
+    return or_(false(), *(and_(column >= stay.from_s, column < stay.until_s) for stay in stays))
 
 
 def erase(tx: Transaction, one: Erasure, site_text: str) -> None:
@@ -196,9 +205,8 @@ def erase(tx: Transaction, one: Erasure, site_text: str) -> None:
     """
     if not tx.dialect.name.startswith("postgresql"):
         tx.exec_driver_sql("PRAGMA secure_delete=ON")
-    first_s = int(control.get_meta(tx, "first_cycle_s") or 0)
     emails = list(tx.execute(select(user.c.email).where(user.c.party == one.party)).scalars())
-    months = [month for month in one.months(first_s) if not _is_enough(tx, one, month)]
+    months = one.months(int(control.get_meta(tx, "first_cycle_s") or 0))
     _end(tx, one)
     _fold(tx, one, months)
     _forget_openings(tx, one, months, emails)
@@ -229,19 +237,6 @@ def erase(tx: Transaction, one: Erasure, site_text: str) -> None:
 def _column(table: str, column: str) -> ColumnElement[Any]:
     found: ColumnElement[Any] = metadata.tables[table].c[column]
     return found
-
-
-def _is_enough(tx: Transaction, one: Erasure, month: str) -> bool:
-    """Return whether a sum of a month, less all that is known of it, is still that of many."""
-    start_s = interval.day_bounds(interval.parse_date(f"{month}-01"), one.time_zone)[0]
-    bounds = interval.month_bounds(start_s, one.time_zone)
-    unknown = {
-        str(held.usage_point)
-        for held in listed(tx)
-        if held.overlaps(*bounds)
-        and (held.party in (one.party, one.community) or held.party.startswith(NAME))
-    }
-    return len(unknown) >= one.minimum_group
 
 
 def _end(tx: Transaction, one: Erasure) -> None:
@@ -301,6 +296,7 @@ def _forget_openings(
 ) -> None:
     """Leave of openings that they were erased: of the party, of its time, and what names it."""
     inside = or_(
+        false(),
         *(
             and_(
                 ledger_entry.c.label >= interval.label(stay.from_s),
@@ -308,16 +304,13 @@ def _forget_openings(
             )
             for stay in one.stays
         ),
-        ledger_entry.c.label != ledger_entry.c.label,
     )
     billed = [
         interval.label(interval.day_bounds(interval.parse_date(f"{month}-01"), one.time_zone)[0])
         for month in months
     ]
-    invoiced = ledger_entry.c.kind == "invoice"
-    of_time = select(ledger_entry.c.sequence).where(
-        or_(and_(inside, ~invoiced), and_(invoiced, ledger_entry.c.label.in_(billed)))
-    )
+    of_month = (ledger_entry.c.kind == "invoice") & ledger_entry.c.label.in_(billed)
+    of_time = select(ledger_entry.c.sequence).where(or_(inside, of_month))
     gone = or_(opening.c.party == one.party, opening.c.sequence.in_(of_time))
     tx.execute(update(opening).where(gone).values(party=None, content=""))
     words = [one.party, *emails]
@@ -329,7 +322,7 @@ def _forget_openings(
 
 
 def _forget_months(tx: Transaction, one: Erasure, months: Iterable[str]) -> None:
-    """Delete invoices and accounts of the party, and of everybody in months of too few."""
+    """Delete invoices and accounts of the party, and everybody's of its months."""
     numbers = select(agreement.c.id).where(agreement.c.party == one.party)
     tx.execute(delete(limit_price).where(limit_price.c.agreement.in_(numbers)))
     account = month_account.c
@@ -343,8 +336,7 @@ def _forget_months(tx: Transaction, one: Erasure, months: Iterable[str]) -> None
 def _forget_imports(tx: Transaction, one: Erasure) -> None:
     column = import_channel.c
     overlaps = or_(
-        *(and_(column.start_s < s.until_s, column.end_s > s.from_s) for s in one.stays),
-        column.start_s != column.start_s,
+        false(), *(and_(column.start_s < s.until_s, column.end_s > s.from_s) for s in one.stays)
     )
     files = select(column.sha256).where(overlaps)
     nameless = {"name": "", "detail": "{}"}

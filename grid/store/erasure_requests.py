@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import func, insert, or_, select, update
 
+from grid.store import log
 from grid.store.engine import Transaction
+from grid.store.erasure import Stay, within
 from grid.store.schema import dispute, erasure, invoice, posting
 
 
@@ -42,21 +46,26 @@ def approve(tx: Transaction, number: int, *, name: str, by: str, at_s: int) -> N
     tx.execute(update(erasure).where(erasure.c.party == party).values(party=None, reason=""))
 
 
-def disputed(tx: Transaction, party: str) -> bool:
-    """Whether a dispute about an invoice of a party is open."""
-    mine = select(invoice.c.number).where(invoice.c.party == party)
-    query = select(dispute.c.id).where(dispute.c.state == "open", dispute.c.invoice.in_(mine))
-    return tx.execute(query.limit(1)).first() is not None
+def disputed(tx: Transaction, party: str, months: Collection[str]) -> list[str]:
+    """Return the invoices of a party, or of some months, with a dispute that is open."""
+    where = or_(invoice.c.party == party, invoice.c.month.in_(months))
+    query = select(invoice.c.number).join(dispute, dispute.c.invoice == invoice.c.number)
+    return sorted(set(tx.execute(query.where(where, dispute.c.state == "open")).scalars()))
 
 
-def not_invoiced(tx: Transaction, party: str) -> list[str]:
-    """Return the months (``YYYY-MM``) with postings of a party and no invoice of it."""
+def not_invoiced(tx: Transaction, party: str, stays: Iterable[Stay]) -> list[str]:
+    """Return the months (``YYYY-MM``) on whose invoices something is yet to stand.
+
+    Of a party all counts, and what is of the time of `stays`, whoever it is of.
+    """
     account = f"party:{party}"
-    query = select(posting.c.month).where(
-        or_(posting.c.debit == account, posting.c.credit == account),
-        posting.c.month.not_in(select(invoice.c.month).where(invoice.c.party == party)),
-    )
-    return sorted(set(tx.execute(query).scalars()))
+    mine = or_(posting.c.debit == account, posting.c.credit == account)
+    of_time = within(stays, posting.c.start_s) & (posting.c.version > 0)
+    # Invoices may be erased; that they were made is in the ledger.
+    bodies = [json.loads(one)["body"] for one in log.contents(tx, ["invoice"])]
+    made = {body["month"] for body in bodies if "invoices" in body}
+    query = select(posting.c.month).where(or_(mine, of_time)).distinct()
+    return sorted(set(tx.execute(query).scalars()) - made)
 
 
 def last_invoice_s(tx: Transaction, party: str) -> int:

@@ -174,11 +174,18 @@ def run_erase(options: argparse.Namespace) -> int:
             options.dir, store, site, party=options.party, by=by, reason=options.reason
         )
     if done.name is None:
-        text = f"{options.party}: asked to be erased by {by}; another user approves"
+        text = f"{options.party}: {by} asks to erase it; another user approves by the same command"
     else:
         text = f"erased; {done.name} stands where it stood, asked by {done.asked_by}"
-    answer(options, {"erased": done.name is not None, "name": done.name}, text)
+    if done.months:
+        text += f"; intervals and invoices of {_from_to(done.months)} go with it, everybody's"
+    facts = {"erased": done.name is not None, "name": done.name, "months": list(done.months)}
+    answer(options, facts, text)
     return 0
+
+
+def _from_to(months: tuple[str, ...]) -> str:
+    return months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
 
 
 def _told(options: argparse.Namespace, made: Agreement) -> int:
