@@ -1,4 +1,4 @@
-"""``khazri agreement list|party|move-in|move-out|terms|erase``: who stands for which usage point."""
+"""``khazri agreement list|party|move-in|move-out|terms|erase``: who stands for what."""
 
 from __future__ import annotations
 
