@@ -24,6 +24,7 @@ from grid.quantities import NANO
 from grid.site_file import SITE_FILE
 from grid.store import Store, Transaction, control, invoices, log, market, people, series
 from grid.store import erasure as stored
+from grid.store import erasure_tables as tables
 from grid.store.schema import metadata, opening
 from tests.operation.month_site import STEP_S, Month, begin
 from tests.operation.test_month import BAKU
@@ -136,11 +137,11 @@ def _gone(lived: Lived, content: bytes) -> list[str]:
 
 
 def test_every_table_is_declared_free_of_persons_or_personal_once() -> None:
-    declared = [*stored.FREE, *stored.BY_TIME, *stored.COUNTERS, *stored.BY_PARTY, *stored.APART]
+    declared = [*tables.FREE, *tables.BY_TIME, *tables.COUNTERS, *tables.BY_PARTY, *tables.APART]
     # Orders go with their time and, where none was traded in, with their party.
     declared.remove("market_order")
     assert sorted(declared) == sorted(metadata.tables)
-    for rule in (stored.BY_TIME, stored.COUNTERS, stored.BY_PARTY):
+    for rule in (tables.BY_TIME, tables.COUNTERS, tables.BY_PARTY):
         for table, column in rule.items():
             assert column in metadata.tables[table].c, table
 
@@ -454,6 +455,25 @@ def test_an_erasure_that_is_cut_off_after_its_line_is_made_good(
     assert _gone(lived, _files(back)) == []
     assert PurgeList(back).add("P-9", 0, []).number == 2
     assert [one.number for one in PurgeList(back).entries] == [1, 2]
+
+
+def test_what_a_reader_kept_in_the_files_goes_at_the_next_opening(
+    lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = tmp_path / "back"
+    shutil.copytree(lived.copy, back)
+    for name in (LIST_FILE, KEY_FILE):
+        shutil.copy(lived.folder / name, back)
+
+    def read_meanwhile(store: Store) -> None:
+        raise StoreError("the store is read by another process")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "write_anew", read_meanwhile)
+        with pytest.raises(StoreError, match="is read by another process"):
+            commission.open_store(back)
+    commission.open_store(back).close()
+    assert _gone(lived, _files(back)) == []
 
 
 @pytest.mark.parametrize(
