@@ -213,11 +213,14 @@ class Settlement:
         After the end of a month its invoices are made, when every interval of it is final.
     dispute_until_days : int
         For so long a line of an invoice can be disputed.
+    retention_days : int
+        After somebody's last agreement and last invoice they can be erased; not before.
     """
 
     late_until_days: int = 60
     invoice_after_days: int = 3
     dispute_until_days: int = 30
+    retention_days: int = 3650
 
     def __post_init__(self) -> None:
         faults = outside(
@@ -226,6 +229,7 @@ class Settlement:
             late_until_days=(0, 400),
             invoice_after_days=(0, 60),
             dispute_until_days=(1, 400),
+            retention_days=(1, 36_500),
         )
         refuse(faults)
 

@@ -20,9 +20,10 @@ Account               Holds
 ``guarantee``         what makes those whole who lost by trading
 ``clearing_surplus``  what buyers paid beyond what sellers got
 ``pool``              the other side of readings that came too late
+``erased``            every party together, in a time of which a person was erased
 ====================  =========================================================
 
-The last seven are the community's cost centres: its result is the sum of their
+``imbalance`` to ``pool`` are the community's cost centres: its result is the sum of their
 balances and its own.
 """
 
@@ -47,6 +48,7 @@ ROUNDING = AccountId("rounding")
 GUARANTEE = AccountId("guarantee")
 CLEARING_SURPLUS = AccountId("clearing_surplus")
 POOL = AccountId("pool")
+ERASED = AccountId("erased")
 
 
 class PostingKind(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -13,6 +14,7 @@ from grid import interval
 from grid.errors import BadInputError, Finding, Severity
 from grid.operation.record import PARTY_SECRET, first_key, key_entries
 from grid.store import Store, Transaction, control, log, market
+from trading.accounts import ERASED
 from trading.ledger import prove as proofs
 from trading.ledger import tiles
 from trading.ledger.checkpoint import Checkpoint
@@ -102,6 +104,8 @@ def compare(tx: Transaction, time_zone: str) -> list[Finding]:
     secrets = control.secrets(tx, PARTY_SECRET)
     named = lru_cache(maxsize=None)(lambda party, when: pseudonym(secrets[party], when))
     for row in rows["posting"]:
+        if ERASED in (row["debit"], row["credit"]):
+            continue
         about = _of_posting(row, label(row["start_s"]))
         payload = committed.get(about)
         told = _posting(row)
@@ -129,7 +133,12 @@ def _committed(
     counts = {sequence: len(digests) for sequence, digests in waiting.items()}
     committed: Committed = {}
     findings = []
+    erased: Counter[int] = Counter()
     for sequence, digest, content in log.opened(tx, _KINDS):
+        if not content:
+            waiting[sequence].discard(digest)
+            erased[sequence] += 1
+            continue
         raw = json.loads(content)
         label = Label(raw["interval"], raw["kind"], raw["subject"], raw["version"])
         if Opening(label, bytes.fromhex(raw["salt"]), raw["payload"]).digest != digest:
@@ -143,6 +152,10 @@ def _committed(
             label = Label(entry["interval"], entry["kind"], str(sequence))
             found = f"{len(waiting[sequence])} of {counts[sequence]} commitments are not opened"
             findings.append(_finding(label, found))
+        if erased[sequence]:
+            label = Label(entry["interval"], "erased", str(sequence))
+            found = f"{erased[sequence]} of {counts[sequence]} commitments are of erased persons"
+            findings.append(replace(_finding(label, found), severity=Severity.INFO))
     return committed, findings
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import xarray as xr
 
 from grid.errors import BadInputError
-from grid.operation import agreements, log_key, meter_keys, record
+from grid.operation import agreements, erasure, log_key, meter_keys, record
 from grid.operation.check import check
 from grid.operation.field.serve import KEYS_FILE
 from grid.operation.signer import FOLDER, LOG_SEED
@@ -26,8 +26,17 @@ _SITE = "site_toml"
 
 
 def open_store(directory: Path, site_store: str = "") -> Store:
-    """Return the store of a site folder, or of another database by URL."""
-    return Store(site_store) if site_store else Store.at(directory)
+    """Return the store of a site folder, or of another database by URL.
+
+    Whoever was erased and is in it again, because an older copy was restored, leaves it first.
+    """
+    store = Store(site_store) if site_store else Store.at(directory)
+    try:
+        erasure.purge(directory, store)
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 DRAW_SECRET = "market.draw"

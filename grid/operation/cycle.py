@@ -27,6 +27,7 @@ from grid.operation import (
     settling,
     witnessing,
 )
+from grid.operation.commission import open_store
 from grid.operation.field.link import FieldLink, Link
 from grid.operation.field.real import Clock, RealField
 from grid.operation.room import Room
@@ -115,7 +116,7 @@ def open_room(directory: Path, *, store_url: str = "", clock: Clock = time.time)
     PeerError
         When the field is simulated and none runs.
     """
-    store = Store(store_url) if store_url else Store.at(directory)
+    store = open_store(directory, store_url)
     site, first_s = facts(directory, store)
     adopt(directory, store)
     policy = policy_of(directory, site.ledger.policy)

@@ -272,10 +272,25 @@ class Store:
             if self.is_sqlite:
                 tx.exec_driver_sql("PRAGMA secure_delete=ON")
             tx.execute(text("DELETE FROM secret WHERE name = :name"), {"name": name})
+        self.write_anew("secret")
+
+    def write_anew(self, table: str = "") -> None:
+        """Write the database anew, so that nothing of what was deleted is in its files.
+
+        Parameters
+        ----------
+        table : str
+            Where the database can write one table by itself, only this.
+
+        Raises
+        ------
+        StoreError
+            When somebody reads meanwhile, so that copies may be left.
+        """
         if not self.is_sqlite:
             with translated(), self.engine.connect() as connection:
                 alone = connection.execution_options(isolation_level="AUTOCOMMIT")
-                alone.exec_driver_sql("VACUUM FULL secret")
+                alone.exec_driver_sql(f"VACUUM FULL {table}")
             return
         # SQLAlchemy would begin a transaction, in which SQLite does not write anew.
         bare = self.engine.raw_connection()
@@ -285,7 +300,9 @@ class Store:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             told = cursor.fetchone()
             if told is None or told[0]:
-                raise StoreError(f"the store is read by another process: {name} is still in it")
+                raise StoreError(
+                    "the store is read by another process: what was deleted is still in it"
+                )
         except sqlite3.Error as error:
             raise StoreError(f"the store failed: {_first_line(error)}") from error
         finally:

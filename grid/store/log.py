@@ -175,9 +175,9 @@ def openings(
 ) -> list[RowMapping]:
     """Return openings in order of entry and digest, of one entry or party when given.
 
-    With `end`, only those of the entries before it.
+    With `end`, only those of the entries before it. Those that were erased are left out.
     """
-    query = select(opening)
+    query = select(opening).where(opening.c.content != "")
     if end is not None:
         query = query.where(opening.c.sequence < end)
     if sequence is not None:
@@ -200,7 +200,10 @@ def key_contents(tx: Transaction) -> list[bytes]:
 
 
 def opened(tx: Transaction, kinds: Sequence[str]) -> list[tuple[int, str, str]]:
-    """Return sequence, digest and content of the openings of entries of some kinds."""
+    """Return sequence, digest and content of the openings of entries of some kinds.
+
+    The content of one that was erased is empty.
+    """
     query = select(opening.c.sequence, opening.c.digest, opening.c.content).where(
         opening.c.sequence.in_(
             select(ledger_entry.c.sequence).where(ledger_entry.c.kind.in_(kinds))

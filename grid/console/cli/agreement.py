@@ -1,4 +1,4 @@
-"""``khazri agreement list|party|move-in|move-out|terms``: who stands for which usage point."""
+"""``khazri agreement list|party|move-in|move-out|terms|erase``: who stands for what."""
 
 from __future__ import annotations
 
@@ -46,6 +46,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
     _dated(terms)
     _terms(terms)
     _common(terms, run_terms)
+    erase = verbs.add_parser("erase", help="ask to erase a person, or approve it as another user")
+    erase.add_argument("party", metavar="PARTY")
+    erase.add_argument("--reason", default="", help="of the first who asks")
+    by_user(erase, required=True)
+    _common(erase, run_erase)
 
 
 def _common(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
@@ -155,6 +160,32 @@ def run_terms(options: argparse.Namespace) -> int:
             trades=options.trades,
         )
     return _told(options, made)
+
+
+def run_erase(options: argparse.Namespace) -> int:
+    """Ask for a person to be erased, or approve it and erase."""
+    from grid.operation import commission, cycle, erasure
+
+    with closing(commission.open_store(options.dir)) as store:
+        site, _ = cycle.facts(options.dir, store)
+        with store.read() as tx:
+            by = user_of(tx, options.by, MAY)
+        done = erasure.erase(
+            options.dir, store, site, party=options.party, by=by, reason=options.reason
+        )
+    if done.name is None:
+        text = f"{options.party}: {by} asks to erase it; another user approves by the same command"
+    else:
+        text = f"erased; {done.name} stands where it stood, asked by {done.asked_by}"
+    if done.months:
+        text += f"; intervals and invoices of {_from_to(done.months)} go with it, everybody's"
+    facts = {"erased": done.name is not None, "name": done.name, "months": list(done.months)}
+    answer(options, facts, text)
+    return 0
+
+
+def _from_to(months: tuple[str, ...]) -> str:
+    return months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
 
 
 def _told(options: argparse.Namespace, made: Agreement) -> int:

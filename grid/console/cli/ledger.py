@@ -41,10 +41,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run_export(options: argparse.Namespace) -> int:
     """Export the ledger of a site folder."""
+    from grid.operation import commission
     from grid.operation.audit import export
-    from grid.store import Store
 
-    head, key = export(Store.at(options.dir), options.out, openings=options.openings)
+    store = commission.open_store(options.dir)
+    head, key = export(store, options.out, openings=options.openings)
     facts = {"size": head.size, "root": head.root.hex(), "key": key, "folder": str(options.out)}
     command = f"khazri ledger verify {options.out} --key '{key}'"
     answer(options, facts, f"{head.size} entries written to {options.out}\nverify: {command}")
@@ -69,11 +70,11 @@ def run_verify(options: argparse.Namespace) -> int:
 
 def run_prove(options: argparse.Namespace) -> int:
     """Print the inclusion proof of one entry against the newest checkpoint."""
+    from grid.operation import commission
     from grid.operation.audit import prove
-    from grid.store import Store
 
     if options.entry < 0:
         raise BadInputError(f"entry {options.entry}: entries are numbered from 0")
-    text = prove(Store.at(options.dir), options.entry)
+    text = prove(commission.open_store(options.dir), options.entry)
     answer(options, {"entry": options.entry, "proof": text}, text)
     return 0

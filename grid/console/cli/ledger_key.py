@@ -43,12 +43,11 @@ def declare_recover(verbs: Any) -> None:
 
 def run_rotate_key(options: argparse.Namespace) -> int:
     """Replace the key of the site's ledger."""
-    from grid.operation import cycle
+    from grid.operation import commission, cycle
     from grid.operation.log_rotation import rotate
     from grid.operation.signer import Signer, adopt
-    from grid.store import Store
 
-    with cycle.sole(options.dir), closing(Store.at(options.dir)) as store:
+    with cycle.sole(options.dir), closing(commission.open_store(options.dir)) as store:
         site, _ = cycle.facts(options.dir, store)
         adopt(options.dir, store)
         with closing(Signer(options.dir)) as signer:
@@ -65,12 +64,11 @@ def run_rotate_key(options: argparse.Namespace) -> int:
 
 def run_recover(options: argparse.Namespace) -> int:
     """Bring the ledger up to an export."""
-    from grid.operation import cycle
+    from grid.operation import commission, cycle
     from grid.operation.log_recovery import recover
     from grid.operation.signer import Signer, adopt
-    from grid.store import Store
 
-    with cycle.sole(options.dir), closing(Store.at(options.dir)) as store:
+    with cycle.sole(options.dir), closing(commission.open_store(options.dir)) as store:
         site, _ = cycle.facts(options.dir, store)
         adopt(options.dir, store)
         with closing(Signer(options.dir)) as signer:

@@ -23,10 +23,11 @@ def run_add(options: argparse.Namespace) -> int:
     """Add a user and print the password, once."""
     from grid import site_file
     from grid.console.first_users import add
-    from grid.store import Store
+    from grid.operation import commission
 
     site = site_file.read(options.dir / "SITE.toml")
-    password = add(Store.at(options.dir), site, options.email, options.role, options.party)
+    store = commission.open_store(options.dir)
+    password = add(store, site, options.email, options.role, options.party)
     facts = {"email": options.email, "password": password}
     answer(options, facts, f"{options.email}  {password}")
     return 0

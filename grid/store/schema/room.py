@@ -113,3 +113,16 @@ user_role = Table(
     Column("user_id", Whole, ForeignKey("user.id", ondelete="CASCADE"), primary_key=True),
     Column("role_id", Whole, ForeignKey("role.id", ondelete="CASCADE"), primary_key=True),
 )
+
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    fact("party", Key, nullable=True),
+    fact("reason", Text),
+    fact("asked_by", String(255)),
+    fact("asked_s"),
+    fact("name", Key, nullable=True),
+    fact("approved_by", String(255), nullable=True),
+    fact("approved_s", nullable=True),
+)

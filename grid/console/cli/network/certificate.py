@@ -29,12 +29,12 @@ def declare(verbs: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the certificate of a stored plan and say whether it holds."""
+    from grid.operation import commission
     from grid.operation.plan_certificates import certificate
-    from grid.store import Store
     from networks import verify_certificate
     from networks.limits.certificate import encode, write
 
-    store = Store.at(options.dir)
+    store = commission.open_store(options.dir)
     try:
         made = certificate(store, options.at)
     finally:

@@ -1,0 +1,74 @@
+"""Who asked for a person to be erased and who approved it; what keeps a person from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import func, insert, or_, select, update
+
+from grid.store import log
+from grid.store.engine import Transaction
+from grid.store.erasure import Stay, within
+from grid.store.schema import dispute, erasure, invoice, posting
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Somebody asked for a person to be erased."""
+
+    id: int
+    asked_by: str
+    asked_s: int
+    reason: str
+
+
+def ask(tx: Transaction, party: str, *, reason: str, by: str, at_s: int) -> None:
+    """Keep that somebody asked."""
+    tx.execute(insert(erasure).values(party=party, reason=reason, asked_by=by, asked_s=at_s))
+
+
+def open_request(tx: Transaction, party: str, since_s: int) -> Request | None:
+    """Return the newest request for a party that was made since an instant."""
+    query = select(erasure).where(erasure.c.party == party, erasure.c.asked_s >= since_s)
+    row = tx.execute(query.order_by(erasure.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else Request(row.id, row.asked_by, row.asked_s, row.reason)
+
+
+def approve(tx: Transaction, number: int, *, name: str, by: str, at_s: int) -> None:
+    """Keep who approved, and forget of whom it was and why."""
+    one = erasure.c.id == number
+    party = tx.execute(select(erasure.c.party).where(one)).scalar_one()
+    done = {"name": name, "approved_by": by, "approved_s": at_s}
+    tx.execute(update(erasure).where(one).values(**done))
+    # Requests that lapsed name the person too.
+    tx.execute(update(erasure).where(erasure.c.party == party).values(party=None, reason=""))
+
+
+def disputed(tx: Transaction, party: str, months: Collection[str]) -> list[str]:
+    """Return the invoices of a party, or of some months, with a dispute that is open."""
+    where = or_(invoice.c.party == party, invoice.c.month.in_(months))
+    query = select(invoice.c.number).join(dispute, dispute.c.invoice == invoice.c.number)
+    return sorted(set(tx.execute(query.where(where, dispute.c.state == "open")).scalars()))
+
+
+def not_invoiced(tx: Transaction, party: str, stays: Iterable[Stay]) -> list[str]:
+    """Return the months (``YYYY-MM``) on whose invoices something is yet to stand.
+
+    Of a party all counts, and what is of the time of `stays`, whoever it is of.
+    """
+    account = f"party:{party}"
+    mine = or_(posting.c.debit == account, posting.c.credit == account)
+    of_time = within(stays, posting.c.start_s) & (posting.c.version > 0)
+    # Invoices may be erased; that they were made is in the ledger.
+    bodies = [json.loads(one)["body"] for one in log.contents(tx, ["invoice"])]
+    made = {body["month"] for body in bodies if "invoices" in body}
+    query = select(posting.c.month).where(or_(mine, of_time)).distinct()
+    return sorted(set(tx.execute(query).scalars()) - made)
+
+
+def last_invoice_s(tx: Transaction, party: str) -> int:
+    """Return when the last invoice of a party was made, 0 when it has none."""
+    query = select(func.max(invoice.c.made_s)).where(invoice.c.party == party)
+    return int(tx.execute(query).scalar_one() or 0)
