@@ -91,7 +91,10 @@ def store(lengthened: tuple[Path, list[str]], tmp_path: Path) -> Iterator[Store]
 
 @pytest.fixture
 def address(
-    store: Store, tmp_path: Path, village: Any, served: Callable[[Flask], AbstractContextManager[str]]
+    store: Store,
+    tmp_path: Path,
+    village: Any,
+    served: Callable[[Flask], AbstractContextManager[str]],
 ) -> Iterator[str]:
     """The address of the console on the copy."""
     app = create_app(f"sqlite:///{tmp_path / 'khazri.sqlite3'}", village.SITE, directory=tmp_path)
@@ -144,4 +147,147 @@ def test_a_sound_log_is_green_past_a_replaced_key_and_an_earlier_checkpoint(
     verdict = _verify(page, village.SIGNER.key.encode(), lengthened[1][0])
     expect(verdict).to_contain_text("✓ VERIFIED: all 600 entries of khazri/village")
     expect(verdict).to_contain_text("earlier checkpoint of 300 entries is a prefix")
-    expect(verdict).to_contain_text("replaced 1 times")
+    expect(verdict).to_contain_text("each signed by the key before: 1.")
+
+
+@pytest.mark.parametrize(("sequence", "at"), [(0, 30), (100, 0), (255, -3), (300, 200), (599, 60)])
+def test_a_flipped_byte_of_an_entry_is_red_and_names_it(
+    page: Any, village: Any, store: Store, sequence: int, at: int
+) -> None:
+    _flip(store, sequence, at)
+    verdict = _verify(page, village.SIGNER.key.encode())
+    expect(verdict).to_contain_text("◆ NOT VERIFIED")
+    expect(verdict).to_contain_text(f"Entry {sequence}, ")
+    if at == 200:
+        expect(verdict).to_contain_text("key, interval 2026-05-27T10:00Z")
+
+
+def test_a_rewritten_entry_is_named_by_the_chain_and_other_damage_by_its_file(
+    page: Any, village: Any, store: Store
+) -> None:
+    key = village.SIGNER.key.encode()
+    _flip(store, 400, 12)
+    with store.write() as tx:
+        row = log.entry_row(tx, 400)
+        assert row
+        leaf = merkle.leaf_hash(bytes(row["content"]))
+        before = bytes(row["leaf_hash"])
+        tx.exec_driver_sql("UPDATE ledger_entry SET leaf_hash = ? WHERE sequence = 400", (leaf,))
+    verdict = _verify(page, key)
+    expect(verdict).to_contain_text("Entry 400, plan")
+    _flip(store, 400, 12)
+    with store.write() as tx:
+        tx.exec_driver_sql("UPDATE ledger_entry SET leaf_hash = ? WHERE sequence = 400", (before,))
+    expect(_verify(page, key)).to_contain_text("✓ VERIFIED")
+    _edit(store, "UPDATE tile_hash SET hash = zeroblob(32) WHERE level = 1 AND number = 1")
+    expect(_verify(page, key)).to_contain_text("Hash 1 of tile/1/000.p/2")
+
+
+def test_an_entry_rewritten_with_all_that_follows_is_not_the_signed_root(
+    page: Any, village: Any, store: Store
+) -> None:
+    with store.write() as tx:
+        one = entry.decode(log.last_content(tx) or b"")
+        forged = entry.Entry(599, one.previous, one.kind, one.interval, {"note": 0})
+        tx.exec_driver_sql(
+            "UPDATE ledger_entry SET content = ?, leaf_hash = ? WHERE sequence = 599",
+            (forged.encode(), forged.leaf_hash),
+        )
+    verdict = _verify(page, village.SIGNER.key.encode())
+    expect(verdict).to_contain_text("The 600 entries do not have the signed root")
+
+
+def test_another_key_is_red_and_the_servers_verdict_does_not_help(
+    page: Any, village: Any, store: Store
+) -> None:
+    other = note.signer("khazri/village", bytes(range(3, 35))).key.encode()
+    expect(_verify(page, other)).to_contain_text("The log was not begun with your key")
+    expect(_verify(page, _second().key.encode())).to_contain_text("not begun with your key")
+    foreign = note.signer("khazri/elsewhere", bytes(32)).key.encode()
+    expect(_verify(page, foreign)).to_contain_text("is of the log khazri/village")
+    changed = village.SIGNER.key.encode().replace("+", "+0", 1)
+    expect(_verify(page, changed)).to_contain_text("The ID of this key must be")
+
+
+def test_a_log_signed_anew_by_whoever_holds_the_store_is_red(
+    page: Any, village: Any, store: Store
+) -> None:
+    thief = note.signer("khazri/village", bytes(range(3, 35)))
+    with store.write() as tx:
+        head = checkpoint.Checkpoint("khazri/village", 600, merkle.root(log.leaf_hashes(tx)))
+        log.put_note(tx, 600, checkpoint.sign(head, thief))
+    verdict = _verify(page, village.SIGNER.key.encode())
+    expect(verdict).to_contain_text("checkpoint is not signed by your key")
+
+
+def test_a_log_cut_off_or_forked_is_red_with_an_earlier_checkpoint(
+    page: Any, village: Any, store: Store, lengthened: tuple[Path, list[str]]
+) -> None:
+    key = village.SIGNER.key.encode()
+    forged = checkpoint.Checkpoint("khazri/village", 300, bytes(32))
+    fork = checkpoint.sign(forged, village.SIGNER)
+    expect(_verify(page, key, fork)).to_contain_text("of another history")
+    with store.write() as tx:
+        tx.exec_driver_sql("DELETE FROM ledger_entry WHERE sequence >= 300")
+        tx.exec_driver_sql("DELETE FROM tile_hash WHERE number > 0")
+        tx.exec_driver_sql("DELETE FROM checkpoint WHERE size > 300")
+    page.reload()
+    expect(_verify(page, key)).to_contain_text("✓ VERIFIED: all 300 entries")
+    page.reload()
+    expect(_verify(page, key, lengthened[1][1])).to_contain_text("600: it was cut off")
+
+
+def test_one_entry_is_checked_from_the_bytes_shown(page: Any, village: Any, store: Store) -> None:
+    key = village.SIGNER.key.encode()
+    for sequence in (5, 599):
+        page.goto(f"/audit/entries/{sequence}")
+        page.get_by_label("Verifier key you were given").fill(key)
+        page.keyboard.press("Enter")
+        verdict = _verdict(page)
+        expect(verdict).to_contain_text(f"✓ VERIFIED: entry {sequence} is in the 600 entries")
+    _flip(store, 599, -1)
+    page.reload()
+    page.get_by_label("Verifier key you were given").fill(key)
+    page.keyboard.press("Enter")
+    expect(_verdict(page)).to_contain_text("Its bytes do not lead to the signed root")
+    page.goto("/audit/entries/5")
+    page.get_by_label("Verifier key you were given").fill(_second().key.encode())
+    page.keyboard.press("Enter")
+    expect(_verdict(page)).to_contain_text("◆ NOT VERIFIED")
+
+
+def test_the_key_is_kept_when_asked_and_a_browser_without_ed25519_is_told(
+    enter: Enter, village: Any
+) -> None:
+    page = enter("auditor", width=390)
+    page.get_by_label("Remember it").check()
+    expect(_verify(page, village.SIGNER.key.encode())).to_contain_text("✓ VERIFIED")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.add_init_script(
+        "SubtleCrypto.prototype.importKey = () => Promise.reject(new Error('NotSupportedError'))"
+    )
+    page.reload()
+    field = page.get_by_label("Verifier key you were given")
+    assert field.input_value() == village.SIGNER.key.encode()
+    page.get_by_role("button", name="Verify here").click()
+    expect(_verdict(page)).to_contain_text("Chrome and Edge can from version 137")
+    page.get_by_label("Remember it").uncheck()
+    page.reload()
+    assert field.input_value() == ""
+
+
+def test_a_log_with_what_is_no_canonical_json_is_red(page: Any) -> None:
+    good = [b'{"a":1}', '{"\u20ac":"\u2028\\n"}'.encode(), b'{"__proto__":1}', b'{"1":0,"a":[]}']
+    bad = [
+        b'{"a":1,"a":1}', b'{"b":1,"a":1}', b'{"a":1.0}', b'{"a":-0}', b'{"a": 1}', b'{"a":1e2}',
+        b'{"a":9007199254740992}', b'{"a":"\\u0041"}', b'{"a":"\\ud800"}', b'\xef\xbb\xbf{"a":1}',
+        b'{"a":"\xff"}', b"[" * 17 + b"]" * 17,
+    ]  # fmt: skip
+    script = Path(create_app.__code__.co_filename).parent / "static" / "verify.js"
+    reasons = """(all) => { %s
+        return all.map((bytes) => {
+            try { parseEntry(Uint8Array.from(bytes)); }
+            catch (error) { return error.report.reason; }
+        }); }"""
+    told = page.evaluate(reasons % script.read_text(), [list(one) for one in good + bad])
+    assert told == ["members"] * len(good) + ["canonical"] * len(bad)
