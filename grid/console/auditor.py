@@ -90,6 +90,15 @@ def _opened(row: RowMapping, content: bytes) -> Opened:
     return Opened(opening.label.kind, opening.label.subject, pretty, holds)
 
 
+def _readable(content: bytes) -> str:
+    """Return an entry for people; one that was damaged as it is, for the auditor to see."""
+    text = content.decode(errors="replace")
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False, sort_keys=True)
+    except ValueError:
+        return text
+
+
 @pages.get("/entries/<int:sequence>")
 def entry(sequence: int) -> str:
     """Show an entry and, on request, prove that it is in the signed ledger."""
@@ -103,12 +112,13 @@ def entry(sequence: int) -> str:
         ]
         if "prove" in request.args:
             proof = inclusion(tx, sequence, bytes(row["content"]))
-    text = json.dumps(json.loads(row["content"]), indent=2, ensure_ascii=False, sort_keys=True)
+        replaced = log.key_sequences(tx)
     return render_template(
         "auditor_entry.html",
         row=row,
-        text=text,
-        canonical=bytes(row["content"]).decode(),
+        text=_readable(bytes(row["content"])),
+        canonical=bytes(row["content"]).decode(errors="replace"),
+        replaced=replaced,
         openings=openings,
         proof=proof,
     )

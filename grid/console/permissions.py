@@ -76,6 +76,8 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "auditor.entries": frozenset({"auditor"}),
     "auditor.entry": frozenset({"auditor"}),
     "auditor.verify": frozenset({"auditor"}),
+    "auditor_log.checkpoint": frozenset({"auditor"}),
+    "auditor_log.tile": frozenset({"auditor"}),
     "auditor.actions": frozenset({"auditor", "administrator"}),
     "administrator.users": frozenset({"administrator"}),
     "administrator.create_user": frozenset({"administrator"}),

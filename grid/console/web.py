@@ -14,6 +14,7 @@ from grid.console import (
     administrator,
     agreements,
     auditor,
+    auditor_log,
     auth,
     charging,
     events,
@@ -111,7 +112,7 @@ def create_app(
     for module in (
         operator, operator_decisions, overrides, safety_tags, events, incidents, voltage_quality,
         readings, lost_energy, meter_orders, meter_exchanges, charging, agreements, prosumer,
-        prosumer_ordering,        auditor, administrator,
+        prosumer_ordering, auditor, auditor_log, administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)
     _register(app, site, store)

@@ -53,13 +53,19 @@ def _fill_tiles(tx: Transaction, count: int) -> None:
     level = 0
     while count % WIDTH == 0:
         count //= WIDTH
-        full = merkle.root(_tile(tx, level, count - 1, WIDTH))
+        full = merkle.root(tile(tx, level, count - 1, WIDTH))
         level += 1
         tx.execute(insert(tile_hash).values(level=level, number=count - 1, hash=full))
 
 
-def _tile(tx: Transaction, level: int, number: int, width: int, skip: int = 0) -> list[bytes]:
-    """Return hashes of a tile, `width` of them after `skip`."""
+def tile(tx: Transaction, level: int, number: int, width: int, skip: int = 0) -> list[bytes]:
+    """Return hashes of a tile, `width` of them after `skip`.
+
+    Raises
+    ------
+    StoreError
+        When they are not all stored.
+    """
     first = number * WIDTH + skip
     if level:
         at, value = tile_hash.c.number, tile_hash.c.hash
@@ -98,10 +104,10 @@ class StoredTree(merkle.Prover):
         StoreError
             When its hashes are not all stored.
         """
-        tile, within = divmod(level, _TILE_LEVELS)
+        at_level, within = divmod(level, _TILE_LEVELS)
         width = 1 << within
         at, skip = divmod(number * width, WIDTH)
-        return merkle.root(_tile(self._tx, tile, at, width, skip))
+        return merkle.root(tile(self._tx, at_level, at, width, skip))
 
 
 def append_all(tx: Transaction, rows: Sequence[EntryRow]) -> None:
@@ -197,6 +203,12 @@ def key_contents(tx: Transaction) -> list[bytes]:
     """Return the canonical bytes of all entries of kind ``key`` in order."""
     query = select(ledger_entry.c.content).where(KEYS).order_by(ledger_entry.c.sequence)
     return [bytes(row.content) for row in tx.execute(query)]
+
+
+def key_sequences(tx: Transaction) -> list[int]:
+    """Return the sequences of all entries of kind ``key`` in order."""
+    query = select(ledger_entry.c.sequence).where(KEYS).order_by(ledger_entry.c.sequence)
+    return list(tx.execute(query).scalars())
 
 
 def opened(tx: Transaction, kinds: Sequence[str]) -> list[tuple[int, str, str]]:

@@ -15,6 +15,8 @@ ARGUMENTS = {
     "asset": "BAT-1",
     "number": 1,
     "sequence": 1,
+    "level": "0",
+    "place": "000.p/8",
     "name": "UP-2",
     "order_id": "O-0-2",
     "filename": "console.css",
