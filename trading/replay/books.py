@@ -71,7 +71,7 @@ class Books:
             for side, place, price in ((Side.BUY, buy, paid), (Side.SELL, sell, got)):
                 point = str(orders[place].usage_point)
                 legs.setdefault(point, []).append(Leg(side, price, energy_wh))
-                payload = {
+                payload: dict[str, object] = {
                     "energy_wh": str(energy_wh),
                     "price": str(price),
                     "side": str(side),
