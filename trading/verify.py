@@ -1272,7 +1272,8 @@ class Promise:
                 self._key = body.get("receipts")
             is_sealed = kind == "book" and body.get("by") == "members"
             if entry["interval"] == self.interval:
-                if kind == "book":
+                # What a book gained after it was cleared keeps no promise.
+                if kind == "book" and self._passed is None:
                     self._book.update(body.get("commitments", ()))
                 self._sealed = about(entry) if is_sealed else self._sealed
                 later = kind in AFTER_BOOK

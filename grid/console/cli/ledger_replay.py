@@ -45,7 +45,7 @@ def verify_arguments(options: argparse.Namespace) -> list[str]:
 
 
 def run_replay(options: argparse.Namespace) -> int:
-    """Verify an export by the verifier that shares nothing with the ledger's code, and replay it."""
+    """Verify an export, by the verifier that stands alone, and replay it."""
     from trading import verify
     from trading.replay.derivation import replay
     from trading.replay.log import records
