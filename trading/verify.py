@@ -23,6 +23,8 @@ interval is opened in full, what was bought, sold and traded must be one energy,
 at the price its clearing published, and the readings must agree with the head
 meter.
 
+--receipt FILE  a signed receipt of an order: the sealed book of its interval must have it,
+                or the operator is convicted of having dropped or changed it
 --openings      openings must be there, and of every commitment (an auditor's)
 --partial       openings must be there, of some commitments (a prosumer's own)
 
@@ -1219,6 +1221,108 @@ def about(entry: dict[str, Any]) -> dict[str, Any]:
     return {name: entry[name] for name in ("sequence", "kind", "interval")}
 
 
+# --- receipts of orders -----------------------------------------------------
+
+
+RECEIPT_KIND = "khazri.example/order-receipt/v1"
+AFTER_BOOK = frozenset({"clearing", "readings", "settlement", "correction"})
+
+
+class Promise:
+    """A receipt of an order, held against the sealed book of its interval.
+
+    The receipts' key is in the genesis, so that the log's key vouches for it.
+    """
+
+    def __init__(self, file: str, data: bytes) -> None:
+        self.file = file
+        self.text, self.signatures = self._note(data)
+        lines = self.text.split("\n")
+        if len(lines) != 7 or lines[0] != RECEIPT_KIND:
+            raise UsageError(f"{file} is no receipt of an order")
+        _, self.origin, self.interval, self.order, self.digest, received, _ = lines
+        if not (self.interval and is_label(self.interval) and is_label(received)):
+            raise UsageError(f"{file}: an instant of the receipt is no label")
+        if len(self.digest) != 64 or not _HEX.fullmatch(self.digest):
+            raise UsageError(f"{file}: the commitment of the receipt is no hash")
+        self._key: Any = None
+        self._book: set[str] = set()
+        self._sealed: dict[str, Any] | None = None
+        self._passed: dict[str, Any] | None = None
+
+    def _note(self, data: bytes) -> tuple[str, list[tuple[str, bytes]]]:
+        try:
+            text, separator, rest = data.decode().rpartition("\n\n")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{self.file} is no receipt: not UTF-8") from error
+        signatures = []
+        for line in rest.removesuffix("\n").split("\n"):
+            words = line.split(" ")
+            raw = unbase64(words[2]) if len(words) == 3 and words[0] == "—" else None
+            if raw is None or not separator:
+                raise UsageError(f"{self.file} is no signed note")
+            signatures.append((words[1], raw))
+        return text + "\n", signatures
+
+    def walk(self, entries: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield the entries, and remember what they say of the book."""
+        for entry in entries:
+            body, kind = entry["body"], entry["kind"]
+            if entry["sequence"] == 0:
+                self._key = body.get("receipts")
+            is_sealed = kind == "book" and body.get("by") == "members"
+            if entry["interval"] == self.interval:
+                # What a book gained after it was cleared keeps no promise.
+                if kind == "book" and self._passed is None:
+                    self._book.update(body.get("commitments", ()))
+                self._sealed = about(entry) if is_sealed else self._sealed
+                later = kind in AFTER_BOOK
+            else:
+                later = is_sealed and entry["interval"] > self.interval
+            if later and self._passed is None:
+                self._passed = about(entry)
+            yield entry
+
+    def judge(self, origin: str) -> dict[str, Any]:
+        """Return what became of the promise, or raise NotVerified where it was not kept."""
+        self._require_signature(origin)
+        what = f"order {plain(self.order)} in the book of {self.interval}"
+        if self.digest in self._book:
+            return self._report(kept=True, entry=self._sealed)
+        if self._sealed is not None:
+            reason = f"the book lacks it: the receipt promises {what}, signed by the operator"
+            raise self._broken(reason, self._sealed)
+        if self._passed is not None:
+            reason = f"no book was sealed before it: the receipt promises {what}"
+            raise self._broken(reason, self._passed)
+        raise NotVerified(f"promises {what}, which is not sealed yet", file=self.file)
+
+    def _require_signature(self, origin: str) -> None:
+        """Check that the log's own receipts key signed it."""
+        try:
+            key = parse_key(self._key if isinstance(self._key, str) else "", 1)
+        except UsageError as error:
+            reason = "the genesis names no key of receipts: this one proves nothing"
+            raise NotVerified(reason, file=self.file) from error
+        own = [
+            raw[4:] for name, raw in self.signatures if (name, raw[:4]) == (key.name, key.identity)
+        ]
+        held = [key.holds(signature, self.text.encode()) for signature in own]
+        is_of_log = self.origin == origin and key.name == f"{origin}/receipts"
+        if not held or not all(held) or not is_of_log:
+            reason = f"is not signed by {plain(key.text())} of this log: it proves nothing"
+            raise NotVerified(reason, file=self.file, offset=0)
+
+    def _broken(self, reason: str, entry: dict[str, Any]) -> NotVerified:
+        fault = NotVerified(reason, file=self.file, entry=entry)
+        fault.report["receipt"] = self._report(kept=False, entry=entry)
+        return fault
+
+    def _report(self, *, kept: bool, entry: dict[str, Any] | None) -> dict[str, Any]:
+        place = entry["sequence"] if entry else None
+        return {"order": self.order, "interval": self.interval, "entry": place, "kept": kept}
+
+
 # --- the whole --------------------------------------------------------------
 
 
@@ -1230,6 +1334,7 @@ def verify(
     policy: Policy | None = None,
     openings: bool = False,
     partial: bool = False,
+    promise: Promise | None = None,
 ) -> dict[str, Any]:
     """Return the report on an export, or raise NotVerified.
 
@@ -1256,7 +1361,7 @@ def verify(
         raise NotVerified("is missing, and was asked for", file=Openings.file, offset=0)
     if since:
         older.append(parse_since(since, key, head))
-    entries, opened = check_entries(folder, key, head, older, has_openings)
+    entries, opened = check_entries(folder, key, head, older, has_openings, promise)
     missing = entries.commitments - opened.count if opened else 0
     if missing and openings and not partial:
         raise NotVerified(
@@ -1282,6 +1387,7 @@ def verify(
         "intervals_not_fully_opened": len(opened.incomplete) if opened else None,
         "first_not_fully_opened": next(iter(opened.incomplete), None) if opened else None,
         "checked_intervals": dict(opened.checked) if opened else None,
+        "receipt": promise.judge(key.name) if promise else None,
     }
 
 
@@ -1312,20 +1418,26 @@ def parse_since(since: tuple[str, bytes], key: Key, head: Head) -> Head:
 
 
 def check_entries(
-    folder: Path, key: Key, head: Head, older: Sequence[Head], has_openings: bool
+    folder: Path,
+    key: Key,
+    head: Head,
+    older: Sequence[Head],
+    has_openings: bool,
+    promise: Promise | None = None,
 ) -> tuple[Entries, Openings | None]:
     """Check tiles, entries and openings in one walk each."""
     tree = Tiles(folder, head.size)
     tree.check(head.root)
     entries = Entries(folder, key, head, tree, {earlier.size for earlier in older})
+    walk = promise.walk(iter(entries)) if promise else iter(entries)
     if not has_openings:
-        for _ in entries:
+        for _ in walk:
             pass
         entries.conclude(older)
         return entries, None
     with open_regular(folder, Openings.file) as stream:
         opened = Openings(stream)
-        for entry in entries:
+        for entry in walk:
             opened.check(entry)
         entries.conclude(older)
         opened.conclude()
@@ -1341,6 +1453,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--key", metavar="VKEY", required=True, help="key of the log")
     parser.add_argument("--since", metavar="FILE", help="a checkpoint seen earlier")
     parser.add_argument("--policy", metavar="FILE", help="witnesses and quorum")
+    parser.add_argument("--receipt", metavar="FILE", help="a receipt of an order, to be kept")
     parser.add_argument("--openings", action="store_true", help="every commitment must be opened")
     parser.add_argument("--partial", action="store_true", help="some commitments must be opened")
     parser.add_argument("--json", action="store_true", help="report as one line of JSON")
@@ -1372,6 +1485,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     since = None
     if options.since is not None:
         since = (plain(options.since), given(options.since, NOTE_BYTES_MAX))
+    promise = None
+    if options.receipt is not None:
+        promise = Promise(plain(options.receipt), given(options.receipt, NOTE_BYTES_MAX))
     if not os.path.isdir(options.dir):
         raise UsageError(f"{plain(options.dir)} is not a folder")
     return verify(
@@ -1381,6 +1497,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         policy=policy,
         openings=options.openings,
         partial=options.partial,
+        promise=promise,
     )
 
 
@@ -1400,6 +1517,9 @@ def summary(report: dict[str, Any]) -> str:
     if report["ignored_signatures"]:
         names = ", ".join(map(plain, report["ignored_signatures"]))
         lines.append(f"  signatures of unknown keys, not checked: {names}")
+    if kept := report["receipt"]:
+        order, interval = plain(kept["order"]), kept["interval"]
+        lines.append(f"  order {order} is in the sealed book of {interval}: the promise is kept")
     if report["openings"] is not None:
         lines.append(f"  {report['openings']} of {report['commitments']} commitments opened")
         count = report["intervals_not_fully_opened"]

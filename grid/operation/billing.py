@@ -19,10 +19,11 @@ from grid.store import Transaction, agreements, control, market
 from grid.store import invoices as store
 from grid.store.invoices import Dispute, DisputeState, Invoice
 from trading.accounts import POOL, Posting, PostingKind, party_account
+from trading.agreement_months import months_of
 from trading.ledger.commitment import pseudonym
 from trading.ledger.entry import Kind
 from trading.settlement_lines import money_line
-from trading.statements import MonthOf, Statement, statement
+from trading.statements import Statement, statement
 
 _REASON_MAX = 500
 
@@ -59,13 +60,9 @@ def draft(tx: Transaction, site: Site, party: str, month: str) -> Statement:
     lines = market.billed(tx, account, month, start_s)
     accounts = market.month_accounts(tx, month)
     tariffs = {str(tariff.id): tariff for tariff in site.tariff}
-    months = [
-        MonthOf(one.usage_point, tariffs[tariff], accounts[number, tariff], int(month[5:]))
-        for one in agreements.listed(tx)
-        if one.party == party and one.overlaps(start_s, end_s)
-        for number, tariff in sorted(accounts)
-        if number == one.id
-    ]
+    months = months_of(
+        party, agreements.listed(tx), accounts, tariffs, (start_s, end_s), int(month[5:])
+    )
     return statement(
         PartyId(party), month, site.currency, lines, months, site.market, law_at(site, start_s)
     )

@@ -16,6 +16,7 @@ from grid.operation import agreements, erasure, log_key, meter_keys, record
 from grid.operation.check import check
 from grid.operation.field.serve import KEYS_FILE
 from grid.operation.signer import FOLDER, LOG_SEED
+from grid.operation.terms_entries import tell_terms
 from grid.site import Site
 from grid.site_file import SITE_FILE, parse, read_text
 from grid.store import NoStoreError, Store, control, series
@@ -124,6 +125,7 @@ def commission(
             signer = note.signer(record.origin(site), log_seed)
             signed = record.begin(tx, site, at_s, signer)
             agreements.begin_all(tx, site, at_s)
+            tell_terms(tx, site, at_s)
             if history is not None:
                 series.put_intervals(tx, history, time_zone=site.time_zone, cycle_s=at_s)
             _write_files(directory, text, access if simulated(site) else {})

@@ -25,6 +25,7 @@ from trading.orders import TICK, receipt
 from trading.orders import seal as in_time
 from trading.regulation import Regulation, regulation_on
 from trading.statements import market_summary
+from trading.tariffs.clock import head_price
 
 
 def law_at(site: Site, start_s: int) -> Regulation:
@@ -156,6 +157,5 @@ def _told(tx: Transaction, start_s: int, rows: Sequence[Mapping[str, Any]]) -> l
 
 def prices_at(room: Room, at_s: int) -> tuple[int, int]:
     """Return the community's buy and sell price at the feeder head, nano per Wh."""
-    clock = interval.local_time(at_s, room.site.time_zone)
-    step = [price for price in room.site.grid.price if price.from_time <= clock][-1]
+    step = head_price(room.site.grid.price, at_s, room.site.time_zone)
     return step.buy, step.sell

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Mapping
-
 import numpy as np
 import xarray as xr
 
@@ -13,23 +10,18 @@ from grid.operation import agreements
 from grid.operation.commission import AVAILABLE
 from grid.operation.market import law_at, prices_at
 from grid.operation.room import Room
-from grid.site import Site, Tariff, UsageKind
+from grid.site import UsageKind
 from grid.store import Transaction, datasets, series
 from grid.store import field as field_store
 from grid.store import market as store
 from meters.vee import Quality
 from meters.vee.quality import READ
-from trading.agreements import Agreement
+from trading.agreement_months import MonthAccounts, fee_due, opening_banks
 from trading.book import Side
 from trading.regulation import Regulation
 from trading.settlement_facts import Leg, MonthAccount, SettlementInput, UsagePointInput
 from trading.sharing import joined
 from trading.tariffs.clock import segment_at
-from trading.tariffs.fee import fixed_fee
-from trading.tariffs.month import closing_bank
-
-MonthAccounts = Mapping[tuple[int, str], MonthAccount]
-"""Accounts of one month by agreement and tariff."""
 
 METERED = READ | {Quality.SCALED, Quality.EDITED}
 """Qualities in which the feeder head is billed as metered; otherwise the model stands in."""
@@ -82,7 +74,7 @@ def settlement_input(
         )
         fee = 0
         if point.kind is not UsageKind.COMMUNITY:
-            fee = _fee_due(site, tariffs[terms.tariff], agreement, start_s, account)
+            fee = fee_due(tariffs[terms.tariff], agreement, start_s, account, zone)
         points.append(
             UsagePointInput(
                 usage_point=point.id,
@@ -142,21 +134,6 @@ def _legs(tx: Transaction, start_s: int, end_s: int) -> dict[str, list[Leg]]:
     return legs
 
 
-def _fee_due(
-    site: Site, tariff: Tariff, agreement: Agreement, start_s: int, account: MonthAccount
-) -> int:
-    """Return the monthly fee of an agreement as far as it is known now.
-
-    It is that of the tariff the agreement is on when its days in the month begin.
-    """
-    month = interval.month_bounds(start_s, site.time_zone)
-    low_s, high_s = max(month[0], agreement.from_s), min(month[1], agreement.until_s or month[1])
-    if agreement.terms_at(low_s).tariff != tariff.id:
-        return account.fee_nano
-    first, last = (interval.local_day(at_s, site.time_zone) for at_s in (low_s, high_s - 1))
-    return fixed_fee(tariff, first, last + dt.timedelta(days=1))
-
-
 def _instructed(room: Room, did: xr.Dataset) -> dict[str, dict[str, int]]:
     """Return by usage point what its devices did on the operator's instruction, Wh."""
     done: dict[str, dict[str, int]] = {}
@@ -208,13 +185,5 @@ def _banks(room: Room, tx: Transaction, start_s: int, regulation: Regulation) ->
     """Return the energy bank that each agreement brings from the month before."""
     zone = room.site.time_zone
     before_s = interval.month_bounds(start_s, zone)[0] - 1
-    month = interval.local_day(before_s, zone).month
-    banks: dict[int, int] = {}
-    for (agreement, _), one in store.month_accounts(
-        tx, interval.month_label(before_s, zone)
-    ).items():
-        closing = closing_bank(one.supplied, one.bank_wh)
-        left = closing - regulation.expired_wh(closing, month)
-        if left:
-            banks[agreement] = banks.get(agreement, 0) + left
-    return banks
+    accounts = store.month_accounts(tx, interval.month_label(before_s, zone))
+    return opening_banks(accounts, interval.local_day(before_s, zone).month, regulation)

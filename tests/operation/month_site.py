@@ -19,6 +19,7 @@ from grid.operation.commission import _secrets
 from grid.operation.resettlement import mark_changed
 from grid.operation.room import Room
 from grid.operation.signer import FOLDER, LOG_SEED
+from grid.operation.terms_entries import tell_terms
 from grid.site import Site
 from grid.store import Store, control, datasets, series
 from meters.vee import Quality
@@ -202,6 +203,7 @@ def begin(folder: Path, text: str, first_s: int, count: int, seed: int) -> Month
         control.put_meta(tx, "clock_s", str(first_s))
         signed = record.begin(tx, site, first_s, signer)
         agreements.begin_all(tx, site, first_s)
+        tell_terms(tx, site, first_s)
     log_key.begin(folder / FOLDER, signer.key.name, _secrets(site, 1)[LOG_SEED], signed)
     room = Room(folder, site, store, None, first_s)
     draw = np.random.default_rng(seed)

@@ -20,6 +20,7 @@ from grid.site_file import parse
 from grid.store import Store, control, series
 from trading.ledger import canonical
 from trading.ledger.commitment import Label, commit
+from trading.replay import terms
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -96,7 +97,7 @@ PUBLIC = {
     "setpoints": {"confirmed", "failed"},
     "readings": {"head_export_wh", "head_import_wh", "loss_wh", "usage_points", "version"},
     "settlement": {"state", "version"},
-    "action": {"action"},
+    "action": {"action", "terms"},
 }
 """All that may stand in clear, by kind of entry."""
 
@@ -107,6 +108,9 @@ def test_nothing_stands_in_clear_but_what_is_public(public: Path) -> None:
     for entry in entries:
         body = dict(entry["body"])
         committed = body.pop("commitments", [])
+        if body.get("action") == "terms.begin":
+            # The rules that everybody is settled by; of parties they name the community alone.
+            assert terms.encode(terms.decode(body["terms"])) == body.pop("terms")
         assert all(len(bytes.fromhex(one)) == 32 for one in committed)
         assert set(body) <= PUBLIC[entry["kind"]], entry
         assert all(value is None or isinstance(value, str | int) for value in body.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from grid import interval
 from grid.errors import BadInputError
-from grid.site import Tariff, TariffRate
+from grid.site import GridPrice, Tariff, TariffRate
 
 _SATURDAY = 5
 _QUARTER_MIN = 15
@@ -34,6 +34,12 @@ class Segment:
     version: int
     rate: str
     price: int | None = None
+
+
+def head_price(steps: Sequence[GridPrice], start_s: int, time_zone: str) -> GridPrice:
+    """Return the community's prices at the feeder head in the interval from `start_s`."""
+    clock = interval.local_time(start_s, time_zone)
+    return [step for step in steps if step.from_time <= clock][-1]
 
 
 def rate_at(tariff: Tariff, start_s: int, time_zone: str) -> tuple[int, TariffRate]:

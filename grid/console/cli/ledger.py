@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from grid.console.cli.ledger_key import declare_recover, declare_rotate_key
+from grid.console.cli.ledger_replay import declare_replay, verify_arguments
 from grid.console.cli.ledger_witness import declare_witness
 from grid.console.cli.options import answer, as_json, directory
 from grid.errors import BadInputError
@@ -25,6 +26,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     verify.add_argument("--key", required=True, help="the log's verifier key, or a file with it")
     verify.add_argument("--policy", type=Path, help="witnesses and quorum")
     verify.add_argument("--since", type=Path, help="an older checkpoint that must be a prefix")
+    verify.add_argument("--receipt", type=Path, help="a receipt of an order, to be kept")
     verify.add_argument("--openings", action="store_true", help="every commitment must be opened")
     verify.add_argument("--partial", action="store_true", help="some commitments must be opened")
     as_json(verify)
@@ -34,6 +36,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     directory(prove)
     as_json(prove)
     prove.set_defaults(run=run_prove)
+    declare_replay(verbs)
     declare_rotate_key(verbs)
     declare_recover(verbs)
     declare_witness(verbs)
@@ -56,16 +59,7 @@ def run_verify(options: argparse.Namespace) -> int:
     """Verify an export by the verifier that shares nothing with the ledger's code."""
     from trading.verify import main
 
-    key = Path(options.key)
-    text = key.read_text().strip() if "+" not in options.key and key.is_file() else options.key
-    arguments = [str(options.folder), "--key", text]
-    for name in ("policy", "since"):
-        value = getattr(options, name)
-        arguments += [f"--{name}", str(value)] if value else []
-    arguments += ["--openings"] if options.openings else []
-    arguments += ["--partial"] if options.partial else []
-    arguments += ["--json"] if options.json else []
-    return main(arguments)
+    return main(verify_arguments(options))
 
 
 def run_prove(options: argparse.Namespace) -> int:

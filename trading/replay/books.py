@@ -1,0 +1,122 @@
+"""Sealed books, opened and cleared again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from grid import interval
+from grid.errors import GridError
+from grid.ids import OrderId, PartyId, UsagePointId
+from trading.book import Book, Order, Side
+from trading.mechanisms import mechanism
+from trading.mechanisms.terms import Terms
+from trading.orders import TICK
+from trading.orders import seal as in_time
+from trading.replay.log import Fields, Record
+from trading.replay.terms import SiteTerms
+from trading.settlement_facts import Leg
+from trading.statements import market_summary
+
+
+class Books:
+    """The orders of books that are not cleared yet, and what was traded in those that are."""
+
+    def __init__(self) -> None:
+        self.legs: dict[int, dict[str, list[Leg]]] = {}
+        self._orders: dict[int, list[Order]] = {}
+
+    def seal(self, record: Record, holders: Mapping[str, str]) -> None:
+        """Take the orders of a book that stand; `holders` are the parties of usage points then.
+
+        Raises
+        ------
+        DifferenceError
+            When an order is none of this book, or something else than orders is in it.
+        """
+        orders = [_order(record, subject, one) for subject, one in record.of("order").items()]
+        record.expect("orders", record.body["orders"], len(orders))
+        gone = set()
+        for subject, one in record.of("cancel").items():
+            record.expect("order of a cancellation", one.text("order"), subject)
+            interval.parse(one.text("cancelled"))
+            gone.add(subject)
+        if unknown := gone - {str(order.id) for order in orders}:
+            raise record.differs("cancellation", min(unknown), "of an order in the book")
+        record.expect("commitments of orders", record.commitments, len(orders) + len(gone))
+        by_agents = record.body["by"] == "agents"
+        for order in orders:
+            record.expect(f"order {order.id} agent", order.agent, by_agents)
+            holder = holders.get(str(order.usage_point), "nobody")
+            record.expect(f"order {order.id} party", str(order.party), holder)
+        standing = self._orders.setdefault(record.start_s, [])
+        standing += [order for order in orders if str(order.id) not in gone]
+
+    def clear(self, record: Record, terms: SiteTerms) -> None:
+        """Clear a sealed book again, and compare prices, volumes and every trade.
+
+        Raises
+        ------
+        DifferenceError
+        """
+        start_s, rules = record.start_s, mechanism(terms.market.mechanism)
+        try:
+            orders = in_time(self._orders.pop(start_s, []))
+            outcome = rules.clear(Book.of(orders), Terms(tick=TICK))
+        except GridError as error:
+            raise record.differs("book", str(error), "one that can be cleared") from error
+        trades = outcome.trades.tolist()
+        told = record.of("trade")
+        legs = self.legs.setdefault(start_s, {})
+        for number, (buy, sell, energy_wh, paid, got) in enumerate(trades):
+            for side, place, price in ((Side.BUY, buy, paid), (Side.SELL, sell, got)):
+                point = str(orders[place].usage_point)
+                legs.setdefault(point, []).append(Leg(side, price, energy_wh))
+                payload: dict[str, object] = {
+                    "energy_wh": str(energy_wh),
+                    "price": str(price),
+                    "side": str(side),
+                    "usage_point": point,
+                }
+                pair = orders[buy], orders[sell]
+                _compare(record, f"{number}-{side}er", payload, told, pair)
+        if told:
+            raise record.differs(f"trade {min(told)}", "there", "none")
+        record.expect("commitments of trades", record.commitments, 2 * len(trades))
+        summary = market_summary(orders, outcome, terms.market.minimum_group)
+        Fields(record, "public", record.body).equals(summary)
+
+
+def _compare(
+    record: Record,
+    name: str,
+    payload: dict[str, object],
+    told: dict[str, Fields],
+    orders: Sequence[Order],
+) -> None:
+    """Compare one side of a trade and strike it off; the difference names both orders."""
+    one = told.pop(name, None)
+    between = f"trade {name} (order {orders[0].id} with {orders[1].id})"
+    if one is None:
+        raise record.differs(between, "missing", payload)
+    Fields(record, between, one.payload).equals(payload)
+
+
+def _order(record: Record, subject: str, one: Fields) -> Order:
+    """Return an order as its opening tells it."""
+    side = one.text("side")
+    if side not in list(Side):
+        raise record.differs(f"{one.what} side", side, "buy or sell")
+    order = Order(
+        id=OrderId(one.text("id")),
+        party=PartyId(one.text("party")),
+        usage_point=UsagePointId(one.text("usage_point")),
+        start_s=one.whole("start_s"),
+        side=Side(side),
+        price=one.decimal("price"),
+        energy_wh=one.whole("energy_wh"),
+        sequence=one.whole("sequence"),
+        agent=one.flag("agent"),
+    )
+    record.expect(f"{one.what} id", str(order.id), subject)
+    record.expect(f"{one.what} interval", interval.label(order.start_s), record.interval)
+    return order

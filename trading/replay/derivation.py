@@ -1,0 +1,130 @@
+"""The whole of a log, derived again in the order in which it was written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from trading.ledger.entry import Kind
+from trading.mechanisms import mechanism
+from trading.replay.agreements import Agreements
+from trading.replay.books import Books
+from trading.replay.difference import Difference, DifferenceError
+from trading.replay.invoices import Invoices
+from trading.replay.log import Record
+from trading.replay.postings import Names
+from trading.replay.public import Public
+from trading.replay.settlements import Settlements
+from trading.replay.terms import SiteTerms
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """How far a log was what it must be.
+
+    Attributes
+    ----------
+    difference : Difference or None
+        The first; nothing after it was looked at.
+    checked : dict
+        How many facts of each kind follow publicly from those before.
+    derived : dict
+        How many of each kind were derived again.
+    stopped : int or None
+        The entry from which on nothing was derived: it, or what it follows from, is not opened
+        in full or not told; none when all was derived.
+    why : str
+        What is missing there.
+    """
+
+    difference: Difference | None
+    checked: dict[str, int]
+    derived: dict[str, int]
+    stopped: int | None
+    why: str
+
+
+def replay(log: Iterable[Record]) -> Replayed:
+    """Check and derive a log until the first difference."""
+    public, whole = Public(), Derivation()
+    checked: Counter[str] = Counter()
+    found: Difference | None = None
+    try:
+        for record in log:
+            public.check(record)
+            checked[str(record.kind)] += 1
+            whole.derive(record, public.terms)
+    except DifferenceError as error:
+        found = error.difference
+    derived = {kind: count for kind, count in sorted(whole.derived.items()) if count}
+    return Replayed(found, dict(sorted(checked.items())), derived, whole.stopped, whole.why)
+
+
+class Derivation:
+    """What was derived so far."""
+
+    def __init__(self) -> None:
+        names = Names()
+        self.derived: Counter[str] = Counter()
+        self.stopped: int | None = None
+        self.why = ""
+        self._agreements = Agreements()
+        self._books = Books()
+        self._settled = Settlements(names)
+        self._invoices = Invoices(self._settled, names)
+
+    def derive(self, record: Record, terms: SiteTerms | None) -> None:
+        """Derive one fact and compare it, as long as all before it were derived.
+
+        Raises
+        ------
+        DifferenceError
+        """
+        if self.stopped is not None or not self._is_wanted(record):
+            return
+        missing = f"{record.commitments - len(record.openings)} of {record.commitments}"
+        if not record.is_opened:
+            self.stopped, self.why = record.sequence, f"{missing} commitments are not opened"
+        elif record.kind is Kind.ACTION:
+            self._agreements.take(record)
+        elif terms is None:
+            self.stopped, self.why = record.sequence, "the log does not hold the site's terms"
+        else:
+            self.derived.update(self._trading(record, terms))
+
+    def _is_wanted(self, record: Record) -> bool:
+        """Whether something follows from a record, or it from something."""
+        if record.kind is Kind.ACTION:
+            return str(record.body.get("action", "")).startswith(("agreement.", "agreements."))
+        return record.kind in (
+            Kind.BOOK, Kind.CLEARING, Kind.READINGS, Kind.SETTLEMENT, Kind.CORRECTION, Kind.INVOICE,
+        )  # fmt: skip
+
+    def _trading(self, record: Record, terms: SiteTerms) -> Iterator[str]:
+        """Yield the names of what was derived."""
+        if record.kind is Kind.BOOK:
+            standing = self._agreements.standing(record)
+            holders = {str(point): str(one.party) for point, one in standing.items()}
+            self._books.seal(record, holders)
+        elif record.kind is Kind.CLEARING:
+            if mechanism(terms.market.mechanism).metered:
+                self._settled.shared(record)
+                return
+            self._books.clear(record, terms)
+            yield "prices"
+            yield from ["trades"] * (record.commitments // 2)
+        elif record.kind is Kind.READINGS:
+            self._settled.read(record)
+        elif record.kind is Kind.INVOICE:
+            if "invoices" not in record.body:
+                self._invoices.credit(record)
+                return
+            self._invoices.bill(record, terms, self._agreements.listed())
+            yield from ["statements"] * int(record.body["invoices"])
+        elif record.body["state"] != "final":
+            standing = self._agreements.standing(record)
+            legs = self._books.legs.get(record.start_s, {})
+            self._settled.settle(record, terms, standing, legs)
+            yield "settlements"
+            yield from ["postings"] * record.commitments
