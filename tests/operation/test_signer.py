@@ -264,7 +264,7 @@ def test_no_key_is_in_a_store_and_one_of_an_earlier_version_leaves_no_byte_there
             assert last is not None
             assert last.size == 1
             with store.write() as tx:
-                assert record.checkpoint(tx, signer.sign, START_S).size == 2
+                assert record.checkpoint(tx, signer.sign, START_S).size == 3
                 assert record.first_key(tx) == secret.key
         # The folder's memory outlives a copy of the store that still has the key.
         with store.write() as tx:
@@ -289,7 +289,7 @@ def test_a_key_is_replaced_within_the_ledger_and_again(site_folder: Path) -> Non
         assert vkey == first.encode()
         report = verify.verify(site_folder / "out", verify.parse_key(vkey, 1))
         assert (report["keys"], report["key"]) == (3, keys[-1].encode())
-        assert report["size"] == 6
+        assert report["size"] == 7
         for other in keys:
             with pytest.raises(verify.NotVerified):
                 verify.verify(site_folder / "out", verify.parse_key(other.encode(), 1))
@@ -308,7 +308,7 @@ def test_the_command_replaces_the_key_of_a_site_that_does_not_run(
         first = record.first_key(tx).encode()
         assert [one.encode() for _, one in record.keys(tx)] == [first, key]
         assert [row["kind"] for row in control.actions(tx)] == ["ledger.rotate_key"]
-    assert main(["ledger", "prove", "2", "--dir", str(site_folder), "--json"]) == 0
+    assert main(["ledger", "prove", "3", "--dir", str(site_folder), "--json"]) == 0
     proof = json.loads(capsys.readouterr().out.splitlines()[-1])["proof"]
     assert prove.verify(proof, note.parse_key(first)).entry.kind is Kind.KEY
 

@@ -138,7 +138,7 @@ def test_a_witnessed_site_exports_what_a_stranger_with_the_policy_verifies(
     with opened(folder, *lines) as room:
         witnessing.admit(room, START_S)
         assert witnessed(room) == 1
-        assert one_cycle(room, 1) == witnessed(room) == 3
+        assert one_cycle(room, 1) == witnessed(room) == 4
         _, key = audit.export(room.store, tmp_path / "out")
     (tmp_path / "policy").write_text("\n".join([*lines, ""]))
     given = [str(tmp_path / "out"), "--key", key, "--policy", str(tmp_path / "policy")]
@@ -159,10 +159,10 @@ def test_a_witness_that_is_down_delays_finality_alone_and_it_resumes_by_itself(
             one_cycle(room, number)
             late = findings(room, "ledger.unwitnessed")
             assert bool(late) == (number == 6), number
-        assert witnessed(room) == 3
+        assert witnessed(room) == 4
         assert "the quorum w.example is missing: nothing becomes final (w.example: " in late[0]
         witness.up()
-        assert one_cycle(room, 7) == witnessed(room) == 9
+        assert one_cycle(room, 7) == witnessed(room) == 10
 
 
 def test_two_of_three_are_enough_and_one_is_not(folder: Path, tmp_path: Path) -> None:
@@ -173,12 +173,12 @@ def test_two_of_three_are_enough_and_one_is_not(folder: Path, tmp_path: Path) ->
     lines = [*(one.line for one in places), f"group g 2 {names}", "quorum g"]
     with opened(folder, *lines) as room:
         places[0].stop()
-        assert one_cycle(room, 1) == 3
+        assert one_cycle(room, 1) == 4
         witnessing.admit(room, START_S)
-        assert witnessed(room) == 3
+        assert witnessed(room) == 4
         places[1].stop()
         one_cycle(room, 2)
-        assert witnessed(room) == 3
+        assert witnessed(room) == 4
         places[2].stop()
 
 
@@ -285,10 +285,10 @@ def test_an_old_copy_of_the_store_is_not_gone_on_with_until_its_entries_are_back
         shutil.copytree(copy / FOLDER, folder / FOLDER)
     with opened(folder, *lines) as room:
         for _ in range(2):
-            with pytest.raises(BehindError, match="7 entries of khazri/"):
+            with pytest.raises(BehindError, match="8 entries of khazri/"):
                 cycle.run(room, START_S + 2 * STEP_S)
         with room.store.read() as tx:
-            assert log.size(tx) == 3
+            assert log.size(tx) == 4
         (told,) = findings(room, "ledger.behind")
         assert "'khazri ledger recover' brings the missing entries back" in told
         with room.store.write() as tx, pytest.raises(BehindError):
@@ -299,13 +299,13 @@ def test_an_old_copy_of_the_store_is_not_gone_on_with_until_its_entries_are_back
     capsys.readouterr()
     recover = ["ledger", "recover", "--from", str(tmp_path / "mirror"), "--dir", str(folder)]
     assert main(recover) == 0
-    assert "4 entries brought back; the ledger has 8" in capsys.readouterr().out
+    assert "4 entries brought back; the ledger has 9" in capsys.readouterr().out
     with opened(folder, *lines) as room:
         with room.store.read() as tx:
             assert root(tx).root(size) == before
             assert control.clock_s(tx) >= START_S + 6 * STEP_S
         witnessing.admit(room, START_S + 6 * STEP_S)
-        assert one_cycle(room, 8) == witnessed(room) == 9
+        assert one_cycle(room, 8) == witnessed(room) == 10
         _, key = audit.export(room.store, tmp_path / "out")
         assert verify.main([str(tmp_path / "out"), "--key", key]) == 0
 
@@ -316,10 +316,10 @@ def test_what_is_no_continuation_is_not_brought_back(folder: Path, tmp_path: Pat
         audit.export(room.store, tmp_path / "short")
         one_cycle(room, 2)
         site, signer = room.site, room.signer
-        with pytest.raises(BadInputError, match="has 3 entries, at least 4 are needed"):
+        with pytest.raises(BadInputError, match="has 4 entries, at least 5 are needed"):
             log_recovery.recover(room.store, site, signer, tmp_path / "short", user="u")
         audit.export(room.store, tmp_path / "damaged")
-        path = tmp_path / "damaged" / "tile" / "entries" / "000.p" / "4"
+        path = tmp_path / "damaged" / "tile" / "entries" / "000.p" / "5"
         path.write_bytes(path.read_bytes().replace(b"plan", b"plum"))
         with pytest.raises(VerificationError, match="NOT VERIFIED"):
             log_recovery.recover(room.store, site, signer, tmp_path / "damaged", user="u")
