@@ -1,0 +1,34 @@
+"""A person leaves a store of either kind, and no others do."""
+
+from __future__ import annotations
+
+from grid.store import Store, agreements, control, erasure, people
+from trading.agreements import Terms
+
+
+def test_a_party_its_secret_and_its_login_leave_and_its_agreement_is_nobodys(store: Store) -> None:
+    with store.write() as tx:
+        for name in ("P-1", "P-12", "community"):
+            agreements.put_party(tx, agreements.Party(name, f"{name}'s", "household", 0))
+            control.put_secrets(tx, {f"party/{name}": name.encode() * 8})
+            people.create(
+                tx, email=f"{name}@example.org", name=name, password_hash="", roles=["prosumer"],
+                at_s=0, party=name,
+            )  # fmt: skip
+        terms = Terms(0, "home")
+        agreements.begin(tx, usage_point="UP-1", party_id="P-1", from_s=0, terms=terms, by="x")
+        told = {"party": "P-1", "other": "P-12", "at": "p-1@example.org"}
+        control.put_action(tx, at_s=9, user="x", kind="k", subject="P-1", detail=told, sequence=1)
+        stays = (erasure.Stay("UP-1", 0, 900),)
+        one = erasure.Erasure("P-1", 1, stays, 2, "Asia/Baku", "community")
+        erasure.erase(tx, one, "")
+    store.write_anew()
+    with store.read() as tx:
+        assert set(agreements.parties(tx)) == {"erased-1", "P-12", "community"}
+        assert set(control.secrets(tx, "party/")) == {"P-12", "community"}
+        assert {user.party for user in people.people(tx)} == {"P-12", "community"}
+        held = [(str(a.party), a.until_s) for a in agreements.listed(tx)]
+        assert held == [("erased-1", 900), ("community", None)]
+        (act,) = control.actions(tx)
+        assert act["subject"] == "erased-1"
+        assert act["detail"] == '{"at": "erased-1", "other": "P-12", "party": "erased-1"}'
