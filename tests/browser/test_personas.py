@@ -71,7 +71,7 @@ def test_the_prosumer_sets_a_limit_price_on_a_phone_and_undoes_it(enter: Enter) 
 def test_the_auditor_verifies_the_ledger_and_an_entry(enter: Enter) -> None:
     page = enter("auditor")
     page.get_by_role("button", name="Verify the whole ledger now").click()
-    expect(page.get_by_text("The ledger verifies: 40 entries.")).to_be_visible()
+    expect(page.get_by_text("The ledger verifies: 48 entries.")).to_be_visible()
     page.get_by_role("link", name="Entries", exact=True).click()
     page.locator("tbody a").first.click()
     page.get_by_role("link", name="Prove that this entry").click()
