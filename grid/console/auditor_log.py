@@ -14,7 +14,7 @@ from trading.ledger.tiles import ENTRIES, WIDTH, tile_path
 
 pages = Blueprint("auditor_log", __name__, url_prefix="/audit/log")
 
-_PATH: Final = re.compile(r"((?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?", re.ASCII)
+_PATH: Final = re.compile(r"((?:x[0-9]{3}/){0,4}[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?", re.ASCII)
 _LEVEL: Final = re.compile("[0-7]", re.ASCII)
 
 
