@@ -248,7 +248,8 @@ def test_in_public_what_does_not_follow_is_named(
     rewritten(lived.site, out, tmp_path / "out", apply)
     (tmp_path / "out" / "openings.jsonl").unlink()
     found = _replayed(tmp_path / "out").difference
-    assert found is not None and found.kind == named, found
+    assert found is not None
+    assert found.kind == named, found.sentence()
 
 
 def _receipted(street: Month) -> tuple[str, str]:
