@@ -74,6 +74,19 @@ def test_the_summary_says_all_that_was_asked(days: list[Any]) -> None:
     assert (facts["plan_status"], facts["plan_source"]) == ("optimal", "new plan")
 
 
+def test_replay_derives_the_whole_day_again(
+    room: Room, days: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audit.export(room.store, tmp_path / "out", openings=True)
+    arguments = [str(tmp_path / "out"), "--key", days[0].facts["ledger_key"], "--openings"]
+    assert main(["ledger", "replay", *arguments, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["reproduced"] is True
+    with _reading(room) as tx:
+        assert facts["derived"]["postings"] == len(market.postings(tx))
+        assert facts["derived"]["trades"] == len(market.trades(tx, START_S, END_S + 1800)) > 0
+
+
 def test_two_processes_with_other_hash_seeds_sign_the_same_root(days: list[Any]) -> None:
     one, other = (day.facts for day in days)
     assert one["ledger_root"] == other["ledger_root"]

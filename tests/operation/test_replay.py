@@ -249,7 +249,7 @@ def test_in_public_what_does_not_follow_is_named(
     (tmp_path / "out" / "openings.jsonl").unlink()
     found = _replayed(tmp_path / "out").difference
     assert found is not None
-    assert found.kind == named, found
+    assert found.kind == named, found.sentence()
 
 
 def _receipted(street: Month) -> tuple[str, str]:
