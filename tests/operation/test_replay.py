@@ -11,9 +11,9 @@ import pytest
 
 from grid.console.cli import main
 from grid.operation import audit, ordering
-from grid.store import market
+from grid.store import control, market
 from tests.operation import replay_site
-from tests.operation.month_site import Month
+from tests.operation.month_site import STEP_S, Month
 from tests.operation.replay_site import altered, rewritten
 from trading.ledger import note
 from trading.ledger.commitment import Opening
@@ -205,6 +205,30 @@ def test_an_altered_rule_an_exchanged_name_and_a_price_of_its_own_are_named(
     assert found.value in names[:2]
 
 
+@pytest.mark.parametrize("month", ["2026-05", "2026-06", "2999-01"])
+def test_what_came_late_cannot_be_hidden_on_a_statement_nobody_gets(
+    auction: Street, tmp_path: Path, month: str
+) -> None:
+    lived, out, _ = auction
+    billed: list[int] = []
+    done: list[int] = []
+
+    def moved(entry, openings):
+        billed.extend([entry.sequence] if "invoices" in entry.body else [])
+        if entry.body.get("state") != "late" or not openings or not billed:
+            return entry.body, openings
+        done.append(entry.sequence)
+        made = [
+            replay_site.replace(one, payload={**one.payload, "month": month}) for one in openings
+        ]
+        return entry.body, made
+
+    rewritten(lived.site, out, tmp_path / "out", moved)
+    found = _replayed(tmp_path / "out").difference
+    assert found is not None
+    assert (found.what, found.value, found.sequence) == ("month", month, done[0])
+
+
 def _without(kind: str, number: int = 0) -> Callable[..., Any]:
     """Return a change that moves what an entry of a kind says to the wrong place."""
 
@@ -346,3 +370,22 @@ def test_a_wrong_key_a_wrong_policy_and_a_key_file_within_the_export_are_refused
     status, facts = _run(capsys, tmp_path / "out", "--key", tmp_path / "out" / "key")
     assert (status, facts["file"]) == (1, "key")
     assert facts["reason"] == "is no file of this log"
+
+
+def test_a_promise_whose_book_is_not_sealed_yet_is_neither_kept_nor_broken(
+    auction: Street, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lived, out, key = auction
+    with lived.room.store.read() as tx:
+        at_s = control.clock_s(tx)
+    start_s = at_s + 4 * STEP_S
+    lived.order("P-4", at_s, start_s, "buy", "0.060", 10)
+    with lived.room.store.read() as tx:
+        kept = market.party_order(tx, "P-4", f"P-4-{start_s}")
+        assert kept is not None
+        text = ordering.receipt(tx, lived.site, kept.order)
+    (tmp_path / "receipt").write_text(text)
+    status, facts = _run(capsys, out, "--key", key, "--receipt", tmp_path / "receipt")
+    assert (status, facts["entry"]) == (1, None)
+    assert "is not sealed yet" in facts["reason"]
+    assert "receipt" not in facts

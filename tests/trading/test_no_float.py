@@ -8,13 +8,13 @@ import pytest
 import trading
 
 ROOT = Path(trading.__file__).parent
-FOLDERS = (ROOT, ROOT / "mechanisms", ROOT / "tariffs")
+FOLDERS = (ROOT, ROOT / "mechanisms", ROOT / "tariffs", ROOT / "replay")
 FILES = sorted(path for folder in FOLDERS for path in folder.glob("*.py"))
 NAMES = {"float", "float16", "float32", "float64", "true_divide", "divide", "mean", "average"}
 
 
-# The verifier joins paths with the same sign; it does no arithmetic on money.
-JOINS_PATHS = {"verify.py"}
+# Who reads an export joins paths with the same sign; they do no arithmetic on money.
+JOINS_PATHS = {"verify.py", "log.py"}
 
 
 def floats(source: str, *, joins_paths: bool = False) -> list[int]:

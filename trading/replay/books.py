@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from grid import interval
 from grid.errors import GridError
 from grid.ids import OrderId, PartyId, UsagePointId
+from grid.site_facts import PRICE_MOST
 from trading.book import Book, Order, Side
 from trading.mechanisms import mechanism
 from trading.mechanisms.terms import Terms
@@ -16,6 +17,9 @@ from trading.replay.log import Fields, Record
 from trading.replay.terms import SiteTerms
 from trading.settlement_facts import Leg
 from trading.statements import market_summary
+
+ENERGY_MOST_WH = 10**9
+"""Of an order: more cannot be told in nine digits."""
 
 
 class Books:
@@ -38,7 +42,7 @@ class Books:
         gone = set()
         for subject, one in record.of("cancel").items():
             record.expect("order of a cancellation", one.text("order"), subject)
-            interval.parse(one.text("cancelled"))
+            one.text("cancelled")
             gone.add(subject)
         if unknown := gone - {str(order.id) for order in orders}:
             raise record.differs("cancellation", min(unknown), "of an order in the book")
@@ -117,6 +121,9 @@ def _order(record: Record, subject: str, one: Fields) -> Order:
         sequence=one.whole("sequence"),
         agent=one.flag("agent"),
     )
+    for name, most in (("price", PRICE_MOST), ("energy_wh", ENERGY_MOST_WH)):
+        if not 0 <= getattr(order, name) <= most:
+            raise record.differs(f"{one.what} {name}", getattr(order, name), f"0 to {most}")
     record.expect(f"{one.what} id", str(order.id), subject)
     record.expect(f"{one.what} interval", interval.label(order.start_s), record.interval)
     return order

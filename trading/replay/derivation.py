@@ -15,7 +15,7 @@ from trading.replay.invoices import Invoices
 from trading.replay.log import Record
 from trading.replay.postings import Names
 from trading.replay.public import Public
-from trading.replay.settlements import Settlements
+from trading.replay.settlements import Settlements, shares
 from trading.replay.terms import SiteTerms
 
 
@@ -126,5 +126,7 @@ class Derivation:
             standing = self._agreements.standing(record)
             legs = self._books.legs.get(record.start_s, {})
             self._settled.settle(record, terms, standing, legs)
+            if record.kind is Kind.SETTLEMENT and shares(terms, record.start_s):
+                yield "prices"
             yield "settlements"
             yield from ["postings"] * record.commitments

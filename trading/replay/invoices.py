@@ -79,28 +79,27 @@ class Invoices:
         compare(record, self._names, month, closing, first=first, prefix="invoice-")
         record.expect("commitments", record.commitments, len(billed) + len(closing))
         self._closing[month] = first + len(closing)
+        self._settled.billed.add(month)
 
     def _draft(
         self, record: Record, terms: SiteTerms, agreements: list[Agreement], party: str
     ) -> Statement:
         """Return the statement of a party for the month of a record."""
-        month, bounds = (
-            str(record.body["month"]),
-            interval.month_bounds(record.start_s, terms.time_zone),
-        )
-        account = next(party_account(one.party) for one in agreements if str(one.party) == party)
+        month = str(record.body["month"])
+        bounds = interval.month_bounds(record.start_s, terms.time_zone)
+        name = next(one.party for one in agreements if str(one.party) == party)
+        account = party_account(name)
         lines = [
             (start_s < bounds[0], line)
             for start_s, line in self._settled.posted.get((month, account), [])
         ]
-        for name, amount in self._credits.get(month, []):
-            if self._names.account(month, name) == account:
+        for alias, amount in self._credits.get(month, []):
+            if self._names.account(month, alias) == account:
                 lines.append((True, money_line(POOL, account, amount, PostingKind.CREDIT)))
         tariffs = {str(tariff.id): tariff for tariff in terms.tariff}
         accounts = self._settled.accounts.get(month, {})
         months = months_of(party, agreements, accounts, tariffs, bounds, int(month[5:]))
         law = terms.law_at(bounds[0])
-        name = next(one.party for one in agreements if str(one.party) == party)
         return statement(name, month, terms.currency, lines, months, terms.market, law)
 
 

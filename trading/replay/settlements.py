@@ -28,6 +28,8 @@ from trading.sharing import joined, share, summary
 from trading.tariffs.clock import head_price, segment_at
 
 HEAD = ("head_export_wh", "head_import_wh", "loss_wh")
+LATE_AHEAD_S = 31 * interval.DAY_S
+"""How far past the newest readings a statement may be that late postings stand on."""
 _INSTRUCTED = ("charge_wh", "discharge_wh", "produced_wh", "curtailed_wh", "shed_wh")
 
 
@@ -40,12 +42,16 @@ class Settlements:
         By month: the account of each agreement and tariff.
     posted : dict
         By month of the statement and account: when each posting's interval begins, and it.
+    billed : set of str
+        Months whose invoices are made: nothing can stand on their statements any more.
     """
 
     def __init__(self, names: Names) -> None:
         self.accounts: dict[str, dict[tuple[int, str], MonthAccount]] = {}
         self.posted: dict[tuple[str, AccountId], list[tuple[int, Posting]]] = {}
+        self.billed: set[str] = set()
         self._names = names
+        self._read_until_s = 0
         self._newest: dict[int, Settlement] = {}
         self._readings: dict[int, Record] = {}
         self._shared: dict[int, Record] = {}
@@ -53,6 +59,7 @@ class Settlements:
     def read(self, record: Record) -> None:
         """Keep readings until their settlement comes."""
         self._readings[record.start_s] = record
+        self._read_until_s = max(self._read_until_s, record.start_s)
 
     def shared(self, record: Record) -> None:
         """Keep what is told to be shared until it can be derived from the readings."""
@@ -76,7 +83,7 @@ class Settlements:
         month = interval.month_label(start_s, terms.time_zone)
         try:
             given = self._given(record, terms, standing, legs)
-            if not late and _shares(terms, start_s):
+            if not late and shares(terms, start_s):
                 given = self._share(record, given, first=old is None)
             if old is None:
                 done = settle(given)
@@ -86,7 +93,7 @@ class Settlements:
             raise
         except GridError as error:
             raise record.differs("readings", str(error), "what can be settled") from error
-        billed = _statement_month(record, month) if late else month
+        billed = self._statement_month(record, month, terms.time_zone) if late else month
         compare(record, self._names, billed, done.postings, billed=billed if late else "")
         told = len(record.of("posting"))
         record.expect("commitments of postings", record.commitments, told)
@@ -134,10 +141,13 @@ class Settlements:
         read.expect("usage_points", read.body["usage_points"], len(metered))
         accounts = self.accounts.get(interval.month_label(start_s, terms.time_zone), {})
         banks = self._banks(terms, start_s)
+        tariffs = {tariff.id: tariff for tariff in terms.tariff}
         points = []
         for point, agreement in standing.items():
             one = agreement.terms_at(start_s)
-            tariff = next(each for each in terms.tariff if each.id == one.tariff)
+            if one.tariff not in tariffs:
+                raise record.differs(f"tariff of {point}", one.tariff, "one of the terms")
+            tariff = tariffs[one.tariff]
             prices = {"grid.buy": price.buy, "grid.sell": price.sell}
             brought = MonthAccount(bank_wh=banks.get(agreement.id, 0))
             account = accounts.get((agreement.id, str(tariff.id)), brought)
@@ -168,11 +178,20 @@ class Settlements:
             usage_points=tuple(points),
             market=terms.market,
             regulation=terms.law_at(start_s),
-            tariffs={tariff.id: tariff for tariff in terms.tariff},
+            tariffs=tariffs,
             buy_price=price.buy,
             sell_price=price.sell,
             **head,
         )
+
+    def _statement_month(self, record: Record, month: str, time_zone: str) -> str:
+        """Return the month of the statement that late postings stand on, which is to be written."""
+        told = {one.text("month") for one in record.of("posting").values()}
+        last = interval.month_label(self._read_until_s + LATE_AHEAD_S, time_zone)
+        if len(told) > 1 or any(one in self.billed or not month <= one <= last for one in told):
+            derived = f"one from {month} to {last} that is not billed"
+            raise record.differs("month", ", ".join(sorted(told)), derived)
+        return min(told, default=month)
 
     def _banks(self, terms: SiteTerms, start_s: int) -> dict[int, int]:
         """Return the energy bank that each agreement brings from the month before."""
@@ -182,7 +201,7 @@ class Settlements:
         return opening_banks(accounts, month, terms.law_at(start_s))
 
 
-def _shares(terms: SiteTerms, start_s: int) -> bool:
+def shares(terms: SiteTerms, start_s: int) -> bool:
     """Whether the energy of an interval is shared out when it is over."""
     return terms.law_at(start_s).trading_allowed and mechanism(terms.market.mechanism).metered
 
@@ -203,11 +222,3 @@ def _told_instructed(one: Fields | None) -> dict[str, int]:
     if unknown := sorted(set(one.members()) - set(_INSTRUCTED)):
         raise one.record.differs(one.what, unknown[0], f"one of {', '.join(_INSTRUCTED)}")
     return {name: one.decimal(name) for name in one.members()}
-
-
-def _statement_month(record: Record, month: str) -> str:
-    """Return the month of the statement that late postings stand on: at least that of theirs."""
-    told = {one.text("month") for one in record.of("posting").values()}
-    if len(told) > 1 or any(one < month for one in told):
-        raise record.differs("month", ", ".join(sorted(told)), f"one, from {month} on")
-    return min(told, default=month)
