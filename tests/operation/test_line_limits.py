@@ -10,10 +10,13 @@ import pytest
 
 from grid import interval
 from grid.errors import BadInputError
+from grid.operation import audit
 from grid.operation.market_feeder import _tree, market_feeder
 from grid.store import market
 from tests.operation.month_site import STEP_S, begin, toml
 from trading.accounts import CLEARING_SURPLUS, balances
+from trading.replay.derivation import replay
+from trading.replay.log import records
 
 TEXT = toml(
     zone="Asia/Baku",
@@ -85,6 +88,10 @@ def test_a_line_that_is_full_parts_the_prices_and_its_rent_has_an_account(tmp_pa
     assert rent > 0
     assert balances(lines)[CLEARING_SURPLUS] == rent
     assert balances(lines).get("market", 0) == 0
+    # The log does not hold the lines, so that whoever replays it says where it stops.
+    head, _ = audit.export(street.room.store, tmp_path / "out", openings=True)
+    found = replay(records(tmp_path / "out", head.size))
+    assert (found.difference, found.why) == (None, "the log does not hold the feeder's lines")
     street.room.signer.close()
 
 

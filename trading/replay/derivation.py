@@ -90,6 +90,8 @@ class Derivation:
             self._agreements.take(record)
         elif terms is None:
             self.stopped, self.why = record.sequence, "the log does not hold the site's terms"
+        elif record.kind is Kind.CLEARING and "feeder" in mechanism(terms.market.mechanism).needs:
+            self.stopped, self.why = record.sequence, "the log does not hold the feeder's lines"
         else:
             self.derived.update(self._trading(record, terms))
 
