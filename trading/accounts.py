@@ -147,6 +147,19 @@ def energy_line(
     return Posting(debit, credit, energy_wh * price, energy_wh, kind, usage_point, price)
 
 
+def money_line(
+    debit: AccountId,
+    credit: AccountId,
+    amount_nano: int,
+    kind: PostingKind,
+    usage_point: UsagePointId | None = None,
+) -> Posting:
+    """Return the posting of `amount_nano` without energy; a negative amount swaps the sides."""
+    if amount_nano < 0:
+        debit, credit, amount_nano = credit, debit, -amount_nano
+    return Posting(debit, credit, amount_nano, 0, kind, usage_point)
+
+
 def balances(postings: Iterable[Posting]) -> dict[AccountId, int]:
     """Return what each account received less what it paid, in nano-currency."""
     total: Counter[AccountId] = Counter()

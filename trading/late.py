@@ -19,11 +19,12 @@ from trading.accounts import (
     PostingKind,
     assert_balanced,
     energy_line,
+    money_line,
     party_account,
 )
 from trading.settlement import check_same, point_result, residual_wh
 from trading.settlement_facts import Settlement, SettlementInput, UsagePointResult, check_input
-from trading.settlement_lines import money_line, point_lines
+from trading.settlement_lines import point_lines
 
 _Effect = dict[tuple[PostingKind, int], tuple[int, int]]
 
@@ -84,10 +85,11 @@ def _pooled(
     for kind, price in sorted(before.keys() | after.keys()):
         old_wh, old_nano = before.get((kind, price), (0, 0))
         energy_wh, amount_nano = after.get((kind, price), (0, 0))
-        where = {"usage_point": result.usage_point}
         if kind in MONEY_KINDS:
             if amount_nano != old_nano:
-                lines.append(money_line(party, POOL, amount_nano - old_nano, kind, **where))
+                lines.append(
+                    money_line(party, POOL, amount_nano - old_nano, kind, result.usage_point)
+                )
         elif energy_wh != old_wh:
             more = energy_wh - old_wh
             lines.append(energy_line(party, POOL, more, price, kind, result.usage_point))

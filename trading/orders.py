@@ -23,10 +23,10 @@ __all__ = [
     "TICK",
     "accept",
     "default_orders",
+    "in_time",
     "parse_energy",
     "parse_limit",
     "receipt",
-    "seal",
 ]
 
 TICK = 100
@@ -191,7 +191,7 @@ def receipt(order: Order) -> dict[str, str | int | bool]:
     }
 
 
-def seal(orders: Iterable[Order]) -> tuple[Order, ...]:
+def in_time(orders: Iterable[Order]) -> tuple[Order, ...]:
     """Return the book in its canonical order: by interval, then by sequence.
 
     Raises

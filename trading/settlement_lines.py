@@ -19,6 +19,7 @@ from trading.accounts import (
     PostingKind,
     balances,
     energy_line,
+    money_line,
     party_account,
 )
 from trading.book import Side
@@ -72,15 +73,6 @@ def point_lines(
             money_line(party, SUPPLIER, result.fee_nano, PostingKind.FIXED_FEE, usage_point=where)
         )
     return lines
-
-
-def money_line(
-    debit: AccountId, credit: AccountId, amount_nano: int, kind: PostingKind, **facts: object
-) -> Posting:
-    """Return a posting without energy; a negative amount swaps the sides."""
-    if amount_nano < 0:
-        debit, credit, amount_nano = credit, debit, -amount_nano
-    return Posting(debit, credit, amount_nano, 0, kind, **facts)  # type: ignore[arg-type]
 
 
 def _traded(party: AccountId, legs: Iterable[Leg]) -> Iterator[_Entry]:

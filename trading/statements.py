@@ -18,13 +18,13 @@ from trading.accounts import (
     Posting,
     PostingKind,
     balances,
+    money_line,
     party_account,
 )
 from trading.bills import APART_KINDS, to_cent
 from trading.book import Clearing, Order, Side
 from trading.regulation import Regulation
 from trading.settlement_facts import MonthAccount
-from trading.settlement_lines import money_line
 from trading.tariffs.month import charge_nano, charges, closing_bank
 
 

@@ -33,7 +33,7 @@ def place() -> Any:
         fields["start"] = interval.label(start_s)
         fields["energy_wh"] = _wh(typed["kwh"])
         fields["price"] = typed["price"].replace(",", ".")
-        with here.store.write() as tx:
+        with here.commits.write() as tx:
             at_s = _now_s(tx)
             order = ordering.place(tx, here.site, fields, party=_party(), at_s=at_s)
             record(tx, at_s, "order.place", order.id, {"order": order.id})
@@ -48,7 +48,7 @@ def cancel(order_id: str) -> Any:
     """Let an own order not stand any more."""
     only_fields()
     here = room()
-    with here.store.write() as tx:
+    with here.commits.write() as tx:
         at_s = _now_s(tx)
         if market.party_order(tx, _party(), order_id) is None:
             abort(404)

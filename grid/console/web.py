@@ -40,6 +40,7 @@ from grid.errors import StoreError
 from grid.quantities import format_money, format_price
 from grid.site import Site
 from grid.store import Store, control, people, views
+from grid.store.group_commit import GroupCommit
 from networks.drawing.style import STYLE
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -105,7 +106,7 @@ def create_app(
     )
     app.url_map.converters["int"] = Whole
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.extensions["khazri"] = Room(site, store, directory)
+    app.extensions["khazri"] = Room(site, store, directory, GroupCommit(store))
     CSRFProtect(app)
     web_language.init(app)
     auth.init(app, store)

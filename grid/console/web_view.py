@@ -19,17 +19,22 @@ from werkzeug.routing import IntegerConverter, Map
 from grid import interval
 from grid.site import Site
 from grid.store import Store, Transaction, control, datasets
+from grid.store.group_commit import GroupCommit
 
 ROW_MAX: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What the console shows: one site and its store."""
+    """What the console shows: one site and its store.
+
+    `commits` is for what many people write at once: they share a sync of the disk.
+    """
 
     site: Site
     store: Store
     directory: Path
+    commits: GroupCommit
 
 
 def room() -> Room:

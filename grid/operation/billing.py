@@ -18,11 +18,10 @@ from grid.site import Site
 from grid.store import Transaction, agreements, control, market
 from grid.store import invoices as store
 from grid.store.invoices import Dispute, DisputeState, Invoice
-from trading.accounts import POOL, Posting, PostingKind, party_account
+from trading.accounts import POOL, Posting, PostingKind, money_line, party_account
 from trading.agreement_months import months_of
 from trading.ledger.commitment import pseudonym
 from trading.ledger.entry import Kind
-from trading.settlement_lines import money_line
 from trading.statements import Statement, statement
 
 _REASON_MAX = 500

@@ -21,8 +21,7 @@ from trading.book import Book, Order, Side
 from trading.ledger.entry import Kind
 from trading.mechanisms import mechanism
 from trading.mechanisms.terms import Terms
-from trading.orders import TICK, receipt
-from trading.orders import seal as in_time
+from trading.orders import TICK, in_time, receipt
 from trading.regulation import Regulation, regulation_on
 from trading.statements import market_summary
 from trading.tariffs.clock import head_price

@@ -47,8 +47,7 @@ from grid.store.schema import (
     user,
 )
 from meters.reading import MISSING
-from trading.accounts import ERASED, PostingKind
-from trading.settlement_lines import money_line
+from trading.accounts import ERASED, PostingKind, money_line
 
 NAME = "erased-"
 """What an erased party's agreements are of, with the number of its erasure."""

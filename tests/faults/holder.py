@@ -12,7 +12,7 @@ def main() -> None:
     """Hold the store of a URL, and answer."""
     store = Store(sys.argv[1])
     with store.sole():
-        print("holds", flush=True)  # noqa: T201
+        print("holds", flush=True)
         for line in sys.stdin:
             try:
                 with store.write() as tx:
@@ -27,14 +27,14 @@ def main() -> None:
                         leaf_hash=bytes(32),
                     )
                     if line.startswith("wait"):
-                        print("waits", flush=True)  # noqa: T201
+                        print("waits", flush=True)
                         sys.stdin.readline()
                     control.put_meta(tx, "last", line)
-                print("done", flush=True)  # noqa: T201
+                print("done", flush=True)
             except GridError as error:
                 with store.read() as tx:
                     size = log.size(tx)
-                print(f"{type(error).__name__}: {error}; reads {size}", flush=True)  # noqa: T201
+                print(f"{type(error).__name__}: {error}; reads {size}", flush=True)
 
 
 if __name__ == "__main__":

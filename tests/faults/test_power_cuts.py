@@ -112,7 +112,7 @@ def test_no_power_cut_loses_an_acknowledged_entry_or_a_released_checkpoint(
         shutil.rmtree(tmp_path / str(number))
         total.add(tally)
         number += 1
-        print(f"{number} recordings, {total}", flush=True)  # noqa: T201  for `make faults`
+        print(f"{number} recordings, {total}", flush=True)
         assert not tally.faults, tally.first
     assert len(total.distinct) > 0.8 * total.images
 

@@ -9,7 +9,7 @@ from grid.interval import parse
 from grid.site import Market, RegulationProfile
 from trading.book import Order, Side
 from trading.mechanisms.terms import Act, Event
-from trading.orders import AgentNeed, OrderRules, accept, default_orders, receipt, seal
+from trading.orders import AgentNeed, OrderRules, accept, default_orders, in_time, receipt
 from trading.orders_csv import parse_orders, read_orders
 
 AT = parse("2026-06-01T10:00Z")
@@ -78,9 +78,9 @@ def test_a_bad_order_is_refused_with_its_value_and_limit(changes, words):
 def test_the_seal_orders_by_interval_and_time_and_refuses_twins():
     one = submit()
     later = replace(one, id="o-2", sequence=3, start_s=one.start_s + 900)
-    assert seal([later, one]) == (one, later)
+    assert in_time([later, one]) == (one, later)
     with pytest.raises(BadInputError, match="twice"):
-        seal([one, replace(one, id="o-3")])
+        in_time([one, replace(one, id="o-3")])
 
 
 def agents(*needs, start_s=900):

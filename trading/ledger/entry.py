@@ -11,7 +11,6 @@ are decimal strings.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -160,21 +159,6 @@ def following(
 ) -> Entry:
     """Return the entry after `predecessor`."""
     return Entry(predecessor.sequence + 1, predecessor.leaf_hash, kind, interval, body, schema)
-
-
-def split_commitments(
-    digests: Sequence[str], per_entry: int = COMMITMENTS_PER_ENTRY
-) -> tuple[tuple[str, ...], ...]:
-    """Return `digests`, sorted, in lists of which each fits one entry.
-
-    A feeder with more usage points than one entry can commit to writes several
-    entries of the same kind and interval, numbered ``part`` of ``parts`` in
-    their bodies. The lists are cut after sorting, so the cut tells nothing.
-    """
-    ordered = sorted(digests)
-    return tuple(
-        tuple(ordered[start : start + per_entry]) for start in range(0, len(ordered), per_entry)
-    )
 
 
 def _is_count(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
@@ -84,7 +85,7 @@ class Frontier:
         return result
 
 
-class Prover:
+class Prover(ABC):
     """Roots and proofs of a tree whose perfect subtrees somebody keeps.
 
     A kind of tree says how many leaves it has and what a perfect subtree's root is:
@@ -94,13 +95,13 @@ class Prover:
     __slots__ = ()
 
     @property
+    @abstractmethod
     def size(self) -> int:
         """Number of leaves."""
-        raise NotImplementedError
 
+    @abstractmethod
     def node(self, level: int, number: int) -> bytes:
         """Return the root over leaves ``number·2^level`` to ``(number+1)·2^level``."""
-        raise NotImplementedError
 
     def root(self, size: int | None = None) -> bytes:
         """Return the root over the first `size` leaves, by default over all."""

@@ -11,8 +11,7 @@ from grid.site_facts import PRICE_MOST
 from trading.book import Book, Order, Side
 from trading.mechanisms import mechanism
 from trading.mechanisms.terms import Terms
-from trading.orders import TICK
-from trading.orders import seal as in_time
+from trading.orders import TICK, in_time
 from trading.replay.log import Fields, Record
 from trading.replay.terms import SiteTerms
 from trading.settlement_facts import Leg

@@ -5,14 +5,13 @@ from __future__ import annotations
 from grid import interval
 from grid.errors import GridError
 from grid.ids import AccountId
-from trading.accounts import POOL, Posting, PostingKind, party_account
+from trading.accounts import POOL, Posting, PostingKind, money_line, party_account
 from trading.agreement_months import months_of
 from trading.agreements import Agreement
 from trading.replay.log import Record
 from trading.replay.postings import Names, compare
 from trading.replay.settlements import Settlements
 from trading.replay.terms import SiteTerms
-from trading.settlement_lines import money_line
 from trading.statements import Statement, statement
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from grid.console.cli.options import answer, as_json, day, directory, whole
-from grid.console.cli.users import by_user, user_of
+from grid.console.cli.users import acting, by_user, user_of
 from grid.interval import label
 
 if TYPE_CHECKING:
-    from grid.site import Site
-    from grid.store import Transaction
     from trading.agreements import Agreement
 
 MAY = "agreements.listed"
@@ -77,17 +75,6 @@ def _terms(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@contextmanager
-def _writing(options: argparse.Namespace) -> Iterator[tuple[Transaction, Site, str]]:
-    """Yield a transaction, the site and who gives the command."""
-    from grid.operation import commission, cycle
-
-    with closing(commission.open_store(options.dir)) as store:
-        site, _ = cycle.facts(options.dir, store)
-        with store.write() as tx:
-            yield tx, site, user_of(tx, options.by, MAY)
-
-
 def run_list(options: argparse.Namespace) -> int:
     """List agreements by usage point and time."""
     from grid.operation import commission
@@ -105,7 +92,7 @@ def run_party(options: argparse.Namespace) -> int:
     """Add a party."""
     from grid.operation import agreements
 
-    with _writing(options) as (tx, site, by):
+    with acting(options, MAY) as (tx, site, by):
         agreements.add_party(
             tx, site, party=options.party, name=options.name, kind=options.kind, by=by
         )
@@ -118,7 +105,7 @@ def run_move_in(options: argparse.Namespace) -> int:
     """Let a party move in."""
     from grid.operation import agreements
 
-    with _writing(options) as (tx, site, by):
+    with acting(options, MAY) as (tx, site, by):
         made = agreements.move_in(
             tx,
             site,
@@ -137,7 +124,7 @@ def run_move_out(options: argparse.Namespace) -> int:
     """Let a party move out."""
     from grid.operation import agreements
 
-    with _writing(options) as (tx, site, by):
+    with acting(options, MAY) as (tx, site, by):
         made = agreements.move_out(
             tx, site, usage_point=options.usage_point, day=options.day, by=by
         )
@@ -148,7 +135,7 @@ def run_terms(options: argparse.Namespace) -> int:
     """Change the terms of an agreement."""
     from grid.operation import agreements
 
-    with _writing(options) as (tx, site, by):
+    with acting(options, MAY) as (tx, site, by):
         made = agreements.change_terms(
             tx,
             site,

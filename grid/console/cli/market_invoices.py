@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 from grid.console.cli.options import answer, as_json, directory, whole
-from grid.console.cli.users import by_user, user_of
+from grid.console.cli.users import acting, by_user
 
 MAY = "agreements.listed"
 
@@ -70,20 +70,18 @@ def run_invoices(options: argparse.Namespace) -> int:
 
 def run_dispute(options: argparse.Namespace) -> int:
     """Keep that a line is not accepted."""
-    from grid.operation import billing, commission, cycle
+    from grid.operation import billing
 
-    with closing(commission.open_store(options.dir)) as store:
-        site, _ = cycle.facts(options.dir, store)
-        with store.write() as tx:
-            number = billing.dispute(
-                tx,
-                site,
-                options.invoice,
-                options.line,
-                party=options.party,
-                reason=options.reason,
-                by=user_of(tx, options.by, MAY),
-            )
+    with acting(options, MAY) as (tx, site, by):
+        number = billing.dispute(
+            tx,
+            site,
+            options.invoice,
+            options.line,
+            party=options.party,
+            reason=options.reason,
+            by=by,
+        )
     text = f"dispute {number}: line {options.line} of invoice {options.invoice} is held"
     answer(options, {"dispute": number}, text)
     return 0
@@ -91,21 +89,19 @@ def run_dispute(options: argparse.Namespace) -> int:
 
 def run_decide(options: argparse.Namespace) -> int:
     """Decide a dispute."""
-    from grid.operation import billing, commission, cycle
+    from grid.operation import billing
     from grid.quantities import parse_money
     from trading.statements import exact_money
 
-    with closing(commission.open_store(options.dir)) as store:
-        site, _ = cycle.facts(options.dir, store)
-        with store.write() as tx:
-            done = billing.decide(
-                tx,
-                site,
-                options.dispute,
-                credit_nano=parse_money(options.credit),
-                note=options.note,
-                by=user_of(tx, options.by, MAY),
-            )
+    with acting(options, MAY) as (tx, site, by):
+        done = billing.decide(
+            tx,
+            site,
+            options.dispute,
+            credit_nano=parse_money(options.credit),
+            note=options.note,
+            by=by,
+        )
     credit = exact_money(done.credit_nano)
     text = f"dispute {done.id} is {done.state}, credit {credit} on the next invoice"
     answer(options, {"dispute": done.id, "state": str(done.state), "credit": credit}, text)

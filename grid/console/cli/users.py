@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from grid.console.cli.options import email
 from grid.errors import BadInputError
 
 if TYPE_CHECKING:
+    from grid.site import Site
     from grid.store import Transaction
 
 COMMAND_LINE = "command line"
@@ -20,6 +23,23 @@ def by_user(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
     parser.add_argument(
         "--by", type=email, metavar="USER", required=required, help="e-mail of the user who says so"
     )
+
+
+@contextmanager
+def acting(options: argparse.Namespace, endpoint: str) -> Iterator[tuple[Transaction, Site, str]]:
+    """Yield a write transaction of ``--dir``'s store, its site, and who ``--by`` names.
+
+    Raises
+    ------
+    BadInputError
+        As :func:`user_of`.
+    """
+    from grid.operation import commission, cycle
+
+    with closing(commission.open_store(options.dir)) as store:
+        site, _ = cycle.facts(options.dir, store)
+        with store.write() as tx:
+            yield tx, site, user_of(tx, options.by, endpoint)
 
 
 def user_of(tx: Transaction, named: str | None, endpoint: str) -> str:

@@ -1,6 +1,5 @@
 """Entries, and commitments that keep what is personal out of them."""
 
-import itertools
 from hashlib import sha256
 
 import pytest
@@ -80,14 +79,6 @@ def test_altered_bytes_are_no_entry(old, new):
     assert old in data
     with pytest.raises(VerificationError):
         entry.decode(data.replace(old, new))
-
-
-def test_commitments_are_split_after_sorting_so_that_each_list_fits_an_entry():
-    digests = [sha256(bytes([i, j])).hexdigest() for i in range(4) for j in range(250)]
-    parts = entry.split_commitments(digests)
-    assert [len(part) for part in parts] == [400, 400, 200]
-    assert [*itertools.chain(*parts)] == sorted(digests)
-    assert len(one(body={"commitments": list(parts[0])}).encode()) < 30_000
 
 
 def label(version=0):

@@ -17,7 +17,7 @@ from tests.trading.mechanisms import outcomes
 from tests.trading.mechanisms.books import OWNED, book, case, of, random_rows, signed, terms
 from trading.book import Book, Clearing, Order, Side
 from trading.mechanisms import REGISTRY, mechanism
-from trading.orders import seal
+from trading.orders import in_time
 
 SEED = st.integers(0, 2**32 - 1)
 NAMES = list(REGISTRY)
@@ -237,7 +237,7 @@ def test_orders_may_come_in_any_order_as_long_as_they_keep_their_sequence(name, 
     given_terms = terms(of(rows), seed)
     given_terms = replace(given_terms, contracts=())
     first, second = (
-        REGISTRY[name].clear(Book.of(seal(each_order)), given_terms)
+        REGISTRY[name].clear(Book.of(in_time(each_order)), given_terms)
         for each_order in (orders, mixed)
     )
     assert first.trades.tolist() == second.trades.tolist()
