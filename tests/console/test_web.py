@@ -194,3 +194,13 @@ def test_gaps_are_never_zero(sign_in: SignIn) -> None:
     assert page.count('class="gap"') == 7
     assert page.count('class="hatch"') == 12
     assert "7 quarter-hours are missing" in page
+
+
+def test_the_stages_of_a_cycle_are_shown_in_their_order_each_with_its_word(sign_in: SignIn) -> None:
+    from grid.console import operator
+    from grid.operation import cycle
+
+    assert tuple(cycle.STAGES) == operator.STAGES
+    page = sign_in("operator").get("/operator/now").text
+    shown = [page.index(f"</span> {word}") for word in ("seal the book", "clear", "offer", "bill")]
+    assert shown == sorted(shown)
