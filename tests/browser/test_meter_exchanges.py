@@ -18,6 +18,8 @@ def test_a_clerk_records_an_exchange_and_the_administrator_sees_no_serial(enter:
     page = enter("metering")
     page.locator("nav summary").click()
     page.get_by_role("link", name="Meter exchanges").click()
+    # What a choice does is the script's part: it has run when the page is loaded.
+    page.wait_for_url("**/meters/exchanges", wait_until="load")
     page.select_option("select[name=meter]", "M-3")
     page.wait_for_selector("input[name=old_serial]")
     page.fill("input[name=at]", "2026-05-27T12:40")
