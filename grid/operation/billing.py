@@ -73,6 +73,8 @@ def _invoice(tx: Transaction, site: Site, month_s: int, at_s: int) -> list[Invoi
     parties = [name for name in agreements.parties(tx) if name != record.community(site)]
     drafts = {name: draft(tx, site, name, month) for name in sorted(parties)}
     billed = {name: one for name, one in drafts.items() if one.document["lines"]}
+    if not billed:
+        return []
     numbers = {name: f"{month}-{place:04d}" for place, name in enumerate(billed, start=1)}
     facts: list[Personal] = []
     closing: list[Posting] = []

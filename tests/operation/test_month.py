@@ -271,6 +271,15 @@ def test_running_settlement_and_billing_again_adds_nothing(lived) -> None:
         assert (log.size(tx), len(market.postings(tx)), len(invoices.invoices(tx))) == before
 
 
+def test_a_month_in_which_nothing_was_settled_is_not_billed_again_and_again(lived) -> None:
+    street, start_s, _, _ = lived
+    with street.room.store.write() as tx:
+        size = log.size(tx)
+        month_s = interval.month_bounds(start_s - 60 * interval.DAY_S, street.site.time_zone)[0]
+        assert billing._invoice(tx, street.site, month_s, control.clock_s(tx)) == []
+        assert log.size(tx) == size
+
+
 def test_the_ledger_of_the_month_verifies_opened_and_its_rows_are_what_it_commits_to(
     lived, tmp_path: Path
 ) -> None:
