@@ -23,6 +23,7 @@ from grid.operation.terms_entries import tell_terms
 from grid.site import Site
 from grid.store import Store, control, datasets, series
 from meters.vee import Quality
+from tests.operation.month_exchange import Exchanged
 from trading.ledger import note
 
 STEP_S = 900
@@ -115,6 +116,8 @@ class Month:
         Cycle → what is corrected then: (usage point, interval) pairs.
     at : dict
         Cycle → something else to do then.
+    exchanged : Exchanged or None
+        A meter that is read by its registers for some days and exchanged in them.
     """
 
     room: Room
@@ -122,6 +125,7 @@ class Month:
     told: np.ndarray
     later: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     at: dict[int, Callable[[Month], None]] = field(default_factory=dict)
+    exchanged: Exchanged | None = None
 
     @property
     def site(self) -> Site:
@@ -152,12 +156,19 @@ class Month:
             slots.append(slot)
             changed.add(first_s + STEP_S * slot)
         with self.room.store.write() as tx:
+            one, waiting = self.exchanged, set()
+            if one is not None:
+                waiting = one.missing
+                first = (one.from_s - first_s) // STEP_S
+                one.read(self.room, tx, at_s, self.truth[one.point, first:])
             for slot in slots:
                 self._store(tx, first_s + STEP_S * slot, slot)
+            known = waiting | {first_s + STEP_S * slot for slot in slots}
+            self._keep_states(tx, known - (one.missing if one is not None else set()))
             mark_changed(tx, changed)
 
     def _store(self, tx, start_s: int, slot: int) -> None:
-        names = [*self.room.points, self.room.head]
+        names = np.array([*self.room.points, self.room.head])
         # The head meter is right from the start.
         net = self.truth[:, slot, 0].sum() - self.truth[:, slot, 1].sum()
         head = [[max(net, 0), max(-net, 0)]]
@@ -171,10 +182,17 @@ class Month:
             | {"quality": (dims, np.full(zero.shape, Quality.VALID, np.uint16))},
             coords={"usage_point": names, "interval": interval.starts(start_s, 1, STEP_S)},
         )
+        if self.exchanged is not None and self.exchanged.reads_of(start_s):
+            told = told.isel(usage_point=np.arange(len(names)) != self.exchanged.point)
         series.put_intervals(tx, told, time_zone=self.site.time_zone, cycle_s=start_s + STEP_S)
-        if start_s not in datasets.instants(tx, "network", start_s, start_s + 1):
-            state = {"head_import_kw": 0.0, "head_export_kw": 0.0, "losses_kw": 0.0}
-            datasets.put_dataset(tx, "network", start_s, xr.Dataset(state))
+
+    @staticmethod
+    def _keep_states(tx, starts: set[int]) -> None:
+        """Keep the network's state of complete intervals, once."""
+        for start_s in sorted(starts):
+            if start_s not in datasets.instants(tx, "network", start_s, start_s + 1):
+                state = {"head_import_kw": 0.0, "head_export_kw": 0.0, "losses_kw": 0.0}
+                datasets.put_dataset(tx, "network", start_s, xr.Dataset(state))
 
     def order(self, party: str, at_s: int, start_s: int, side: str, price: str, wh: int) -> None:
         """Place an order by hand."""

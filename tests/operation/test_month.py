@@ -1,7 +1,8 @@
 """A month of a street in Baku and of one in Vienna: every slot and the month sum to zero.
 
-Readings come late and are corrected, before and after their interval is final; the tariff
-changes in the middle of the month; a household moves; Vienna loses an hour in March.
+Readings come late and are corrected, before and after their interval is final; a meter is
+exchanged, and told of late; the tariff changes in the middle of the month; a household moves;
+Vienna loses an hour in March.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import pytest
 
 from grid import interval
 from grid.operation import agreements, audit, billing, settling
-from grid.store import control, invoices, log, market
+from grid.store import control, invoices, log, market, series
+from tests.operation.month_exchange import Exchanged
 from tests.operation.month_site import STEP_S, Month, begin, toml
 from trading import verify
 from trading.accounts import POOL, balances, energies, party_account
@@ -131,6 +133,15 @@ def _lives(folder: Path, text: str, month: str, zone: str, trades: bool) -> tupl
     count = (last_s - start_s) // STEP_S
     street = begin(folder, text, start_s, count, seed=3)
     _disturb(street, start_s, count)
+    # The fitter comes in the middle of an interval; the office hears of it five hours later.
+    fitted_s = start_s + 4 * interval.DAY_S + 50 * STEP_S
+    street.exchanged = Exchanged(
+        point=5,
+        from_s=fitted_s - 30 * STEP_S,
+        until_s=fitted_s + 34 * STEP_S,
+        at_s=fitted_s + 400,
+        told_s=fitted_s + 20 * STEP_S,
+    )
     day = interval.parse_date(f"{month}-26")
     street.at[start_s + 2 * interval.DAY_S] = lambda s: _move(s, day)
     for at_s in range(start_s, last_s, STEP_S):
@@ -232,6 +243,26 @@ def test_what_a_household_pays_for_supply_is_the_tariff_of_its_true_energy(lived
             and start_s <= start < end_s
         )
         assert paid == charge_nano(tariff, account.supplied), (one.usage_point, one.party)
+
+
+def test_an_exchanged_meter_counts_on_and_what_was_estimated_meanwhile_was_corrected(
+    lived,
+) -> None:
+    street, _, _, _ = lived
+    one = street.exchanged
+    slot_s = one.at_s - one.at_s % STEP_S
+    assert one.estimated == {slot_s}, "its interval was estimated before the exchange was told"
+    assert one.missing == set()
+    with street.room.store.read() as tx:
+        versions = {version for start, version, _ in market.postings(tx) if start == slot_s}
+        found = series.get_intervals(
+            tx, ["UP-5"], one.from_s, one.until_s, time_zone=street.site.time_zone
+        )
+    assert versions == {1, 2}
+    first = (one.from_s - street.room.first_cycle_s) // STEP_S
+    true = street.truth[5, first : first + found.sizes["interval"]]
+    assert found["import_wh"].values[0].tolist() == true[:, 0].tolist()
+    assert found["export_wh"].values[0].tolist() == true[:, 1].tolist()
 
 
 def test_invoices_add_up_line_by_line_to_their_accounts(lived) -> None:
