@@ -57,6 +57,7 @@ from grid.site_settings import (
     ProfileChange,
     RegulationProfile,
     Settlement,
+    Zone,
 )
 from grid.site_tariff import FeeBy, Tariff, TariffBlock, TariffRate, TariffVersion
 from grid.site_validation import AS_USUAL, Threshold, Validation
@@ -68,7 +69,7 @@ __all__ = [
     "PayloadForm", "Plant", "Price", "ProfileChange", "Protocol", "Ramp", "Reading",
     "RegulationProfile", "Sensor", "Settlement", "Shedding", "Site", "Solar", "Tariff",
     "TariffBlock", "TariffRate", "TariffVersion", "Threshold", "UsageKind", "UsagePoint",
-    "Validation", "Wind",
+    "Validation", "Wind", "Zone",
 ]  # fmt: skip
 
 

@@ -37,6 +37,29 @@ class ProfileChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Zone:
+    """A part of the network by its buses; a bus in none is outside every zone.
+
+    `fee` is charged for each Wh traded over its border, into it or out of it. Energy traded
+    within one zone is local, between two regional.
+    """
+
+    id: str
+    buses: tuple[int, ...]
+    fee: Price = FREE
+
+    def __post_init__(self) -> None:
+        faults = []
+        if not self.id or len(self.id) > 64 or not self.id.isprintable():
+            message = f"zone {self.id[:64]!r}: an id has 1 to 64 characters that can be printed"
+            faults.append(("id", message))
+        if not self.buses or len(set(self.buses)) != len(self.buses):
+            message = f"zone {self.id[:64]}: buses must be at least one, and each once"
+            faults.append(("buses", message))
+        refuse(faults)
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """Where the feeder model comes from and the limits it must keep."""
 
@@ -254,7 +277,7 @@ class Market:
     surplus : Price
         Paid for energy bought in a trade and not consumed.
     grid_fee : Price
-        Charged to the buyer of each traded Wh.
+        Charged to the buyer of each traded Wh, less what the law takes off by locality.
     battery_use_fee : Price
         Paid to a battery's owner for each Wh discharged on instruction.
     minimum_group : int
@@ -267,6 +290,9 @@ class Market:
         Whoever lost by trading is topped up to what they would have paid without.
     change : tuple of ProfileChange
         In the order of their days.
+    zone : tuple of Zone
+    loss_fees : bool
+        Buyers pay what their trade adds to the losses of the network.
     """
 
     mechanism: str
@@ -281,9 +307,16 @@ class Market:
     reference_price: Price = FREE
     guaranteed: bool = False
     change: tuple[ProfileChange, ...] = ()
+    zone: tuple[Zone, ...] = ()
+    loss_fees: bool = False
 
     def __post_init__(self) -> None:
         faults = outside(self, "[market]", minimum_group=(1, 10**6))
+        names = [zone.id for zone in self.zone]
+        buses = [str(bus) for zone in self.zone for bus in zone.buses]
+        for what, found in (("zone", names), ("bus", buses)):
+            if twice := sorted({one for one in found if found.count(one) > 1}):
+                faults.append(("zone", f"[market]: {what} {', '.join(twice)} is in zones twice"))
         days = [change.valid_from for change in self.change]
         if sorted(set(days)) != days:
             told = ", ".join(map(str, days))
@@ -294,3 +327,7 @@ class Market:
         """Return the profile in force on a civil day of the site."""
         changed = [change.profile for change in self.change if change.valid_from <= day]
         return changed[-1] if changed else self.profile
+
+    def zone_of(self, bus: int) -> str:
+        """Return the zone that a bus is in, empty for none."""
+        return next((zone.id for zone in self.zone if bus in zone.buses), "")
