@@ -93,7 +93,9 @@ def _fees(draft: Draft, market: Market, law: Regulation) -> None:
     """Refuse fees that the mechanism cannot charge, or the law not of the site's households."""
     heeds_lines = "feeder" in mechanism(market.mechanism).needs
     households = [str(one.id) for _, one in draft.rows("party") if one.kind is UsageKind.HOUSEHOLD]
-    wanted = [("market.zone", n, "fee", one.fee) for n, one in enumerate(market.zone) if one.fee]
+    wanted = [
+        ("market.zone", n, "fee", int(one.fee)) for n, one in enumerate(market.zone) if one.fee
+    ]
     if market.loss_fees:
         wanted.append(("market", 0, "loss_fees", TICK))
     for table, number, key, fee in wanted:

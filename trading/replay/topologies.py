@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from grid.errors import BadInputError
 from trading.mechanisms.feeder import LIMIT_MOST_WH
 from trading.replay.log import Fields, Record
 from trading.topology import ACTION, Place, Topology
-
-_LINES = {"limit_wh": int, "parent": int, "zone": str}
 
 
 def take(record: Record, known: Topology) -> Topology:
@@ -27,7 +26,7 @@ def take(record: Record, known: Topology) -> Topology:
     told = record.of("losses")
     record.expect("losses", sorted(told), ["lines"])
     record.expect("commitments of losses", record.commitments, 1)
-    fees = _column(told["lines"], "loss_fee", int)
+    fees = _numbers(told["lines"], "loss_fee")
     try:
         return replace(known, loss_fee=fees)
     except BadInputError as error:
@@ -42,20 +41,29 @@ def lines(record: Record) -> Topology:
     DifferenceError
     """
     told = Fields(record, "topology", record.body.get("topology"))
-    record.expect("topology", sorted(told.members()), sorted(_LINES))
+    record.expect("topology", sorted(told.members()), ["limit_wh", "parent", "zone"])
+    zone = _listed(told, "zone")
+    if any(type(one) is not str for one in zone):
+        raise record.differs("topology zone", zone, "a list of texts")
     try:
-        return Topology(**{name: _column(told, name, kind) for name, kind in _LINES.items()})
+        return Topology(
+            parent=_numbers(told, "parent"), limit_wh=_numbers(told, "limit_wh"), zone=tuple(zone)
+        )
     except BadInputError as error:
         raise record.differs("topology", str(error), "one value for each bus") from error
 
 
-def _column(told: Fields, name: str, kind: type) -> tuple[int, ...] | tuple[str, ...]:
+def _listed(told: Fields, name: str) -> list[Any]:
     values = told.members().get(name)
-    good = isinstance(values, list) and all(type(one) is kind for one in values)
-    if good and kind is int:
-        good = all(-1 <= one <= LIMIT_MOST_WH for one in values)
-    if not good:
-        raise told.record.differs(f"{told.what} {name}", values, f"a list of {kind.__name__}")
+    if not isinstance(values, list):
+        raise told.record.differs(f"{told.what} {name}", values, "a list")
+    return values
+
+
+def _numbers(told: Fields, name: str) -> tuple[int, ...]:
+    values = _listed(told, name)
+    if any(type(one) is not int or not -1 <= one <= LIMIT_MOST_WH for one in values):
+        raise told.record.differs(f"{told.what} {name}", values, "a list of whole numbers")
     return tuple(values)
 
 

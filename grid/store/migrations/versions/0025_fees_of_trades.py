@@ -8,23 +8,22 @@ down_revision = "0021"
 branch_labels = None
 depends_on = None
 
+NAMES = ("zone_fee", "loss_fee", "regional")
+
 
 def upgrade() -> None:
     whole = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-    columns = {
-        "zone_fee": (whole, "0"),
-        "loss_fee": (whole, "0"),
-        "regional": (sa.Boolean(), sa.false()),
-    }
     with op.batch_alter_table("trade") as trade:
-        for name, (kind, none) in columns.items():
-            trade.add_column(sa.Column(name, kind, nullable=False, server_default=none))
+        for name in NAMES[:2]:
+            trade.add_column(sa.Column(name, whole, nullable=False, server_default="0"))
+        none = sa.text("false")
+        trade.add_column(sa.Column("regional", sa.Boolean(), nullable=False, server_default=none))
     with op.batch_alter_table("trade") as trade:
-        for name in columns:
+        for name in NAMES:
             trade.alter_column(name, server_default=None)
 
 
 def downgrade() -> None:
     with op.batch_alter_table("trade") as trade:
-        for name in ("zone_fee", "loss_fee", "regional"):
+        for name in NAMES:
             trade.drop_column(name)
