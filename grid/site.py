@@ -57,10 +57,10 @@ from grid.site_settings import (
     ProfileChange,
     RegulationProfile,
     Settlement,
-    Zone,
 )
 from grid.site_tariff import FeeBy, Tariff, TariffBlock, TariffRate, TariffVersion
 from grid.site_validation import AS_USUAL, Threshold, Validation
+from grid.site_zones import Zone
 
 __all__ = [
     "Amount", "Asset", "Battery", "Charger", "ColdStart", "Control", "FeeBy", "Field", "Flexible",

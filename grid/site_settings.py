@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 
 from grid.site_facts import FREE, Price, outside, refuse
+from grid.site_zones import Zone, stand_twice
 
 SEED_MAX = 2**63 - 1
 
@@ -34,29 +35,6 @@ class ProfileChange:
 
     valid_from: date
     profile: RegulationProfile
-
-
-@dataclass(frozen=True, slots=True)
-class Zone:
-    """A part of the network by its buses; a bus in none is outside every zone.
-
-    `fee` is charged for each Wh traded over its border, into it or out of it. Energy traded
-    within one zone is local, between two regional.
-    """
-
-    id: str
-    buses: tuple[int, ...]
-    fee: Price = FREE
-
-    def __post_init__(self) -> None:
-        faults = []
-        if not self.id or len(self.id) > 64 or not self.id.isprintable():
-            message = f"zone {self.id[:64]!r}: an id has 1 to 64 characters that can be printed"
-            faults.append(("id", message))
-        if not self.buses or len(set(self.buses)) != len(self.buses):
-            message = f"zone {self.id[:64]}: buses must be at least one, and each once"
-            faults.append(("buses", message))
-        refuse(faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,11 +290,7 @@ class Market:
 
     def __post_init__(self) -> None:
         faults = outside(self, "[market]", minimum_group=(1, 10**6))
-        names = [zone.id for zone in self.zone]
-        buses = [str(bus) for zone in self.zone for bus in zone.buses]
-        for what, found in (("zone", names), ("bus", buses)):
-            if twice := sorted({one for one in found if found.count(one) > 1}):
-                faults.append(("zone", f"[market]: {what} {', '.join(twice)} is in zones twice"))
+        faults += stand_twice(self.zone)
         days = [change.valid_from for change in self.change]
         if sorted(set(days)) != days:
             told = ", ".join(map(str, days))
@@ -327,7 +301,3 @@ class Market:
         """Return the profile in force on a civil day of the site."""
         changed = [change.profile for change in self.change if change.valid_from <= day]
         return changed[-1] if changed else self.profile
-
-    def zone_of(self, bus: int) -> str:
-        """Return the zone that a bus is in, empty for none."""
-        return next((zone.id for zone in self.zone if bus in zone.buses), "")

@@ -22,7 +22,7 @@ from meters.modbus.gateway import parse_url as modbus_url
 from meters.modbus.profile import load_profile as modbus_profile
 from meters.vee.thresholds import Thresholds
 from networks.model import NetworkModel
-from trading.mechanisms import mechanism
+from trading.mechanisms import REGISTRY, mechanism
 from trading.orders import TICK
 from trading.regulation import Regulation, market_findings, regulation_on
 
@@ -177,11 +177,27 @@ def _zones(draft: Draft, model: NetworkModel) -> None:
     """Refuse zones of buses that are not there."""
     for _, market in draft.rows("market"):
         for number, zone in enumerate(market.zone):
-            for bus in zone.buses:
-                try:
+            try:
+                for bus in zone.buses:
                     model.position(bus)
-                except BadInputError as error:
-                    draft.refuse("market.zone", number, "buses", f"zone {zone.id}: {error}")
+            except BadInputError as error:
+                draft.refuse("market.zone", number, "buses", f"zone {zone.id}: {error}")
+        _lines(draft, model, market)
+
+
+def _lines(draft: Draft, model: NetworkModel, market: Market) -> None:
+    """Refuse a market with line limits on a network whose lines it cannot go by."""
+    rules = REGISTRY.get(market.mechanism)
+    if rules is None or "feeder" not in rules.needs:
+        return
+    from grid.operation.market_feeder import lines
+
+    given = zip(draft.rows("network"), draft.rows("interval_s"), strict=False)
+    for (_, network), (_, step_s) in given:
+        try:
+            lines(model, network, market, step_s)
+        except BadInputError as error:
+            draft.refuse("market", 0, "mechanism", f"[market]: {error}")
 
 
 def _buses(draft: Draft, model: NetworkModel) -> None:

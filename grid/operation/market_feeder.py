@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,10 +17,12 @@ from grid import interval
 from grid.errors import BadInputError, Finding, Severity, SolverError
 from grid.operation import agreements
 from grid.operation.room import Room
-from grid.site import UsageKind
+from grid.site import Market, Network, UsageKind
+from grid.site_zones import zone_of
 from grid.store import Transaction, datasets
 from grid.store import agreements as parties
 from networks.model import NetworkModel
+from trading.ledger import canonical
 from trading.mechanisms import mechanism
 from trading.orders import TICK
 from trading.regulation import Regulation
@@ -29,6 +32,8 @@ from trading.topology import Place, Topology
 _VA_PER_KV_KA = 1e6
 _STATE_S = interval.DAY_S
 """How old a state of the network may be that losses are charged by."""
+_BYTES_MOST = 36_000
+"""So that an entry has room for commitments beside them."""
 _Ratings = dict[int, dict[int, float]]
 
 
@@ -48,25 +53,39 @@ def topology(room: Room, tx: Transaction, start_s: int, law: Regulation) -> Topo
         two zones.
     """
     site = room.site
-    zones = {str(point.id): site.market.zone_of(point.bus) for point in site.usage_point}
+    zones = {str(p.id): zone_of(site.market.zone, p.bus) for p in site.usage_point}
     if "feeder" not in mechanism(site.market.mechanism).needs:
         return Topology({name: Place(zone) for name, zone in zones.items()})
-    parent, limit_wh = _tree_wh(room)
-    buses = _nodes(room)
+    found = lines(room.model, site.network, site.market, site.interval_s)
+    places = {name: Place(zones[name], node) for name, node in _nodes(room).items()}
+    found = replace(found, place=places)
     households = _has_households(room, tx, start_s)
-    zone = _node_zones(room, len(parent))
     if households and not law.zonal_fees_households:
-        zone = [""] * len(parent)
-    lost: list[int] = []
+        found = replace(found, zone=("",) * len(found.parent))
     if site.market.loss_fees and (law.loss_fees_households or not households):
-        lost = _loss_fees(room, tx, start_s, parent)
-    return Topology(
-        {name: Place(zones[name], bus) for name, bus in buses.items()},
-        tuple(parent.tolist()),
-        tuple(limit_wh.tolist()),
-        tuple(zone),
-        tuple(lost),
-    )
+        found = replace(found, loss_fee=_loss_fees(room, tx, start_s, np.array(found.parent)))
+    return found
+
+
+def lines(model: NetworkModel, network: Network, market: Market, interval_s: int) -> Topology:
+    """Return the lines and zones of a network, without what stands at them.
+
+    Raises
+    ------
+    BadInputError
+        When it is no tree, a node is in two zones, or an entry of the log cannot hold them.
+    """
+    parent, limit = _tree(model, network.source)
+    share = network.loading_max_percent / 100
+    limit_wh = np.floor(limit * share * interval_s / 3600).astype(np.int64)
+    zone = _node_zones(model, market, len(parent))
+    found = Topology({}, tuple(parent.tolist()), tuple(limit_wh.tolist()), tuple(zone))
+    if (size := len(canonical.encode(found.lines()))) > _BYTES_MOST:
+        raise BadInputError(
+            f"network {network.source}: its {len(parent)} nodes take {size} bytes of the log, "
+            f"must be at most {_BYTES_MOST}; choose another mechanism"
+        )
+    return found
 
 
 def _has_households(room: Room, tx: Transaction, start_s: int) -> bool:
@@ -87,16 +106,16 @@ def _nodes(room: Room) -> dict[str, int]:
     return found
 
 
-def _node_zones(room: Room, count: int) -> list[str]:
+def _node_zones(model: NetworkModel, market: Market, count: int) -> list[str]:
     """Return the zone of each node, which all of its buses must be in."""
     zone: dict[int, str] = {}
-    for position, bus in enumerate(np.asarray(room.model.bus).tolist()):
-        node = int(room.model.node[position])
+    for position, bus in enumerate(np.asarray(model.bus).tolist()):
+        node = int(model.node[position])
         if node < 0:
             continue
-        here = room.site.market.zone_of(int(bus))
+        here = zone_of(market.zone, int(bus))
         if zone.setdefault(node, here) != here:
-            name = room.model.bus_label(position)
+            name = model.bus_label(position)
             raise BadInputError(
                 f"{name} is in zone {here!r} and joined by a switch to one of {zone[node]!r}: "
                 "a border must be at a line or a transformer"
@@ -104,7 +123,7 @@ def _node_zones(room: Room, count: int) -> list[str]:
     return [zone.get(node, "") for node in range(count)]
 
 
-def _loss_fees(room: Room, tx: Transaction, start_s: int, parent: np.ndarray) -> list[int]:
+def _loss_fees(room: Room, tx: Transaction, start_s: int, parent: np.ndarray) -> tuple[int, ...]:
     """Return what another Wh over each line adds to the losses, at the price of the feeder head.
 
     By the last state that is known, floored to the tick. It is what the marginal losses of the
@@ -116,19 +135,18 @@ def _loss_fees(room: Room, tx: Transaction, start_s: int, parent: np.ndarray) ->
     known = datasets.instants(tx, "network", start_s - _STATE_S, start_s)
     state = datasets.get_dataset(tx, "network", known[-1]) if known else None
     if state is None or "vm_pu" not in state:
-        return []
+        return ()
     try:
         found = loss_factors(model, state.expand_dims("interval"))
     except SolverError:
         # Near voltage collapse there are no slopes.
-        return []
+        return ()
     factor = np.zeros(len(parent))
     alive = model.node >= 0
     factor[model.node[alive]] = np.nan_to_num(found["p_loss_factor"].values[0, alive])
-    price = head_price(site.grid.price, start_s, site.time_zone).buy
+    price = max(head_price(site.grid.price, start_s, site.time_zone).buy, 0)
     difference = np.abs(factor - factor[parent]) * (parent >= 0)
-    fees: list[int] = (np.floor(difference * price / TICK).astype(np.int64) * TICK).tolist()
-    return fees
+    return tuple((np.floor(difference * price / TICK).astype(np.int64) * TICK).tolist())
 
 
 def broken_by(room: Room, start_s: int, bought_wh: Iterable[tuple[str, int]]) -> list[Finding]:
@@ -169,14 +187,6 @@ def broken_by(room: Room, start_s: int, bought_wh: Iterable[tuple[str, int]]) ->
         "where it must, which is settled as instructed"
     )
     return [Finding("market.network", "clearing", when, Severity.WARNING, message)]
-
-
-def _tree_wh(room: Room) -> tuple[np.ndarray, np.ndarray]:
-    """Return above each node the next towards the head, and what the branch there carries, Wh."""
-    site = room.site
-    share = site.network.loading_max_percent / 100
-    parent, limit = _tree(room.model, site.network.source)
-    return parent, np.floor(limit * share * site.interval_s / 3600).astype(np.int64)
 
 
 def _tree(model: NetworkModel, source: str) -> tuple[np.ndarray, np.ndarray]:

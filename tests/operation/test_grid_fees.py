@@ -297,6 +297,11 @@ def test_a_switch_that_is_opened_between_is_told_before_the_next_book(tmp_path: 
         ("loss_fees = true\n", "loss_fees = true", "loss_fees may not be charged to household P-1"),
         (ZONES.replace("[2, 9]", "[2, 99]"), "buses = [2, 99]", "bus 99 is not in the network"),
         (ZONES.replace("[2, 9]", "[2, 4]"), "", "bus 4 is in zones twice"),
+        (
+            ZONES.replace("2, 9", ", ".join(f"{bus}" for bus in (1, 2, 9))).replace("0.0040", "0"),
+            'fee = "0.0020"',
+            "fee may not be charged to household P-1",
+        ),
     ],
 )
 def test_what_the_law_or_the_network_does_not_allow_is_refused_with_its_line(
