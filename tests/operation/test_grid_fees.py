@@ -72,6 +72,10 @@ def _lived(folder: Path, text: str, count: int, *, start_s: int = FIRST_S) -> Mo
     street = Flowing(**vars(begin(folder, text, start_s, count, seed=1)))
     street.truth *= 12
     street.told[:] = street.truth
+    for slot in range(2, count - 16, 5):
+        street.told[slot % 5 + 1, slot] = [123, 0]
+        after = 4 if slot % 2 else 14
+        street.later.setdefault(start_s + (slot + after) * STEP_S, []).append((slot % 5 + 1, slot))
     for number in range(count):
         at_s = start_s + number * STEP_S
         for n, price in ((1, "0.0500"), (3, "0.0510")):
@@ -159,6 +163,7 @@ def test_replay_with_line_limits_and_fees_reproduces_every_entry(
     with lived.room.store.read() as tx:
         assert found.derived["trades"] == len(market.rows(tx)["trade"])
     assert found.derived["statements"] == 5
+    assert found.checked["correction"] > 3
 
 
 def test_what_stands_in_clear_names_nobody_and_tells_no_losses(street: tuple[Month, Path]) -> None:
