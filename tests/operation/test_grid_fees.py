@@ -166,6 +166,45 @@ def test_replay_with_line_limits_and_fees_reproduces_every_entry(
     assert found.checked["correction"] > 3
 
 
+def test_without_openings_what_is_public_of_the_network_is_checked(
+    street: tuple[Month, Path], tmp_path: Path
+) -> None:
+    lived, out = street
+    audit.export(lived.room.store, tmp_path / "public")
+    found = _replayed(tmp_path / "public")
+    assert (found.difference, found.derived) == (None, {})
+
+    def apply(entry, openings):
+        if "topology" in entry.body:
+            entry.body["topology"]["limit_wh"].pop()
+        return entry.body, []
+
+    rewritten(lived.site, out, tmp_path / "short", apply)
+    difference = _replayed(tmp_path / "short").difference
+    assert difference is not None
+    assert (difference.what, difference.value) == (
+        "topology",
+        "limit_wh has 14 buses, must have 15",
+    )
+
+
+def test_a_log_from_before_lines_were_told_is_replayed_as_far_as_it_goes(
+    street: tuple[Month, Path], tmp_path: Path
+) -> None:
+    lived, out = street
+
+    def apply(entry, openings):
+        entry.body.pop("topology_sha256", None)
+        if str(entry.body.get("action", "")).startswith("topology"):
+            return {"action": "person.seen"}, []
+        return entry.body, openings
+
+    rewritten(lived.site, out, tmp_path / "out", apply)
+    found = _replayed(tmp_path / "out")
+    assert (found.difference, found.why) == (None, "the log does not hold the feeder's lines")
+    assert found.stopped is not None
+
+
 def test_what_stands_in_clear_names_nobody_and_tells_no_losses(street: tuple[Month, Path]) -> None:
     _, out = street
     size = int((out / "checkpoint").read_text().split("\n")[1])
