@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -157,13 +158,19 @@ def trades(
     """
     place = [topology.of(str(order.usage_point)) for order in orders]
     network, losses = terms.feeder, np.array(topology.loss_fee, np.int64)
-    found = []
-    for buy, sell, energy_wh, paid, got in clearing.trades.tolist():
-        one = Trade(buy, sell, energy_wh, paid, got, regional=place[buy].zone != place[sell].zone)
-        if network is not None:
-            ends = place[buy].bus, place[sell].bus
-            both = along(network.parent, network.line_fee, *ends)
-            lost = along(network.parent, losses, *ends) if len(losses) else 0
-            one = replace(one, zone_fee=both - lost, loss_fee=lost)
-        found.append(one)
-    return found
+
+    @cache
+    def fees(one: int, other: int) -> tuple[int, int]:
+        if network is None:
+            return 0, 0
+        lost = along(network.parent, losses, one, other) if len(losses) else 0
+        return along(network.parent, network.line_fee, one, other) - lost, lost
+
+    return [
+        Trade(
+            buy, sell, energy_wh, paid, got,
+            *fees(place[buy].bus, place[sell].bus),
+            regional=place[buy].zone != place[sell].zone,
+        )
+        for buy, sell, energy_wh, paid, got in clearing.trades.tolist()
+    ]  # fmt: skip
