@@ -60,6 +60,7 @@ from grid.site_settings import (
 )
 from grid.site_tariff import FeeBy, Tariff, TariffBlock, TariffRate, TariffVersion
 from grid.site_validation import AS_USUAL, Threshold, Validation
+from grid.site_zones import Zone
 
 __all__ = [
     "Amount", "Asset", "Battery", "Charger", "ColdStart", "Control", "FeeBy", "Field", "Flexible",
@@ -68,7 +69,7 @@ __all__ = [
     "PayloadForm", "Plant", "Price", "ProfileChange", "Protocol", "Ramp", "Reading",
     "RegulationProfile", "Sensor", "Settlement", "Shedding", "Site", "Solar", "Tariff",
     "TariffBlock", "TariffRate", "TariffVersion", "Threshold", "UsageKind", "UsagePoint",
-    "Validation", "Wind",
+    "Validation", "Wind", "Zone",
 ]  # fmt: skip
 
 

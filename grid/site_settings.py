@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 
 from grid.site_facts import FREE, Price, outside, refuse
+from grid.site_zones import Zone, stand_twice
 
 SEED_MAX = 2**63 - 1
 
@@ -254,7 +255,7 @@ class Market:
     surplus : Price
         Paid for energy bought in a trade and not consumed.
     grid_fee : Price
-        Charged to the buyer of each traded Wh.
+        Charged to the buyer of each traded Wh, less what the law takes off by locality.
     battery_use_fee : Price
         Paid to a battery's owner for each Wh discharged on instruction.
     minimum_group : int
@@ -267,6 +268,9 @@ class Market:
         Whoever lost by trading is topped up to what they would have paid without.
     change : tuple of ProfileChange
         In the order of their days.
+    zone : tuple of Zone
+    loss_fees : bool
+        Buyers pay what their trade adds to the losses of the network.
     """
 
     mechanism: str
@@ -281,9 +285,12 @@ class Market:
     reference_price: Price = FREE
     guaranteed: bool = False
     change: tuple[ProfileChange, ...] = ()
+    zone: tuple[Zone, ...] = ()
+    loss_fees: bool = False
 
     def __post_init__(self) -> None:
         faults = outside(self, "[market]", minimum_group=(1, 10**6))
+        faults += stand_twice(self.zone)
         days = [change.valid_from for change in self.change]
         if sorted(set(days)) != days:
             told = ", ".join(map(str, days))

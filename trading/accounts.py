@@ -11,10 +11,10 @@ Account               Holds
 ``party:<id>``        a household, a business or the community as a member
 ``supplier``          the public utility
 ``community``         the community as the operator of the microgrid
-``grid_operator``     the grid fee on traded energy
+``grid_operator``     the grid fee on traded energy, and the fees of zones
 ``market``            between buyers and sellers; zero after every interval
 ``imbalance``         energy traded and not consumed, or not delivered
-``losses``            what the feeder itself takes
+``losses``            what the feeder itself takes, and what traders pay towards it
 ``battery_use``       fees owed to owners of instructed batteries
 ``rounding``          residues of statements rounded to cents
 ``guarantee``         what makes those whole who lost by trading
@@ -57,6 +57,8 @@ class PostingKind(StrEnum):
     PURCHASE = "purchase"
     SALE = "sale"
     GRID_FEE = "grid_fee"
+    ZONE_FEE = "zone_fee"
+    LOSS_FEE = "loss_fee"
     SUPPLY = "supply"
     FEED_IN = "feed_in"
     BANK = "bank"
@@ -86,7 +88,9 @@ MONEY_KINDS = frozenset(
     }
 )
 """Kinds that have no energy."""
-SERVICE_KINDS = MONEY_KINDS | {PostingKind.GRID_FEE, PostingKind.BATTERY_USE}
+NETWORK_FEE_KINDS = frozenset({PostingKind.GRID_FEE, PostingKind.ZONE_FEE, PostingKind.LOSS_FEE})
+"""What a buyer pays for the network that a trade goes over."""
+SERVICE_KINDS = MONEY_KINDS | NETWORK_FEE_KINDS | {PostingKind.BATTERY_USE}
 """Kinds whose energy, if any, is the measure of a service and changes no hands."""
 
 

@@ -16,7 +16,7 @@ from grid.site import Price, RegulationProfile, Tariff
 from grid.site_facts import FREE, outside, refuse
 from grid.site_file import tables
 from grid.site_tariff import SINGLE_RATE
-from trading.accounts import PostingKind
+from trading.accounts import NETWORK_FEE_KINDS, PostingKind
 from trading.bills import Bill, BillInput, BillLine
 from trading.regulation import Netting, regulation_on
 from trading.statements import exact_money
@@ -24,7 +24,7 @@ from trading.tariffs.clock import Segment
 from trading.tariffs.month import month_use
 
 _RECEIVED = (PostingKind.SALE, PostingKind.SURPLUS, PostingKind.BATTERY_USE)
-_PAID = (PostingKind.PURCHASE, PostingKind.GRID_FEE, PostingKind.SHORTFALL)
+_PAID = (PostingKind.PURCHASE, PostingKind.SHORTFALL, *sorted(NETWORK_FEE_KINDS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,14 @@ from fractions import Fraction
 from grid.errors import BadInputError
 from grid.quantities import NANO
 from grid.site import Tariff
-from trading.accounts import PostingKind
+from trading.accounts import NETWORK_FEE_KINDS, PostingKind
 from trading.regulation import Netting, Regulation
 from trading.tariffs.fee import fixed_fee
 from trading.tariffs.month import MonthUse, charge_nano, charges, closing_bank
 
 CENT = NANO // 100
 SUPPLIER_KINDS = frozenset({PostingKind.SUPPLY, PostingKind.FIXED_FEE, PostingKind.FEED_IN})
-FEE_KINDS = frozenset({PostingKind.GRID_FEE, PostingKind.BATTERY_USE})
+FEE_KINDS = NETWORK_FEE_KINDS | {PostingKind.BATTERY_USE}
 APART_KINDS = frozenset({PostingKind.BATTERY_USE})
 """What is paid whether or not there is trading."""
 LAST_KINDS = frozenset({PostingKind.GUARANTEE, PostingKind.ROUNDING})
@@ -239,7 +239,7 @@ def _vat(given: BillInput, lines: Iterable[BillLine]) -> int:
             percent = given.tariff.versions[line.version].vat_percent
         elif line.kind is PostingKind.PURCHASE:
             percent = given.regulation.trade_vat_percent
-        elif line.kind is PostingKind.GRID_FEE:
+        elif line.kind in NETWORK_FEE_KINDS:
             percent = given.regulation.fee_vat_percent
         else:
             continue

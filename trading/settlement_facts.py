@@ -20,11 +20,24 @@ NO_USE = MonthUse()
 
 @dataclass(frozen=True, slots=True, order=True)
 class Leg:
-    """What a usage point traded at one price: Wh, nano-currency per Wh."""
+    """What a usage point traded at one price: Wh, nano-currency per Wh.
+
+    Attributes
+    ----------
+    price : int
+        What a buyer pays before the grid fee, fees of zones and losses included, or a seller gets.
+    zone_fee, loss_fee : int
+        Of a buyer's price, what is paid for borders of zones and for losses on the way.
+    regional : bool
+        The energy is from another zone.
+    """
 
     side: Side
     price: int
     energy_wh: int
+    zone_fee: int = 0
+    loss_fee: int = 0
+    regional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,8 @@ class UsagePointInput:
         The tariff's fee for the month as far as it is known.
     share_percent, key_percent : int
         Of its energy, what takes part in energy sharing; of what is shared, its static part.
+    zone : str
+        In which it is, empty for none.
     """
 
     usage_point: UsagePointId
@@ -99,6 +114,7 @@ class UsagePointInput:
     agreement: int = 0
     share_percent: int = 100
     key_percent: int = 0
+    zone: str = ""
 
     @property
     def net_wh(self) -> int:

@@ -31,8 +31,8 @@ from trading.settlement_facts import (
     traded_wh,
 )
 
-LOCAL = "local"
-"""The locality of all that is traded within one feeder."""
+LOCAL, REGIONAL = "local", "regional"
+"""Localities of what is traded: within one zone, or within none, and between two."""
 
 _Entry = tuple[AccountId, AccountId, int, int, PostingKind]
 
@@ -48,9 +48,8 @@ def point_lines(
     fed_in = 0 if given.is_netted else max(result.baseline_export_wh - sold, 0)
     withheld = min(point.curtailed_wh, fed_in)
     shed = min(result.surplus_wh, point.shed_wh)
-    fee = given.regulation.grid_fee(market.grid_fee, LOCAL)
     entries: list[_Entry] = [*_traded(party, point.legs)]
-    entries.append((party, GRID_OPERATOR, bought, fee, PostingKind.GRID_FEE))
+    entries += _fees(given, party, point.legs)
     entries += _given_back(party, point.legs, shed)
     entries += [
         (IMBALANCE, party, result.surplus_wh - shed, market.surplus, PostingKind.SURPLUS),
@@ -75,11 +74,29 @@ def point_lines(
     return lines
 
 
+def _fees(given: SettlementInput, party: AccountId, legs: Iterable[Leg]) -> Iterator[_Entry]:
+    """Yield what a buyer pays for the network: by locality, for borders, for losses."""
+    total: Counter[tuple[PostingKind, int]] = Counter()
+    for leg in legs:
+        if leg.side is Side.BUY:
+            locality = REGIONAL if leg.regional else LOCAL
+            fee = given.regulation.grid_fee(given.market.grid_fee, locality)
+            total[PostingKind.GRID_FEE, fee] += leg.energy_wh
+            for kind, part in (
+                (PostingKind.ZONE_FEE, leg.zone_fee),
+                (PostingKind.LOSS_FEE, leg.loss_fee),
+            ):
+                total[kind, part] += leg.energy_wh if part else 0
+    for (kind, price), energy_wh in sorted(total.items()):
+        paid = LOSSES if kind is PostingKind.LOSS_FEE else GRID_OPERATOR
+        yield party, paid, energy_wh, price, kind
+
+
 def _traded(party: AccountId, legs: Iterable[Leg]) -> Iterator[_Entry]:
-    """Yield what was traded, by side and price."""
+    """Yield what was traded, by side and price; fees within a price are lines of their own."""
     total: Counter[tuple[Side, int]] = Counter()
     for leg in legs:
-        total[leg.side, leg.price] += leg.energy_wh
+        total[leg.side, leg.price - leg.zone_fee - leg.loss_fee] += leg.energy_wh
     for (side, price), energy_wh in sorted(total.items()):
         if side is Side.BUY:
             yield party, MARKET, energy_wh, price, PostingKind.PURCHASE

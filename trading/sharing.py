@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -63,7 +64,9 @@ def share(given: SettlementInput) -> Shared:
         raise VerificationError(f"{label(given.start_s)} sharing: {broken[0]}")
     legs: dict[str, list[Leg]] = {}
     for buy, sell, energy_wh, paid, got in clearing.trades.tolist():
-        legs.setdefault(points[buy].usage_point, []).append(Leg(Side.BUY, paid, energy_wh))
+        regional = points[buy].zone != points[sell].zone
+        bought = Leg(Side.BUY, paid, energy_wh, regional=regional)
+        legs.setdefault(points[buy].usage_point, []).append(bought)
         legs.setdefault(points[sell].usage_point, []).append(Leg(Side.SELL, got, energy_wh))
     shared = tuple(replace(one, legs=joined(legs.get(one.usage_point, ()))) for one in points)
     return Shared(replace(given, usage_points=shared), clearing, shared)
@@ -85,11 +88,11 @@ def summary(shared: Shared, minimum_group: int) -> dict[str, object]:
 
 
 def joined(legs: Iterable[Leg]) -> tuple[Leg, ...]:
-    """Return legs with those of one side and price as one, sorted."""
-    total: dict[tuple[Side, int], int] = {}
+    """Return legs that differ in their energy alone as one, sorted."""
+    total: Counter[Leg] = Counter()
     for leg in legs:
-        total[leg.side, leg.price] = total.get((leg.side, leg.price), 0) + leg.energy_wh
-    return tuple(sorted(Leg(side, price, wh) for (side, price), wh in total.items()))
+        total[replace(leg, energy_wh=0)] += leg.energy_wh
+    return tuple(sorted(replace(leg, energy_wh=wh) for leg, wh in total.items()))
 
 
 def _shared_wh(point: UsagePointInput) -> int:

@@ -13,6 +13,7 @@ from grid.quantities import format_money, format_price
 from grid.site import Market, Tariff
 from trading.accounts import (
     GUARANTEE,
+    NETWORK_FEE_KINDS,
     ROUNDING,
     SERVICE_KINDS,
     Posting,
@@ -162,10 +163,8 @@ def _vat(
         for charge in charges(one.tariff, one.account.supplied, one.account.bank_wh):
             percent = versions[charge.version].vat_percent
             contained += Fraction(charge.amount_nano * percent, 100 + percent)
-    of_kind = {
-        PostingKind.PURCHASE: regulation.trade_vat_percent,
-        PostingKind.GRID_FEE: regulation.fee_vat_percent,
-    }
+    of_kind = dict.fromkeys(NETWORK_FEE_KINDS, regulation.fee_vat_percent)
+    of_kind[PostingKind.PURCHASE] = regulation.trade_vat_percent
     for late, line in own:
         part = percent if late and line.kind is PostingKind.SUPPLY else of_kind.get(line.kind, 0)
         amount = line.amount_nano if line.debit == account else -line.amount_nano

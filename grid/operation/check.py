@@ -13,7 +13,8 @@ from grid import site_file
 from grid.errors import BadInputError
 from grid.operation import sensors, weather, witnessing
 from grid.operation.validation_facts import with_threshold
-from grid.site import Asset, Meter, Protocol, Site
+from grid.quantities import format_price
+from grid.site import Asset, Market, Meter, Protocol, Site, UsageKind
 from grid.site_file import Draft
 from meters.dlms.client import parse_url as dlms_url
 from meters.dlms.profile import load_profile as dlms_profile
@@ -21,8 +22,9 @@ from meters.modbus.gateway import parse_url as modbus_url
 from meters.modbus.profile import load_profile as modbus_profile
 from meters.vee.thresholds import Thresholds
 from networks.model import NetworkModel
-from trading.mechanisms import mechanism
-from trading.regulation import market_findings, regulation_on
+from trading.mechanisms import REGISTRY, mechanism
+from trading.orders import TICK
+from trading.regulation import Regulation, market_findings, regulation_on
 
 _URL = {
     Protocol.DLMS: "dlms:// or hdlc://HOST:PORT/SERVER, or hdlc+serial:///dev/NAME/SERVER",
@@ -58,6 +60,7 @@ def check(text: str, *, name: str = site_file.SITE_FILE, base_dir: Path) -> Site
     model = _network(draft, base_dir)
     if model is not None:
         _buses(draft, model)
+        _zones(draft, model)
     _field(draft)
     _corridors(draft)
     _mqtt(draft, base_dir)
@@ -80,8 +83,32 @@ def _market(draft: Draft) -> None:
         profiles = [(_TODAY, market.profile)]
         profiles += [(change.valid_from, change.profile) for change in market.change]
         for day, profile in profiles:
-            for finding in market_findings(market, tariffs, regulation_on(profile, day)):
+            law = regulation_on(profile, day)
+            for finding in market_findings(market, tariffs, law):
                 draft.refuse("market", 0, "profile", f"[market]: {finding.message}")
+            _fees(draft, market, law)
+
+
+def _fees(draft: Draft, market: Market, law: Regulation) -> None:
+    """Refuse fees that the mechanism cannot charge, or the law not of the site's households."""
+    heeds_lines = "feeder" in mechanism(market.mechanism).needs
+    households = [str(one.id) for _, one in draft.rows("party") if one.kind is UsageKind.HOUSEHOLD]
+    wanted = [
+        ("market.zone", n, "fee", int(one.fee)) for n, one in enumerate(market.zone) if one.fee
+    ]
+    if market.loss_fees:
+        wanted.append(("market", 0, "loss_fees", TICK))
+    for table, number, key, fee in wanted:
+        may = law.loss_fees_households if key == "loss_fees" else law.zonal_fees_households
+        if not heeds_lines:
+            message = f"{key} is charged by a mechanism with line limits, not by {market.mechanism}"
+        elif fee % TICK:
+            message = f"{key} is {format_price(fee)}, must be a multiple of {format_price(TICK)}"
+        elif households and not may:
+            message = f"{key} may not be charged to household {households[0]} under {law.title!r}"
+        else:
+            continue
+        draft.refuse(table, number, key, f"[{table}]: {message}")
 
 
 def _thresholds(draft: Draft) -> None:
@@ -144,6 +171,33 @@ def _network(draft: Draft, base_dir: Path) -> NetworkModel | None:
         except BadInputError as error:
             draft.refuse("network", 0, "source", f"[network]: {error}")
     return None
+
+
+def _zones(draft: Draft, model: NetworkModel) -> None:
+    """Refuse zones of buses that are not there."""
+    for _, market in draft.rows("market"):
+        for number, zone in enumerate(market.zone):
+            try:
+                for bus in zone.buses:
+                    model.position(bus)
+            except BadInputError as error:
+                draft.refuse("market.zone", number, "buses", f"zone {zone.id}: {error}")
+        _lines(draft, model, market)
+
+
+def _lines(draft: Draft, model: NetworkModel, market: Market) -> None:
+    """Refuse a market with line limits on a network whose lines it cannot go by."""
+    rules = REGISTRY.get(market.mechanism)
+    if rules is None or "feeder" not in rules.needs:
+        return
+    from grid.operation.market_feeder import lines
+
+    given = zip(draft.rows("network"), draft.rows("interval_s"), strict=False)
+    for (_, network), (_, step_s) in given:
+        try:
+            lines(model, network, market, step_s)
+        except BadInputError as error:
+            draft.refuse("market", 0, "mechanism", f"[market]: {error}")
 
 
 def _buses(draft: Draft, model: NetworkModel) -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from grid import interval
-from grid.errors import VerificationError
-from grid.operation import agreements, record
+from grid.errors import Finding, VerificationError
+from grid.operation import agreements, record, topology_entries
 from grid.operation.record import Personal
 from grid.operation.room import Room
 from grid.site import Site
@@ -25,6 +22,7 @@ from trading.orders import TICK, in_time, receipt
 from trading.regulation import Regulation, regulation_on
 from trading.statements import market_summary
 from trading.tariffs.clock import head_price
+from trading.topology import Trade, trades
 
 
 def law_at(site: Site, start_s: int) -> Regulation:
@@ -50,12 +48,18 @@ def seal(room: Room, at_s: int) -> None:
 
     Every order that was received is committed to, those cancelled since too, and the checkpoint
     over them is signed before clearing begins: whoever holds a receipt can prove that their order
-    is in it, or that it was dropped.
+    is in it, or that it was dropped. The network it is cleared by is told before.
     """
     start_s = at_s + room.site.interval_s
     if not trades_ahead(room.site, start_s):
-        return _pass(room, at_s, "seal")
+        with room.store.write() as tx:
+            if shares(room.site, start_s):
+                topology_entries.tell(room, tx, at_s, start_s, law_at(room.site, start_s))
+            control.mark_done(tx, at_s, "seal")
+        return room.log(at_s, "seal", trades="none ahead")
     with room.store.write() as tx:
+        if store.sealed(tx, start_s) is None:
+            topology_entries.tell(room, tx, at_s, start_s, law_at(room.site, start_s))
         count = _commit_to_book(tx, at_s, start_s)
     # A checkpoint is of what was committed: a signature cannot be taken back.
     with room.store.write() as tx:
@@ -91,23 +95,18 @@ def clear(room: Room, at_s: int) -> None:
         orders = in_time(store.orders(tx, start_s))
         book = Book.of(orders)
         rules = mechanism(room.site.market.mechanism)
-        terms = _terms(room, orders, start_s)
+        topology = topology_entries.told(tx)
+        terms = Terms(tick=TICK, start_s=start_s)
+        if topology.parent:
+            terms = topology.terms(terms, room.site.market, orders)
         outcome = rules.clear(book, terms)
         if broken := rules.certify(book, outcome, terms):
             raise VerificationError(f"{interval.label(start_s)} clearing: {broken[0]}")
-        rows = [
-            {
-                "buy_order": orders[buy].id,
-                "sell_order": orders[sell].id,
-                "buyer": orders[buy].usage_point,
-                "seller": orders[sell].usage_point,
-                "price": paid,
-                "sell_price": got,
-                "energy_wh": energy_wh,
-            }
-            for buy, sell, energy_wh, paid, got in outcome.trades.tolist()
-        ]
+        made = trades(outcome, terms, topology, orders)
+        rows = [_row(orders, one) for one in made]
         summary = market_summary(orders, outcome, room.site.market.minimum_group)
+        if topology.parent:
+            summary["topology_sha256"] = topology.sha256
         facts = {
             "mechanism": outcome.mechanism,
             "price": outcome.price,
@@ -117,21 +116,37 @@ def clear(room: Room, at_s: int) -> None:
             "summary": json.dumps(summary),
         }
         store.put_clearing(tx, start_s, facts, rows)
-        record.append(tx, Kind.CLEARING, start_s, at_s, summary, _told(tx, start_s, rows))
+        record.append(tx, Kind.CLEARING, start_s, at_s, summary, _told(tx, start_s, rows, made))
+        if topology.parent and made:
+            control.put_findings(tx, at_s, _broken(room, start_s, rows))
         control.mark_done(tx, at_s, "clear")
     room.log(at_s, "clear", orders=len(orders), volume_wh=outcome.volume_wh, price=outcome.price)
 
 
-def _terms(room: Room, orders: Sequence[Order], start_s: int) -> Terms:
-    """Return what the site's mechanism is told beside the book."""
-    terms = Terms(tick=TICK, start_s=start_s)
-    if "feeder" not in mechanism(room.site.market.mechanism).needs:
-        return terms
-    from grid.operation.market_feeder import market_feeder
+def _row(orders: Sequence[Order], one: Trade) -> dict[str, Any]:
+    """Return a trade as it is stored."""
+    buy, sell = orders[one.buy], orders[one.sell]
+    return {
+        "buy_order": buy.id,
+        "sell_order": sell.id,
+        "buyer": buy.usage_point,
+        "seller": sell.usage_point,
+        "price": one.paid,
+        "sell_price": one.got,
+        "energy_wh": one.energy_wh,
+        "zone_fee": one.zone_fee,
+        "loss_fee": one.loss_fee,
+        "regional": one.regional,
+    }
 
-    feeder, places = market_feeder(room)
-    bus = np.array([places[str(order.usage_point)] for order in orders], np.int64)
-    return replace(terms, feeder=feeder, bus=bus)
+
+def _broken(room: Room, start_s: int, rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    from grid.operation.market_feeder import broken_by
+
+    bought = [(str(row["buyer"]), row["energy_wh"]) for row in rows]
+    return broken_by(
+        room, start_s, bought + [(str(row["seller"]), -row["energy_wh"]) for row in rows]
+    )
 
 
 def _pass(room: Room, at_s: int, stage: str) -> None:
@@ -141,15 +156,19 @@ def _pass(room: Room, at_s: int, stage: str) -> None:
     room.log(at_s, stage, trades="none ahead")
 
 
-def _told(tx: Transaction, start_s: int, rows: Sequence[Mapping[str, Any]]) -> list[Personal]:
-    """Return what each side of each trade is told of it."""
+def _told(
+    tx: Transaction, start_s: int, rows: Sequence[Mapping[str, Any]], made: Sequence[Trade]
+) -> list[Personal]:
+    """Return what each side of each trade is told of it; the fees in its price the buyer."""
     party = agreements.holders(tx, start_s)
     personal = []
     for number, row in enumerate(rows):
         for side, word in (("buyer", Side.BUY), ("seller", Side.SELL)):
-            payload = {"side": str(word), "usage_point": str(row[side])}
+            payload: dict[str, object] = {"side": str(word), "usage_point": str(row[side])}
             price = row["price" if word is Side.BUY else "sell_price"]
             payload |= {"energy_wh": str(row["energy_wh"]), "price": str(price)}
+            if word is Side.BUY:
+                payload |= made[number].told()
             personal.append(Personal(party[str(row[side])], "trade", f"{number}-{side}", payload))
     return personal
 

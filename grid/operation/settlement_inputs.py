@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from grid import interval
-from grid.operation import agreements
+from grid.operation import agreements, topology_entries
 from grid.operation.commission import AVAILABLE
 from grid.operation.market import law_at, prices_at
 from grid.operation.room import Room
@@ -59,6 +59,7 @@ def settlement_input(
     regulation = law_at(site, start_s)
     banks = _banks(room, tx, start_s, regulation)
     legs = _legs(tx, start_s, end_s)
+    topology = topology_entries.told(tx)
     buy_price, sell_price = prices_at(room, start_s)
     tariffs = {tariff.id: tariff for tariff in site.tariff}
     prices = {"grid.buy": buy_price, "grid.sell": sell_price}
@@ -89,6 +90,7 @@ def settlement_input(
                 fee_due_nano=fee,
                 share_percent=terms.share_percent,
                 key_percent=terms.key_percent,
+                zone=topology.of(str(point.id)).zone,
                 **instructed.get(str(point.id), {}),
             )
         )
@@ -127,7 +129,8 @@ def _legs(tx: Transaction, start_s: int, end_s: int) -> dict[str, list[Leg]]:
     """Return what each usage point traded ahead."""
     legs: dict[str, list[Leg]] = {}
     for row in store.trades(tx, start_s, end_s):
-        bought = Leg(Side.BUY, row["price"], row["energy_wh"])
+        fees = {name: row[name] for name in ("zone_fee", "loss_fee", "regional")}
+        bought = Leg(Side.BUY, row["price"], row["energy_wh"], **fees)
         legs.setdefault(row["buyer"], []).append(bought)
         sold = Leg(Side.SELL, row["sell_price"], row["energy_wh"])
         legs.setdefault(row["seller"], []).append(sold)

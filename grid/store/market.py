@@ -145,16 +145,19 @@ def party_order(tx: Transaction, party: str, order_id: str) -> Kept | None:
     return None if row is None else _kept(row)
 
 
+_WITHOUT_FEES = {"zone_fee": 0, "loss_fee": 0, "regional": False}
+
+
 def put_clearing(
     tx: Transaction, start_s: int, facts: Mapping[str, Any], trades: Sequence[Mapping[str, Any]]
 ) -> None:
     """Store the outcome of a sealed book and its trades.
 
-    A trade without a ``sell_price`` is at its ``price`` on both sides.
+    A trade without a ``sell_price`` is at its ``price`` on both sides; without fees it has none.
     """
     put(tx, clearing, [{"start_s": start_s, **facts}], replace=False)
     rows = [
-        {"start_s": start_s, "number": n, "sell_price": row["price"], **row}
+        {"start_s": start_s, "number": n, "sell_price": row["price"], **_WITHOUT_FEES, **row}
         for n, row in enumerate(trades)
     ]
     put(tx, trade, rows, replace=False)

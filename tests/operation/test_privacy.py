@@ -92,12 +92,12 @@ def _reachable(numbers: set[int], *, quotients: bool = True) -> set[int]:
 PUBLIC = {
     "genesis": {"key", "receipts", "site"},
     "book": {"by", "orders"},
-    "clearing": {"asked_wh", "bid_wh", "mechanism", "price", "volume_wh"},
+    "clearing": {"asked_wh", "bid_wh", "mechanism", "price", "topology_sha256", "volume_wh"},
     "plan": {"cuts", "source", "status", "topology_sha256"},
     "setpoints": {"confirmed", "failed"},
     "readings": {"head_export_wh", "head_import_wh", "loss_wh", "usage_points", "version"},
     "settlement": {"state", "version"},
-    "action": {"action", "terms"},
+    "action": {"action", "terms", "topology"},
 }
 """All that may stand in clear, by kind of entry."""
 

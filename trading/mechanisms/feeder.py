@@ -10,7 +10,8 @@ import numpy as np
 from grid.errors import BadInputError
 from trading.book import Int64Array
 
-_LIMIT_MOST_WH = 1 << 60
+LIMIT_MOST_WH = 1 << 60
+"""Of a line, in an interval."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,8 +52,8 @@ class Feeder:
             bus = int(beyond[0])
             raise BadInputError(f"bus {bus} hangs on {int(self.parent[bus])}, which is not there")
         for name, high in (
-            ("export_wh", _LIMIT_MOST_WH),
-            ("import_wh", _LIMIT_MOST_WH),
+            ("export_wh", LIMIT_MOST_WH),
+            ("import_wh", LIMIT_MOST_WH),
             ("line_fee", 10**9),
             ("bus_fee", 10**9),
         ):
@@ -85,8 +86,7 @@ def feeder(
     *,
     loss_fee: Int64Array | None = None,
     zone: Int64Array | None = None,
-    zone_fee: Mapping[int, int] | None = None,
-    border_fee: int = 0,
+    border_fee: Mapping[int, int] | None = None,
 ) -> Feeder:
     """Return a feeder with the fees of its zones and its losses on buses and lines.
 
@@ -95,15 +95,28 @@ def feeder(
     loss_fee : NDArray[int64], shape (bus,), optional
         What the losses of a line cost, nano-currency per Wh over it.
     zone : NDArray[int64], shape (bus,), optional
-    zone_fee : Mapping
-        What a buyer pays in each zone, nano-currency per Wh; 0 when not given.
-    border_fee : int
-        What a Wh pays more for each border between zones that it crosses.
+    border_fee : Mapping
+        What a Wh into or out of each zone pays, nano-currency; 0 when not given. From one
+        zone to the next it pays for both.
     """
     none = np.zeros_like(parent)
-    line, bus = (none if loss_fee is None else loss_fee), none
+    line = none if loss_fee is None else loss_fee
     if zone is not None:
-        fees = zone_fee or {}
-        line = line + border_fee * ((parent >= 0) & (zone != zone[parent]))
-        bus = np.array([fees.get(one, 0) for one in zone.tolist()], np.int64)
-    return Feeder(parent, export_wh, import_wh, line, bus)
+        fees = border_fee or {}
+        fee = np.array([fees.get(one, 0) for one in zone.tolist()], np.int64)
+        crosses = (parent >= 0) & (zone != zone[parent])
+        line = line + np.where(crosses, fee + fee[parent], 0)
+    return Feeder(parent, export_wh, import_wh, line, none)
+
+
+def along(parent: Int64Array, line: Int64Array, one: int, other: int) -> int:
+    """Return the sum of a value of lines over those between two buses."""
+    above, total = [one], {one: 0}
+    while (at := above[-1]) >= 0:
+        total[int(parent[at])] = total[at] + int(line[at])
+        above.append(int(parent[at]))
+    way = 0
+    while other not in total:
+        way += int(line[other])
+        other = int(parent[other])
+    return way + total[other]

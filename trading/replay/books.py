@@ -16,6 +16,7 @@ from trading.replay.log import Fields, Record
 from trading.replay.terms import SiteTerms
 from trading.settlement_facts import Leg
 from trading.statements import market_summary
+from trading.topology import Topology, trades
 
 ENERGY_MOST_WH = 10**9
 """Of an order: more cannot be told in nine digits."""
@@ -54,7 +55,7 @@ class Books:
         standing = self._orders.setdefault(record.start_s, [])
         standing += [order for order in orders if str(order.id) not in gone]
 
-    def clear(self, record: Record, terms: SiteTerms) -> None:
+    def clear(self, record: Record, terms: SiteTerms, topology: Topology) -> None:
         """Clear a sealed book again, and compare prices, volumes and every trade.
 
         Raises
@@ -64,28 +65,37 @@ class Books:
         start_s, rules = record.start_s, mechanism(terms.market.mechanism)
         try:
             orders = in_time(self._orders.pop(start_s, []))
-            outcome = rules.clear(Book.of(orders), Terms(tick=TICK))
+            book, given = Book.of(orders), Terms(tick=TICK, start_s=start_s)
+            if topology.parent:
+                given = topology.terms(given, terms.market, orders)
+            outcome = rules.clear(book, given)
+            made = trades(outcome, given, topology, orders)
         except GridError as error:
             raise record.differs("book", str(error), "one that can be cleared") from error
-        trades = outcome.trades.tolist()
+        if broken := rules.certify(book, outcome, given):
+            raise record.differs("clearing", broken[0], "one that certifies")
         told = record.of("trade")
         legs = self.legs.setdefault(start_s, {})
-        for number, (buy, sell, energy_wh, paid, got) in enumerate(trades):
-            for side, place, price in ((Side.BUY, buy, paid), (Side.SELL, sell, got)):
-                point = str(orders[place].usage_point)
-                legs.setdefault(point, []).append(Leg(side, price, energy_wh))
+        for number, one in enumerate(made):
+            pair = orders[one.buy], orders[one.sell]
+            for leg, order in zip(one.legs(), pair, strict=True):
+                point = str(order.usage_point)
+                legs.setdefault(point, []).append(leg)
                 payload: dict[str, object] = {
-                    "energy_wh": str(energy_wh),
-                    "price": str(price),
-                    "side": str(side),
+                    "energy_wh": str(leg.energy_wh),
+                    "price": str(leg.price),
+                    "side": str(leg.side),
                     "usage_point": point,
                 }
-                pair = orders[buy], orders[sell]
-                _compare(record, f"{number}-{side}er", payload, told, pair)
+                if leg.side is Side.BUY:
+                    payload |= one.told()
+                _compare(record, f"{number}-{leg.side}er", payload, told, pair)
         if told:
             raise record.differs(f"trade {min(told)}", "there", "none")
-        record.expect("commitments of trades", record.commitments, 2 * len(trades))
+        record.expect("commitments of trades", record.commitments, 2 * len(made))
         summary = market_summary(orders, outcome, terms.market.minimum_group)
+        if topology.parent:
+            summary["topology_sha256"] = topology.sha256
         Fields(record, "public", record.body).equals(summary)
 
 

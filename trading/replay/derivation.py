@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from trading.ledger.entry import Kind
 from trading.mechanisms import mechanism
+from trading.replay import topologies
 from trading.replay.agreements import Agreements
 from trading.replay.books import Books
 from trading.replay.difference import Difference, DifferenceError
@@ -17,6 +18,7 @@ from trading.replay.postings import Names
 from trading.replay.public import Public
 from trading.replay.settlements import Settlements, shares
 from trading.replay.terms import SiteTerms
+from trading.topology import ACTION, LOSSES, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Derivation:
         self.why = ""
         self._agreements = Agreements()
         self._books = Books()
+        self._topology = Topology()
         self._settled = Settlements(names)
         self._invoices = Invoices(self._settled, names)
 
@@ -86,19 +89,27 @@ class Derivation:
         missing = f"{record.commitments - len(record.openings)} of {record.commitments}"
         if not record.is_opened:
             self.stopped, self.why = record.sequence, f"{missing} commitments are not opened"
+        elif record.kind is Kind.ACTION and record.body["action"] in (ACTION, LOSSES):
+            self._topology = topologies.take(record, self._topology)
         elif record.kind is Kind.ACTION:
             self._agreements.take(record)
         elif terms is None:
             self.stopped, self.why = record.sequence, "the log does not hold the site's terms"
-        elif record.kind is Kind.CLEARING and "feeder" in mechanism(terms.market.mechanism).needs:
+        elif self._lacks_lines(record, terms):
             self.stopped, self.why = record.sequence, "the log does not hold the feeder's lines"
         else:
             self.derived.update(self._trading(record, terms))
 
+    def _lacks_lines(self, record: Record, terms: SiteTerms) -> bool:
+        """Whether a record needs the feeder's lines, which older logs do not tell."""
+        needs = mechanism(terms.market.mechanism).needs
+        return record.kind is Kind.CLEARING and "feeder" in needs and not self._topology.parent
+
     def _is_wanted(self, record: Record) -> bool:
         """Whether something follows from a record, or it from something."""
         if record.kind is Kind.ACTION:
-            return str(record.body.get("action", "")).startswith(("agreement.", "agreements."))
+            action = str(record.body.get("action", ""))
+            return action in (ACTION, LOSSES) or action.startswith(("agreement.", "agreements."))
         return record.kind in (
             Kind.BOOK, Kind.CLEARING, Kind.READINGS, Kind.SETTLEMENT, Kind.CORRECTION, Kind.INVOICE,
         )  # fmt: skip
@@ -113,7 +124,7 @@ class Derivation:
             if mechanism(terms.market.mechanism).metered:
                 self._settled.shared(record)
                 return
-            self._books.clear(record, terms)
+            self._books.clear(record, terms, self._topology)
             yield "prices"
             yield from ["trades"] * (record.commitments // 2)
         elif record.kind is Kind.READINGS:
@@ -127,7 +138,7 @@ class Derivation:
         elif record.body["state"] != "final":
             standing = self._agreements.standing(record)
             legs = self._books.legs.get(record.start_s, {})
-            self._settled.settle(record, terms, standing, legs)
+            self._settled.settle(record, terms, standing, legs, self._topology)
             if record.kind is Kind.SETTLEMENT and shares(terms, record.start_s):
                 yield "prices"
             yield "settlements"

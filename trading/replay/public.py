@@ -15,8 +15,10 @@ from grid.quantities import parse_price
 from trading.ledger.entry import Kind
 from trading.mechanisms import mechanism
 from trading.orders import TICK
+from trading.replay import topologies
 from trading.replay.log import Fields, Record
 from trading.replay.terms import SiteTerms, decode
+from trading.topology import ACTION
 
 _SIDES = {"bid_wh": "what was bid", "asked_wh": "what was asked"}
 
@@ -38,6 +40,7 @@ class Public:
         self._settled: dict[int, int] = {}
         self._provisional: dict[int, int] = {}
         self._billed: set[str] = set()
+        self._topology: str | None = None
         self._checks: dict[Kind, Callable[[Record, Fields], None]] = {
             Kind.ACTION: self._action,
             Kind.BOOK: self._book,
@@ -60,6 +63,8 @@ class Public:
             self._checks[record.kind](record, Fields(record, "public", record.body))
 
     def _action(self, record: Record, body: Fields) -> None:
+        if record.body.get("action") == ACTION:
+            self._topology = topologies.lines(record).sha256
         if "terms" not in record.body:
             return
         try:
@@ -92,7 +97,9 @@ class Public:
         if mechanism(rules).metered:
             record.expect("commitments", record.commitments, 0)
             record.expect("settled before it was shared", start_s in self._settled, False)
-        elif start_s not in self._books["members"]:
+        elif "feeder" in mechanism(rules).needs:
+            record.expect("topology_sha256", record.body.get("topology_sha256"), self._topology)
+        if not mechanism(rules).metered and start_s not in self._books["members"]:
             raise record.differs("clearing", "there", "none: its book is not sealed")
         if record.commitments % 2:
             raise record.differs("commitments", record.commitments, "two for each trade")

@@ -26,6 +26,7 @@ from trading.settlement_facts import (
 )
 from trading.sharing import joined, share, summary
 from trading.tariffs.clock import head_price, segment_at
+from trading.topology import Topology
 
 HEAD = ("head_export_wh", "head_import_wh", "loss_wh")
 LATE_AHEAD_S = 31 * interval.DAY_S
@@ -71,6 +72,7 @@ class Settlements:
         terms: SiteTerms,
         standing: Mapping[UsagePointId, Agreement],
         legs: Mapping[str, Sequence[Leg]],
+        topology: Topology,
     ) -> None:
         """Settle an interval again and compare every posting.
 
@@ -82,7 +84,7 @@ class Settlements:
         old = self._newest.get(start_s)
         month = interval.month_label(start_s, terms.time_zone)
         try:
-            given = self._given(record, terms, standing, legs)
+            given = self._given(record, terms, standing, legs, topology)
             if not late and shares(terms, start_s):
                 given = self._share(record, given, first=old is None)
             if old is None:
@@ -128,6 +130,7 @@ class Settlements:
         terms: SiteTerms,
         standing: Mapping[UsagePointId, Agreement],
         legs: Mapping[str, Sequence[Leg]],
+        topology: Topology,
     ) -> SettlementInput:
         """Return what an interval is settled from."""
         start_s, read = record.start_s, self._readings.pop(record.start_s)
@@ -168,6 +171,7 @@ class Settlements:
                     fee_due_nano=fee,
                     share_percent=one.share_percent,
                     key_percent=one.key_percent,
+                    zone=topology.of(str(point)).zone,
                     **_told_instructed(instructed.pop(point, None)),
                 )
             )

@@ -99,6 +99,9 @@ trade = Table(
     fact("price"),
     fact("sell_price"),
     fact("energy_wh"),
+    fact("zone_fee"),
+    fact("loss_fee"),
+    fact("regional", Boolean),
 )
 
 limit_price = Table(

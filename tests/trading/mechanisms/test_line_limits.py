@@ -8,7 +8,7 @@ import pytest
 from grid.errors import BadInputError
 from tests.trading.mechanisms.books import book, gain, of, random_rows, tree, whole
 from trading.mechanisms import REGISTRY, line_limits, uniform_price
-from trading.mechanisms.feeder import Feeder, feeder
+from trading.mechanisms.feeder import Feeder, along, feeder
 from trading.mechanisms.terms import Margin, Terms
 
 MECHANISM = REGISTRY[line_limits.NAME]
@@ -133,20 +133,34 @@ def test_the_fee_of_a_line_lies_between_its_prices_and_keeps_out_what_it_is_not_
     assert (result.bus_price[1] - result.bus_price[0], result.surplus_nano) == (2, 8)
 
 
-def test_zones_cost_their_buyers_and_their_borders_all_that_cross_them():
-    parent, wide = whole([-1, 0, 1]), np.full(3, WIDE)
+def test_a_border_costs_the_fees_of_both_its_zones_and_whoever_crosses_it_pays_them():
+    """By hand: four buses in a chain, 0 and 1 in zone 7, 2 in zone 8, 3 in none.
+
+    Line 1 loses 1. Line 2 crosses from 7 (fee 5) to 8 (fee 3) and loses 1: 9. Line 3 leaves
+    zone 8: 3.
+    """
+    parent, wide = whole([-1, 0, 1, 2]), np.full(4, WIDE)
     zoned = feeder(
-        parent, wide, wide, loss_fee=whole([0, 1, 1]), zone=whole([7, 7, 8]), zone_fee={8: 3},
-        border_fee=5,
+        parent, wide, wide, loss_fee=whole([0, 1, 1, 0]), zone=whole([7, 7, 8, -1]),
+        border_fee={7: 5, 8: 3},
     )  # fmt: skip
-    assert (zoned.line_fee.tolist(), zoned.bus_fee.tolist()) == ([0, 1, 6], [0, 0, 3])
-    # From the head to the end: losses of 1 + 1, one border of 5, the fee of zone 8 of 3.
-    assert clear("buy 1@11 sell 1@2", zoned, 2, 0).volume_wh == 0
-    result = clear("buy 1@12 sell 1@2", zoned, 2, 0)
-    assert result.trades.tolist() == [[0, 1, 1, 12, 2]]
-    assert result.surplus_nano == 10
-    # Zones are the operator's business: the other way there is no fee of a zone.
-    assert clear("buy 1@9 sell 1@2", zoned, 0, 2).volume_wh == 1
+    assert (zoned.line_fee.tolist(), zoned.bus_fee.tolist()) == ([0, 1, 9, 3], [0] * 4)
+    assert [along(parent, zoned.line_fee, 3, one) for one in range(4)] == [13, 12, 3, 0]
+    assert along(parent, zoned.line_fee, 0, 3) == 13
+    # From the head to the end there are 13 of fees, the other way too.
+    for buyer, seller in ((3, 0), (0, 3)):
+        assert clear("buy 1@14 sell 1@2", zoned, buyer, seller).volume_wh == 0
+        result = clear("buy 1@15 sell 1@2", zoned, buyer, seller)
+        assert result.trades.tolist() == [[0, 1, 1, 15, 2]]
+        assert result.surplus_nano == 13
+    # Within a zone there is only what is lost.
+    assert clear("buy 1@3 sell 1@2", zoned, 1, 0).volume_wh == 1
+
+
+def test_two_branches_meet_where_their_ways_do():
+    parent, fee = whole([-1, 0, 1, 1, 0]), whole([0, 1, 2, 4, 8])
+    assert along(parent, fee, 2, 3) == along(parent, fee, 3, 2) == 6
+    assert along(parent, fee, 2, 4) == 1 + 2 + 8
 
 
 def test_of_equal_orders_at_two_ends_the_earlier_is_served():

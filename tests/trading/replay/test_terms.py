@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from grid.errors import BadInputError
 from grid.ids import PartyId, UsagePointId
-from grid.site import GridPrice, Market, ProfileChange, RegulationProfile, Tariff
+from grid.site import GridPrice, Market, ProfileChange, RegulationProfile, Tariff, Zone
 from tests.trading.tariffs.tariff_world import CHANGING, SPOT, TIMED, blocks
 from trading.ledger import canonical
 from trading.replay.terms import SiteTerms, decode, encode
@@ -23,6 +23,10 @@ PROFILES = st.sampled_from(RegulationProfile)
 CHANGES = st.builds(
     lambda days, profile: tuple(ProfileChange(day, profile) for day in sorted(days)), DAYS, PROFILES
 )
+ZONES = st.lists(
+    st.builds(Zone, id=st.sampled_from(["north", "south"]), buses=st.just((1, 2)), fee=PRICES),
+    max_size=1,
+).map(tuple)
 MARKETS = st.builds(
     Market,
     mechanism=st.sampled_from(["uniform_price", "dynamic_key"]),
@@ -37,6 +41,8 @@ MARKETS = st.builds(
     reference_price=PRICES,
     guaranteed=st.booleans(),
     change=CHANGES,
+    zone=ZONES,
+    loss_fees=st.booleans(),
 )
 PLAIN = st.builds(
     lambda fee, price, up_to: Tariff("one", "One", fee, blocks((up_to, price), (0, price))),
