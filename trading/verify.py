@@ -1224,12 +1224,15 @@ def about(entry: dict[str, Any]) -> dict[str, Any]:
 # --- receipts of orders -----------------------------------------------------
 
 
-RECEIPT_KIND = "khazri.example/order-receipt/v1"
+RECEIPT_LINES = {
+    "khazri.example/order-receipt/v1": 6,
+    "khazri.example/order-amendment-receipt/v1": 7,
+}
 AFTER_BOOK = frozenset({"clearing", "readings", "settlement", "correction"})
 
 
 class Promise:
-    """A receipt of an order, held against the sealed book of its interval.
+    """A receipt of an order or of its amendment, held against its interval's sealed book.
 
     The receipts' key is in the genesis, so that the log's key vouches for it.
     """
@@ -1238,9 +1241,10 @@ class Promise:
         self.file = file
         self.text, self.signatures = self._note(data)
         lines = self.text.split("\n")
-        if len(lines) != 7 or lines[0] != RECEIPT_KIND:
+        if len(lines) != RECEIPT_LINES.get(lines[0], 0) + 1:
             raise UsageError(f"{file} is no receipt of an order")
-        _, self.origin, self.interval, self.order, self.digest, received, _ = lines
+        _, self.origin, self.interval, self.order, *amended, self.digest, received, _ = lines
+        self.amendment = amended[0] if amended else None
         if not (self.interval and is_label(self.interval) and is_label(received)):
             raise UsageError(f"{file}: an instant of the receipt is no label")
         if len(self.digest) != 64 or not _HEX.fullmatch(self.digest):
@@ -1286,7 +1290,10 @@ class Promise:
     def judge(self, origin: str) -> dict[str, Any]:
         """Return what became of the promise, or raise NotVerified where it was not kept."""
         self._require_signature(origin)
-        what = f"order {plain(self.order)} in the book of {self.interval}"
+        subject = f"order {plain(self.order)}"
+        if self.amendment is not None:
+            subject = f"amendment {plain(self.amendment)} of {subject}"
+        what = f"{subject} in the book of {self.interval}"
         if self.digest in self._book:
             return self._report(kept=True, entry=self._sealed)
         if self._sealed is not None:
@@ -1320,7 +1327,8 @@ class Promise:
 
     def _report(self, *, kept: bool, entry: dict[str, Any] | None) -> dict[str, Any]:
         place = entry["sequence"] if entry else None
-        return {"order": self.order, "interval": self.interval, "entry": place, "kept": kept}
+        told = {"order": self.order, "interval": self.interval, "entry": place, "kept": kept}
+        return told if self.amendment is None else {**told, "amendment": self.amendment}
 
 
 # --- the whole --------------------------------------------------------------
@@ -1519,7 +1527,10 @@ def summary(report: dict[str, Any]) -> str:
         lines.append(f"  signatures of unknown keys, not checked: {names}")
     if kept := report["receipt"]:
         order, interval = plain(kept["order"]), kept["interval"]
-        lines.append(f"  order {order} is in the sealed book of {interval}: the promise is kept")
+        what = f"amendment {plain(kept['amendment'])} of " if "amendment" in kept else ""
+        lines.append(
+            f"  {what}order {order} is in the sealed book of {interval}: the promise is kept"
+        )
     if report["openings"] is not None:
         lines.append(f"  {report['openings']} of {report['commitments']} commitments opened")
         count = report["intervals_not_fully_opened"]
