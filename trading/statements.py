@@ -211,7 +211,8 @@ def market_summary(
     placed: dict[Side, set[PartyId]] = {side: set() for side in Side}
     energy = dict.fromkeys(Side, 0)
     for order, fill in zip(orders, clearing.fills.astype(np.int64).tolist(), strict=True):
-        placed[order.side].add(order.party)
+        if order.energy_wh:
+            placed[order.side].add(order.party)
         energy[order.side] += order.energy_wh
         if fill:
             traded[order.side].add(order.party)

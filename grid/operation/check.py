@@ -33,7 +33,7 @@ _URL = {
 }
 _TODAY = date.max
 """Laws are judged as they are in the end: a file does not say when its site begins."""
-_GIVEN = {"retail", "feed_in", "price", "key_percent", "feeder", "bus"}
+_GIVEN = {"retail", "feed_in", "price", "key_percent", "feeder", "bus", "contracts"}
 """What mechanisms are told of a site."""
 _DEVICES = ("battery", "solar", "wind", "genset", "shedding", "charger", "flexible")
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
+from trading.contracts import of_book
 from trading.ledger.entry import Kind
 from trading.mechanisms import mechanism
 from trading.replay.agreements import Agreements
 from trading.replay.books import Books
+from trading.replay.contracts import TOLD, Contracts
 from trading.replay.difference import Difference, DifferenceError
 from trading.replay.invoices import Invoices
 from trading.replay.log import Record
@@ -70,6 +73,7 @@ class Derivation:
         self.stopped: int | None = None
         self.why = ""
         self._agreements = Agreements()
+        self._contracts = Contracts()
         self._books = Books()
         self._settled = Settlements(names)
         self._invoices = Invoices(self._settled, names)
@@ -87,7 +91,7 @@ class Derivation:
         if not record.is_opened:
             self.stopped, self.why = record.sequence, f"{missing} commitments are not opened"
         elif record.kind is Kind.ACTION:
-            self._agreements.take(record)
+            self._take(record)
         elif terms is None:
             self.stopped, self.why = record.sequence, "the log does not hold the site's terms"
         elif record.kind is Kind.CLEARING and "feeder" in mechanism(terms.market.mechanism).needs:
@@ -98,10 +102,18 @@ class Derivation:
     def _is_wanted(self, record: Record) -> bool:
         """Whether something follows from a record, or it from something."""
         if record.kind is Kind.ACTION:
-            return str(record.body.get("action", "")).startswith(("agreement.", "agreements."))
+            action = str(record.body.get("action", ""))
+            return action.startswith(("agreement.", "agreements.")) or action in TOLD
         return record.kind in (
             Kind.BOOK, Kind.CLEARING, Kind.READINGS, Kind.SETTLEMENT, Kind.CORRECTION, Kind.INVOICE,
         )  # fmt: skip
+
+    def _take(self, record: Record) -> None:
+        """Take what an action agrees."""
+        if record.body["action"] in TOLD:
+            self._contracts.take(record)
+        else:
+            self._agreements.take(record)
 
     def _trading(self, record: Record, terms: SiteTerms) -> Iterator[str]:
         """Yield the names of what was derived."""
@@ -113,7 +125,9 @@ class Derivation:
             if mechanism(terms.market.mechanism).metered:
                 self._settled.shared(record)
                 return
-            self._books.clear(record, terms)
+            known, held = self._contracts.listed(), self._agreements.listed()
+            between = partial(of_book, known, held, start_s=record.start_s)
+            self._books.clear(record, terms, between)
             yield "prices"
             yield from ["trades"] * (record.commitments // 2)
         elif record.kind is Kind.READINGS:
