@@ -1,4 +1,4 @@
-"""Amended orders: kept, receipted, committed to, replayed; a continuous book trades in their order."""
+"""Amended orders: kept, receipted, committed to, replayed; a continuous book in their order."""
 
 from __future__ import annotations
 
