@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from grid.errors import BadInputError
 from grid.operation import agreements, audit, contracts, market
 from grid.operation.contracts import Proposal
 from grid.store import contracts as kept
-from grid.store import control, log
+from grid.store import control, invoices, log
 from grid.store import market as stored
 from grid.store.contracts import KeptContract
 from tests.operation.month_site import STEP_S, Month, begin
@@ -72,9 +73,9 @@ def _agreed(street: Month, **change: Any) -> int:
     return _do(street, contracts.accept, number, "P-1").contract.id
 
 
-def _lives(street: Month, cycles: int = 10) -> None:
+def _lives(street: Month, cycles: int = 10, begun_s: int = NOW) -> None:
     """Run cycles in which P-1 sells, P-2 and P-4 buy, each interval the same."""
-    for at_s in range(NOW, NOW + cycles * STEP_S, STEP_S):
+    for at_s in range(begun_s, begun_s + cycles * STEP_S, STEP_S):
         start_s = at_s + 2 * STEP_S
         street.order("P-1", at_s, start_s, "sell", "0.050", 100)
         street.order("P-2", at_s, start_s, "buy", "0.060", 80)
@@ -219,9 +220,7 @@ def test_the_ledger_tells_nobody_in_clear_who_contracts_with_whom(street: Month)
     assert len(told) == 4
 
 
-def test_notice_ends_a_contract_from_the_day_after_tomorrow_on(
-    street: Month, tmp_path: Path
-) -> None:
+def test_notice_ends_a_contract_from_the_day_after_tomorrow_on(street: Month) -> None:
     number = _agreed(street, last=_day(30))
     with pytest.raises(BadInputError, match="it ends from 2026-06-25 on"):
         _do(street, contracts.end, number, "P-1", day=_day(1))
@@ -230,13 +229,43 @@ def test_notice_ends_a_contract_from_the_day_after_tomorrow_on(
     assert ended.ended_by == "P-1"
     with pytest.raises(BadInputError, match="ends at 2026-06-24T20:00Z already"):
         _do(street, contracts.end, number, "P-2", day=_day(3))
-    _lives(street, 102)
-    last_s = DAY_S + interval.DAY_S
-    assert ("UP-2", "UP-1", 60, 70_000) in _trades(street, last_s - STEP_S)
-    assert ("UP-2", "UP-1", 60, 70_000) not in _trades(street, last_s)
-    assert _trades(street, last_s)
+
+
+def test_a_day_of_contract_stands_on_the_statements_and_ends_with_its_notice(
+    tmp_path: Path,
+) -> None:
+    text = TEXT.replace("final_after_intervals = 32", "final_after_intervals = 8").replace(
+        "invoice_after_days = 1", "invoice_after_days = 0"
+    )
+    begun_s = interval.parse("2026-06-29T23:00+04:00")
+    july_s = interval.parse("2026-07-01T00:00+04:00")
+    street = begin(tmp_path / "site", text, begun_s, 130, seed=3)
+    number = _propose(street, at_s=begun_s, first=date(2026, 6, 30)).contract.id
+    _do(street, contracts.accept, number, "P-1", at_s=begun_s)
+    _do(street, contracts.end, number, "P-2", at_s=begun_s)
+    _lives(street, 116, begun_s)
+    assert _trades(street, july_s - STEP_S)[0] == ("UP-2", "UP-1", 60, 70_000)
+    assert ("UP-2", "UP-1", 60, 70_000) not in _trades(street, july_s)
+    assert _trades(street, july_s)
+    with street.room.store.read() as tx:
+        made = {one.party: one.document for one in invoices.invoices(tx, month="2026-06")}
+    for party, kind, sign in (("P-2", "purchase", 1), ("P-1", "sale", -1)):
+        (line,) = [
+            one
+            for one in made[party]["lines"]
+            if one["kind"] == kind and one["price_per_kwh"] == "0.0700"
+        ]
+        # 96 intervals of 60 Wh at 0.07 per kWh: 5760 Wh for 0.4032.
+        assert (abs(line["energy_wh"]), Decimal(line["amount"])) == (5760, sign * Decimal("0.4032"))
+    # What it would have been without trading is metered, whatever was agreed on: 0.090 in the
+    # first block, 0.050 for what is fed in, the fee of 1.00.
+    took_wh, gave_wh = street.truth[2, :100].sum(axis=0).tolist()
+    otherwise = Decimal(took_wh * 90_000 - gave_wh * 50_000) / 10**9 + 1
+    assert Decimal(made["P-2"]["without_trading"]) == otherwise
     audit.export(street.room.store, tmp_path / "out", openings=True)
-    assert _replayed(tmp_path / "out").difference is None
+    done = _replayed(tmp_path / "out")
+    assert (done.difference, done.stopped, done.derived["statements"]) == (None, None, 5)
+    street.room.signer.close()
 
 
 def test_who_moves_out_has_no_contract_any_more_and_moving_in_again_brings_none_back(
