@@ -6,13 +6,13 @@ and a party that does not trade is refused in the same words as one that does no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from grid import ids, interval
 from grid.errors import BadInputError
-from grid.ids import PartyId
+from grid.ids import PartyId, UsagePointId
 from grid.operation import record
 from grid.operation.market import law_at
 from grid.operation.record import Personal
@@ -21,7 +21,6 @@ from grid.site import Site
 from grid.store import Transaction, agreements, control, log, market
 from grid.store import contracts as store
 from grid.store.contracts import KeptContract
-from trading.agreements import Agreement
 from trading.contracts import BilateralContract, end_s, guaranteed_range, trades_at
 from trading.ledger.entry import Kind
 from trading.mechanisms import bilateral
@@ -96,6 +95,10 @@ def propose(
     sides = [PartyId(party), PartyId(proposal.counterparty)]
     buyer, seller = sides if proposal.side == "buy" else sides[::-1]
     held = agreements.listed(tx)
+    for one in (party, proposal.counterparty):
+        if not trades_at(one, held, from_s):
+            raise BadInputError(f"{where}: {one} does not trade here on {proposal.first}")
+    own = {one.usage_point for one in held if one.party == party and one.holds(from_s)}
     made = BilateralContract(
         id=0,
         buyer=buyer,
@@ -103,12 +106,9 @@ def propose(
         price=_price(site, proposal, where),
         from_s=from_s,
         until_s=until_s,
-        energy_wh=_energy(site, held, proposal, party, where),
+        energy_wh=_energy(site, own, proposal, where),
         share_percent=proposal.share_percent,
     )
-    for one in (party, proposal.counterparty):
-        if not trades_at(one, held, from_s):
-            raise BadInputError(f"{where}: {one} does not trade here on {proposal.first}")
     waiting = [one for one in store.of_party(tx, party) if one.waits and one.proposed_by == party]
     if len(waiting) >= PROPOSALS_MOST:
         raise BadInputError(f"{where}: {PROPOSALS_MOST} proposals of {party} wait for an answer")
@@ -257,13 +257,10 @@ def _price(site: Site, proposal: Proposal, where: str) -> int:
     return price
 
 
-def _energy(
-    site: Site, held: list[Agreement], proposal: Proposal, party: str, where: str
-) -> int | None:
+def _energy(site: Site, own: Set[UsagePointId], proposal: Proposal, where: str) -> int | None:
     """Return the energy of each interval, within what the proposer's connections carry."""
     if proposal.energy_wh is None:
         return None
-    own = {one.usage_point for one in held if one.party == party and one.until_s is None}
     kw = sum(point.connection_kw for point in site.usage_point if point.id in own)
     return parse_energy(proposal.energy_wh, where, round(kw * site.interval_s / 3.6))
 
