@@ -20,8 +20,8 @@ older checkpoints, and openings where there are any. Each opening must be of a
 commitment in its entry, and no label may be committed to twice. A posting must
 be its energy times its price and take back only what was posted. Where an
 interval is opened in full, what was bought, sold and traded must be one energy,
-at the price its clearing published, and the readings must agree with the head
-meter.
+at the price its clearing published (where there are contracts, at prices of its
+trades), and the readings must agree with the head meter.
 
 --receipt FILE  a signed receipt of an order: the sealed book of its interval must have it,
                 or the operator is convicted of having dropped or changed it
@@ -826,6 +826,9 @@ Place = tuple[int, dict[str, Any]]
 
 MARKET = "market"
 ENTRIES_OF = {
+    "amend": ("book",),
+    "cancel": ("book",),
+    "contract": ("action",),
     "order": ("book",),
     "posting": ("settlement", "correction", "invoice"),
     "reading": ("readings",),
@@ -834,6 +837,8 @@ ENTRIES_OF = {
 WITHOUT_ENERGY = frozenset({"fixed_fee", "rounding", "guarantee", "clearing_surplus", "credit"})
 SHARED = frozenset({"mid_market_rate", "supply_demand_ratio", "static_key", "dynamic_key"})
 """Mechanisms that share out metered energy: there are no trades before the settlement."""
+CONTRACTED = "bilateral"
+"""The mechanism whose published price is the auction's: contracts have prices of their own."""
 LABEL_BYTES = 16
 
 
@@ -855,10 +860,12 @@ class Books:
         self.unopened: set[str] = set()
         self.cleared: tuple[int | None, int | None] | None = None
         self.shared = False
+        self.contracted = False
         self.settled: dict[str, Any] | None = None
         self.market_nano = self.bought_wh = self.sold_wh = self.traded_wh = 0
         self.trades: dict[str, int] = {}
         self.prices: dict[int, Place] = {}
+        self.traded: set[int] = set()
         self.versions: dict[int, Version] = {}
         self.readings: dict[str, tuple[int, int, int]] = {}
         self.version = -1
@@ -925,9 +932,18 @@ class Books:
             )
 
     def _prices(self) -> bool:
-        """Compare prices of trades, purchases and sales with the published one, if there is."""
+        """Compare prices of trades, purchases and sales with the published one, if there is.
+
+        Where there are contracts, purchases and sales are at prices at which there were trades.
+        """
         if self.prices and self.cleared is None:
             self._bad(f"no clearing of {self.interval} was published", *min_place(self.prices))
+        if self.contracted:
+            known = "clearing" not in self.unopened
+            for price, place in self.prices.items() if known else ():
+                if price not in self.traded:
+                    self._bad(f"is at {per_kwh(price)}, at which nothing was traded", *place)
+            return known and bool(self.prices)
         published = self.cleared[0] if self.cleared else None
         if published is None:
             return False
@@ -1106,6 +1122,7 @@ class Openings:
                 self._public_bad("is cleared twice, with other figures", entry)
             books.cleared = cleared
             books.shared = body.get("mechanism") in SHARED
+            books.contracted = body.get("mechanism") == CONTRACTED
         if kind in ENTRIES_OF["posting"] and (books.settled is None or "commitments" in body):
             books.settled = about(entry)
         if kind == "readings":
@@ -1178,6 +1195,7 @@ class Openings:
         if number and books.trades.setdefault(number[1], energy_wh) != energy_wh:
             self._bad(f"has another energy than the other side of trade {number[1]}", entry)
         books.traded_wh += energy_wh
+        books.traded.add(price)
         books.prices.setdefault(price, (self._at, about(entry)))
 
     def _read_meter(self, books: Books, opening: dict[str, Any], entry: dict[str, Any]) -> None:

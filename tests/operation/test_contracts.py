@@ -22,6 +22,7 @@ from grid.store.contracts import KeptContract
 from tests.operation.month_site import STEP_S, Month, begin
 from tests.operation.replay_site import altered, rewritten
 from tests.operation.test_month import BAKU
+from trading import verify
 from trading.accounts import PostingKind, party_account
 from trading.agreements import Agreement, Terms
 from trading.contracts import end_s
@@ -232,7 +233,7 @@ def test_notice_ends_a_contract_from_the_day_after_tomorrow_on(street: Month) ->
 
 
 def test_a_day_of_contract_stands_on_the_statements_and_ends_with_its_notice(
-    tmp_path: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = TEXT.replace("final_after_intervals = 32", "final_after_intervals = 8").replace(
         "invoice_after_days = 1", "invoice_after_days = 0"
@@ -262,10 +263,24 @@ def test_a_day_of_contract_stands_on_the_statements_and_ends_with_its_notice(
     took_wh, gave_wh = street.truth[2, :100].sum(axis=0).tolist()
     otherwise = Decimal(took_wh * 90_000 - gave_wh * 50_000) / 10**9 + 1
     assert Decimal(made["P-2"]["without_trading"]) == otherwise
-    audit.export(street.room.store, tmp_path / "out", openings=True)
+    _, key = audit.export(street.room.store, tmp_path / "out", openings=True)
     done = _replayed(tmp_path / "out")
     assert (done.difference, done.stopped, done.derived["statements"]) == (None, None, 5)
     street.room.signer.close()
+    assert verify.main([str(tmp_path / "out"), "--key", key, "--openings"]) == 0
+    capsys.readouterr()
+
+    def elsewhere(payload: dict[str, Any]) -> None:
+        payload["price"] = "71000"
+        payload["amount_nano"] = str(int(payload["energy_wh"]) * 71_000)
+
+    apply, found = altered(
+        "posting", lambda one: one.payload["kind"] in ("purchase", "sale"), elsewhere
+    )
+    key = rewritten(street.site, tmp_path / "out", tmp_path / "other", apply)
+    assert verify.main([str(tmp_path / "other"), "--key", key, "--openings"]) == 1
+    assert "0.071000 per kWh, at which nothing was traded" in capsys.readouterr().out
+    assert len(found) == 1
 
 
 def test_who_moves_out_has_no_contract_any_more_and_moving_in_again_brings_none_back(
