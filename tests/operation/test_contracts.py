@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
@@ -121,6 +122,33 @@ def test_a_contract_is_served_first_from_its_day_on_at_its_price_and_settled_at_
         if line.kind is PostingKind.PURCHASE and line.debit == party_account("P-2")
     ]
     assert bought == [(60, 70_000, 60 * 70_000)]
+
+
+def test_the_auctions_price_is_not_published_where_too_few_traded_at_it(tmp_path: Path) -> None:
+    street = begin(
+        tmp_path / "site", TEXT.replace("minimum_group = 1", "minimum_group = 2"), NOW, 40, seed=3
+    )
+    for buyer, seller, wh in (("P-2", "P-1", 50), ("P-4", "P-3", 50)):
+        number = _propose(street, buyer, counterparty=seller, energy_wh=wh).contract.id
+        _do(street, contracts.accept, number, seller)
+    for at_s in range(NOW, DAY_S, STEP_S):
+        for party, side, price, wh in (
+            ("P-1", "sell", "0.050", 50),
+            ("P-2", "buy", "0.060", 50),
+            ("P-3", "sell", "0.050", 90),
+            ("P-4", "buy", "0.060", 50),
+            ("P-5", "buy", "0.070", 40),
+        ):
+            street.order(party, at_s, at_s + 2 * STEP_S, side, price, wh)
+        street.cycle(at_s)
+    with street.room.store.read() as tx:
+        before, after = (
+            json.loads(row["summary"]) for row in stored.clearings(tx, DAY_S - STEP_S, DAY_S + 1)
+        )
+    street.room.signer.close()
+    assert (before["price"], before["volume_wh"]) == ("0.0550", 140)
+    # Two sold and three bought, but P-5 alone bought of P-3 in the auction.
+    assert (after["price"], after["volume_wh"]) == (None, 140)
 
 
 def test_a_share_is_of_what_the_seller_offers_and_contracts_are_served_as_they_were_accepted(
