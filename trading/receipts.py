@@ -9,6 +9,9 @@ A receipt is a note in the format of C2SP signed-note with the text::
     5e884898…                            its commitment, as the sealed book must list it
     2026-05-27T09:12Z                    the minute of its receipt
 
+A receipt of an amendment begins with ``khazri.example/order-amendment-receipt/v1`` and names the
+amendment in a line of its own after the order; the receipt of the order itself holds on.
+
 The key stands in the log's genesis. The commitment tells nothing without the opening that its
 owner has, so a receipt can be shown to anybody. A sealed book that lacks the commitment, with the
 receipt beside it, convicts the operator; an order that is in no book never trades.
@@ -25,7 +28,8 @@ from grid.ids import check
 from trading.ledger import note
 
 KIND = "khazri.example/order-receipt/v1"
-_LINES = 6
+AMENDED = "khazri.example/order-amendment-receipt/v1"
+_LINES = {KIND: 6, AMENDED: 7}
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _LABEL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z", re.ASCII)
 
@@ -45,6 +49,8 @@ class Receipt:
         The order's commitment, 64 hexadecimal digits.
     received : str
         Label of the minute of its receipt.
+    amendment : str
+        The amendment of the order that is promised; empty where it is the order.
     """
 
     origin: str
@@ -52,11 +58,13 @@ class Receipt:
     order: str
     digest: str
     received: str
+    amendment: str = ""
 
     def encode(self) -> str:
         """Return the text that is signed."""
-        facts = (self.origin, self.interval, self.order, self.digest, self.received)
-        return "\n".join((KIND, *facts)) + "\n"
+        kind, what = (AMENDED, (self.amendment,)) if self.amendment else (KIND, ())
+        facts = (self.origin, self.interval, self.order, *what, self.digest, self.received)
+        return "\n".join((kind, *facts)) + "\n"
 
 
 def key_name(origin: str) -> str:
@@ -78,16 +86,18 @@ def verify(signed: str, key: note.VerifierKey) -> Receipt:
         When `key` did not sign it, or it is no receipt.
     """
     lines = note.verify(signed, key).split("\n")
-    if len(lines) != _LINES + 1 or lines[0] != KIND:
-        raise VerificationError(f"not a receipt: its first of {_LINES} lines must be {KIND}")
-    _, origin, interval, order, digest, received, _ = lines
+    if len(lines) != _LINES.get(lines[0], 0) + 1:
+        kinds = " or ".join(f"{kind} of {count} lines" for kind, count in _LINES.items())
+        raise VerificationError(f"not a receipt: it must be {kinds}")
+    kind, origin, interval, order, *what, digest, received, _ = lines
     if not _DIGEST.fullmatch(digest):
         raise VerificationError("the commitment of a receipt is not 64 hexadecimal digits")
     if not (_LABEL.fullmatch(interval) and _LABEL.fullmatch(received)):
         raise VerificationError("an instant of a receipt is no label")
     if key_name(origin) != key.name:
         raise VerificationError(f"the receipt is of {origin}, signed by {key.name}")
-    return Receipt(origin, interval, check(order, "order"), digest, received)
+    amendment = check(what[0], "amendment") if kind == AMENDED else ""
+    return Receipt(origin, interval, check(order, "order"), digest, received, amendment)
 
 
 def keeps(receipt: Receipt, sealed: Iterable[str]) -> bool:

@@ -24,6 +24,7 @@ from trading.accounts import (
 )
 from trading.bills import APART_KINDS, to_cent
 from trading.book import Clearing, Order, Side
+from trading.mechanisms import bilateral
 from trading.regulation import Regulation
 from trading.settlement_facts import MonthAccount
 from trading.tariffs.month import charge_nano, charges, closing_bank
@@ -204,25 +205,43 @@ def market_summary(
     Nothing is given when fewer than `minimum_group` parties bought or sold: a
     price is the limit of one of them, and a volume no more than the smaller of
     what was bid and what was asked. How much was bid or asked by fewer is not
-    given either.
+    given either, nor the auction's price where most traded by contract.
     """
     traded: dict[Side, set[PartyId]] = {side: set() for side in Side}
     placed: dict[Side, set[PartyId]] = {side: set() for side in Side}
     energy = dict.fromkeys(Side, 0)
     for order, fill in zip(orders, clearing.fills.astype(np.int64).tolist(), strict=True):
-        placed[order.side].add(order.party)
+        if order.energy_wh:
+            placed[order.side].add(order.party)
         energy[order.side] += order.energy_wh
         if fill:
             traded[order.side].add(order.party)
     enough = all(len(parties) >= minimum_group for parties in traded.values())
+
+    known = enough and all(
+        len(parties) >= minimum_group for parties in _at_price(orders, clearing, traded).values()
+    )
 
     def asked(side: Side) -> int | None:
         return energy[side] if enough and len(placed[side]) >= minimum_group else None
 
     return {
         "mechanism": clearing.mechanism,
-        "price": format_price(clearing.price) if enough and clearing.price is not None else None,
+        "price": format_price(clearing.price) if known and clearing.price is not None else None,
         "volume_wh": clearing.volume_wh if enough else None,
         "bid_wh": asked(Side.BUY),
         "asked_wh": asked(Side.SELL),
+    }
+
+
+def _at_price(
+    orders: Sequence[Order], clearing: Clearing, traded: dict[Side, set[PartyId]]
+) -> dict[Side, set[PartyId]]:
+    """Return who traded at the price of a clearing: contracts have prices of their own."""
+    if clearing.mechanism != bilateral.NAME:
+        return traded
+    at = [row for row in clearing.trades.tolist() if row[3] == clearing.price]
+    return {
+        Side.BUY: {orders[buy].party for buy, *_ in at},
+        Side.SELL: {orders[sell].party for _, sell, *_ in at},
     }

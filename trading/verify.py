@@ -20,8 +20,8 @@ older checkpoints, and openings where there are any. Each opening must be of a
 commitment in its entry, and no label may be committed to twice. A posting must
 be its energy times its price and take back only what was posted. Where an
 interval is opened in full, what was bought, sold and traded must be one energy,
-at the price its clearing published, and the readings must agree with the head
-meter.
+at the price its clearing published (where there are contracts, at prices of its
+trades), and the readings must agree with the head meter.
 
 --receipt FILE  a signed receipt of an order: the sealed book of its interval must have it,
                 or the operator is convicted of having dropped or changed it
@@ -834,6 +834,9 @@ Place = tuple[int, dict[str, Any]]
 
 MARKET = "market"
 ENTRIES_OF = {
+    "amend": ("book",),
+    "cancel": ("book",),
+    "contract": ("action",),
     "order": ("book",),
     "posting": ("settlement", "correction", "invoice"),
     "reading": ("readings",),
@@ -842,6 +845,8 @@ ENTRIES_OF = {
 WITHOUT_ENERGY = frozenset({"fixed_fee", "rounding", "guarantee", "clearing_surplus", "credit"})
 SHARED = frozenset({"mid_market_rate", "supply_demand_ratio", "static_key", "dynamic_key"})
 """Mechanisms that share out metered energy: there are no trades before the settlement."""
+CONTRACTED = "bilateral"
+"""The mechanism whose published price is the auction's: contracts have prices of their own."""
 LABEL_BYTES = 16
 
 
@@ -863,10 +868,12 @@ class Books:
         self.unopened: set[str] = set()
         self.cleared: tuple[int | None, int | None] | None = None
         self.shared = False
+        self.contracted = False
         self.settled: dict[str, Any] | None = None
         self.market_nano = self.bought_wh = self.sold_wh = self.traded_wh = 0
         self.trades: dict[str, int] = {}
         self.prices: dict[int, Place] = {}
+        self.traded: set[int] = set()
         self.versions: dict[int, Version] = {}
         self.readings: dict[str, tuple[int, int, int]] = {}
         self.version = -1
@@ -933,9 +940,18 @@ class Books:
             )
 
     def _prices(self) -> bool:
-        """Compare prices of trades, purchases and sales with the published one, if there is."""
+        """Compare prices of trades, purchases and sales with the published one, if there is.
+
+        Where there are contracts, purchases and sales are at prices at which there were trades.
+        """
         if self.prices and self.cleared is None:
             self._bad(f"no clearing of {self.interval} was published", *min_place(self.prices))
+        if self.contracted:
+            known = "clearing" not in self.unopened
+            for price, place in self.prices.items() if known else ():
+                if price not in self.traded:
+                    self._bad(f"is at {per_kwh(price)}, at which nothing was traded", *place)
+            return known and bool(self.prices)
         published = self.cleared[0] if self.cleared else None
         if published is None:
             return False
@@ -1114,6 +1130,7 @@ class Openings:
                 self._public_bad("is cleared twice, with other figures", entry)
             books.cleared = cleared
             books.shared = body.get("mechanism") in SHARED
+            books.contracted = body.get("mechanism") == CONTRACTED
         if kind in ENTRIES_OF["posting"] and (books.settled is None or "commitments" in body):
             books.settled = about(entry)
         if kind == "readings":
@@ -1186,6 +1203,7 @@ class Openings:
         if number and books.trades.setdefault(number[1], energy_wh) != energy_wh:
             self._bad(f"has another energy than the other side of trade {number[1]}", entry)
         books.traded_wh += energy_wh
+        books.traded.add(price)
         books.prices.setdefault(price, (self._at, about(entry)))
 
     def _read_meter(self, books: Books, opening: dict[str, Any], entry: dict[str, Any]) -> None:
@@ -1232,12 +1250,15 @@ def about(entry: dict[str, Any]) -> dict[str, Any]:
 # --- receipts of orders -----------------------------------------------------
 
 
-RECEIPT_KIND = "khazri.example/order-receipt/v1"
+RECEIPT_LINES = {
+    "khazri.example/order-receipt/v1": 6,
+    "khazri.example/order-amendment-receipt/v1": 7,
+}
 AFTER_BOOK = frozenset({"clearing", "readings", "settlement", "correction"})
 
 
 class Promise:
-    """A receipt of an order, held against the sealed book of its interval.
+    """A receipt of an order or of its amendment, held against its interval's sealed book.
 
     The receipts' key is in the genesis, so that the log's key vouches for it.
     """
@@ -1246,9 +1267,10 @@ class Promise:
         self.file = file
         self.text, self.signatures = self._note(data)
         lines = self.text.split("\n")
-        if len(lines) != 7 or lines[0] != RECEIPT_KIND:
+        if len(lines) != RECEIPT_LINES.get(lines[0], 0) + 1:
             raise UsageError(f"{file} is no receipt of an order")
-        _, self.origin, self.interval, self.order, self.digest, received, _ = lines
+        _, self.origin, self.interval, self.order, *amended, self.digest, received, _ = lines
+        self.amendment = amended[0] if amended else None
         if not (self.interval and is_label(self.interval) and is_label(received)):
             raise UsageError(f"{file}: an instant of the receipt is no label")
         if len(self.digest) != 64 or not _HEX.fullmatch(self.digest):
@@ -1294,7 +1316,10 @@ class Promise:
     def judge(self, origin: str) -> dict[str, Any]:
         """Return what became of the promise, or raise NotVerified where it was not kept."""
         self._require_signature(origin)
-        what = f"order {plain(self.order)} in the book of {self.interval}"
+        subject = f"order {plain(self.order)}"
+        if self.amendment is not None:
+            subject = f"amendment {plain(self.amendment)} of {subject}"
+        what = f"{subject} in the book of {self.interval}"
         if self.digest in self._book:
             return self._report(kept=True, entry=self._sealed)
         if self._sealed is not None:
@@ -1328,7 +1353,8 @@ class Promise:
 
     def _report(self, *, kept: bool, entry: dict[str, Any] | None) -> dict[str, Any]:
         place = entry["sequence"] if entry else None
-        return {"order": self.order, "interval": self.interval, "entry": place, "kept": kept}
+        told = {"order": self.order, "interval": self.interval, "entry": place, "kept": kept}
+        return told if self.amendment is None else {**told, "amendment": self.amendment}
 
 
 # --- the whole --------------------------------------------------------------
@@ -1527,7 +1553,10 @@ def summary(report: dict[str, Any]) -> str:
         lines.append(f"  signatures of unknown keys, not checked: {names}")
     if kept := report["receipt"]:
         order, interval = plain(kept["order"]), kept["interval"]
-        lines.append(f"  order {order} is in the sealed book of {interval}: the promise is kept")
+        what = f"amendment {plain(kept['amendment'])} of " if "amendment" in kept else ""
+        lines.append(
+            f"  {what}order {order} is in the sealed book of {interval}: the promise is kept"
+        )
     if report["openings"] is not None:
         lines.append(f"  {report['openings']} of {report['commitments']} commitments opened")
         count = report["intervals_not_fully_opened"]

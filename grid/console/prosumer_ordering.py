@@ -1,4 +1,4 @@
-"""Orders a prosumer places by hand: taken, cancelled, and the signed receipt of each."""
+"""Orders a prosumer places by hand: taken, amended, cancelled, with a signed receipt of each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import time
 from typing import Any
 
-from flask import Blueprint, Response, abort, redirect, session, url_for
+from flask import Blueprint, Response, abort, redirect, request, session, url_for
 from flask_security import current_user
 
 from grid import interval
@@ -31,16 +31,34 @@ def place() -> Any:
         fields: dict[str, object] = {name: typed[name] for name in ("usage_point", "side")}
         start_s = interval.parse_civil(typed["start"], here.site.time_zone)
         fields["start"] = interval.label(start_s)
-        fields["energy_wh"] = _wh(typed["kwh"])
+        fields["energy_wh"] = read_wh(typed["kwh"])
         fields["price"] = typed["price"].replace(",", ".")
         with here.commits.write() as tx:
-            at_s = _now_s(tx)
-            order = ordering.place(tx, here.site, fields, party=_party(), at_s=at_s)
+            at_s = now_s(tx)
+            order = ordering.place(tx, here.site, fields, party=own_party(), at_s=at_s)
             record(tx, at_s, "order.place", order.id, {"order": order.id})
     except BadInputError as error:
         session["refused"], session["typed"] = str(error), typed
         return redirect(url_for("prosumer.trades"))
     return redirect(url_for("prosumer.order", order_id=order.id))
+
+
+@pages.post("/<order_id>/amend")
+def amend(order_id: str) -> Any:
+    """Give an own order another limit or energy; amending back undoes it."""
+    only_fields("kwh", "price")
+    here, typed = room(), {name: form_text(name, 64) for name in ("kwh", "price")}
+    with here.commits.write() as tx:
+        at_s = now_s(tx)
+        if market.party_order(tx, own_party(), order_id) is None:
+            abort(404)
+        try:
+            fields = {"energy_wh": read_wh(typed["kwh"]), "price": typed["price"].replace(",", ".")}
+            ordering.amend(tx, here.site, order_id, fields, party=own_party(), at_s=at_s)
+            record(tx, at_s, "order.amend", order_id, {"order": order_id})
+        except BadInputError as error:
+            session["refused"] = str(error)
+    return redirect(url_for("prosumer.order", order_id=order_id))
 
 
 @pages.post("/<order_id>/cancel")
@@ -49,11 +67,11 @@ def cancel(order_id: str) -> Any:
     only_fields()
     here = room()
     with here.commits.write() as tx:
-        at_s = _now_s(tx)
-        if market.party_order(tx, _party(), order_id) is None:
+        at_s = now_s(tx)
+        if market.party_order(tx, own_party(), order_id) is None:
             abort(404)
         try:
-            ordering.cancel(tx, here.site, order_id, party=_party(), at_s=at_s)
+            ordering.cancel(tx, here.site, order_id, party=own_party(), at_s=at_s)
             record(tx, at_s, "order.cancel", order_id, {"order": order_id})
         except BadInputError as error:
             session["refused"] = str(error)
@@ -62,31 +80,43 @@ def cancel(order_id: str) -> Any:
 
 @pages.get("/<order_id>/receipt")
 def receipt(order_id: str) -> Response:
-    """Return the signed receipt of an own order as a file."""
-    here = room()
+    """Return the signed receipt of an own order, or of its amendment, as a file."""
+    here, amendment = room(), request.args.get("amendment", "")
     with here.store.read() as tx:
-        found = market.party_order(tx, _party(), order_id)
-        if found is None:
+        found = market.party_order(tx, own_party(), order_id)
+        if found is None or amendment not in {"", *(str(one.id) for one, _ in found.amended)}:
             abort(404)
-        text = ordering.receipt(tx, here.site, found.order)
+        if amendment:
+            text = ordering.amendment_receipt(tx, here.site, found.order, amendment)
+        else:
+            text = ordering.receipt(tx, here.site, found.order)
     answer = Response(text, mimetype="text/plain")
-    answer.headers["Content-Disposition"] = f'attachment; filename="{order_id}.receipt"'
+    name = amendment or order_id
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}.receipt"'
     return answer
 
 
-def _party() -> str:
+def own_party() -> str:
+    """Return the party of who is signed in; who has none finds nothing."""
     if current_user.party is None:
         abort(404)
     return str(current_user.party)
 
 
-def _now_s(tx: Transaction) -> int:
+def now_s(tx: Transaction) -> int:
     """Return when an order arrives: the site's time, which stands still in a driven run."""
     is_driven = room().site.field.kind == "simulated"
     return clock(tx) or 0 if is_driven else int(time.time())
 
 
-def _wh(text: str) -> int:
+def read_wh(text: str) -> int:
+    """Return Wh of a text in kWh.
+
+    Raises
+    ------
+    BadInputError
+        When it is no number with at most three decimals.
+    """
     match = _KWH.fullmatch(text)
     if match is None:
         raise BadInputError(f"{text[:20]!r} kWh must be a number such as 1.25")

@@ -18,6 +18,7 @@ from trading.ledger.entry import Kind
 from trading.orders import receipt
 
 _DOMAIN = b"khazri/commitment/v1\n"
+_SIDES = (("buy_order", "buyer", "price"), ("sell_order", "seller", "sell_price"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +30,33 @@ class OrderRow:
     status : str
         ``open`` while its gate is, ``sealed`` until it is cleared, then ``filled``,
         ``partly`` or ``unfilled``; ``cancelled`` when it was in time.
-    price : int or None
-        Clearing price of its interval, nano per Wh.
-    traded_wh, trades : int
-        Wh of all its trades, and their number: what each one took is the other's fact too.
+    kept : Kept
+        As it was placed, with its amendments.
+    traded_wh, amount_nano, trades : int
+        Wh of all its trades, what they came to at their own prices, and their number: what each
+        one took is the other's fact too.
     """
 
-    order: Order
-    received_s: int
+    kept: Kept
     status: str
-    price: int | None
     traded_wh: int = 0
+    amount_nano: int = 0
     trades: int = 0
+
+    @property
+    def order(self) -> Order:
+        """The order as it was amended last."""
+        return self.kept.now
+
+    @property
+    def received_s(self) -> int:
+        """When it was placed."""
+        return self.kept.received_s
+
+    @property
+    def price(self) -> int:
+        """What a traded Wh came to on average, nano per Wh, half up."""
+        return (2 * self.amount_nano + self.traded_wh) // (2 * self.traded_wh)
 
     @property
     def bought(self) -> bool:
@@ -106,29 +122,28 @@ def rows(tx: Transaction, orders: Iterable[Kept], now_s: int, interval_s: int) -
         return []
     first_s = min(one.order.start_s for one in orders)
     last_s = max(one.order.start_s for one in orders)
-    prices = {
-        row["start_s"]: row["price"] for row in market.clearings(tx, first_s, last_s + interval_s)
-    }
-    trades: dict[str, list[int]] = {}
+    cleared = {row["start_s"] for row in market.clearings(tx, first_s, last_s + interval_s)}
+    trades: dict[str, list[tuple[int, int]]] = {}
     for point in sorted({one.order.usage_point for one in orders}):
         for trade in market.trades(tx, first_s, last_s + interval_s, usage_point=point):
-            for side, who in (("buy_order", "buyer"), ("sell_order", "seller")):
+            for side, who, price in _SIDES:
                 if trade[who] == point:
-                    trades.setdefault(trade[side], []).append(int(trade["energy_wh"]))
+                    energy_wh = int(trade["energy_wh"])
+                    done = (energy_wh, energy_wh * int(trade[price]))
+                    trades.setdefault(trade[side], []).append(done)
     found = []
     for one in orders:
-        order = one.order
-        done = trades.get(order.id, [])
-        cleared = order.start_s in prices
-        status = _status(order, sum(done), cleared, now_s, interval_s)
+        order = one.now
+        traded = trades.get(order.id, [])
+        traded_wh = sum(energy_wh for energy_wh, _ in traded)
+        status = _status(order, traded_wh, order.start_s in cleared, now_s, interval_s)
         found.append(
             OrderRow(
-                order=order,
-                received_s=one.received_s,
+                kept=one,
                 status=status if one.cancelled_s is None else "cancelled",
-                price=prices.get(order.start_s),
-                traded_wh=sum(done),
-                trades=len(done),
+                traded_wh=traded_wh,
+                amount_nano=sum(amount for _, amount in traded),
+                trades=len(traded),
             )
         )
     return found
@@ -138,9 +153,8 @@ def totals(found: Iterable[OrderRow]) -> dict[str, int]:
     """Return Wh bought and sold, and what was paid and received for them, nano."""
     sums = dict.fromkeys(("bought_wh", "sold_wh", "paid", "received"), 0)
     for row in found:
-        amount = row.traded_wh * (row.price or 0)
         sums["bought_wh" if row.bought else "sold_wh"] += row.traded_wh
-        sums["paid" if row.bought else "received"] += amount
+        sums["paid" if row.bought else "received"] += row.amount_nano
     return sums
 
 

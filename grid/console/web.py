@@ -26,6 +26,7 @@ from grid.console import (
     operator_decisions,
     overrides,
     prosumer,
+    prosumer_contracts,
     prosumer_ordering,
     readings,
     safety_tags,
@@ -113,7 +114,7 @@ def create_app(
     for module in (
         operator, operator_decisions, overrides, safety_tags, events, incidents, voltage_quality,
         readings, lost_energy, meter_orders, meter_exchanges, charging, agreements, prosumer,
-        prosumer_ordering, auditor, auditor_log, administrator,
+        prosumer_ordering, prosumer_contracts, auditor, auditor_log, administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)
     _register(app, site, store)

@@ -12,6 +12,7 @@ from typing import Any
 
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity
+from grid.operation.market import cancellation
 from grid.operation.record import PARTY_SECRET, first_key, key_entries
 from grid.store import Store, Transaction, control, log, market
 from trading.accounts import ERASED
@@ -26,6 +27,7 @@ Committed = dict[Label, Any]
 _KINDS = ("book", "clearing", "settlement", "correction", "invoice")
 _SIDES = ("buyer", "seller", "side", "usage_point")
 _TABLES = {
+    "amend": "order_amendment",
     "cancel": "market_order",
     "order": "market_order",
     "posting": "posting",
@@ -94,8 +96,12 @@ def compare(tx: Transaction, time_zone: str) -> list[Finding]:
         if about.interval in sealed or about in committed:
             findings += _differences(committed, about, _order(row))
         if about.interval in sealed and row["cancelled_s"] is not None:
-            told = {"cancelled": label(row["cancelled_s"]), "order": row["id"]}
-            findings += _differences(committed, replace(about, kind="cancel"), told)
+            gone = cancellation(row["id"], row["cancelled_s"], row["cancel_sequence"])
+            findings += _differences(committed, replace(about, kind="cancel"), gone)
+    for row in rows["order_amendment"]:
+        about = Label(label(row["start_s"]), "amend", row["id"])
+        if about.interval in sealed or about in committed:
+            findings += _differences(committed, about, _amendment(row))
     for row in rows["trade"]:
         for side in ("buyer", "seller"):
             about = Label(label(row["start_s"]), "trade", f"{row['number']}-{side}")
@@ -190,6 +196,12 @@ def _finding(about: Label, what: str) -> Finding:
 def _order(row: Mapping[Any, Any]) -> dict[str, Any]:
     names = ("agent", "energy_wh", "id", "party", "sequence", "side", "start_s", "usage_point")
     return {**{name: row[name] for name in names}, "price": str(row["price"])}
+
+
+def _amendment(row: Mapping[Any, Any]) -> dict[str, Any]:
+    names = ("energy_wh", "order", "sequence")
+    told = {name: row[name] for name in names}
+    return {**told, "amendment": row["id"], "price": str(row["price"])}
 
 
 def _trade(row: Mapping[Any, Any], side: str) -> dict[str, Any]:

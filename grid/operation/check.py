@@ -35,8 +35,6 @@ _URL = {
 }
 _TODAY = date.max
 """Laws are judged as they are in the end: a file does not say when its site begins."""
-_GIVEN = {"retail", "feed_in", "price", "key_percent", "feeder", "bus"}
-"""What mechanisms are told of a site."""
 _DEVICES = ("battery", "solar", "wind", "genset", "shedding", "charger", "flexible")
 
 
@@ -72,13 +70,10 @@ def check(text: str, *, name: str = site_file.SITE_FILE, base_dir: Path) -> Site
 def _market(draft: Draft) -> None:
     for _, market in draft.rows("market"):
         try:
-            needs = set(mechanism(market.mechanism).needs) - _GIVEN
+            mechanism(market.mechanism)
         except BadInputError as error:
             draft.refuse("market", 0, "mechanism", f"[market]: {error}")
             continue
-        if needs:
-            what = f"mechanism {market.mechanism!r} needs {', '.join(sorted(needs))}"
-            draft.refuse("market", 0, "mechanism", f"[market]: {what}: a site gives none of it")
         tariffs = [tariff for _, tariff in draft.rows("tariff")]
         profiles = [(_TODAY, market.profile)]
         profiles += [(change.valid_from, change.profile) for change in market.change]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from grid import interval
@@ -12,17 +13,20 @@ from grid.operation import agreements, record, topology_entries
 from grid.operation.record import Personal
 from grid.operation.room import Room
 from grid.site import Site
-from grid.store import Transaction, control
+from grid.store import Transaction, contracts, control
+from grid.store import agreements as held
 from grid.store import market as store
 from trading.book import Book, Order, Side
+from trading.contracts import of_book
 from trading.ledger.entry import Kind
 from trading.mechanisms import mechanism
 from trading.mechanisms.terms import Terms
-from trading.orders import TICK, in_time, receipt
+from trading.orders import TICK, receipt
 from trading.regulation import Regulation, regulation_on
+from trading.sealed_book import SealedBook, amendment_payload, sealed_book
 from trading.statements import market_summary
 from trading.tariffs.clock import head_price
-from trading.topology import Trade, trades
+from trading.topology import Topology, Trade, trades
 
 
 def law_at(site: Site, start_s: int) -> Regulation:
@@ -37,6 +41,11 @@ def trades_ahead(site: Site, start_s: int) -> bool:
     return allowed and not mechanism(site.market.mechanism).metered
 
 
+def is_continuous(site: Site) -> bool:
+    """Whether orders trade in the order in which they come, are amended and are cancelled."""
+    return "events" in mechanism(site.market.mechanism).reads
+
+
 def shares(site: Site, start_s: int) -> bool:
     """Whether the energy of an interval is shared out when it is over."""
     allowed = law_at(site, start_s).trading_allowed
@@ -46,9 +55,10 @@ def shares(site: Site, start_s: int) -> bool:
 def seal(room: Room, at_s: int) -> None:
     """Close the book of the interval after the next set-points, and commit to it.
 
-    Every order that was received is committed to, those cancelled since too, and the checkpoint
-    over them is signed before clearing begins: whoever holds a receipt can prove that their order
-    is in it, or that it was dropped. The network it is cleared by is told before.
+    Every order that was received is committed to with its amendments, those cancelled since too,
+    and the checkpoint over them is signed before clearing begins: whoever holds a receipt can
+    prove that their order is in it, or that it was dropped. The network it is cleared by is told
+    before.
     """
     start_s = at_s + room.site.interval_s
     if not trades_ahead(room.site, start_s):
@@ -77,13 +87,21 @@ def _commit_to_book(tx: Transaction, at_s: int, start_s: int) -> int:
     for one in received:
         party = str(one.order.party)
         facts.append(Personal(party, "order", one.order.id, receipt(one.order)))
+        for change, _ in one.amended:
+            facts.append(Personal(party, "amend", str(change.id), amendment_payload(change)))
         if one.cancelled_s is not None:
-            fact = {"cancelled": interval.label(one.cancelled_s), "order": one.order.id}
+            fact = cancellation(one.order.id, one.cancelled_s, one.cancel_sequence)
             facts.append(Personal(party, "cancel", one.order.id, fact))
     public = {"by": "members", "orders": len(received)}
     sequence = record.append(tx, Kind.BOOK, start_s, at_s, public, facts)
     store.put_sealed(tx, start_s, sequence=sequence, orders=len(received))
     return len(received)
+
+
+def cancellation(order: str, at_s: int, sequence: int | None) -> dict[str, object]:
+    """Return what the ledger commits to of a cancellation; old ones have no sequence."""
+    told: dict[str, object] = {"cancelled": interval.label(at_s), "order": order}
+    return told if sequence is None else {**told, "sequence": sequence}
 
 
 def clear(room: Room, at_s: int) -> None:
@@ -92,19 +110,18 @@ def clear(room: Room, at_s: int) -> None:
     if not trades_ahead(room.site, start_s):
         return _pass(room, at_s, "clear")
     with room.store.write() as tx:
-        orders = in_time(store.orders(tx, start_s))
-        book = Book.of(orders)
+        placed = [one.placed for one in store.received(tx, start_s) if one.in_book]
+        told = sealed_book(placed, by_events=is_continuous(room.site))
+        orders, book = told.orders, Book.of(told.orders)
         rules = mechanism(room.site.market.mechanism)
         topology = topology_entries.told(tx)
-        terms = Terms(tick=TICK, start_s=start_s)
-        if topology.parent:
-            terms = topology.terms(terms, room.site.market, orders)
+        terms = _terms(room.site, tx, told, topology, start_s)
         outcome = rules.clear(book, terms)
         if broken := rules.certify(book, outcome, terms):
             raise VerificationError(f"{interval.label(start_s)} clearing: {broken[0]}")
         made = trades(outcome, terms, topology, orders)
         rows = [_row(orders, one) for one in made]
-        summary = market_summary(orders, outcome, room.site.market.minimum_group)
+        summary = market_summary(told.in_all(outcome), outcome, room.site.market.minimum_group)
         if topology.parent:
             summary["topology_sha256"] = topology.sha256
         facts = {
@@ -121,6 +138,17 @@ def clear(room: Room, at_s: int) -> None:
             control.put_findings(tx, at_s, _broken(room, start_s, rows))
         control.mark_done(tx, at_s, "clear")
     room.log(at_s, "clear", orders=len(orders), volume_wh=outcome.volume_wh, price=outcome.price)
+
+
+def _terms(
+    site: Site, tx: Transaction, told: SealedBook, topology: Topology, start_s: int
+) -> Terms:
+    """Return what the site's mechanism is told beside the book."""
+    terms = Terms(tick=TICK, start_s=start_s, events=told.events)
+    if "contracts" in mechanism(site.market.mechanism).needs:
+        agreed = of_book(contracts.accepted(tx, start_s), held.listed(tx), told.orders, start_s)
+        return replace(terms, contracts=agreed)
+    return topology.terms(terms, site.market, told.orders) if topology.parent else terms
 
 
 def _row(orders: Sequence[Order], one: Trade) -> dict[str, Any]:

@@ -1,24 +1,29 @@
-"""Placing and cancelling orders: each is kept, then receipted; a sealed book takes none."""
+"""Placing, amending and cancelling orders: kept, then receipted; a sealed book takes none."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 
 from grid import interval
 from grid.errors import BadInputError
-from grid.ids import OrderId, PartyId, UsagePointId
+from grid.ids import OrderId, PartyId, UsagePointId, check
 from grid.operation import agreements, record
-from grid.operation.market import trades_ahead
+from grid.operation.market import is_continuous, trades_ahead
 from grid.site import Site
 from grid.store import Transaction, control
 from grid.store import market as store
-from grid.store.order_placing import place_order
+from grid.store.market import Kept
+from grid.store.order_placing import amend_order, amended_order, place_order
 from trading.book import Order
 from trading.ledger.commitment import Label, commit
-from trading.orders import OrderRules, accept
+from trading.orders import OrderRules, accept, parse_energy, parse_limit
 from trading.orders import receipt as payload
 from trading.receipts import Receipt, sign
+from trading.sealed_book import Amendment, amendment_payload
+
+_AMENDED = {"price", "energy_wh"}
 
 
 def place(
@@ -64,7 +69,77 @@ def place(
     )
     if store.sealed(tx, order.start_s) is not None:
         raise BadInputError(f"{order.id} {interval.label(order.start_s)}: its book is sealed")
-    return place_order(tx, order, most_wh=own[order.usage_point][1], received_s=at_s)
+    return place_order(
+        tx,
+        order,
+        most_wh=own[order.usage_point][1],
+        received_s=at_s,
+        continuous=is_continuous(site),
+    )
+
+
+def amend(
+    tx: Transaction,
+    site: Site,
+    order_id: str,
+    fields: Mapping[str, object],
+    *,
+    party: str,
+    at_s: int,
+    amendment_id: str = "",
+) -> Amendment:
+    """Change the limit or the energy of an order that stands.
+
+    One that only lowers the energy keeps the order's place in time, any other loses it. What the
+    order's own receipt promised stays promised; the amendment has a receipt of its own.
+
+    Parameters
+    ----------
+    fields : Mapping
+        ``price`` (decimal text per kWh) and ``energy_wh`` (of the order in all), or one of them.
+    at_s : int
+        When it arrived.
+    amendment_id : str
+        The sender's own, so that sending it again amends once; drawn when empty.
+
+    Raises
+    ------
+    BadInputError
+        When there is no such order of the party, it does not stand, its book is sealed, or the
+        order would be one that is not taken.
+    """
+    if not fields or not set(fields) <= _AMENDED:
+        raise BadInputError(
+            f"order {order_id[:64]}: an amendment has {' or '.join(sorted(_AMENDED))}"
+        )
+    kept = _open_order(tx, site, order_id, party=party, at_s=at_s)
+    order, own = kept.now, _own(tx, site, kept.order.start_s)
+    owner, most_wh = own.get(order.usage_point, (None, 0))
+    if owner != party:
+        raise BadInputError(f"usage point {order.usage_point} is not one of party {party}")
+    subject = f"{order.usage_point} {interval.label(order.start_s)}"
+    price, energy_wh = order.price, order.energy_wh
+    if "price" in fields:
+        price = parse_limit(fields["price"], subject, OrderRules())
+    if "energy_wh" in fields:
+        energy_wh = parse_energy(fields["energy_wh"], subject, most_wh)
+    name = OrderId(check(amendment_id or f"amend-{secrets.token_hex(8)}", "amendment"))
+    made = Amendment(name, order.id, price, energy_wh, sequence=-1)
+    for known, _ in kept.amended:
+        if known.id == name and replace(made, sequence=known.sequence) == known:
+            return known
+    if amended_order(tx, name) is not None:
+        raise BadInputError(f"amendment {name}: another one was sent under this id")
+    if kept.cancelled_s is not None:
+        raise BadInputError(f"order {order.id}: was cancelled and cannot be amended")
+    return amend_order(
+        tx,
+        kept,
+        made,
+        most_wh=most_wh,
+        received_s=at_s,
+        continuous=is_continuous(site),
+    )
 
 
 def cancel(tx: Transaction, site: Site, order_id: str, *, party: str, at_s: int) -> Order:
@@ -75,6 +150,13 @@ def cancel(tx: Transaction, site: Site, order_id: str, *, party: str, at_s: int)
     BadInputError
         When there is no such order of the party, or its book is sealed.
     """
+    known = _open_order(tx, site, order_id, party=party, at_s=at_s)
+    store.cancel_order(tx, order_id, at_s)
+    return known.order
+
+
+def _open_order(tx: Transaction, site: Site, order_id: str, *, party: str, at_s: int) -> Kept:
+    """Return a party's own order whose book still changes."""
     known = store.party_order(tx, party, order_id)
     if known is None or known.order.agent:
         raise BadInputError(f"order {order_id[:64]}: no such order of {party}")
@@ -83,8 +165,7 @@ def cancel(tx: Transaction, site: Site, order_id: str, *, party: str, at_s: int)
         raise BadInputError(f"{order_id} {when}: its book is sealed")
     if at_s >= known.order.start_s - site.interval_s:
         raise BadInputError(f"{order_id} {when}: the gate is closed")
-    store.cancel_order(tx, order_id, at_s)
-    return known.order
+    return known
 
 
 def receipt(tx: Transaction, site: Site, order: Order) -> str:
@@ -98,15 +179,47 @@ def receipt(tx: Transaction, site: Site, order: Order) -> str:
     kept = store.party_order(tx, order.party, order.id)
     if kept is None:
         raise BadInputError(f"order {order.id}: is not kept")
+    # As it was placed: what it was amended to since is promised by another receipt.
+    told = payload(kept.order)
+    return _promise(tx, site, kept.order, ("order", order.id), told, kept.received_s)
+
+
+def amendment_receipt(tx: Transaction, site: Site, order: Order, amendment_id: str) -> str:
+    """Return the signed receipt of an amendment that is kept; the same one each time it is asked.
+
+    Raises
+    ------
+    BadInputError
+        When the order has no such amendment.
+    """
+    kept = store.party_order(tx, order.party, order.id)
+    for one, received_s in kept.amended if kept else ():
+        if one.id == amendment_id:
+            subject = ("amend", str(one.id))
+            return _promise(tx, site, order, subject, amendment_payload(one), received_s)
+    raise BadInputError(f"order {order.id}: amendment {amendment_id[:64]} is not kept")
+
+
+def _promise(
+    tx: Transaction,
+    site: Site,
+    order: Order,
+    subject: tuple[str, str],
+    told: Mapping[str, object],
+    received_s: int,
+) -> str:
+    """Return a signed receipt of what the sealed book will commit to."""
     label = interval.label(order.start_s)
     secret = control.get_secret(tx, f"{record.PARTY_SECRET}{order.party}")
-    digest, _opening = commit(secret, Label(label, "order", order.id), payload(order))
+    kind, name = subject
+    digest, _opening = commit(secret, Label(label, kind, name), told)
     promise = Receipt(
         origin=record.origin(site),
         interval=label,
         order=order.id,
         digest=digest,
-        received=interval.label(kept.received_s),
+        received=interval.label(received_s),
+        amendment=name if kind == "amend" else "",
     )
     return sign(promise, record.receipts_signer(tx, site))
 

@@ -29,6 +29,7 @@ from grid.store.erasure_tables import BY_PARTY, BY_TIME, COUNTERS
 from grid.store.schema import (
     agreement,
     agreement_terms,
+    contract,
     dispute,
     import_channel,
     import_file,
@@ -149,6 +150,8 @@ def erase(tx: Transaction, one: Erasure, site_text: str) -> None:
         tx.execute(delete(metadata.tables[name]).where(_column(name, column) <= last_s))
     for name, column in BY_PARTY.items():
         tx.execute(delete(metadata.tables[name]).where(_column(name, column) == one.party))
+    mine = or_(contract.c.buyer == one.party, contract.c.seller == one.party)
+    tx.execute(delete(contract).where(mine))
     nothing = {"content": _EMPTY, "residual_wh": 0}
     tx.execute(update(settlement).where(one.within(settlement.c.start_s)).values(nothing))
     shown = meter_exchange.c.at_s <= last_s

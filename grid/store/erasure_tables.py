@@ -35,6 +35,7 @@ BY_TIME = {
     "loss_case": "last_s",
     "market_order": "start_s",
     "meter_order": "asked_s",
+    "order_amendment": "start_s",
     "override": "start_s",
     "plan": "cycle_s",
     "reading_edit": "start_s",
@@ -51,6 +52,7 @@ BY_PARTY = {
     "charging_session": "party",
     "market_order": "party",
     "move_in": "party",
+    "order_amendment": "party",
     "user": "party",
 }
 """Tables whose rows go when this column names the erased party."""
@@ -59,6 +61,7 @@ APART = {
     "action": "what the person did goes, what others did names nobody",
     "agreement": "stays, as that of nobody: who holds a usage point has no gap",
     "agreement_terms": "stays with its agreement",
+    "contract": "goes with either of its parties",
     "dispute": "goes with its invoice",
     "erasure": "says that, when and by whom, not of whom",
     "import_channel": "goes when it overlaps a stay",

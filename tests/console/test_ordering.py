@@ -209,3 +209,39 @@ def test_a_receipt_is_refused_when_forged_or_of_another_log(store: Store, site: 
             receipts.verify(forged, key)
     with pytest.raises(VerificationError):
         receipts.verify(text, log_key)
+
+
+def test_an_order_is_amended_on_its_page_and_each_amendment_has_a_receipt(
+    sign_in: SignIn, store: Store, site: Site
+) -> None:
+    client = sign_in("prosumer")
+    page = _place(client)
+    form = {"csrf_token": _token(client), "kwh": "1,1", "price": "0.0612"}
+    assert client.post("/my/orders/O-0-1/amend", data=form).status_code == 404
+    assert client.post(f"{page}/amend", data=form).location == page
+    (one,) = kept_orders(store)
+    (change, _), name = one.amended[0], one.order.id
+    assert (one.order.energy_wh, change.energy_wh, change.price) == (1250, 1100, 61_200)
+    shown = client.get(page).text
+    assert "as it was placed" in shown
+    assert f"{page}/receipt?amendment={change.id}" in shown
+    assert "amended" in client.get("/my/trades").text
+    answer = client.get(f"{page}/receipt?amendment={change.id}")
+    with store.read() as tx:
+        key = record.receipts_signer(tx, site).key
+    promise = receipts.verify(answer.text, key)
+    assert (promise.order, promise.amendment) == (name, change.id)
+    assert client.get(f"{page}/receipt?amendment=other").status_code == 404
+    market.seal(Alone(site, store), START_S - 900)
+    assert receipts.keeps(promise, _sealed(store))
+    refused = client.post(f"{page}/amend", data=form)
+    assert refused.location == page
+    assert "its book is sealed" in client.get(page).text
+
+
+def test_where_no_contracts_are_taken_the_page_says_so(sign_in: SignIn) -> None:
+    client = sign_in("prosumer")
+    page = client.get("/my/contracts").text
+    assert "At this site no contracts are taken" in page
+    assert "Propose a contract" not in page
+    assert "/my/contracts" not in client.get("/my/energy").text

@@ -46,7 +46,6 @@ NOT_HERE = [
         'wear = "0.006"\nurl = "modbus://h:1/999"',
         "must be modbus:// or modbus-rtu://HOST",
     ),
-    ('"uniform_price"', '"bilateral"', "'bilateral' needs contracts: a site gives none of it"),
     ('"azerbaijan_sandbox"', '"austria"', "uniform_price, must be one of static_key, dynamic_key"),
 ]
 

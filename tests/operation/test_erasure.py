@@ -17,12 +17,21 @@ import pytest
 from grid import interval, site_file
 from grid.console.cli import main
 from grid.errors import BadInputError, Severity, StoreError
-from grid.operation import agreements, audit, billing, commission, cycle, erasure, record
+from grid.operation import (
+    agreements,
+    audit,
+    billing,
+    commission,
+    cycle,
+    erasure,
+    ordering,
+    record,
+)
 from grid.operation.purge_list import KEY_FILE, LIST_FILE, PurgeList
 from grid.operation.signer import FOLDER
 from grid.quantities import NANO
 from grid.site_file import SITE_FILE
-from grid.store import Store, Transaction, control, invoices, log, market, people, series
+from grid.store import Store, Transaction, contracts, control, invoices, log, market, people, series
 from grid.store import erasure as stored
 from grid.store import erasure_tables as tables
 from grid.store.schema import metadata, opening
@@ -31,6 +40,7 @@ from tests.operation.test_month import BAKU
 from tests.operation.test_privacy import _numbers, _reachable
 from trading import verify
 from trading.accounts import ERASED
+from trading.contracts import BilateralContract
 from trading.ledger import canonical
 from trading.ledger.commitment import Label, commit
 
@@ -77,6 +87,9 @@ def _lives(folder: Path) -> Month:
                 tx, email=email, name=NAME if party else "Clerk", password_hash="x", roles=roles,
                 at_s=FIRST_S, party=party,
             )  # fmt: skip
+        for seller, number in ((GONE, 1), ("P-5", 2)):
+            made = BilateralContract(number, "P-2", seller, 70_000, END_S, None, 10)
+            contracts.propose(tx, made, "P-2", FIRST_S)
         agreements.move_out(
             tx, street.site, usage_point="UP-3", day=interval.parse_date("2026-07-01"),
             by="a@example.org",
@@ -88,6 +101,10 @@ def _lives(folder: Path) -> Month:
                 street.order(f"P-{n}", at_s, start_s, "sell", f"0.0{50 + n}", 100 + n)
             for n in (2, 4):
                 street.order(f"P-{n}", at_s, start_s, "buy", f"0.0{60 + n}", 80 + n)
+            with street.room.store.write() as tx:
+                ordering.amend(
+                    tx, street.site, f"{GONE}-{start_s}", {"energy_wh": 90}, party=GONE, at_s=at_s
+                )
         street.cycle(at_s)
     return street
 
@@ -140,6 +157,7 @@ def test_every_table_is_declared_free_of_persons_or_personal_once() -> None:
     declared = [*tables.FREE, *tables.BY_TIME, *tables.COUNTERS, *tables.BY_PARTY, *tables.APART]
     # Orders go with their time and, where none was traded in, with their party.
     declared.remove("market_order")
+    declared.remove("order_amendment")
     assert sorted(declared) == sorted(metadata.tables)
     for rule in (tables.BY_TIME, tables.COUNTERS, tables.BY_PARTY):
         for table, column in rule.items():
@@ -163,6 +181,18 @@ def test_no_row_of_any_table_names_the_person(lived: Lived) -> None:
                     assert NAME not in text, table.name
                     assert EMAIL not in text, table.name
                     assert GONE not in text.replace('"', " ").replace(":", " ").split(), words[:9]
+
+
+def test_contracts_of_the_person_and_amendments_of_that_time_are_gone_and_others_stay(
+    before: Lived, lived: Lived
+) -> None:
+    counts = []
+    for folder in (before.copy, lived.folder):
+        with closing(Store.at(folder)) as store, store.read() as tx:
+            held = [len(contracts.of_party(tx, party)) for party in (GONE, "P-2", "P-5")]
+            amended = len(market.rows(tx)["order_amendment"])
+        counts.append((*held, amended > 0))
+    assert counts == [(1, 2, 1, True), (0, 1, 1, False)]
 
 
 def test_the_ledger_is_the_same_byte_for_byte_and_every_proof_verifies(

@@ -107,7 +107,9 @@ class _Floor:
         if not self.left[order]:
             return
         price = self.price[order] if event.price is None else event.price
-        energy_wh = self.left[order] if event.energy_wh is None else event.energy_wh
+        energy_wh = self.left[order]
+        if event.energy_wh is not None:
+            energy_wh = max(event.energy_wh - self.fills[order] - self.netted[order], 0)
         keeps = price == self.price[order] and energy_wh <= self.left[order]
         self.price[order], self.left[order] = price, energy_wh
         if not keeps:

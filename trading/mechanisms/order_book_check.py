@@ -117,7 +117,10 @@ class _Walk:
         if not self.left[order]:
             return
         moved = event.price is not None and event.price != self.price[order]
-        wanted = self.left[order] if event.energy_wh is None else event.energy_wh
+        wanted = self.left[order]
+        if event.energy_wh is not None:
+            wanted = max(event.energy_wh - (self.offered[order] - wanted), 0)
+        self.offered[order] += wanted - self.left[order]
         if wanted == 0 or moved or wanted > self.left[order]:
             self.leave(order)
         grown, self.left[order] = wanted > self.left[order], wanted

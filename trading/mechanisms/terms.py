@@ -38,7 +38,8 @@ class Event:
     price : int or None
         The new limit of an amended order, nano-currency per Wh; none keeps it.
     energy_wh : int or None
-        What an amended order still wants, Wh; none keeps it.
+        What an amended order wants in all, Wh, of which it may have traded a part
+        already; none keeps it.
     """
 
     act: Act

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from grid import interval
 from grid.errors import GridError
@@ -10,13 +10,16 @@ from grid.ids import OrderId, PartyId, UsagePointId
 from grid.site_facts import PRICE_MOST
 from trading.book import Book, Order, Side
 from trading.mechanisms import mechanism
-from trading.mechanisms.terms import Terms
-from trading.orders import TICK, in_time
+from trading.mechanisms.terms import Contract, Terms
+from trading.orders import TICK
 from trading.replay.log import Fields, Record
 from trading.replay.terms import SiteTerms
+from trading.sealed_book import Amendment, Placed, sealed_book
 from trading.settlement_facts import Leg
 from trading.statements import market_summary
 from trading.topology import Topology, trades
+
+Contracts = Callable[[Sequence[Order]], tuple[Contract, ...]]
 
 ENERGY_MOST_WH = 10**9
 """Of an order: more cannot be told in nine digits."""
@@ -27,36 +30,44 @@ class Books:
 
     def __init__(self) -> None:
         self.legs: dict[int, dict[str, list[Leg]]] = {}
-        self._orders: dict[int, list[Order]] = {}
+        self._placed: dict[int, list[Placed]] = {}
 
     def seal(self, record: Record, holders: Mapping[str, str]) -> None:
-        """Take the orders of a book that stand; `holders` are the parties of usage points then.
+        """Take the orders of a book; `holders` are the parties of usage points then.
 
         Raises
         ------
         DifferenceError
-            When an order is none of this book, or something else than orders is in it.
+            When an order is none of this book, or something else than orders, their amendments
+            and their cancellations is in it.
         """
         orders = [_order(record, subject, one) for subject, one in record.of("order").items()]
         record.expect("orders", record.body["orders"], len(orders))
-        gone = set()
-        for subject, one in record.of("cancel").items():
-            record.expect("order of a cancellation", one.text("order"), subject)
-            one.text("cancelled")
-            gone.add(subject)
-        if unknown := gone - {str(order.id) for order in orders}:
-            raise record.differs("cancellation", min(unknown), "of an order in the book")
-        record.expect("commitments of orders", record.commitments, len(orders) + len(gone))
+        known = {str(order.id) for order in orders}
+        gone, changed = _cancelled(record, known), _amended(record, known)
+        count = len(orders) + len(gone) + sum(map(len, changed.values()))
+        record.expect("commitments of orders", record.commitments, count)
         by_agents = record.body["by"] == "agents"
         for order in orders:
             record.expect(f"order {order.id} agent", order.agent, by_agents)
             holder = holders.get(str(order.usage_point), "nobody")
             record.expect(f"order {order.id} party", str(order.party), holder)
-        standing = self._orders.setdefault(record.start_s, [])
-        standing += [order for order in orders if str(order.id) not in gone]
+        placed = self._placed.setdefault(record.start_s, [])
+        for order in orders:
+            name = str(order.id)
+            # Cancelled before there were numbers for it, an order is in no book.
+            if gone.get(name, 0) is not None:
+                placed.append(Placed(order, changed.get(name, ()), gone.get(name)))
 
-    def clear(self, record: Record, terms: SiteTerms, topology: Topology) -> None:
+    def clear(
+        self, record: Record, terms: SiteTerms, contracts: Contracts, topology: Topology
+    ) -> None:
         """Clear a sealed book again, and compare prices, volumes and every trade.
+
+        Parameters
+        ----------
+        contracts : Callable
+            Gives those that hold in the interval between the parties of a book.
 
         Raises
         ------
@@ -64,8 +75,10 @@ class Books:
         """
         start_s, rules = record.start_s, mechanism(terms.market.mechanism)
         try:
-            orders = in_time(self._orders.pop(start_s, []))
-            book, given = Book.of(orders), Terms(tick=TICK, start_s=start_s)
+            sealed = sealed_book(self._placed.pop(start_s, []), by_events="events" in rules.reads)
+            orders, book = sealed.orders, Book.of(sealed.orders)
+            agreed = contracts(orders) if "contracts" in rules.needs else ()
+            given = Terms(tick=TICK, start_s=start_s, events=sealed.events, contracts=agreed)
             if topology.parent:
                 given = topology.terms(given, terms.market, orders)
             outcome = rules.clear(book, given)
@@ -93,10 +106,52 @@ class Books:
         if told:
             raise record.differs(f"trade {min(told)}", "there", "none")
         record.expect("commitments of trades", record.commitments, 2 * len(made))
-        summary = market_summary(orders, outcome, terms.market.minimum_group)
+        summary = market_summary(sealed.in_all(outcome), outcome, terms.market.minimum_group)
         if topology.parent:
             summary["topology_sha256"] = topology.sha256
         Fields(record, "public", record.body).equals(summary)
+
+
+def _cancelled(record: Record, known: Set[str]) -> dict[str, int | None]:
+    """Return by order when it was cancelled; none where that has no place in time."""
+    gone: dict[str, int | None] = {}
+    for subject, one in record.of("cancel").items():
+        record.expect("order of a cancellation", one.text("order"), subject)
+        one.text("cancelled")
+        gone[subject] = one.whole("sequence") if "sequence" in one.members() else None
+    if unknown := set(gone) - known:
+        raise record.differs("cancellation", min(unknown), "of an order in the book")
+    return gone
+
+
+def _amended(record: Record, known: Set[str]) -> dict[str, tuple[Amendment, ...]]:
+    """Return the amendments of orders in time."""
+    found: dict[str, list[Amendment]] = {}
+    for subject, one in record.of("amend").items():
+        record.expect(f"{one.what} id", one.text("amendment"), subject)
+        order = one.text("order")
+        if order not in known:
+            raise record.differs(f"{one.what} order", order, "an order in the book")
+        change = Amendment(
+            id=OrderId(subject),
+            order=OrderId(order),
+            price=one.decimal("price"),
+            energy_wh=one.whole("energy_wh"),
+            sequence=one.whole("sequence"),
+        )
+        _within(record, one, change)
+        found.setdefault(order, []).append(change)
+    return {
+        order: tuple(sorted(changes, key=lambda change: change.sequence))
+        for order, changes in found.items()
+    }
+
+
+def _within(record: Record, one: Fields, told: Order | Amendment) -> None:
+    """Refuse a limit or an energy that no order can have."""
+    for name, most in (("price", PRICE_MOST), ("energy_wh", ENERGY_MOST_WH)):
+        if not 0 <= getattr(told, name) <= most:
+            raise record.differs(f"{one.what} {name}", getattr(told, name), f"0 to {most}")
 
 
 def _compare(
@@ -130,9 +185,7 @@ def _order(record: Record, subject: str, one: Fields) -> Order:
         sequence=one.whole("sequence"),
         agent=one.flag("agent"),
     )
-    for name, most in (("price", PRICE_MOST), ("energy_wh", ENERGY_MOST_WH)):
-        if not 0 <= getattr(order, name) <= most:
-            raise record.differs(f"{one.what} {name}", getattr(order, name), f"0 to {most}")
+    _within(record, one, order)
     record.expect(f"{one.what} id", str(order.id), subject)
     record.expect(f"{one.what} interval", interval.label(order.start_s), record.interval)
     return order

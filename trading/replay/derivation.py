@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
+from trading.contracts import of_book
 from trading.ledger.entry import Kind
 from trading.mechanisms import mechanism
 from trading.replay import topologies
 from trading.replay.agreements import Agreements
 from trading.replay.books import Books
+from trading.replay.contracts import TOLD, Contracts
 from trading.replay.difference import Difference, DifferenceError
 from trading.replay.invoices import Invoices
 from trading.replay.log import Record
@@ -72,6 +75,7 @@ class Derivation:
         self.stopped: int | None = None
         self.why = ""
         self._agreements = Agreements()
+        self._contracts = Contracts()
         self._books = Books()
         self._topology = Topology()
         self._settled = Settlements(names)
@@ -89,10 +93,8 @@ class Derivation:
         missing = f"{record.commitments - len(record.openings)} of {record.commitments}"
         if not record.is_opened:
             self.stopped, self.why = record.sequence, f"{missing} commitments are not opened"
-        elif record.kind is Kind.ACTION and record.body["action"] in (ACTION, LOSSES):
-            self._topology = topologies.take(record, self._topology)
         elif record.kind is Kind.ACTION:
-            self._agreements.take(record)
+            self._take(record)
         elif terms is None:
             self.stopped, self.why = record.sequence, "the log does not hold the site's terms"
         elif self._lacks_lines(record, terms):
@@ -109,10 +111,20 @@ class Derivation:
         """Whether something follows from a record, or it from something."""
         if record.kind is Kind.ACTION:
             action = str(record.body.get("action", ""))
-            return action in (ACTION, LOSSES) or action.startswith(("agreement.", "agreements."))
+            known = (ACTION, LOSSES, *TOLD)
+            return action in known or action.startswith(("agreement.", "agreements."))
         return record.kind in (
             Kind.BOOK, Kind.CLEARING, Kind.READINGS, Kind.SETTLEMENT, Kind.CORRECTION, Kind.INVOICE,
         )  # fmt: skip
+
+    def _take(self, record: Record) -> None:
+        """Take what an action agrees or tells of the network."""
+        if record.body["action"] in TOLD:
+            self._contracts.take(record)
+        elif record.body["action"] in (ACTION, LOSSES):
+            self._topology = topologies.take(record, self._topology)
+        else:
+            self._agreements.take(record)
 
     def _trading(self, record: Record, terms: SiteTerms) -> Iterator[str]:
         """Yield the names of what was derived."""
@@ -124,7 +136,9 @@ class Derivation:
             if mechanism(terms.market.mechanism).metered:
                 self._settled.shared(record)
                 return
-            self._books.clear(record, terms, self._topology)
+            known, held = self._contracts.listed(), self._agreements.listed()
+            between = partial(of_book, known, held, start_s=record.start_s)
+            self._books.clear(record, terms, between, self._topology)
             yield "prices"
             yield from ["trades"] * (record.commitments // 2)
         elif record.kind is Kind.READINGS:

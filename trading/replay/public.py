@@ -15,9 +15,10 @@ from grid.quantities import parse_price
 from trading.ledger.entry import Kind
 from trading.mechanisms import mechanism
 from trading.orders import TICK
-from trading.replay import topologies
+from trading.replay import contracts, topologies
 from trading.replay.log import Fields, Record
 from trading.replay.terms import SiteTerms, decode
+from trading.sealed_book import AMENDMENTS_MOST
 from trading.topology import ACTION
 
 _SIDES = {"bid_wh": "what was bid", "asked_wh": "what was asked"}
@@ -65,6 +66,9 @@ class Public:
     def _action(self, record: Record, body: Fields) -> None:
         if record.body.get("action") == ACTION:
             self._topology = topologies.lines(record).sha256
+        if record.body.get("action") in contracts.TOLD:
+            # The same to both parties.
+            record.expect("commitments", record.commitments, 2)
         if "terms" not in record.body:
             return
         try:
@@ -80,8 +84,8 @@ class Public:
             raise record.differs("book", f"of {by}", "none: it is sealed already")
         if start_s in self._books[by]:
             raise record.differs("book", f"of {by}", "none: they have one already")
-        # An order of a member may be cancelled, which is one more commitment.
-        most = orders if by == "agents" else 2 * orders
+        # An order of a member may be amended and cancelled; each is one more commitment.
+        most = orders if by == "agents" else (2 + AMENDMENTS_MOST) * orders
         if not orders <= record.commitments <= most:
             raise record.differs("commitments", record.commitments, f"{orders} to {most}")
         self._books[by].add(start_s)

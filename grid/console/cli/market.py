@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from grid.console.cli import market_bill, market_clear, market_invoices
+from grid.console.cli import market_bill, market_clear, market_contract, market_invoices
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -13,3 +13,4 @@ def declare(parser: argparse.ArgumentParser) -> None:
     market_clear.declare(verbs.add_parser("clear", help="clear a book of orders, and check it"))
     market_bill.declare_bill(verbs)
     market_invoices.declare_invoices(verbs)
+    market_contract.declare_contract(verbs)

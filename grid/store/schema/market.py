@@ -63,9 +63,47 @@ market_order = Table(
     fact("agent", Boolean),
     fact("received_s"),
     fact("cancelled_s", nullable=True),
+    fact("cancel_sequence", nullable=True),
 )
 Index("ix_market_order_start", market_order.c.start_s)
 Index("ix_market_order_sequence", market_order.c.sequence)
+Index("ix_market_order_cancel_sequence", market_order.c.cancel_sequence)
+
+order_amendment = Table(
+    "order_amendment",
+    metadata,
+    key("id"),
+    fact("order", Key),
+    fact("party", Key),
+    fact("start_s"),
+    fact("price"),
+    fact("energy_wh"),
+    Column("sequence", Whole, nullable=False, unique=True),
+    fact("received_s"),
+)
+Index("ix_order_amendment_start", order_amendment.c.start_s)
+
+contract = Table(
+    "contract",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    fact("buyer", Key),
+    fact("seller", Key),
+    fact("price"),
+    fact("energy_wh", nullable=True),
+    fact("share_percent", Integer, nullable=True),
+    fact("from_s"),
+    fact("until_s", nullable=True),
+    fact("proposed_by", Key),
+    fact("proposed_s"),
+    fact("refused_s", nullable=True),
+    fact("accepted_s", nullable=True),
+    fact("accepted_entry", nullable=True),
+    fact("ended_by", Key, nullable=True),
+    fact("ended_s", nullable=True),
+)
+Index("ix_contract_buyer", contract.c.buyer)
+Index("ix_contract_seller", contract.c.seller)
 
 sealed_book = Table(
     "sealed_book",

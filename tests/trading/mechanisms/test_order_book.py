@@ -68,6 +68,15 @@ def test_an_amendment_to_nothing_leaves_and_what_comes_too_late_changes_nothing(
     assert trades(text, *late) == [(1, 0, 4, 5)]
 
 
+def test_what_an_order_has_traded_is_part_of_the_energy_it_is_amended_to():
+    text = "sell 4@5 buy 3@9 buy 9@9"
+    assert trades(text, *placed(0, 1), Event(AMEND, 0, None, 6), *placed(2)) == [
+        (1, 0, 3, 5),
+        (2, 0, 3, 5),
+    ]
+    assert trades(text, *placed(0, 1), Event(AMEND, 0, None, 2), *placed(2)) == [(1, 0, 3, 5)]
+
+
 def test_an_order_meets_its_own_party_first_and_that_is_no_trade():
     rows = [(False, 5, 2, 0), (False, 4, 2, 1), (True, 9, 3, 0)]
     assert trades(rows) == [(2, 1, 1, 4)]
@@ -132,7 +141,10 @@ class Slow:
             self.resting.remove(line)
             return
         price = self.rows[event.order][1] if event.price is None else event.price
-        wanted = line[1] if event.energy_wh is None else event.energy_wh
+        wanted = line[1]
+        if event.energy_wh is not None:
+            wanted = max(event.energy_wh - (self.rows[event.order][2] - wanted), 0)
+            self.rows[event.order][2] = event.energy_wh
         if price == self.rows[event.order][1] and wanted <= line[1]:
             line[1] = wanted
             self.resting = [line for line in self.resting if line[1]]
