@@ -63,7 +63,14 @@ def draft(tx: Transaction, site: Site, party: str, month: str) -> Statement:
         party, agreements.listed(tx), accounts, tariffs, (start_s, end_s), int(month[5:])
     )
     return statement(
-        PartyId(party), month, site.currency, lines, months, site.market, law_at(site, start_s)
+        PartyId(party),
+        month,
+        site.currency,
+        lines,
+        months,
+        site.market,
+        law_at(site, start_s),
+        site.grid.co2_mg_per_kwh,
     )
 
 
