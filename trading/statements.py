@@ -136,7 +136,10 @@ def statement(
 
 def _origin(months: Iterable[MonthOf], co2_mg_per_kwh: int) -> dict[str, int]:
     accounts = [one.account for one in months]
-    imported, local = (sum(one.import_wh for one in accounts), sum(one.local_wh for one in accounts))
+    imported, local = (
+        sum(one.import_wh for one in accounts),
+        sum(one.local_wh for one in accounts),
+    )
     found = origin(imported, local, co2_mg_per_kwh)
     emitted = {} if found.co2_mg is None else {"co2_mg": found.co2_mg}
     energy = {"grid_wh": found.grid_wh, "local_wh": found.local_wh}
