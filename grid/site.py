@@ -211,6 +211,11 @@ class GridConnection:
             faults.append(("price", f"grid {self.id}: price times {times} must rise from 00:00"))
         refuse(faults)
 
+    @property
+    def co2_mg_per_kwh(self) -> int:
+        """What is drawn brings, in whole milligrams; 0 where the site does not tell."""
+        return round(self.co2_g_per_kwh * 1_000)
+
 
 @dataclass(frozen=True, slots=True)
 class Outage:

@@ -22,7 +22,7 @@ from trading.accounts import (
     money_line,
     party_account,
 )
-from trading.settlement import check_same, point_result, residual_wh
+from trading.settlement import check_same, local_energy, point_result, residual_wh
 from trading.settlement_facts import Settlement, SettlementInput, UsagePointResult, check_input
 from trading.settlement_lines import point_lines
 
@@ -55,12 +55,14 @@ def settle_late(old: Settlement, given: SettlementInput) -> Settlement:
     check_input(given)
     results: list[UsagePointResult] = []
     postings: list[Posting] = []
+    local = local_energy(given)
     for point in sorted(given.usage_points, key=lambda point: point.usage_point):
         # The fee of the month was posted with what was settled in time.
         point = replace(point, fee_due_nano=point.account.fee_nano)
-        result = point_result(given, point, earlier[point.usage_point])
+        name = point.usage_point
+        result = point_result(given, point, local[name], earlier[name])
         results.append(result)
-        was = [line for line in old.lines if line.usage_point == point.usage_point]
+        was = [line for line in old.lines if line.usage_point == name]
         postings += _pooled(result, was, point_lines(given, point, result))
     assert_balanced(postings)
     return Settlement(

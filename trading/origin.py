@@ -1,90 +1,90 @@
-"""Where the energy of a usage point came from, matched interval by interval, and its CO2."""
+"""Where the energy of usage points came from, matched in each interval, and its CO2.
+
+Only facts of the ledger are used, so that whoever replays it derives the same: what a plant
+yields behind its connection, and is used there, is counted by no meter of the connection and is
+not part of it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from grid.errors import BadInputError
-from grid.quantities import INT64_MAX
+from trading.mechanisms.shares import in_proportion
 
 _UG_PER_MG = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Energy by where it came from, and what it emitted.
+    """Imported energy by where it came from, and what it emitted.
 
     Attributes
     ----------
-    own_wh : int
-        Of the usage point's own renewable plants.
     local_wh : int
         Of the community's renewable plants, in the same intervals.
     grid_wh : int
         The rest.
-    co2_mg : int
-        Of the rest; half a milligram counts as one.
+    co2_mg : int or None
+        Of the rest, half a milligram counts as one; none where it is not known.
     """
 
-    own_wh: int
     local_wh: int
     grid_wh: int
-    co2_mg: int
+    co2_mg: int | None
 
     @property
     def local_permille(self) -> int:
-        """How much was own or local renewable energy, rounded down: a claim is not rounded up."""
-        total = self.own_wh + self.local_wh + self.grid_wh
-        return (self.own_wh + self.local_wh) * 1_000 // total if total else 0
+        """How much was local renewable energy, rounded down: a claim is not rounded up."""
+        total = self.local_wh + self.grid_wh
+        return self.local_wh * 1_000 // total if total else 0
 
 
-def origin(
-    own_wh: npt.NDArray[np.int64],
-    local_wh: npt.NDArray[np.int64],
-    import_wh: npt.NDArray[np.int64],
-    co2_mg_per_kwh: npt.NDArray[np.int64],
-) -> Origin:
-    """Return the origin of the energy of some intervals.
+def matched_local(
+    import_wh: Sequence[int], bought_wh: Sequence[int], export_wh: Sequence[int]
+) -> list[int]:
+    """Return what each usage point imported of the others' renewable exports in one interval.
+
+    Who bought comes first, as far as it was consumed; what nobody bought goes to the imports
+    that are left, in proportion. Wh that do not divide go to the largest remainders. No Wh is
+    matched twice: the sum is at most that of the exports.
 
     Parameters
     ----------
-    own_wh, local_wh, import_wh : ndarray of int64 [interval]
-        Used of own renewable plants; matched with the community's in the same interval;
-        metered, `local_wh` included. A surplus of one interval says nothing of another.
-    co2_mg_per_kwh : ndarray of int64 [interval]
-        What the public network's energy emits. Wh x mg/kWh = µg: only the sum is rounded.
+    import_wh, bought_wh, export_wh : sequence of int
+        By usage point: imported; of trades; renewable energy that went out.
+    """
+    imported = np.array(import_wh, np.int64)
+    bought = np.minimum(np.array(bought_wh, np.int64), imported)
+    left_wh = sum(export_wh)
+    first = in_proportion(bought, min(left_wh, int(bought.sum())))
+    others = imported - first
+    rest = in_proportion(others, min(left_wh - int(first.sum()), int(others.sum())))
+    return [int(wh) for wh in first + rest]
+
+
+def origin(import_wh: int, local_wh: int, co2_mg_per_kwh: int) -> Origin:
+    """Return the origin of imports of which `local_wh` were matched interval by interval.
+
+    Parameters
+    ----------
+    co2_mg_per_kwh : int
+        What the public network's energy emits, 0 where that is not known. Wh x mg/kWh = µg:
+        only the sum is rounded.
 
     Raises
     ------
     BadInputError
-        When lengths differ, a value is negative, more is matched than imported, or the
-        sum may be beyond int64.
+        When more is matched than imported, or a value is negative.
     """
-    given = {
-        "own_wh": own_wh, "local_wh": local_wh, "import_wh": import_wh,
-        "co2_mg_per_kwh": co2_mg_per_kwh,
-    }  # fmt: skip
-    for name, values in given.items():
-        if values.shape != import_wh.shape:
-            raise BadInputError(f"{name} has shape {values.shape}, must have {import_wh.shape}")
-        if values.size and int(values.min()) < 0:
-            raise BadInputError(f"{name} is {int(values.min())}, must be at least 0")
-    if over := np.flatnonzero(local_wh > import_wh).tolist():
-        at = over[0]
+    if not 0 <= local_wh <= import_wh or co2_mg_per_kwh < 0:
         raise BadInputError(
-            f"local_wh[{at}] is {local_wh[at]}, must be at most import_wh {import_wh[at]}"
+            f"local_wh is {local_wh}, must be within 0 and the import_wh {import_wh}; "
+            f"co2_mg_per_kwh is {co2_mg_per_kwh}, must be at least 0"
         )
-    highest = [int(values.max(initial=1)) for values in given.values()]
-    if max(highest[:3]) * max(highest[3], 1) * max(import_wh.size, 1) > INT64_MAX:
-        raise BadInputError(f"{import_wh.size} intervals of {highest} may be beyond {INT64_MAX}")
     grid_wh = import_wh - local_wh
-    emitted_ug = int((grid_wh * co2_mg_per_kwh).sum())
-    return Origin(
-        own_wh=int(own_wh.sum()),
-        local_wh=int(local_wh.sum()),
-        grid_wh=int(grid_wh.sum()),
-        co2_mg=(emitted_ug + _UG_PER_MG // 2) // _UG_PER_MG,
-    )
+    emitted_mg = (grid_wh * co2_mg_per_kwh + _UG_PER_MG // 2) // _UG_PER_MG
+    return Origin(local_wh, grid_wh, emitted_mg if co2_mg_per_kwh else None)

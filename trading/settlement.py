@@ -22,9 +22,10 @@ from collections import Counter
 from collections.abc import Iterable
 
 from grid.errors import BadInputError
+from grid.ids import UsagePointId
 from grid.interval import label
 from trading.accounts import Posting, assert_balanced
-from trading.book import Side
+from trading.origin import matched_local
 from trading.settlement_facts import (
     MonthAccount,
     Settlement,
@@ -32,7 +33,6 @@ from trading.settlement_facts import (
     UsagePointInput,
     UsagePointResult,
     check_input,
-    traded_wh,
 )
 from trading.settlement_lines import community_lines, point_lines, resale_lines, surplus_lines
 from trading.tariffs.clock import Segment
@@ -103,8 +103,10 @@ def _settle(given: SettlementInput, old: Settlement | None) -> Settlement:
     check_input(given)
     earlier = {result.usage_point: result for result in old.usage_points} if old else {}
     results, lines = [], []
+    local = local_energy(given)
     for point in sorted(given.usage_points, key=lambda point: point.usage_point):
-        result = point_result(given, point, earlier.get(point.usage_point))
+        local_wh = local[point.usage_point]
+        result = point_result(given, point, local_wh, earlier.get(point.usage_point))
         results.append(result)
         lines += point_lines(given, point, result)
     lines += surplus_lines(lines)
@@ -130,14 +132,24 @@ def residual_wh(given: SettlementInput) -> int:
     return net + given.loss_wh - (given.head_import_wh - given.head_export_wh)
 
 
+def local_energy(given: SettlementInput) -> dict[UsagePointId, int]:
+    """Return what each usage point imported of the members' renewable exports, in Wh."""
+    points = given.usage_points
+    matched = matched_local(
+        [max(point.net_wh, 0) for point in points],
+        [max(point.position_wh, 0) for point in points],
+        [point.renewable_wh for point in points],
+    )
+    return {point.usage_point: wh for point, wh in zip(points, matched, strict=True)}
+
+
 def point_result(
-    given: SettlementInput, point: UsagePointInput, old: UsagePointResult | None
+    given: SettlementInput, point: UsagePointInput, local_wh: int, old: UsagePointResult | None
 ) -> UsagePointResult:
     """Return how a usage point is settled, on top of what `old` took."""
     net = point.net_wh
     baseline_import, baseline_export = max(net, 0), max(-net, 0)
-    position = traded_wh(point.legs, Side.BUY) - traded_wh(point.legs, Side.SELL)
-    bought, sold = max(position, 0), max(-position, 0)
+    bought, sold = max(point.position_wh, 0), max(-point.position_wh, 0)
     metered_wh = net if given.is_netted else baseline_import
     tariff_wh = net if given.is_netted else max(baseline_import - bought, 0)
     export_wh = 0 if given.is_netted else baseline_export
@@ -148,6 +160,8 @@ def point_result(
         export_wh=account.export_wh + export_wh - (_exported(given, old) if old else 0),
         bank_wh=account.bank_wh,
         fee_nano=point.fee_due_nano,
+        import_wh=account.import_wh + baseline_import - (old.baseline_import_wh if old else 0),
+        local_wh=account.local_wh + local_wh - (old.local_wh if old else 0),
     )
     charge, bank_change = _charged(given, point, changed)
     return UsagePointResult(
@@ -166,6 +180,7 @@ def point_result(
         bank_change_wh=bank_change + (old.bank_change_wh if old else 0),
         fee_nano=point.fee_due_nano - account.fee_nano + (old.fee_nano if old else 0),
         account=changed,
+        local_wh=local_wh,
     )
 
 

@@ -56,6 +56,8 @@ class MonthAccount:
         The energy bank at the start of the month.
     fee_nano : int
         Of the monthly fee, what was posted.
+    import_wh, local_wh : int
+        Baseline imports; of them what members' renewable plants exported in the same intervals.
     """
 
     supplied: MonthUse = NO_USE
@@ -63,6 +65,8 @@ class MonthAccount:
     export_wh: int = 0
     bank_wh: int = 0
     fee_nano: int = 0
+    import_wh: int = 0
+    local_wh: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,16 @@ class UsagePointInput:
             - self.curtailed_wh
         )
 
+    @property
+    def position_wh(self) -> int:
+        """What it bought less what it sold."""
+        return traded_wh(self.legs, Side.BUY) - traded_wh(self.legs, Side.SELL)
+
+    @property
+    def renewable_wh(self) -> int:
+        """What went out of its solar and wind plants: not of batteries or gensets."""
+        return min(self.export_wh, max(-self.net_wh, 0))
+
 
 @dataclass(frozen=True, slots=True)
 class SettlementInput:
@@ -175,6 +189,8 @@ class UsagePointResult:
         Of the monthly fee, posted with this interval.
     account : MonthAccount
         The month after this settlement.
+    local_wh : int
+        Of the baseline imports, what members' renewable plants exported in the interval.
     """
 
     usage_point: UsagePointId
@@ -192,6 +208,7 @@ class UsagePointResult:
     bank_change_wh: int
     fee_nano: int
     account: MonthAccount
+    local_wh: int = 0
 
     def traded_wh(self, side: Side) -> int:
         """Return what it traded on one side."""

@@ -25,6 +25,7 @@ from trading.accounts import (
 from trading.bills import APART_KINDS, to_cent
 from trading.book import Clearing, Order, Side
 from trading.mechanisms import bilateral
+from trading.origin import origin
 from trading.regulation import Regulation
 from trading.settlement_facts import MonthAccount
 from trading.tariffs.month import charge_nano, charges, closing_bank
@@ -93,6 +94,7 @@ def statement(
     months: Sequence[MonthOf],
     market: Market,
     regulation: Regulation,
+    co2_mg_per_kwh: int = 0,
 ) -> Statement:
     """Return a party's statement of a month.
 
@@ -103,6 +105,8 @@ def statement(
         what an earlier month had come too late for; others' lines are passed over.
     months : sequence of MonthOf
         The metered month of each usage point of the party, for the comparison.
+    co2_mg_per_kwh : int
+        Of the public network's energy; 0 where it is not known, and then nothing is said of it.
     """
     account = party_account(party)
     own = [(late, line) for late, line in postings if account in (line.debit, line.credit)]
@@ -126,9 +130,22 @@ def statement(
         "vat": exact_money(_vat(own, account, months, regulation)),
         "without_trading": exact_money(otherwise),
         "gain": exact_money(otherwise - exact),
+        "origin": _origin(months, co2_mg_per_kwh),
     }
     sides = (account, GUARANTEE, ROUNDING)
     return Statement(document, _closing(sides, made_whole, rounding), due)
+
+
+def _origin(months: Iterable[MonthOf], co2_mg_per_kwh: int) -> dict[str, int]:
+    accounts = [one.account for one in months]
+    imported, local = (
+        sum(one.import_wh for one in accounts),
+        sum(one.local_wh for one in accounts),
+    )
+    found = origin(imported, local, co2_mg_per_kwh)
+    emitted = {} if found.co2_mg is None else {"co2_mg": found.co2_mg}
+    energy = {"grid_wh": found.grid_wh, "local_wh": found.local_wh}
+    return energy | {"local_permille": found.local_permille} | emitted
 
 
 def _closing(

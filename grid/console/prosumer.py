@@ -192,7 +192,14 @@ def statement() -> str:
         if month and month not in months:
             abort(404)
         made = prosumer_statement.make(tx, here.site, PartyId(party), month) if month else None
-    return render_template("prosumer_statement.html", made=made, months=months, month=month)
+    return render_template(
+        "prosumer_statement.html",
+        made=made,
+        months=months,
+        month=month,
+        refused=session.pop("refused", None),
+        told=session.pop("told", None),
+    )
 
 
 @pages.get("/limits")

@@ -15,7 +15,7 @@ from grid.ids import PartyId
 from grid.operation import billing
 from grid.site import Site
 from grid.store import Transaction, agreements, invoices, series
-from grid.store.invoices import Invoice
+from grid.store.invoices import Dispute, Invoice
 from trading.agreements import Agreement
 from trading.statements import exact_money
 
@@ -46,6 +46,10 @@ class Made:
         None while the month runs or is not final.
     held : Decimal
         What need not be paid until disputes are decided.
+    disputes : dict
+        By line of the invoice.
+    until_s : int
+        Until when its lines can be disputed.
     """
 
     document: dict[str, Any]
@@ -56,6 +60,8 @@ class Made:
     estimated: int
     invoice: Invoice | None
     held: Decimal
+    disputes: dict[int, Dispute]
+    until_s: int
 
 
 def make(tx: Transaction, site: Site, party: PartyId, month: str) -> Made:
@@ -73,6 +79,7 @@ def make(tx: Transaction, site: Site, party: PartyId, month: str) -> Made:
     # Amounts are exact: given the places of the longest, they stand below each other.
     amounts = [rounding, *(amount for _, amount in items.values())]
     places = max(-int(amount.as_tuple().exponent) for amount in amounts)
+    asked = [] if billed is None else invoices.disputes(tx, [billed.number])
     return Made(
         document=document,
         items=[Item(kind, wh, f"{amount:.{places}f}") for kind, (wh, amount) in items.items()],
@@ -81,14 +88,10 @@ def make(tx: Transaction, site: Site, party: PartyId, month: str) -> Made:
         alone=alone,
         estimated=_estimated(tx, site, mine, bounds),
         invoice=billed,
-        held=Decimal(0) if billed is None else _held(tx, billed),
+        held=Decimal(exact_money(billing.held_nano(asked))),
+        disputes={one.line: one for one in asked},
+        until_s=0 if billed is None else billing.dispute_until_s(site, billed),
     )
-
-
-def _held(tx: Transaction, billed: Invoice) -> Decimal:
-    """Return what of an invoice waits for its disputes."""
-    held = billing.held_nano(invoices.disputes(tx, [billed.number]))
-    return Decimal(exact_money(held))
 
 
 def _items(lines: Iterable[Mapping[str, Any]]) -> dict[str, tuple[int, Decimal]]:

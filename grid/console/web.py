@@ -17,6 +17,7 @@ from grid.console import (
     auditor_log,
     auth,
     charging,
+    disputes,
     events,
     incidents,
     lost_energy,
@@ -113,8 +114,8 @@ def create_app(
     auth.init(app, store)
     for module in (
         operator, operator_decisions, overrides, safety_tags, events, incidents, voltage_quality,
-        readings, lost_energy, meter_orders, meter_exchanges, charging, agreements, prosumer,
-        prosumer_ordering, prosumer_contracts, auditor, auditor_log, administrator,
+        readings, lost_energy, meter_orders, meter_exchanges, charging, agreements, disputes,
+        prosumer, prosumer_ordering, prosumer_contracts, auditor, auditor_log, administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)
     _register(app, site, store)

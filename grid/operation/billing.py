@@ -63,7 +63,14 @@ def draft(tx: Transaction, site: Site, party: str, month: str) -> Statement:
         party, agreements.listed(tx), accounts, tariffs, (start_s, end_s), int(month[5:])
     )
     return statement(
-        PartyId(party), month, site.currency, lines, months, site.market, law_at(site, start_s)
+        PartyId(party),
+        month,
+        site.currency,
+        lines,
+        months,
+        site.market,
+        law_at(site, start_s),
+        site.grid.co2_mg_per_kwh,
     )
 
 
@@ -104,6 +111,11 @@ def month_names(tx: Transaction, month: str) -> dict[AccountId, str]:
     return {party_account(PartyId(name)): pseudonym(secrets[name], month) for name in secrets}
 
 
+def dispute_until_s(site: Site, invoice: Invoice) -> int:
+    """Return until when the lines of an invoice can be disputed."""
+    return invoice.made_s + site.settlement.dispute_until_days * interval.DAY_S
+
+
 def held_nano(disputes: Sequence[Dispute]) -> int:
     """Return what of an invoice need not be paid until its disputes are decided."""
     return sum(one.amount_nano for one in disputes if one.state is DisputeState.OPEN)
@@ -126,7 +138,7 @@ def dispute(
     lines = found.document["lines"]
     if not 0 <= line < len(lines):
         raise BadInputError(f"invoice {number} line {line}: it has lines 0 to {len(lines) - 1}")
-    until_s = found.made_s + site.settlement.dispute_until_days * interval.DAY_S
+    until_s = dispute_until_s(site, found)
     if at_s >= until_s:
         raise BadInputError(f"invoice {number}: could be disputed until {interval.label(until_s)}")
     reason = reason.strip()
@@ -179,6 +191,29 @@ def decide(
         tx, site, at_s=at_s, user=by, kind="dispute.decide", subject=found.invoice, detail=detail
     )
     return next(one for one in store.disputes(tx, [found.invoice]) if one.id == number)
+
+
+def withdraw(tx: Transaction, site: Site, number: int, *, party: str, by: str) -> Dispute:
+    """Let a party take back its own dispute while it is open: the line is due again.
+
+    Raises
+    ------
+    BadInputError
+        When the party has no such dispute, or it is decided.
+    """
+    at_s = control.clock_s(tx)
+    own = [one.number for one in store.invoices(tx, party=party)]
+    found = next((one for one in store.disputes(tx, own) if one.id == number), None)
+    if found is None or found.state is not DisputeState.OPEN:
+        raise BadInputError(f"dispute {number}: {party} has none that is open")
+    store.close_dispute(
+        tx, number, DisputeState.WITHDRAWN, credit_nano=0, note="", by=by, at_s=at_s
+    )
+    detail = {"dispute": number, "state": str(DisputeState.WITHDRAWN)}
+    record.record_action(
+        tx, site, at_s=at_s, user=by, kind="dispute.withdraw", subject=found.invoice, detail=detail
+    )
+    return next(one for one in store.disputes(tx, own) if one.id == number)
 
 
 def _credit(tx: Transaction, site: Site, party: str, credit_nano: int, at_s: int) -> None:

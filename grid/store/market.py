@@ -388,6 +388,8 @@ def month_accounts(tx: Transaction, month: str) -> dict[tuple[int, str], MonthAc
             export_wh=row.export_wh,
             bank_wh=row.bank_wh,
             fee_nano=row.fee_nano,
+            import_wh=row.import_wh,
+            local_wh=row.local_wh,
         )
         for row in rows
     }
@@ -407,6 +409,8 @@ def put_month_accounts(
             "export_wh": one.export_wh,
             "bank_wh": one.bank_wh,
             "fee_nano": one.fee_nano,
+            "import_wh": one.import_wh,
+            "local_wh": one.local_wh,
         }
         for (agreement, tariff), one in accounts.items()
     ]

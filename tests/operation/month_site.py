@@ -50,6 +50,7 @@ invoice_after_days = 1
 [grid]
 id = "GRID"
 import_limit_kw = 100
+co2_g_per_kwh = 412.5
 export_limit_kw = 100
 [[grid.price]]
 from_time = "00:00"

@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -286,6 +287,59 @@ def test_invoices_add_up_line_by_line_to_their_accounts(lived) -> None:
                 assert Decimal(document["guarantee"]) == min(gain, Decimal(0))
         moved = {one.party: one for one in made}
         assert moved["P-3"].total_nano != moved["P-NEW"].total_nano
+
+
+def test_the_origin_on_each_invoice_is_what_meters_and_trades_say_interval_by_interval(
+    lived,
+) -> None:
+    street, start_s, end_s, month = lived
+    imported: Counter[str] = Counter()
+    local: Counter[str] = Counter()
+    with street.room.store.read() as tx:
+        for at_s in range(start_s, end_s, STEP_S):
+            _add_origin(street, market.newest_settlement(tx, at_s)[2], imported, local)
+        made = invoices.invoices(tx, month=month)
+    assert sum(local.values()) > 0
+    for one in made:
+        grid_wh = imported[one.party] - local[one.party]
+        assert one.document["origin"] == {
+            "co2_mg": (grid_wh * 412_500 + 500) // 1_000,
+            "grid_wh": grid_wh,
+            "local_permille": 1_000 * local[one.party] // imported[one.party],
+            "local_wh": local[one.party],
+        }
+
+
+def _add_origin(street: Month, settled: dict, imported: Counter, local: Counter) -> None:
+    """Match an interval Wh by Wh: to who bought, then to who is furthest below their part."""
+    slot = (settled["start_s"] - street.room.first_cycle_s) // STEP_S
+    party = [one["party"] for one in settled["usage_points"]]
+    took, gave = street.truth[:, slot].T.tolist()
+    claims = [
+        min(wh, max(sum(_signed(leg) for leg in one["legs"]), 0))
+        for wh, one in zip(took, settled["usage_points"], strict=True)
+    ]
+    left_wh = sum(gave)
+    parts = [0] * len(took)
+    for wants in (claims, took):
+        open_wh = [want - part for want, part in zip(wants, parts, strict=True)]
+        given_wh = min(left_wh, sum(open_wh))
+        exact = [Fraction(given_wh * one, sum(open_wh) or 1) for one in open_wh]
+        whole = [int(one) for one in exact]
+        for n in sorted(range(len(took)), key=lambda n: whole[n] - exact[n])[
+            : given_wh - sum(whole)
+        ]:
+            whole[n] += 1
+        parts = [part + more for part, more in zip(parts, whole, strict=True)]
+        left_wh -= given_wh
+    assert sum(parts) <= sum(gave)
+    for name, wh, part in zip(party, took, parts, strict=True):
+        imported[name] += wh
+        local[name] += part
+
+
+def _signed(leg: dict) -> int:
+    return leg["energy_wh"] if leg["side"] == "buy" else -leg["energy_wh"]
 
 
 def test_running_settlement_and_billing_again_adds_nothing(lived) -> None:

@@ -103,6 +103,10 @@ def _by(payload: dict[str, Any]) -> None:
     payload["total"] = "1.00"
 
 
+def _greener(payload: dict[str, Any]) -> None:
+    payload["origin"]["local_wh"] += 1
+
+
 def _for_another(payload: dict[str, Any]) -> None:
     payload["party"] = "P-2"
 
@@ -124,8 +128,9 @@ def _of_supply(one: Opening) -> bool:
         ("posting", _of_supply, _dearer, "settlement", "posting"),
         ("agreement", lambda one: one.label.subject[0] == "2", _for_another, "book", "order"),
         ("invoice", lambda one: one.payload["party"] == "P-4", _by, "invoice", "total"),
+        ("invoice", lambda one: one.payload["party"] == "P-2", _greener, "invoice", "origin"),
     ],
-    ids=["order", "order of another", "reading", "posting", "agreement", "invoice"],
+    ids=["order", "order of another", "reading", "posting", "agreement", "invoice", "origin"],
 )
 def test_one_altered_fact_is_named(
     auction: Street,

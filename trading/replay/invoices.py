@@ -99,7 +99,9 @@ class Invoices:
         accounts = self._settled.accounts.get(month, {})
         months = months_of(party, agreements, accounts, tariffs, bounds, int(month[5:]))
         law = terms.law_at(bounds[0])
-        return statement(name, month, terms.currency, lines, months, terms.market, law)
+        return statement(
+            name, month, terms.currency, lines, months, terms.market, law, terms.co2_mg_per_kwh
+        )
 
 
 def _compare_lines(record: Record, number: str, told: object, derived: object) -> None:

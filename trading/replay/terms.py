@@ -36,6 +36,8 @@ class SiteTerms:
         Its own connections, which pay no monthly fee.
     grid_price : tuple of GridPrice
         The community's prices at the feeder head, by civil time of day.
+    co2_mg_per_kwh : int
+        What the public network's energy emits; 0 where it is not known.
     """
 
     time_zone: str
@@ -46,6 +48,7 @@ class SiteTerms:
     market: Market
     grid_price: tuple[GridPrice, ...]
     tariff: tuple[Tariff, ...]
+    co2_mg_per_kwh: int = 0
 
     def law_at(self, start_s: int) -> Regulation:
         """Return the law in force in an interval."""
@@ -65,6 +68,7 @@ def of_site(site: Site) -> SiteTerms:
         market=site.market,
         grid_price=site.grid.price,
         tariff=site.tariff,
+        co2_mg_per_kwh=site.grid.co2_mg_per_kwh,
     )
 
 

@@ -222,4 +222,6 @@ month_account = Table(
     fact("export_wh"),
     fact("bank_wh"),
     fact("fee_nano"),
+    fact("import_wh"),
+    fact("local_wh"),
 )
