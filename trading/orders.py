@@ -215,7 +215,8 @@ class AgentNeed:
     """What a default agent trades for one usage point.
 
     `retail_price` is the block the next Wh falls into; `buy_limit` and
-    `sell_limit` are the prosumer's own, if any. Prices are nano per Wh.
+    `sell_limit` are the prosumer's own, if any. Prices are nano per Wh. Of no
+    energy, or less, nothing is ordered.
     """
 
     usage_point: UsagePointId

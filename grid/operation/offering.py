@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from grid import interval
 from grid.operation import agreements, record
 from grid.operation.commission import DRAW_SECRET
@@ -11,7 +13,7 @@ from grid.operation.room import Room
 from grid.site import UsageKind
 from grid.store import Transaction, control, datasets
 from grid.store import market as store
-from trading.book import Order
+from trading.book import Order, Side
 from trading.ledger.entry import Kind
 from trading.orders import AgentNeed, default_orders, receipt
 from trading.settlement_facts import MonthAccount
@@ -40,7 +42,10 @@ def offer(room: Room, at_s: int) -> None:
 
 
 def _place(room: Room, tx: Transaction, at_s: int, start_s: int) -> tuple[Order, ...]:
-    """Let the default agents bid what the forecast says each usage point needs or spares."""
+    """Let the default agents bid what each usage point needs or spares by the forecast.
+
+    What its party ordered by hand already is not ordered again.
+    """
     forecast = datasets.require_dataset(tx, "forecast", at_s)
     step = (start_s - at_s) // room.site.interval_s
     mean = forecast["mean_kw"]
@@ -56,6 +61,9 @@ def _place(room: Room, tx: Transaction, at_s: int, start_s: int) -> tuple[Order,
     tariffs = {tariff.id: tariff for tariff in room.site.tariff}
     limits = store.limits(tx)
     standing = agreements.standing(tx, start_s)
+    by_hand: Counter[tuple[str, Side]] = Counter()
+    for one in store.orders(tx, start_s):
+        by_hand[str(one.usage_point), one.side] += one.energy_wh
     needs = []
     for point in room.site.usage_point:
         agreement = standing[str(point.id)]
@@ -72,8 +80,8 @@ def _place(room: Room, tx: Transaction, at_s: int, start_s: int) -> tuple[Order,
             AgentNeed(
                 usage_point=point.id,
                 party=agreement.party,
-                need_wh=wh if net > 0 else 0,
-                surplus_wh=wh if net < 0 else 0,
+                need_wh=(wh if net > 0 else 0) - by_hand[str(point.id), Side.BUY],
+                surplus_wh=(wh if net < 0 else 0) - by_hand[str(point.id), Side.SELL],
                 retail_price=marginal_price(tariff, account.supplied, segment),
                 buy_limit=buy,
                 sell_limit=sell,
