@@ -300,7 +300,8 @@ def tables(
 def _toml(text: str, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # Endless digits and nesting are no errors of TOML's own.
         where = re.search(r"at line (\d+)", str(error))
         raise SiteFileError([f"{name}:{where[1] if where else 1}: {error}"]) from error
 

@@ -15,6 +15,7 @@ from grid import ids, interval
 from grid.errors import BadInputError
 from grid.operation import record
 from grid.operation.record import Personal
+from grid.operation.tariffs import in_force as tariffs_in_force
 from grid.site import Site, UsageKind
 from grid.store import Transaction, control, log
 from grid.store import agreements as store
@@ -121,7 +122,7 @@ def move_in(
     if before.party == party:
         raise BadInputError(f"{where}: {party} stands for it already")
     chosen = tariff or str(before.terms_at(max(from_s - 1, before.from_s)).tariff)
-    terms = Terms(from_s, _tariff(site, chosen, where), share_percent, trades, key_percent)
+    terms = Terms(from_s, _tariff(tx, site, chosen, day, where), share_percent, trades, key_percent)
     store.end(tx, before.id, from_s)
     number = store.begin(
         tx, usage_point=usage_point, party_id=party, from_s=from_s, terms=terms, by=by
@@ -162,7 +163,7 @@ def change_terms(
     old = one.terms_at(from_s)
     new = Terms(
         from_s,
-        old.tariff if tariff is None else _tariff(site, tariff, where),
+        old.tariff if tariff is None else _tariff(tx, site, tariff, day, where),
         old.share_percent if share_percent is None else share_percent,
         old.trades if trades is None else trades,
         old.key_percent if key_percent is None else key_percent,
@@ -204,11 +205,13 @@ def _last(tx: Transaction, usage_point: str, where: str, from_s: int) -> Agreeme
     return newest
 
 
-def _tariff(site: Site, name: str, where: str) -> ids.TariffId:
-    for tariff in site.tariff:
+def _tariff(tx: Transaction, site: Site, name: str, day: date, where: str) -> ids.TariffId:
+    tariffs = tariffs_in_force(tx, site)
+    for tariff in tariffs:
         if tariff.id == name:
+            tariff.version_on(day)
             return tariff.id
-    known = ", ".join(str(tariff.id) for tariff in site.tariff)
+    known = ", ".join(str(tariff.id) for tariff in tariffs)
     raise BadInputError(f"{where}: tariff {name[:64]!r} is not known; known: {known}")
 
 

@@ -13,6 +13,7 @@ from grid.operation.market import law_at
 from grid.operation.record import Personal
 from grid.operation.room import Room
 from grid.operation.settlement_entries import posting_payload
+from grid.operation.tariffs import in_force
 from grid.quantities import NANO
 from grid.site import Site
 from grid.store import Transaction, agreements, control, market
@@ -58,7 +59,7 @@ def draft(tx: Transaction, site: Site, party: str, month: str) -> Statement:
     account = party_account(PartyId(party))
     lines = market.billed(tx, account, month, start_s)
     accounts = market.month_accounts(tx, month)
-    tariffs = {str(tariff.id): tariff for tariff in site.tariff}
+    tariffs = {str(tariff.id): tariff for tariff in in_force(tx, site)}
     months = months_of(
         party, agreements.listed(tx), accounts, tariffs, (start_s, end_s), int(month[5:])
     )

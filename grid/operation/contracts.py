@@ -16,6 +16,7 @@ from grid.ids import PartyId, UsagePointId
 from grid.operation import record
 from grid.operation.market import law_at
 from grid.operation.record import Personal
+from grid.operation.tariffs import in_force
 from grid.quantities import format_price
 from grid.site import Site
 from grid.store import Transaction, agreements, control, log, market
@@ -103,7 +104,7 @@ def propose(
         id=0,
         buyer=buyer,
         seller=seller,
-        price=_price(site, proposal, where),
+        price=_price(tx, site, proposal, where),
         from_s=from_s,
         until_s=until_s,
         energy_wh=_energy(site, own, proposal, where),
@@ -243,11 +244,11 @@ def _dates(site: Site, proposal: Proposal, at_s: int, where: str) -> tuple[int, 
     return from_s, interval.day_bounds(proposal.last, site.time_zone)[1]
 
 
-def _price(site: Site, proposal: Proposal, where: str) -> int:
+def _price(tx: Transaction, site: Site, proposal: Proposal, where: str) -> int:
     price = parse_limit(proposal.price, where, OrderRules())
     if not site.market.guaranteed:
         return price
-    low, high = guaranteed_range(site.market, site.tariff, proposal.first)
+    low, high = guaranteed_range(site.market, in_force(tx, site), proposal.first)
     if not low <= price <= high:
         raise BadInputError(
             f"{where} price is {proposal.price}, must be within {format_price(low)} to "

@@ -10,6 +10,7 @@ from grid.operation.commission import DRAW_SECRET
 from grid.operation.market import prices_at, trades_ahead
 from grid.operation.record import Personal
 from grid.operation.room import Room
+from grid.operation.tariffs import in_force
 from grid.site import UsageKind
 from grid.store import Transaction, control, datasets
 from grid.store import market as store
@@ -58,7 +59,7 @@ def _place(room: Room, tx: Transaction, at_s: int, start_s: int) -> tuple[Order,
     accounts = store.month_accounts(tx, interval.month_label(start_s, zone))
     buy_price, sell_price = prices_at(room, start_s)
     known = {"grid.buy": buy_price, "grid.sell": sell_price}
-    tariffs = {tariff.id: tariff for tariff in room.site.tariff}
+    tariffs = {tariff.id: tariff for tariff in in_force(tx, room.site)}
     limits = store.limits(tx)
     standing = agreements.standing(tx, start_s)
     by_hand: Counter[tuple[str, Side]] = Counter()

@@ -10,6 +10,7 @@ from grid.operation import agreements, topology_entries
 from grid.operation.commission import AVAILABLE
 from grid.operation.market import law_at, prices_at
 from grid.operation.room import Room
+from grid.operation.tariffs import in_force
 from grid.site import UsageKind
 from grid.store import Transaction, datasets, series
 from grid.store import field as field_store
@@ -61,10 +62,12 @@ def settlement_input(
     legs = _legs(tx, start_s, end_s)
     topology = topology_entries.told(tx)
     buy_price, sell_price = prices_at(room, start_s)
-    tariffs = {tariff.id: tariff for tariff in site.tariff}
+    tariffs = {tariff.id: tariff for tariff in in_force(tx, site)}
     prices = {"grid.buy": buy_price, "grid.sell": sell_price}
-    segments = {name: segment_at(tariff, start_s, zone, prices) for name, tariff in tariffs.items()}
     standing = agreements.standing(tx, start_s)
+    # A tariff that is yet to begin has no price, and nobody is on it.
+    chosen = {one.terms_at(start_s).tariff for one in standing.values()}
+    segments = {name: segment_at(tariffs[name], start_s, zone, prices) for name in sorted(chosen)}
     points = []
     for number, point in enumerate(site.usage_point):
         agreement = standing[str(point.id)]

@@ -75,6 +75,7 @@ APART = {
     "party": "an empty one takes its place",
     "posting": "sums of accounts over months stay, of everybody together",
     "secret": "is what the salts and pseudonyms come from",
+    "tariff_change": "stays, as a rule for everybody, and names nobody",
     "settlement": "says that there was one",
 }
 """Tables with a way of their own, and what becomes of them."""

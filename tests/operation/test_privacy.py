@@ -97,7 +97,7 @@ PUBLIC = {
     "setpoints": {"confirmed", "failed"},
     "readings": {"head_export_wh", "head_import_wh", "loss_wh", "usage_points", "version"},
     "settlement": {"state", "version"},
-    "action": {"action", "terms", "topology"},
+    "action": {"action", "change", "terms", "topology"},
 }
 """All that may stand in clear, by kind of entry."""
 

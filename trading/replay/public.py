@@ -8,6 +8,7 @@ when all of it is final; and what stands in clear can be.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from grid import interval
 from grid.errors import BadInputError
@@ -17,8 +18,9 @@ from trading.mechanisms import mechanism
 from trading.orders import TICK
 from trading.replay import contracts, topologies
 from trading.replay.log import Fields, Record
-from trading.replay.terms import SiteTerms, decode
+from trading.replay.terms import CHANGE, SiteTerms, decode, decode_tariff
 from trading.sealed_book import AMENDMENTS_MOST
+from trading.tariffs.change import changed
 from trading.topology import ACTION
 
 _SIDES = {"bid_wh": "what was bid", "asked_wh": "what was asked"}
@@ -66,6 +68,8 @@ class Public:
     def _action(self, record: Record, body: Fields) -> None:
         if record.body.get("action") == ACTION:
             self._topology = topologies.lines(record).sha256
+        if record.body.get("action") == CHANGE:
+            self._change(record)
         if record.body.get("action") in contracts.TOLD:
             # The same to both parties.
             record.expect("commitments", record.commitments, 2)
@@ -75,6 +79,20 @@ class Public:
             self.terms = decode(record.body["terms"])
         except BadInputError as error:
             raise record.differs("terms", str(error), "terms of a site") from error
+
+    def _change(self, record: Record) -> None:
+        """Take a change of a tariff, which reaches no interval that was read before it."""
+        if self.terms is None:
+            raise record.differs("change", "there", "none: the log does not hold the terms")
+        latest_s = max((record.start_s, *self._read, *self._settled))
+        last = interval.local_day(latest_s, self.terms.time_zone)
+        try:
+            new = decode_tariff(record.body.get("change"))
+            if new.valid_from <= last:
+                raise record.differs("valid_from", str(new.valid_from), f"after {last}")
+            self.terms = replace(self.terms, tariff=changed(self.terms.tariff, new))
+        except BadInputError as error:
+            raise record.differs("change", str(error), "a tariff's version") from error
 
     def _book(self, record: Record, body: Fields) -> None:
         start_s, by, orders = record.start_s, body.text("by"), body.whole("orders")

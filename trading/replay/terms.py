@@ -21,6 +21,8 @@ from grid.site import Amount, GridPrice, Market, Price, Site, Tariff, UsageKind
 from trading.regulation import Regulation, regulation_on
 
 ACTION = "terms.begin"
+CHANGE = "terms.change"
+"""A tariff's new version, or a new tariff, in a member ``change``."""
 _MONEY = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
 
 
@@ -91,6 +93,26 @@ def decode(value: object) -> SiteTerms:
     assert isinstance(terms, SiteTerms)
     interval.zone(terms.time_zone)
     return terms
+
+
+def encode_tariff(tariff: Tariff) -> dict[str, Any]:
+    """Return a tariff as values of :mod:`trading.ledger.canonical`."""
+    told = _told(Tariff, tariff)
+    assert isinstance(told, dict)
+    return told
+
+
+def decode_tariff(value: object) -> Tariff:
+    """Return the tariff of :func:`encode_tariff`.
+
+    Raises
+    ------
+    BadInputError
+        Naming the member that is missing, unknown or something else.
+    """
+    tariff = _read(Tariff, value, "tariff")
+    assert isinstance(tariff, Tariff)
+    return tariff
 
 
 def _told(kind: Any, value: Any) -> Any:

@@ -27,6 +27,7 @@ GROUPS = {
     "market": "clear books of orders, make bills, list invoices and disputes",
     "fleet": "plans of many sites and years of many feeders, on one machine or many",
     "agreement": "who stands for which usage point, from when on, on what terms",
+    "tariff": "preview a tariff on past months; two people change one",
     "ledger": "export, verify, prove and witness the ledger; replace its key",
     "user": "add users and give roles",
     "bench": "measure the crafts side by side with others on the same work",

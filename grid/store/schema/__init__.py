@@ -26,6 +26,7 @@ from grid.store.schema.market import (
     posting,
     sealed_book,
     settlement,
+    tariff_change,
     trade,
 )
 from grid.store.schema.metering import (
@@ -115,6 +116,7 @@ __all__ = [
     "setpoint",
     "settlement",
     "stage",
+    "tariff_change",
     "tile_hash",
     "trade",
     "user",

@@ -211,6 +211,18 @@ dispute = Table(
 )
 Index("ix_dispute_invoice", dispute.c.invoice)
 
+tariff_change = Table(
+    "tariff_change",
+    metadata,
+    Column("id", Whole, primary_key=True, autoincrement=True),
+    fact("tariff", Text),
+    fact("proposed_by", Text),
+    fact("proposed_s"),
+    fact("decided_by", Text, nullable=True),
+    fact("decided_s", nullable=True),
+    fact("state", Key),
+)
+
 month_account = Table(
     "month_account",
     metadata,
