@@ -11,6 +11,7 @@ from grid import interval
 from grid.console.web_view import clock, form_text, only_fields, room
 from grid.errors import BadInputError
 from grid.operation import agreements
+from grid.operation.tariffs import in_force
 from grid.store import agreements as kept
 
 pages = Blueprint("agreements", __name__, url_prefix="/agreements")
@@ -81,6 +82,7 @@ def _page(typed: dict[str, str], refused: str = "") -> str:
         now_s = clock(tx) or 0
         found = kept.listed(tx, [name] if name else None)
         parties = kept.parties(tx)
+        tariffs = in_force(tx, here.site)
     if not name:
         found = [one for one in found if one.until_s is None or now_s < one.until_s]
     return render_template(
@@ -89,6 +91,7 @@ def _page(typed: dict[str, str], refused: str = "") -> str:
         now_s=now_s,
         parties=parties,
         points=points,
+        tariffs=tariffs,
         selected=name,
         typed=typed,
         refused=refused,

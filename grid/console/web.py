@@ -31,6 +31,7 @@ from grid.console import (
     prosumer_ordering,
     readings,
     safety_tags,
+    tariffs,
     voltage_quality,
     web_errors,
     web_language,
@@ -114,8 +115,9 @@ def create_app(
     auth.init(app, store)
     for module in (
         operator, operator_decisions, overrides, safety_tags, events, incidents, voltage_quality,
-        readings, lost_energy, meter_orders, meter_exchanges, charging, agreements, disputes,
-        prosumer, prosumer_ordering, prosumer_contracts, auditor, auditor_log, administrator,
+        readings, lost_energy, meter_orders, meter_exchanges, charging, agreements, tariffs,
+        disputes, prosumer, prosumer_ordering, prosumer_contracts, auditor, auditor_log,
+        administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)
     _register(app, site, store)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from grid.operation.tariff_previews import PastPreview
     from grid.store.tariff_changes import TariffChange
 
-MAY = "agreements.listed"
+MAY = "tariffs.listed"
 _NUMBER = whole(1, 2**31)
 _SHOWN = 5
 
