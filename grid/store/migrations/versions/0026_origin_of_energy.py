@@ -34,7 +34,7 @@ def _take_over_imports() -> None:
     found = text.scalar_one_or_none()
     if found is None:
         return
-    zone = ZoneInfo(tomllib.loads(found)["time_zone"])
+    zone = ZoneInfo(tomllib.loads(found).get("time_zone", "UTC"))
     newest = connection.execute(
         sa.text(
             "SELECT start_s, content FROM settlement WHERE version = (SELECT max(version) "
