@@ -19,8 +19,8 @@ from grid.ids import PartyId, check
 from grid.operation.market import trades_ahead
 from grid.quantities import format_price
 from grid.site import UsagePoint
-from grid.store import Transaction, agreements, control, market, series, views
-from grid.store.market import Kept
+from grid.store import Transaction, agreements, books, control, market, series, views
+from grid.store.books import Kept
 from trading.accounts import party_account
 from trading.agreements import Agreement
 from trading.ledger.prove import prove
@@ -121,7 +121,7 @@ def trades() -> str:
         now_s = clock(tx) or 0
         standing = [str(one.usage_point) for one in held if one.holds(now_s)]
         bounds = interval.day_bounds(days[0], here.site.time_zone)
-        orders = market.party_orders(tx, party, *bounds)
+        orders = books.party_orders(tx, party, *bounds)
         rows = prosumer_orders.rows(tx, orders, clock(tx) or 0, here.site.interval_s)
     return render_template(
         "prosumer_trades.html",
@@ -139,7 +139,7 @@ def trades() -> str:
 
 def _order(tx: Transaction, order_id: str) -> Kept:
     """Return an own order; another's is as absent as one that does not exist."""
-    found = market.party_order(tx, _party(), order_id)
+    found = books.party_order(tx, _party(), order_id)
     if found is None:
         abort(404)
     return found

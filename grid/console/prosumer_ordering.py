@@ -14,7 +14,7 @@ from grid.console.web_view import clock, form_text, only_fields, record, room
 from grid.errors import BadInputError
 from grid.operation import ordering
 from grid.quantities import WH_PER_KWH
-from grid.store import Transaction, market
+from grid.store import Transaction, books
 
 pages = Blueprint("ordering", __name__, url_prefix="/my/orders")
 
@@ -50,7 +50,7 @@ def amend(order_id: str) -> Any:
     here, typed = room(), {name: form_text(name, 64) for name in ("kwh", "price")}
     with here.commits.write() as tx:
         at_s = now_s(tx)
-        if market.party_order(tx, own_party(), order_id) is None:
+        if books.party_order(tx, own_party(), order_id) is None:
             abort(404)
         try:
             fields = {"energy_wh": read_wh(typed["kwh"]), "price": typed["price"].replace(",", ".")}
@@ -68,7 +68,7 @@ def cancel(order_id: str) -> Any:
     here = room()
     with here.commits.write() as tx:
         at_s = now_s(tx)
-        if market.party_order(tx, own_party(), order_id) is None:
+        if books.party_order(tx, own_party(), order_id) is None:
             abort(404)
         try:
             ordering.cancel(tx, here.site, order_id, party=own_party(), at_s=at_s)
@@ -83,7 +83,7 @@ def receipt(order_id: str) -> Response:
     """Return the signed receipt of an own order, or of its amendment, as a file."""
     here, amendment = room(), request.args.get("amendment", "")
     with here.store.read() as tx:
-        found = market.party_order(tx, own_party(), order_id)
+        found = books.party_order(tx, own_party(), order_id)
         if found is None or amendment not in {"", *(str(one.id) for one, _ in found.amended)}:
             abort(404)
         if amendment:

@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping
 
 from grid.interval import label
 from grid.store import Transaction, log, market, views
-from grid.store.market import Kept
+from grid.store.books import Kept
 from trading.book import Order, Side
 from trading.ledger import canonical, entry
 from trading.ledger.commitment import Opening, decode_opening

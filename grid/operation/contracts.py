@@ -19,7 +19,7 @@ from grid.operation.record import Personal
 from grid.operation.tariffs import in_force
 from grid.quantities import format_price
 from grid.site import Site
-from grid.store import Transaction, agreements, control, log, market
+from grid.store import Transaction, agreements, books, control, log
 from grid.store import contracts as store
 from grid.store.contracts import KeptContract
 from trading.contracts import BilateralContract, end_s, guaranteed_range, trades_at
@@ -134,7 +134,7 @@ def accept(
     if kept.proposed_by == party:
         raise BadInputError(f"{where}: {kept.other(party)} has to answer it, not {party}")
     _require_waiting(kept)
-    if at_s >= one.from_s or market.sealed(tx, one.from_s) is not None:
+    if at_s >= one.from_s or books.sealed(tx, one.from_s) is not None:
         raise BadInputError(
             f"{where}: it was to begin at {interval.label(one.from_s)}; propose another"
         )

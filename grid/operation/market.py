@@ -13,7 +13,7 @@ from grid.operation import agreements, record, topology_entries
 from grid.operation.record import Personal
 from grid.operation.room import Room
 from grid.site import Site
-from grid.store import Transaction, contracts, control
+from grid.store import Transaction, books, contracts, control
 from grid.store import agreements as held
 from grid.store import market as store
 from trading.book import Book, Order, Side
@@ -68,7 +68,7 @@ def seal(room: Room, at_s: int) -> None:
             control.mark_done(tx, at_s, "seal")
         return room.log(at_s, "seal", trades="none ahead")
     with room.store.write() as tx:
-        if store.sealed(tx, start_s) is None:
+        if books.sealed(tx, start_s) is None:
             topology_entries.tell(room, tx, at_s, start_s, law_at(room.site, start_s))
         count = _commit_to_book(tx, at_s, start_s)
     # A checkpoint is of what was committed: a signature cannot be taken back.
@@ -80,8 +80,8 @@ def seal(room: Room, at_s: int) -> None:
 
 def _commit_to_book(tx: Transaction, at_s: int, start_s: int) -> int:
     """Append the entry of a book, once; return how many orders of members it has."""
-    received = [one for one in store.received(tx, start_s) if not one.order.agent]
-    if store.sealed(tx, start_s) is not None:
+    received = [one for one in books.received(tx, start_s) if not one.order.agent]
+    if books.sealed(tx, start_s) is not None:
         return len(received)
     facts = []
     for one in received:
@@ -94,7 +94,7 @@ def _commit_to_book(tx: Transaction, at_s: int, start_s: int) -> int:
             facts.append(Personal(party, "cancel", one.order.id, fact))
     public = {"by": "members", "orders": len(received)}
     sequence = record.append(tx, Kind.BOOK, start_s, at_s, public, facts)
-    store.put_sealed(tx, start_s, sequence=sequence, orders=len(received))
+    books.put_sealed(tx, start_s, sequence=sequence, orders=len(received))
     return len(received)
 
 
@@ -110,7 +110,7 @@ def clear(room: Room, at_s: int) -> None:
     if not trades_ahead(room.site, start_s):
         return _pass(room, at_s, "clear")
     with room.store.write() as tx:
-        placed = [one.placed for one in store.received(tx, start_s) if one.in_book]
+        placed = [one.placed for one in books.received(tx, start_s) if one.in_book]
         told = sealed_book(placed, by_events=is_continuous(room.site))
         orders, book = told.orders, Book.of(told.orders)
         rules = mechanism(room.site.market.mechanism)

@@ -12,7 +12,7 @@ from grid.operation.record import Personal
 from grid.operation.room import Room
 from grid.operation.tariffs import in_force
 from grid.site import UsageKind
-from grid.store import Transaction, control, datasets
+from grid.store import Transaction, books, control, datasets
 from grid.store import market as store
 from trading.book import Order, Side
 from trading.ledger.entry import Kind
@@ -63,7 +63,7 @@ def _place(room: Room, tx: Transaction, at_s: int, start_s: int) -> tuple[Order,
     limits = store.limits(tx)
     standing = agreements.standing(tx, start_s)
     by_hand: Counter[tuple[str, Side]] = Counter()
-    for one in store.orders(tx, start_s):
+    for one in books.orders(tx, start_s):
         by_hand[str(one.usage_point), one.side] += one.energy_wh
     needs = []
     for point in room.site.usage_point:
@@ -92,8 +92,8 @@ def _place(room: Room, tx: Transaction, at_s: int, start_s: int) -> tuple[Order,
         needs,
         start_s=start_s,
         market=room.site.market,
-        first_sequence=store.next_sequence(tx),
+        first_sequence=books.next_sequence(tx),
         secret=control.get_secret(tx, DRAW_SECRET),
     )
-    store.put_orders(tx, placed, received_s=at_s)
+    books.put_orders(tx, placed, received_s=at_s)
     return placed

@@ -12,9 +12,8 @@ from grid.ids import OrderId, PartyId, UsagePointId, check
 from grid.operation import agreements, record
 from grid.operation.market import is_continuous, trades_ahead
 from grid.site import Site
-from grid.store import Transaction, control
-from grid.store import market as store
-from grid.store.market import Kept
+from grid.store import Transaction, books, control
+from grid.store.books import Kept
 from grid.store.order_placing import amend_order, amended_order, place_order
 from trading.book import Order
 from trading.ledger.commitment import Label, commit
@@ -51,7 +50,7 @@ def place(
     BadInputError
         When the order is refused, its book is sealed, or nobody trades at this site.
     """
-    known = store.party_order(tx, party, order_id) if order_id else None
+    known = books.party_order(tx, party, order_id) if order_id else None
     if known is not None:
         return known.order
     start_s = _start_s(fields)
@@ -65,9 +64,9 @@ def place(
         rules=OrderRules(interval_s=site.interval_s, gate_closure_s=site.interval_s),
         at_s=at_s,
         order_id=OrderId(order_id or f"member-{secrets.token_hex(8)}"),
-        sequence=store.next_sequence(tx),
+        sequence=books.next_sequence(tx),
     )
-    if store.sealed(tx, order.start_s) is not None:
+    if books.sealed(tx, order.start_s) is not None:
         raise BadInputError(f"{order.id} {interval.label(order.start_s)}: its book is sealed")
     return place_order(
         tx,
@@ -151,17 +150,17 @@ def cancel(tx: Transaction, site: Site, order_id: str, *, party: str, at_s: int)
         When there is no such order of the party, or its book is sealed.
     """
     known = _open_order(tx, site, order_id, party=party, at_s=at_s)
-    store.cancel_order(tx, order_id, at_s)
+    books.cancel_order(tx, order_id, at_s)
     return known.order
 
 
 def _open_order(tx: Transaction, site: Site, order_id: str, *, party: str, at_s: int) -> Kept:
     """Return a party's own order whose book still changes."""
-    known = store.party_order(tx, party, order_id)
+    known = books.party_order(tx, party, order_id)
     if known is None or known.order.agent:
         raise BadInputError(f"order {order_id[:64]}: no such order of {party}")
     when = interval.label(known.order.start_s)
-    if store.sealed(tx, known.order.start_s) is not None:
+    if books.sealed(tx, known.order.start_s) is not None:
         raise BadInputError(f"{order_id} {when}: its book is sealed")
     if at_s >= known.order.start_s - site.interval_s:
         raise BadInputError(f"{order_id} {when}: the gate is closed")
@@ -176,7 +175,7 @@ def receipt(tx: Transaction, site: Site, order: Order) -> str:
     BadInputError
         When there is no such order.
     """
-    kept = store.party_order(tx, order.party, order.id)
+    kept = books.party_order(tx, order.party, order.id)
     if kept is None:
         raise BadInputError(f"order {order.id}: is not kept")
     # As it was placed: what it was amended to since is promised by another receipt.
@@ -192,7 +191,7 @@ def amendment_receipt(tx: Transaction, site: Site, order: Order, amendment_id: s
     BadInputError
         When the order has no such amendment.
     """
-    kept = store.party_order(tx, order.party, order.id)
+    kept = books.party_order(tx, order.party, order.id)
     for one, received_s in kept.amended if kept else ():
         if one.id == amendment_id:
             subject = ("amend", str(one.id))

@@ -9,9 +9,9 @@ from sqlalchemy import insert, select
 
 from grid import interval
 from grid.errors import BadInputError
-from grid.store import market
+from grid.store import books
+from grid.store.books import Kept
 from grid.store.engine import Transaction
-from grid.store.market import Kept
 from grid.store.schema import market_order, order_amendment
 from trading.book import Order, Side
 from trading.sealed_book import AMENDMENTS_MOST, Amendment
@@ -51,15 +51,15 @@ def place_order(
     """
     before = tx.execute(select(market_order).where(market_order.c.id == order.id)).one_or_none()
     if before is not None:
-        stored = market._order(before)
+        stored = books.order_of(before)
         if stored != replace(order, sequence=stored.sequence):
             raise BadInputError(f"order {order.id}: another order was placed under this id")
         return stored
-    before_it = market.received(tx, order.start_s, order.usage_point)
+    before_it = books.received(tx, order.start_s, order.usage_point)
     standing_wh = _placed_wh(before_it, order.side, continuous)
     _require_room(order, standing_wh, order.energy_wh, most_wh)
-    placed = replace(order, sequence=market.next_sequence(tx))
-    market.put_orders(tx, [placed], received_s=received_s)
+    placed = replace(order, sequence=books.next_sequence(tx))
+    books.put_orders(tx, [placed], received_s=received_s)
     return placed
 
 
@@ -87,11 +87,11 @@ def amend_order(
             f"order {order.id}: was amended {AMENDMENTS_MOST} times, which is the most; "
             "cancel it and place another"
         )
-    others = market.received(tx, order.start_s, order.usage_point)
+    others = books.received(tx, order.start_s, order.usage_point)
     others = [one for one in others if one.order.id != order.id]
     wanted_wh = max(amendment.energy_wh, kept.placed.most_wh if continuous else 0)
     _require_room(order, _placed_wh(others, order.side, continuous), wanted_wh, most_wh)
-    made = replace(amendment, sequence=market.next_sequence(tx))
+    made = replace(amendment, sequence=books.next_sequence(tx))
     tx.execute(
         insert(order_amendment).values(
             id=made.id,

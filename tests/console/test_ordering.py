@@ -13,8 +13,7 @@ from grid import interval
 from grid.errors import BadInputError, StoreError, VerificationError
 from grid.operation import audit, market, ordering, record
 from grid.site import Site
-from grid.store import Store, control, log
-from grid.store import market as kept
+from grid.store import Store, books, control, log
 from trading import receipts
 from trading.ledger import checkpoint, note
 from trading.ledger.entry import decode
@@ -62,7 +61,7 @@ def _placed(store: Store, site: Site, **change: object) -> str:
 
 def _sealed(store: Store) -> set[str]:
     with store.read() as tx:
-        sequence = kept.sealed(tx, START_S)
+        sequence = books.sealed(tx, START_S)
         assert sequence is not None
         row = log.entry_row(tx, sequence)
         assert row is not None
@@ -89,9 +88,9 @@ def test_an_order_by_hand_is_kept_with_a_receipt_that_the_sealed_book_keeps(
     assert "holds the commitment to exactly this order" in client.get(page).text
 
 
-def kept_orders(store: Store) -> list[kept.Kept]:
+def kept_orders(store: Store) -> list[books.Kept]:
     with store.read() as tx:
-        return kept.received(tx, START_S)
+        return books.received(tx, START_S)
 
 
 def test_a_dropped_order_breaks_the_promise_of_its_receipt(store: Store, site: Site) -> None:
@@ -106,7 +105,7 @@ def test_a_dropped_order_breaks_the_promise_of_its_receipt(store: Store, site: S
 
 
 def kept_order(tx, name):
-    found = kept.party_order(tx, "P-2", name)
+    found = books.party_order(tx, "P-2", name)
     assert found is not None
     return found.order
 
@@ -118,7 +117,7 @@ def test_a_sealed_book_takes_no_order_and_is_sealed_once(store: Store, site: Sit
         ordering.cancel(tx, site, name, party="P-2", at_s=NOW)
     market.seal(room, START_S - 900)
     with store.read() as tx:
-        assert kept.orders(tx, START_S) == []
+        assert books.orders(tx, START_S) == []
         assert len(_sealed(store)) == 2, "the order and its cancellation are both committed to"
         points = log.checkpoints(tx, limit=1)
         assert points[0]["size"] == log.size(tx), "the sealed book is under a checkpoint"
@@ -131,7 +130,7 @@ def test_a_sealed_book_takes_no_order_and_is_sealed_once(store: Store, site: Sit
     with store.read() as tx:
         assert log.size(tx) == points[0]["size"]
     with pytest.raises(StoreError, match="is sealed already"), store.write() as tx:
-        kept.put_sealed(tx, START_S, sequence=1, orders=1)
+        books.put_sealed(tx, START_S, sequence=1, orders=1)
 
 
 def test_a_late_inserted_order_is_named_by_the_audit(store: Store, site: Site) -> None:

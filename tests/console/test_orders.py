@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from grid import interval
 from grid.ids import OrderId, PartyId, UsagePointId
-from grid.store import Store, control, log, market, people
+from grid.store import Store, books, control, log, market, people
 from trading.book import Order, Side
 from trading.ledger import note, prove
 
@@ -63,7 +63,7 @@ def test_each_status_is_told(sign_in: SignIn, store: Store) -> None:
         "summary": "{}",
     }
     with store.write() as tx:
-        market.put_orders(tx, orders, received_s=NOW)
+        books.put_orders(tx, orders, received_s=NOW)
         market.put_clearing(tx, cleared_s - 900 * 8, facts, [trade])
     page = sign_in("prosumer").get(DAY).text
     found = [_row(page, n) for n in (100, 101, 102, 103, 1)]
@@ -125,7 +125,7 @@ def test_an_order_changed_after_sealing_is_found(sign_in: SignIn, store: Store) 
 
 def test_before_the_ledger_holds_it_there_is_no_proof(sign_in: SignIn, store: Store) -> None:
     with store.write() as tx:
-        market.put_orders(tx, [_order("fresh", NOW + 1800, 300, 100)], received_s=NOW)
+        books.put_orders(tx, [_order("fresh", NOW + 1800, 300, 100)], received_s=NOW)
     client = sign_in("prosumer")
     assert "when its book is sealed" in client.get("/my/orders/fresh").text
     assert client.get("/my/orders/fresh/proof").status_code == 404
@@ -145,8 +145,8 @@ def test_no_opening_of_another_party_is_read(store: Store) -> None:
     from grid.console import prosumer_orders
 
     with store.read() as tx:
-        (theirs,) = (one.order for one in market.party_orders(tx, "P-1", NOW - 3600, NOW - 2700))
-        assert market.party_order(tx, "P-2", theirs.id) is None
+        (theirs,) = (one.order for one in books.party_orders(tx, "P-1", NOW - 3600, NOW - 2700))
+        assert books.party_order(tx, "P-2", theirs.id) is None
         held = prosumer_orders.read_receipt(tx, theirs)
         assert held is not None
         assert {row["party"] for row in log.openings(tx, party="P-2")} == {"P-2"}

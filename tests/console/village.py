@@ -18,6 +18,7 @@ from grid.operation import agreements, record
 from grid.store import (
     Store,
     Transaction,
+    books,
     control,
     datasets,
     events,
@@ -321,7 +322,7 @@ def _market(tx: Transaction) -> None:
             Order(f"O-{n}-2", "P-2", "UP-2", start_s, Side.SELL, 50_000, 250, number + 1),
         ]
         number += 2
-        market.put_orders(tx, orders, received_s=start_s - 1800)
+        books.put_orders(tx, orders, received_s=start_s - 1800)
         trade = {
             "buy_order": f"O-{n}-1",
             "sell_order": f"O-{n}-2",
@@ -368,7 +369,7 @@ def _market(tx: Transaction) -> None:
 def _committed(tx: Transaction, label: str) -> list[tuple[str, Opening]]:
     return [
         (order.party, commit(bytes(32), Label(label, "order", order.id), receipt(order))[1])
-        for order in market.orders(tx, interval.parse(label))
+        for order in books.orders(tx, interval.parse(label))
     ]
 
 
@@ -425,7 +426,7 @@ def _commit(tx: Transaction) -> None:
         start_s = NOW - 3600 - 900 * n
         facts = [
             record.Personal(one.party, "order", one.id, receipt(one))
-            for one in market.orders(tx, start_s)
+            for one in books.orders(tx, start_s)
             if one.id not in known
         ]
         record.append(tx, entry.Kind.BOOK, start_s, NOW, {"by": "members"}, facts)

@@ -11,7 +11,7 @@ import xarray as xr
 from grid import interval
 from grid.operation import agreements, commission, cycle, record
 from grid.operation.room import Room
-from grid.store import Store, Transaction, control, datasets, log, market, series
+from grid.store import Store, Transaction, books, control, datasets, log, market, series
 from meters.vee import Quality
 from tests.console import village
 from trading.book import Order, Side
@@ -75,7 +75,7 @@ def _trade(tx: Transaction, start_s: int, number: int) -> None:
         Order(f"B-{number}", "P-1", "UP-1", start_s, Side.BUY, 84_000, 150, 2 * number),
         Order(f"S-{number}", "P-2", "UP-2", start_s, Side.SELL, 50_000, 150, 2 * number + 1),
     ]
-    market.put_orders(tx, orders, received_s=start_s - 1800)
+    books.put_orders(tx, orders, received_s=start_s - 1800)
     trade = {"buy_order": f"B-{number}", "sell_order": f"S-{number}", "buyer": "UP-1"}
     trade |= {"seller": "UP-2", "price": 66_000, "energy_wh": 150}
     facts = {"mechanism": "uniform_price", "price": 66_000, "price_low": 50_000}

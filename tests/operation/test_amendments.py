@@ -11,7 +11,7 @@ import pytest
 from grid import interval
 from grid.errors import BadInputError
 from grid.operation import audit, market, ordering, record
-from grid.store import log
+from grid.store import books, log
 from grid.store import market as kept
 from tests.operation.month_site import STEP_S, Month, begin
 from tests.operation.replay_site import altered, rewritten
@@ -84,7 +84,7 @@ def test_less_energy_keeps_the_place_in_time_and_any_other_amendment_loses_it(
     _amend(street, "P-1", "first", energy_wh=90)
     _amend(street, "P-3", "second", energy_wh=110)
     with street.room.store.read() as tx:
-        standing = kept.orders(tx, START_S)
+        standing = books.orders(tx, START_S)
     assert [(one.id, one.energy_wh) for one in standing] == [
         ("first", 90),
         ("third", 100),
@@ -92,7 +92,7 @@ def test_less_energy_keeps_the_place_in_time_and_any_other_amendment_loses_it(
     ]
     _amend(street, "P-1", "first", price="0.051")
     with street.room.store.read() as tx:
-        assert [str(one.id) for one in kept.orders(tx, START_S)] == ["third", "second", "first"]
+        assert [str(one.id) for one in books.orders(tx, START_S)] == ["third", "second", "first"]
 
 
 def test_an_amended_order_trades_as_amended_and_the_audit_finds_nothing(street: Month) -> None:
@@ -172,7 +172,7 @@ def test_a_receipt_of_an_amendment_holds_beside_that_of_its_order(street: Month)
 
     def promised(amendment: str = "") -> receipts.Receipt:
         with store.read() as tx:
-            found = kept.party_order(tx, "P-1", name)
+            found = books.party_order(tx, "P-1", name)
             assert found is not None
             key = record.receipts_signer(tx, street.site).key
             if not amendment:
@@ -187,7 +187,7 @@ def test_a_receipt_of_an_amendment_holds_beside_that_of_its_order(street: Month)
     assert promised() == before, "what was promised of the order stands"
     _cleared(street)
     with store.read() as tx:
-        sequence = kept.sealed(tx, START_S)
+        sequence = books.sealed(tx, START_S)
         assert sequence is not None
         row = log.entry_row(tx, sequence)
         assert row is not None
@@ -215,7 +215,7 @@ def traded(street: Month, tmp_path: Path) -> tuple[Month, Path, str, str]:
     _amend(street, "P-2", "bid", "better", price="0.060")
     assert len(_cleared(street)) == 1
     with street.room.store.read() as tx:
-        found = kept.party_order(tx, "P-2", "bid")
+        found = books.party_order(tx, "P-2", "bid")
         assert found is not None
         text = ordering.amendment_receipt(tx, street.site, found.order, "better")
     (tmp_path / "receipt").write_text(text)

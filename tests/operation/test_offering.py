@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from grid.operation.offering import offer
-from grid.store import control, datasets, market
+from grid.store import books, control, datasets
 from tests.operation.month_site import STEP_S, Month, begin
 from tests.operation.test_month import BAKU
 
@@ -36,7 +36,7 @@ def street(tmp_path: Path):
 def _agents(street: Month) -> dict[tuple[str, str], int]:
     offer(street.room, START_S)
     with street.room.store.read() as tx:
-        orders = market.orders(tx, START_S + 2 * STEP_S)
+        orders = books.orders(tx, START_S + 2 * STEP_S)
     return {(str(one.usage_point), str(one.side)): one.energy_wh for one in orders if one.agent}
 
 
@@ -56,5 +56,5 @@ def test_what_was_cancelled_by_hand_is_offered_by_the_agent(street: Month) -> No
     start_s = START_S + 2 * STEP_S
     street.order("P-2", START_S, start_s, "buy", "0.0700", 80)
     with street.room.store.write() as tx:
-        market.cancel_order(tx, f"P-2-{start_s}", START_S)
+        books.cancel_order(tx, f"P-2-{start_s}", START_S)
     assert _agents(street)["UP-2", "buy"] == 100

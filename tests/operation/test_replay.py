@@ -11,7 +11,7 @@ import pytest
 
 from grid.console.cli import main
 from grid.operation import audit, ordering
-from grid.store import control, market
+from grid.store import books, control, market
 from tests.operation import replay_site
 from tests.operation.month_site import STEP_S, Month
 from tests.operation.replay_site import altered, rewritten
@@ -285,7 +285,7 @@ def _receipted(street: Month) -> tuple[str, str]:
     """Return the receipt of the first order of a member, and the order."""
     with street.room.store.read() as tx:
         row = next(row for row in market.rows(tx)["market_order"] if row["party"] == "P-1")
-        kept = market.party_order(tx, "P-1", row["id"])
+        kept = books.party_order(tx, "P-1", row["id"])
         return ordering.receipt(tx, street.site, kept.order), row["id"]
 
 
@@ -386,7 +386,7 @@ def test_a_promise_whose_book_is_not_sealed_yet_is_neither_kept_nor_broken(
     start_s = at_s + 4 * STEP_S
     lived.order("P-4", at_s, start_s, "buy", "0.060", 10)
     with lived.room.store.read() as tx:
-        kept = market.party_order(tx, "P-4", f"P-4-{start_s}")
+        kept = books.party_order(tx, "P-4", f"P-4-{start_s}")
         assert kept is not None
         text = ordering.receipt(tx, lived.site, kept.order)
     (tmp_path / "receipt").write_text(text)

@@ -15,7 +15,7 @@ import pytest
 from grid import interval
 from grid.errors import BadInputError, GridError
 from grid.operation import settling
-from grid.store import Store, Transaction, market
+from grid.store import Store, Transaction, books, market
 from grid.store.order_placing import place_order
 from tests.faults import settled_village
 from trading.book import Order, Side
@@ -116,7 +116,7 @@ def test_of_fifty_sales_of_one_kilowatt_hour_one_is_taken(store_url: str) -> Non
     told = "UP-2 has placed 1000 Wh to sell, 1000 Wh more is above its 1000 Wh"
     assert all(one == "sold" or told in one for one in came), set(came)
     with closing(Store(store_url)) as store, store.read() as tx:
-        (one,) = market.orders(tx, START_S)
+        (one,) = books.orders(tx, START_S)
     assert one.energy_wh == 1_000
 
 
@@ -130,7 +130,7 @@ def test_an_order_asked_for_again_is_the_same_order(store_url: str) -> None:
     Store(store_url, create=True).close()
     came = _race(store_url, _sell_half)
     with closing(Store(store_url)) as store, store.read() as tx:
-        stored = market.orders(tx, START_S)
+        stored = books.orders(tx, START_S)
     # Seven orders of 400 Wh are asked for, some seven times each; two of them fit.
     assert [order.sequence for order in stored] == [0, 1]
     for order in stored:
@@ -144,7 +144,7 @@ def test_orders_are_weighed_by_side_interval_and_usage_point(store: Store) -> No
         _place(tx, _order("S-2", start_s=START_S + 900))
         _place(tx, _order("S-3", usage_point="UP-3"))
         _place(tx, _order("B-1", side=Side.BUY))
-        assert [order.id for order in market.orders(tx, START_S)] == ["S-1", "S-3", "B-1"]
+        assert [order.id for order in books.orders(tx, START_S)] == ["S-1", "S-3", "B-1"]
         with pytest.raises(BadInputError, match="UP-2 has placed 1000 Wh to buy, 1 Wh more"):
             _place(tx, _order("B-2", 1, side=Side.BUY))
         with pytest.raises(BadInputError, match="another order was placed under this id"):

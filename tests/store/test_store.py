@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 
 from grid import interval
 from grid.errors import BadInputError, Finding, Severity, StoreError
-from grid.store import Store, agreements, control, datasets, field, log, market, series
+from grid.store import Store, agreements, books, control, datasets, field, log, market, series
 from grid.store.schema import metadata
 from meters.device import Setpoint
 from meters.reading import MeterRead, RegisterRow
@@ -190,9 +190,9 @@ def test_setpoints_and_orders_come_back_as_they_were(store: Store) -> None:
         control.put_setpoints(tx, START, [wish], "confirmed")
         (row,) = control.setpoints(tx, START)
         assert (row["charge_w"], row["state"]) == (1500, "confirmed")
-        market.put_orders(tx, [order], received_s=START - 900)
-        assert market.orders(tx, START) == [order]
-        assert market.next_sequence(tx) == 8
+        books.put_orders(tx, [order], received_s=START - 900)
+        assert books.orders(tx, START) == [order]
+        assert books.next_sequence(tx) == 8
 
 
 def test_entries_and_checkpoints_are_kept_in_order(store: Store) -> None:

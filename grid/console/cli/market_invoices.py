@@ -53,8 +53,8 @@ def run_invoices(options: argparse.Namespace) -> int:
         held = billing.held_nano([it for it in disputes if it.invoice == one.number])
         shown = {"number": one.number, "party": one.party, "month": one.month}
         shown |= {"total": one.document["total"], "held": exact_money(held)}
-        shown["origin"] = one.document.get("origin")
-        facts.append({**shown, "entry": one.sequence, "lines": one.document["lines"]})
+        told = {"lines": one.document["lines"], "origin": one.document.get("origin")}
+        facts.append({**shown, "entry": one.sequence, **told})
         rows.append(
             f"{one.number} {one.party:<16} {one.document['total']:>12} "
             f"{one.document['currency']}" + (f", held {shown['held']}" if held else "")
