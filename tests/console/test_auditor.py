@@ -140,7 +140,8 @@ def test_accounts_may_be_pseudonyms_of_the_month(store: Store, site: Site) -> No
         )
         tx.exec_driver_sql(
             "INSERT INTO trade (start_s, number, buy_order, sell_order, buyer, seller, price,"
-            " sell_price, energy_wh) VALUES (1779883200, 0, 'a', 'b', 'UP-1', 'UP-2', 2, 2, 10)"
+            " sell_price, energy_wh, zone_fee, loss_fee, regional)"
+            " VALUES (1779883200, 0, 'a', 'b', 'UP-1', 'UP-2', 2, 2, 10, 0, 0, false)"
         )
     assert _findings(store, site) == []
     _edit(store, "UPDATE posting SET debit = 'party:P-2' WHERE start_s = 1779883200")
