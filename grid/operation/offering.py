@@ -27,8 +27,8 @@ _WH_PER_KW_INTERVAL = 250
 def offer(room: Room, at_s: int) -> None:
     """Let the default agents place their orders for the next book to be sealed.
 
-    They commit an interval before the gate closes, from the forecast alone: whatever others order
-    in that interval can be no reason for theirs.
+    They commit an interval before the gate closes, from the forecast and what their own party has
+    ordered: whatever others order in that interval can be no reason for theirs.
     """
     start_s = at_s + 2 * room.site.interval_s
     placed: tuple[Order, ...] = ()
