@@ -13,7 +13,7 @@ from datetime import date
 from grid.errors import BadInputError
 from grid.ids import PartyId
 from grid.interval import label
-from grid.site import Market, Tariff
+from grid.site import GridPrice, Market, Tariff
 from trading.agreements import Agreement
 from trading.book import Order, party_numbers
 from trading.mechanisms.terms import Contract
@@ -126,19 +126,28 @@ def trades_at(party: str, agreements: Iterable[Agreement], at_s: int) -> bool:
     return any(one.terms_at(at_s).trades for one in own)
 
 
-def guaranteed_range(market: Market, tariffs: Iterable[Tariff], day: date) -> tuple[int, int]:
+def guaranteed_range(
+    market: Market, tariffs: Iterable[Tariff], day: date, head_price: Iterable[GridPrice]
+) -> tuple[int, int]:
     """Return the prices at which nobody loses by a contract from a day on, nano per Wh.
 
     Where losers are topped up two parties could agree on any price and share what the others
     pay; so a contract there costs no more than any supply, and pays no less than feeding in.
+
+    Parameters
+    ----------
+    head_price : iterable of GridPrice
+        The prices that dynamic rates follow.
     """
-    prices = []
+    lowest = min((price for step in head_price for price in (step.buy, step.sell)), default=0)
+    prices: list[int] = []
     for tariff in tariffs:
-        later = tariff.versions[tariff.version_on(day) :]
+        begun = sum(version.valid_from <= day for version in tariff.versions)
+        later = tariff.versions[max(begun - 1, 0) :]
         for rate in (rate for version in later for rate in version.rates):
             prices += [block.price for block in rate.block]
             if rate.series:
-                prices.append(rate.adder if rate.floor is None else rate.floor)
+                prices.append(rate.dynamic_price(lowest))
     return market.feed_in, min(prices, default=0) - market.grid_fee
 
 

@@ -82,14 +82,15 @@ def withdraw(number: int) -> Any:
     """Take an own dispute back while it is open."""
     only_fields()
     here, party = room(), _party()
-    with here.store.write() as tx:
+    with here.store.read() as tx:
         found = next((one for one in invoices.disputes(tx) if one.id == number), None)
         invoice = _own(tx, party, "" if found is None else found.invoice)
-        try:
+    try:
+        with here.store.write() as tx:
             billing.withdraw(tx, here.site, number, party=party, by=current_user.email)
-            session["told"] = "withdrawn"
-        except BadInputError as error:
-            session["refused"] = str(error)
+        session["told"] = "withdrawn"
+    except BadInputError as error:
+        session["refused"] = str(error)
     return redirect(url_for("prosumer.statement", month=invoice.month))
 
 

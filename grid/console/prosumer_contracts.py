@@ -109,14 +109,15 @@ def _done(number: int, act: Callable[..., KeptContract], told: str) -> Any:
     """Do something with an own contract; another's is as absent as one that does not exist."""
     only_fields()
     here, party = room(), own_party()
-    with here.commits.write() as tx:
+    with here.store.read() as tx:
         if kept.get(tx, number, party) is None:
             abort(404)
-        try:
+    try:
+        with here.commits.write() as tx:
             act(tx, here.site, number, party=party, at_s=now_s(tx), by=current_user.email)
-            session["told"] = told
-        except BadInputError as error:
-            session["refused"] = str(error)
+        session["told"] = told
+    except BadInputError as error:
+        session["refused"] = str(error)
     return redirect(url_for("contracts.listed"))
 
 

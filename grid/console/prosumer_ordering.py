@@ -48,16 +48,16 @@ def amend(order_id: str) -> Any:
     """Give an own order another limit or energy; amending back undoes it."""
     only_fields("kwh", "price")
     here, typed = room(), {name: form_text(name, 64) for name in ("kwh", "price")}
-    with here.commits.write() as tx:
-        at_s = now_s(tx)
-        if books.party_order(tx, own_party(), order_id) is None:
-            abort(404)
-        try:
+    try:
+        with here.commits.write() as tx:
+            at_s = now_s(tx)
+            if books.party_order(tx, own_party(), order_id) is None:
+                abort(404)
             fields = {"energy_wh": read_wh(typed["kwh"]), "price": typed["price"].replace(",", ".")}
             ordering.amend(tx, here.site, order_id, fields, party=own_party(), at_s=at_s)
             record(tx, at_s, "order.amend", order_id, {"order": order_id})
-        except BadInputError as error:
-            session["refused"] = str(error)
+    except BadInputError as error:
+        session["refused"] = str(error)
     return redirect(url_for("prosumer.order", order_id=order_id))
 
 
@@ -66,15 +66,15 @@ def cancel(order_id: str) -> Any:
     """Let an own order not stand any more."""
     only_fields()
     here = room()
-    with here.commits.write() as tx:
-        at_s = now_s(tx)
-        if books.party_order(tx, own_party(), order_id) is None:
-            abort(404)
-        try:
+    try:
+        with here.commits.write() as tx:
+            at_s = now_s(tx)
+            if books.party_order(tx, own_party(), order_id) is None:
+                abort(404)
             ordering.cancel(tx, here.site, order_id, party=own_party(), at_s=at_s)
             record(tx, at_s, "order.cancel", order_id, {"order": order_id})
-        except BadInputError as error:
-            session["refused"] = str(error)
+    except BadInputError as error:
+        session["refused"] = str(error)
     return redirect(url_for("prosumer.order", order_id=order_id))
 
 

@@ -110,15 +110,16 @@ def withdraw(number: int) -> Any:
 def _decided(number: int, act: Callable[..., TariffChange]) -> Any:
     only_fields()
     here = room()
-    with here.store.write() as tx:
+    with here.store.read() as tx:
         try:
             tariff_changes.get(tx, number)
         except StoreError:
             abort(404)
-        try:
+    try:
+        with here.store.write() as tx:
             act(tx, here.site, number, current_user.email)
-        except BadInputError as error:
-            session["refused"] = str(error)
+    except BadInputError as error:
+        session["refused"] = str(error)
     return redirect(url_for("tariffs.listed"))
 
 

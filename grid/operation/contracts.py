@@ -144,6 +144,7 @@ def accept(
     for side in (one.buyer, one.seller):
         if not trades_at(side, held, one.from_s):
             raise BadInputError(f"{where}: {side} does not trade here on its first day")
+    _require_no_loss(tx, site, one.price, interval.local_day(one.from_s, site.time_zone), where)
     entry = _tell(tx, site, ACCEPTED, one, party, by, at_s)
     if not store.accept(tx, number, at_s, entry):
         raise BadInputError(f"{where}: it was answered already")
@@ -246,16 +247,22 @@ def _dates(site: Site, proposal: Proposal, at_s: int, where: str) -> tuple[int, 
 
 def _price(tx: Transaction, site: Site, proposal: Proposal, where: str) -> int:
     price = parse_limit(proposal.price, where, OrderRules())
+    _require_no_loss(tx, site, price, proposal.first, where)
+    return price
+
+
+def _require_no_loss(tx: Transaction, site: Site, price: int, day: date, where: str) -> None:
+    """Refuse a price by which somebody could lose where others would make it good."""
     if not site.market.guaranteed:
-        return price
-    low, high = guaranteed_range(site.market, in_force(tx, site), proposal.first)
+        return
+    tariffs = in_force(tx, site)
+    low, high = guaranteed_range(site.market, tariffs, day, site.grid.price)
     if not low <= price <= high:
         raise BadInputError(
-            f"{where} price is {proposal.price}, must be within {format_price(low)} to "
+            f"{where} price is {format_price(price)}, must be within {format_price(low)} to "
             f"{format_price(high)} per kWh: here losses by trading are made good, and a contract "
             "must not make any"
         )
-    return price
 
 
 def _energy(site: Site, own: Set[UsagePointId], proposal: Proposal, where: str) -> int | None:

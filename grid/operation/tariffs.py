@@ -6,21 +6,28 @@ of whoever asks. A version holds from a day that is yet to begin, so nothing set
 
 from __future__ import annotations
 
+from datetime import date
+
 from grid import interval
 from grid.errors import BadInputError
 from grid.operation import record
 from grid.operation.meter_orders import same_person
+from grid.quantities import format_price
 from grid.site import Site, Tariff
 from grid.site_file import tables
-from grid.store import Transaction, control
+from grid.store import Transaction, contracts, control
 from grid.store import tariff_changes as store
 from grid.store.tariff_changes import ChangeState, TariffChange
+from trading.contracts import guaranteed_range
+from trading.ledger import canonical
 from trading.ledger.entry import Kind
 from trading.regulation import market_findings, regulation_on
 from trading.replay import terms
 from trading.tariffs.change import changed
 
 AHEAD_DAYS = 400
+_BYTES_MOST = 30_000
+"""Of a version in the ledger, half of what an entry holds."""
 SERIES = ("grid.buy", "grid.sell")
 """What has a price in each interval."""
 
@@ -133,6 +140,25 @@ def _check(tx: Transaction, site: Site, new: Tariff, now_s: int) -> None:
     law = regulation_on(site.market.profile_on(day), day)
     if found := market_findings(site.market, tariffs, law):
         raise BadInputError("\n".join(one.message for one in found))
+    if (size := len(canonical.encode(terms.encode_tariff(new)))) > _BYTES_MOST:
+        raise BadInputError(f"{where}: takes {size} bytes of the log, at most {_BYTES_MOST}")
+    if site.market.guaranteed:
+        _check_contracts(tx, site, tariffs, day, where)
+
+
+def _check_contracts(
+    tx: Transaction, site: Site, tariffs: tuple[Tariff, ...], day: date, where: str
+) -> None:
+    """Refuse a version by which a standing contract would lose what the others make good."""
+    from_s, _ = interval.day_bounds(day, site.time_zone)
+    low, high = guaranteed_range(site.market, tariffs, day, site.grid.price)
+    count = sum(not low <= one.price <= high for one in contracts.not_ended(tx, from_s))
+    if count:
+        raise BadInputError(
+            f"{where}: {count} contracts that hold then have prices outside {format_price(low)} "
+            f"to {format_price(high)} per kWh, by which somebody would lose what the others make "
+            "good; they have to end before"
+        )
 
 
 def _decidable(tx: Transaction, number: int) -> TariffChange:

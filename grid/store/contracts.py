@@ -70,11 +70,14 @@ def get(tx: Transaction, number: int, party: str) -> KeptContract | None:
 
 def accepted(tx: Transaction, start_s: int) -> list[BilateralContract]:
     """Return the contracts whose dates hold in an interval, in the order of their acceptance."""
+    return [one for one in not_ended(tx, start_s) if one.from_s <= start_s]
+
+
+def not_ended(tx: Transaction, at_s: int) -> list[BilateralContract]:
+    """Return the contracts that hold after an instant, in the order of their acceptance."""
     until = func.coalesce(contract.c.ended_s, contract.c.until_s)
     query = select(contract).where(
-        contract.c.accepted_entry.is_not(None),
-        contract.c.from_s <= start_s,
-        or_(until.is_(None), until > start_s),
+        contract.c.accepted_entry.is_not(None), or_(until.is_(None), until > at_s)
     )
     rows = tx.execute(query.order_by(contract.c.accepted_entry))
     return [_kept(row).contract for row in rows]

@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 from flask.testing import FlaskClient
 
 from grid import interval
+from grid.errors import BadInputError
 from grid.operation import tariffs
 from grid.site import Site
 from grid.store import Store, control, tariff_changes
@@ -78,3 +80,20 @@ def test_what_cannot_be_is_told_with_its_line_and_the_text_stays(
     assert _post(clerk, "/tariffs/7/approve")[0] == 404
     with store.read() as tx:
         assert tariff_changes.listed(tx) == []
+
+
+def test_a_failed_activation_leaves_no_trace(
+    sign_in: SignIn, store: Store, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clerk = sign_in("billing")
+    with store.write() as tx:
+        tariffs.propose(tx, site, tariffs.read(_text(store, site, 2), "x"), "other@example.org")
+
+    def full(*_: object) -> int:
+        raise BadInputError("the entry is too long")
+
+    monkeypatch.setattr(tariffs.record, "append", full)
+    assert _post(clerk, "/tariffs/1/approve")[0] == 302
+    with store.read() as tx:
+        assert tariff_changes.get(tx, 1).state is ChangeState.PROPOSED
+        assert tariffs.in_force(tx, site) == site.tariff

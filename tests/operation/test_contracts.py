@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from grid import interval
+from grid import interval, site_file
 from grid.errors import BadInputError
-from grid.operation import agreements, audit, contracts, market
+from grid.operation import agreements, audit, contracts, market, tariffs
 from grid.operation.contracts import Proposal
+from grid.site import Tariff
+from grid.site_tariff import TariffRate
 from grid.store import contracts as kept
 from grid.store import control, invoices, log
 from grid.store import market as stored
@@ -26,7 +29,7 @@ from tests.operation.test_month import BAKU
 from trading import verify
 from trading.accounts import PostingKind, party_account
 from trading.agreements import Agreement, Terms
-from trading.contracts import end_s
+from trading.contracts import end_s, guaranteed_range
 from trading.ledger.commitment import Opening
 from trading.ledger.entry import decode
 from trading.replay.derivation import Replayed, replay
@@ -390,6 +393,65 @@ def test_where_losers_are_topped_up_a_contract_must_make_no_loss(tmp_path: Path)
             _propose(street, price=price)
     for price in ("0.0780", "0.0500"):
         assert _propose(street, price=price).waits
+
+
+NEXT = """
+[[tariff]]
+id = "{id}"
+name = "Next"
+valid_from = {day}
+fixed_fee = "1.00"
+[[tariff.block]]
+up_to_kwh = 0
+price = "{price}"
+"""
+
+
+def _activate(street: Month, price: str, day: date, name: str = "home") -> None:
+    new = tariffs.read(NEXT.format(id=name, day=day, price=price), "next.toml")
+    with street.room.store.write() as tx:
+        number = tariffs.propose(tx, street.site, new, "a@example.org").id
+        tariffs.approve(tx, street.site, number, "b@example.org")
+
+
+@pytest.fixture
+def guaranteed(tmp_path: Path) -> Iterator[Month]:
+    """A street where losses by trading are made good."""
+    text = TEXT.replace("guaranteed = false", "guaranteed = true")
+    made = begin(tmp_path / "guaranteed", text, NOW, 4, seed=3)
+    yield made
+    made.room.signer.close()
+
+
+def test_a_proposal_that_a_cheaper_tariff_makes_a_loss_is_not_accepted(guaranteed: Month) -> None:
+    number = _propose(guaranteed, price="0.0780", first=_day(3)).contract.id
+    _activate(guaranteed, "0.070", _day(2))
+    with pytest.raises(BadInputError, match="a contract must not make any"):
+        _do(guaranteed, contracts.accept, number, "P-1")
+
+
+def test_a_tariff_that_makes_a_standing_contract_a_loss_is_refused(guaranteed: Month) -> None:
+    _agreed(guaranteed, price="0.0780", first=_day(3), last=_day(4))
+    with pytest.raises(BadInputError, match="1 contracts that hold then have prices outside"):
+        _activate(guaranteed, "0.070", _day(2))
+    _activate(guaranteed, "0.070", _day(5))
+
+
+def test_a_tariff_that_is_yet_to_begin_hinders_no_contract_before(guaranteed: Month) -> None:
+    _activate(guaranteed, "0.120", _day(90), name="later")
+    assert _propose(guaranteed, price="0.0780").waits
+
+
+def test_a_dynamic_rate_counts_with_the_least_that_it_can_cost() -> None:
+    rate = TariffRate("total", series="grid.buy", adder=100_000, cap=50_000)
+    tariff = Tariff("dynamic", "Dynamic", 0, rate=(rate,))
+    site = site_file.parse(TEXT)
+    head = site.grid.price
+    _, high = guaranteed_range(site.market, [tariff], TODAY, head)
+    assert high == 50_000 - site.market.grid_fee
+    free = replace(tariff, rate=(replace(rate, cap=None),))
+    _, high = guaranteed_range(site.market, [free], TODAY, head)
+    assert high == 100_000 + min(step.sell for step in head) - site.market.grid_fee
 
 
 def test_only_the_other_party_accepts_and_a_third_one_finds_no_such_contract(

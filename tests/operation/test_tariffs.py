@@ -234,6 +234,12 @@ def test_a_number_that_the_ledger_cannot_hold_is_refused(street: Month) -> None:
         tariffs.propose(tx, street.site, tariffs.read(text, "new.toml"), A)
 
 
+def test_a_version_that_takes_too_much_of_the_log_is_refused(street: Month) -> None:
+    text = FILE.replace("New", "\U0001f4a1" * 9_000)
+    with street.room.store.write() as tx, pytest.raises(BadInputError, match="at most 30000"):
+        tariffs.propose(tx, street.site, tariffs.read(text, "new.toml"), A)
+
+
 def test_commands_change_a_tariff(street: Month, tmp_path: Path, capsys) -> None:
     for at_s in range(START_S, START_S + 4 * STEP_S, STEP_S):
         street.cycle(at_s)
