@@ -95,7 +95,7 @@ def approve(tx: Transaction, site: Site, number: int, by: str) -> TariffChange:
     _check(tx, site, one.tariff, now_s)
     made = _decide(tx, site, one, ChangeState.ACTIVE, "tariff.approve", by)
     start_s = interval.floor(now_s, site.interval_s)
-    body = {"action": terms.CHANGE, "change": terms.encode_tariff(one.tariff)}
+    body = {"action": terms.CHANGE, "change": terms.encode(one.tariff)}
     record.append(tx, Kind.ACTION, start_s, now_s, body)
     return made
 
@@ -140,7 +140,7 @@ def _check(tx: Transaction, site: Site, new: Tariff, now_s: int) -> None:
     law = regulation_on(site.market.profile_on(day), day)
     if found := market_findings(site.market, tariffs, law):
         raise BadInputError("\n".join(one.message for one in found))
-    if (size := len(canonical.encode(terms.encode_tariff(new)))) > _BYTES_MOST:
+    if (size := len(canonical.encode(terms.encode(new)))) > _BYTES_MOST:
         raise BadInputError(f"{where}: takes {size} bytes of the log, at most {_BYTES_MOST}")
     if site.market.guaranteed:
         _check_contracts(tx, site, tariffs, day, where)

@@ -14,7 +14,7 @@ from grid.store.engine import Transaction
 from grid.store.schema import tariff_change
 from grid.store.staged import Staged
 from trading.ledger import canonical
-from trading.replay.terms import decode_tariff, encode_tariff
+from trading.replay.terms import decode_tariff, encode
 
 
 class ChangeState(StrEnum):
@@ -55,7 +55,7 @@ def put(tx: Transaction, tariff: Tariff, *, by: str, at_s: int) -> TariffChange:
     BadInputError
         When a number of it is too large for the ledger.
     """
-    told = canonical.encode(encode_tariff(tariff)).decode()
+    told = canonical.encode(encode(tariff)).decode()
     return _ROWS.put(tx, tariff=told, proposed_by=by, proposed_s=at_s, state=ChangeState.PROPOSED)
 
 

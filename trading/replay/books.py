@@ -19,7 +19,7 @@ from trading.settlement_facts import Leg
 from trading.statements import market_summary
 from trading.topology import Topology, trades
 
-Contracts = Callable[[Sequence[Order]], tuple[Contract, ...]]
+Between = Callable[[Sequence[Order]], tuple[Contract, ...]]
 
 ENERGY_MOST_WH = 10**9
 """Of an order: more cannot be told in nine digits."""
@@ -60,7 +60,7 @@ class Books:
                 placed.append(Placed(order, changed.get(name, ()), gone.get(name)))
 
     def clear(
-        self, record: Record, terms: SiteTerms, contracts: Contracts, topology: Topology
+        self, record: Record, terms: SiteTerms, contracts: Between, topology: Topology
     ) -> None:
         """Clear a sealed book again, and compare prices, volumes and every trade.
 

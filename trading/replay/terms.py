@@ -74,9 +74,9 @@ def of_site(site: Site) -> SiteTerms:
     )
 
 
-def encode(terms: SiteTerms) -> dict[str, Any]:
-    """Return terms as values of :mod:`trading.ledger.canonical`."""
-    told = _told(SiteTerms, terms)
+def encode(fact: SiteTerms | Tariff) -> dict[str, Any]:
+    """Return terms, or a tariff alone, as values of :mod:`trading.ledger.canonical`."""
+    told = _told(type(fact), fact)
     assert isinstance(told, dict)
     return told
 
@@ -95,15 +95,8 @@ def decode(value: object) -> SiteTerms:
     return terms
 
 
-def encode_tariff(tariff: Tariff) -> dict[str, Any]:
-    """Return a tariff as values of :mod:`trading.ledger.canonical`."""
-    told = _told(Tariff, tariff)
-    assert isinstance(told, dict)
-    return told
-
-
 def decode_tariff(value: object) -> Tariff:
-    """Return the tariff of :func:`encode_tariff`.
+    """Return the tariff of :func:`encode`.
 
     Raises
     ------

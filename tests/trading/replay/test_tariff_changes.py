@@ -15,7 +15,7 @@ from trading.ledger.entry import Kind
 from trading.replay.difference import DifferenceError
 from trading.replay.log import Record
 from trading.replay.public import Public
-from trading.replay.terms import decode_tariff, encode, encode_tariff, of_site
+from trading.replay.terms import decode_tariff, encode, of_site
 from trading.tariffs.change import changed
 
 SITE = site_file.parse(BAKU)
@@ -43,7 +43,7 @@ def _change(tariff: object) -> dict[str, object]:
 
 def test_a_version_is_told_and_read_without_loss() -> None:
     new = _new(date(2026, 7, 1), fixed_fee=5)
-    assert decode_tariff(encode_tariff(new)) == new
+    assert decode_tariff(encode(new)) == new
 
 
 def test_versions_stand_in_the_order_of_their_days_and_a_day_has_one() -> None:
@@ -57,7 +57,7 @@ def test_versions_stand_in_the_order_of_their_days_and_a_day_has_one() -> None:
 
 def test_terms_follow_a_change() -> None:
     found, new = _public(), _new(date(2026, 6, 26))
-    found.check(_record(2, _change(encode_tariff(new))))
+    found.check(_record(2, _change(encode(new))))
     assert found.terms is not None
     assert found.terms.tariff == changed(SITE.tariff, new)
 
@@ -65,7 +65,7 @@ def test_terms_follow_a_change() -> None:
 @pytest.mark.parametrize("day", [date(2026, 6, 25), date(2026, 6, 1), date.min])
 def test_a_change_that_reaches_back_is_named(day: date) -> None:
     with pytest.raises(DifferenceError, match="valid_from"):
-        _public().check(_record(2, _change(encode_tariff(_new(day)))))
+        _public().check(_record(2, _change(encode(_new(day)))))
 
 
 @pytest.mark.parametrize("told", [None, [], {}, {"id": 1}, "home"])
@@ -76,4 +76,4 @@ def test_a_change_that_is_no_tariff_is_named(told: object) -> None:
 
 def test_a_change_before_the_terms_is_named() -> None:
     with pytest.raises(DifferenceError):
-        Public().check(_record(1, _change(encode_tariff(_new(date(2026, 6, 26))))))
+        Public().check(_record(1, _change(encode(_new(date(2026, 6, 26))))))
