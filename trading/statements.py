@@ -115,7 +115,10 @@ def statement(
     apart = [line for late, line in own if late or line.kind in APART_KINDS]
     otherwise = sum(counterfactual(one, market, regulation) for one in months)
     otherwise -= balances(apart).get(account, 0)
-    made_whole = max(exact - otherwise, 0) if market.guaranteed else 0
+    loss = max(exact - otherwise, 0) if market.guaranteed else 0
+    # What a battery bought this month it may sell in the next: such a loss is none yet.
+    battery_wh = sum(one.account.battery_wh for one in months)
+    made_whole = 0 if battery_wh else loss
     due = to_cent(exact - made_whole)
     rounding = due - (exact - made_whole)
     document: dict[str, object] = {
@@ -132,6 +135,8 @@ def statement(
         "gain": exact_money(otherwise - exact),
         "origin": _origin(months, co2_mg_per_kwh),
     }
+    if battery_wh:
+        document["battery_wh"] = battery_wh
     sides = (account, GUARANTEE, ROUNDING)
     return Statement(document, _closing(sides, made_whole, rounding), due)
 

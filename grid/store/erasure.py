@@ -29,6 +29,7 @@ from grid.store.erasure_tables import BY_PARTY, BY_TIME, COUNTERS
 from grid.store.schema import (
     agreement,
     agreement_terms,
+    battery_account,
     contract,
     dispute,
     import_channel,
@@ -186,7 +187,7 @@ def _end(tx: Transaction, one: Erasure) -> None:
         tx.execute(
             insert(agreement_terms).values(
                 agreement=number, from_s=end_s, tariff=last.tariff, share_percent=100,
-                key_percent=0, trades=False, recorded_by="",
+                key_percent=0, trades=False, batteries="[]", recorded_by="",
             )
         )  # fmt: skip
 
@@ -255,7 +256,10 @@ def _forget_openings(
 def _forget_months(tx: Transaction, one: Erasure, months: Iterable[str]) -> None:
     """Delete invoices and accounts of the party, and everybody's of its months."""
     numbers = select(agreement.c.id).where(agreement.c.party == one.party)
-    tx.execute(delete(limit_price).where(limit_price.c.agreement.in_(numbers)))
+    for table in (limit_price, battery_account):
+        tx.execute(delete(table).where(table.c.agreement.in_(numbers)))
+    of_party = agreement_terms.c.agreement.in_(numbers)
+    tx.execute(update(agreement_terms).where(of_party).values(batteries="[]"))
     account = month_account.c
     gone = or_(account.agreement.in_(numbers), account.month.in_(months))
     tx.execute(delete(month_account).where(gone))

@@ -138,7 +138,8 @@ class Derivation:
                 return
             known, held = self._contracts.listed(), self._agreements.listed()
             between = partial(of_book, known, held, start_s=record.start_s)
-            self._books.clear(record, terms, between, self._topology)
+            standing = self._agreements.standing(record)
+            self._books.clear(record, terms, between, self._topology, standing)
             yield "prices"
             yield from ["trades"] * (record.commitments // 2)
         elif record.kind is Kind.READINGS:
@@ -151,8 +152,8 @@ class Derivation:
             yield from ["statements"] * int(record.body["invoices"])
         elif record.body["state"] != "final":
             standing = self._agreements.standing(record)
-            legs = self._books.legs.get(record.start_s, {})
-            self._settled.settle(record, terms, standing, legs, self._topology)
+            traded = self._books.traded.get(record.start_s, {})
+            self._settled.settle(record, terms, standing, traded, self._topology)
             if record.kind is Kind.SETTLEMENT and shares(terms, record.start_s):
                 yield "prices"
             yield "settlements"

@@ -73,6 +73,12 @@ def _terms(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="whether the party consents to trade",
     )
+    parser.add_argument(
+        "--battery",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="whether the party consents to its batteries being traded",
+    )
 
 
 def run_list(options: argparse.Namespace) -> int:
@@ -116,6 +122,7 @@ def run_move_in(options: argparse.Namespace) -> int:
             tariff=options.tariff,
             share_percent=100 if options.share is None else options.share,
             trades=bool(options.trades),
+            battery=bool(options.battery),
         )
     return _told(options, made)
 
@@ -145,6 +152,7 @@ def run_terms(options: argparse.Namespace) -> int:
             tariff=options.tariff,
             share_percent=options.share,
             trades=options.trades,
+            battery=options.battery,
         )
     return _told(options, made)
 
@@ -191,6 +199,7 @@ def _facts(one: Agreement) -> dict[str, Any]:
         "tariff": terms.tariff,
         "share_percent": terms.share_percent,
         "trades": terms.trades,
+        "batteries": [one.id for one in terms.batteries],
         "terms_from": label(terms.from_s),
     }
 
@@ -200,6 +209,8 @@ def _line(one: Agreement) -> str:
     ended = "" if one.until_s is None else f" until {label(one.until_s)}"
     terms = one.terms[-1]
     trades = "trades" if terms.trades else "does not trade"
+    if terms.batteries:
+        trades += f" with {', '.join(one.id for one in terms.batteries)}"
     changed = "" if terms.from_s == one.from_s else f" (from {label(terms.from_s)} on)"
     return (
         f"{one.usage_point} {one.party} {begun}{ended}: tariff {terms.tariff}, "
