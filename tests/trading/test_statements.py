@@ -151,6 +151,18 @@ def test_who_lost_by_trading_is_made_whole_from_the_guarantee_and_late_lines_cha
     assert Decimal(with_late["exact"]) == Decimal(plain["exact"]) + Decimal("0.0084")
 
 
+def test_a_month_in_which_a_battery_traded_is_not_made_whole_and_says_so():
+    _, result = month(clearing_price=90_000)
+    (ada,) = (one for one in result.usage_points if one.usage_point == "up-a")
+    traded = MonthOf("up-a", TARIFF, replace(ada.account, battery_wh=40), 6)
+    lines = [(False, line) for line in result.lines]
+    guaranteed = replace(MARKET, guaranteed=True)
+    made = statement("ada", "2026-06", "AZN", lines, [traded], guaranteed, LAW)
+    assert (made.document["guarantee"], made.document["gain"]) == ("0.00", "-0.048")
+    assert made.document["battery_wh"] == 40
+    assert "battery_wh" not in of(result, "ada", market=guaranteed).document
+
+
 def test_tax_is_contained_in_what_is_paid_and_never_added():
     _, result = month()
     taxed = replace(TARIFF, vat_percent=18)
