@@ -71,6 +71,8 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "contracts.accept": frozenset({"prosumer"}),
     "contracts.refuse": frozenset({"prosumer"}),
     "contracts.end": frozenset({"prosumer"}),
+    "batteries.shown": frozenset({"prosumer"}),
+    "batteries.consent": frozenset({"prosumer"}),
     "prosumer.statement": frozenset({"prosumer"}),
     "prosumer.limits": frozenset({"prosumer"}),
     "prosumer.set_limits": frozenset({"prosumer"}),

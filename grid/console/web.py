@@ -27,6 +27,7 @@ from grid.console import (
     operator_decisions,
     overrides,
     prosumer,
+    prosumer_batteries,
     prosumer_contracts,
     prosumer_ordering,
     readings,
@@ -116,8 +117,8 @@ def create_app(
     for module in (
         operator, operator_decisions, overrides, safety_tags, events, incidents, voltage_quality,
         readings, lost_energy, meter_orders, meter_exchanges, charging, agreements, tariffs,
-        disputes, prosumer, prosumer_ordering, prosumer_contracts, auditor, auditor_log,
-        administrator,
+        disputes, prosumer, prosumer_ordering, prosumer_contracts, prosumer_batteries,
+        auditor, auditor_log, administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)
     _register(app, site, store)

@@ -66,6 +66,17 @@ def moves(
     ]
 
 
+def held_before(tx: Transaction, agreement: int, at_s: int) -> dict[AssetId, int]:
+    """Return what the accounts of an agreement held before an instant, by battery."""
+    table = battery_move
+    rows = tx.execute(
+        select(table.c.battery, table.c.stored_wh)
+        .where(table.c.agreement == agreement, table.c.start_s < at_s)
+        .order_by(table.c.start_s)
+    )
+    return {AssetId(row.battery): row.stored_wh for row in rows}
+
+
 def order_ids(tx: Transaction, start_s: int, end_s: int) -> set[str]:
     """Return the orders for batteries in ``[start_s, end_s)``."""
     table = market_order
