@@ -133,7 +133,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Lived:
 def lived(before: Lived) -> Lived:
     """The street with one person erased, on the command line, by two users."""
     told = [str(before.folder)]
-    for by in ("a@example.org", "b@example.org"):
+    for by in ("a@example.org", "root@example.org"):
         command = ["agreement", "erase", GONE, "--by", by, "--reason", "Aydin wants it"]
         assert main([*command, "--dir", *told]) == 0
     return before
