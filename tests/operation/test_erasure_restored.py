@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from grid import site_file
 from grid.errors import Severity, StoreError
-from grid.operation import agreements, audit, commission
+from grid.operation import agreements, audit, commission, erasure_requests
 from grid.operation.purge_list import KEY_FILE, LIST_FILE, PurgeList
 from grid.operation.signer import FOLDER
 from grid.store import Store, log
 from grid.store import erasure as stored
-from tests.operation.erasure_world import END_S, GONE, ZONE, Lived, files_of, found_of
+from grid.store import erasure_requests as requests
+from tests.operation.erasure_world import EMAIL, END_S, GONE, TEXT, ZONE, Lived, files_of, found_of
 
 
 def test_a_restored_copy_is_purged_at_its_opening_and_tells_its_ledger_once(
@@ -35,6 +37,21 @@ def test_a_restored_copy_is_purged_at_its_opening_and_tells_its_ledger_once(
         told = [json.loads(one)["body"].get("action") for one in log.entries(tx)]
         assert told.count("erasure") == 1
         assert {one.severity for one in audit.compare(tx, ZONE)} == {Severity.INFO}
+
+
+def test_a_restored_copy_in_which_the_person_asked_names_them_no_more(
+    erased: Lived, tmp_path: Path
+) -> None:
+    back = tmp_path / "back"
+    shutil.copytree(erased.copy, back)
+    with closing(Store.at(back)) as store, store.write() as tx:
+        erasure_requests.ask_own(tx, site_file.parse(TEXT), GONE, by=EMAIL)
+    for name in (LIST_FILE, KEY_FILE):
+        shutil.copy(erased.folder / name, back)
+    with closing(commission.open_store(back)) as store, store.read() as tx:
+        assert erasure_requests.waiting(tx) == []
+        assert [one.name for one in requests.done(tx)] == ["erased-1"]
+    assert found_of(erased, files_of(back)) == []
 
 
 def test_a_copy_from_while_the_person_lived_there_is_the_communitys_after(
