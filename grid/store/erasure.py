@@ -32,6 +32,7 @@ from grid.store.schema import (
     battery_account,
     contract,
     dispute,
+    erasure,
     import_channel,
     import_file,
     invoice,
@@ -60,7 +61,7 @@ SITE_TEXT = "site_toml"
 _LAYOUT = "layout"
 _EMPTY = zlib.compress(b"{}")
 _UNREAD = json.dumps([MISSING] * 4)
-_NOT_SWEPT = frozenset({"checkpoint", "erasure", "ledger_entry", "meta", "opening", "secret"})
+_NOT_SWEPT = frozenset({"checkpoint", "ledger_entry", "meta", "opening", "secret"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -162,6 +163,7 @@ def erase(tx: Transaction, one: Erasure, site_text: str) -> None:
     tx.execute(delete(action).where(action.c.user.in_(emails)))
     tx.execute(delete(secret).where(secret.c.name == f"{PARTY_SECRET}{one.party}"))
     _replace_party(tx, one)
+    _unname_requests(tx, one, emails)
     tx.execute(update(meta).where(meta.c.name == SITE_TEXT).values(value=site_text))
     _sweep(tx, one, emails)
 
@@ -286,6 +288,15 @@ def _replace_party(tx: Transaction, one: Erasure) -> None:
     tx.execute(insert(party).values(id=one.name, name="", kind=row.kind, since_s=row.since_s))
     mine = agreement.c.party == one.party
     tx.execute(update(agreement).where(mine).values(party=one.name))
+
+
+def _unname_requests(tx: Transaction, one: Erasure, emails: Iterable[str]) -> None:
+    """Leave of whoever asked for their own erasure, or approved another's, the name that is left.
+
+    A login is no text, so that the sweep passes by it.
+    """
+    for column in (erasure.c.asked_by, erasure.c.approved_by):
+        tx.execute(update(erasure).where(column.in_(emails)).values({column.name: one.name}))
 
 
 def _sweep(tx: Transaction, one: Erasure, emails: Iterable[str]) -> None:

@@ -44,7 +44,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     _dated(terms)
     _terms(terms)
     _common(terms, run_terms)
-    erase = verbs.add_parser("erase", help="ask to erase a person, or approve it as another user")
+    erase = verbs.add_parser("erase", help="ask to erase a person, or approve what another asked")
     erase.add_argument("party", metavar="PARTY")
     erase.add_argument("--reason", default="", help="of the first who asks")
     by_user(erase, required=True)
@@ -159,19 +159,21 @@ def run_terms(options: argparse.Namespace) -> int:
 
 def run_erase(options: argparse.Namespace) -> int:
     """Ask for a person to be erased, or approve it and erase."""
-    from grid.operation import commission, cycle, erasure
+    from grid.operation import commission, cycle, erasure, erasure_requests
 
     with closing(commission.open_store(options.dir)) as store:
         site, _ = cycle.facts(options.dir, store)
         with store.read() as tx:
-            by = user_of(tx, options.by, MAY)
+            act = "approve" if erasure_requests.waiting(tx, options.party) else "ask"
+            by = user_of(tx, options.by, f"erasures.{act}")
         done = erasure.erase(
             options.dir, store, site, party=options.party, by=by, reason=options.reason
         )
     if done.name is None:
-        text = f"{options.party}: {by} asks to erase it; another user approves by the same command"
+        text = f"{options.party}: {by} asks to erase it; an administrator approves, who is another"
     else:
-        text = f"erased; {done.name} stands where it stood, asked by {done.asked_by}"
+        asked_by = "the person" if done.asked_by == done.name else done.asked_by
+        text = f"erased; {done.name} stands where it stood, asked by {asked_by}"
     if done.months:
         text += f"; intervals and invoices of {_from_to(done.months)} go with it, everybody's"
     facts = {"erased": done.name is not None, "name": done.name, "months": list(done.months)}
