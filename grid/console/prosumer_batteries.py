@@ -65,6 +65,11 @@ def shown() -> str:
         moves = batteries.moves(tx, *bounds, one.id)
         month = interval.month_bounds(bounds[0], here.site.time_zone)
         sums = {"day": _earned(tx, one, bounds), "month": _earned(tx, one, month)}
+        opened = [
+            order
+            for order in batteries.open_orders(tx, now_s)
+            if (order.party, order.usage_point) == (one.party, one.usage_point)
+        ]
         earlier = batteries.held_before(tx, one.id, bounds[0])
     traded = one.terms_at(max(now_s, one.from_s)).batteries
     coming = one.terms[-1]
@@ -80,6 +85,7 @@ def shown() -> str:
         held=held,
         room_wh=room_wh,
         moves=moves,
+        opened=opened,
         sums_of=sums,
         month=interval.month_label(bounds[0], here.site.time_zone),
         chart=_chart(moves, bounds, here.site.interval_s, earlier, room_wh),
