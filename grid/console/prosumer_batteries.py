@@ -23,7 +23,7 @@ from trading.battery_accounts import BatteryMove
 
 pages = Blueprint("batteries", __name__, url_prefix="/my/battery")
 
-_LEFT, _WIDTH, _TOP, _HEIGHT = 58.0, 800.0, 24.0, 200.0
+_LEFT, _WIDTH, _TOP, _BOTTOM, _HEIGHT = 58.0, 800.0, 36.0, 24.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def shown() -> str:
         opened=opened,
         sums_of=sums,
         month=interval.month_label(bounds[0], here.site.time_zone),
-        chart=_chart(moves, bounds, here.site.interval_s, earlier, room_wh),
+        chart=_chart(moves, bounds, here.site.interval_s, now_s, earlier, room_wh),
         refused=session.pop("refused", None),
         told=session.pop("told", None),
         day=days[0],
@@ -158,6 +158,7 @@ def _chart(
     moves: Sequence[tuple[int, BatteryMove]],
     bounds: tuple[int, int],
     step_s: int,
+    now_s: int,
     before: Mapping[AssetId, int],
     room_wh: int,
 ) -> StoredChart | None:
@@ -172,13 +173,14 @@ def _chart(
         return round(_LEFT + (at_s - bounds[0]) / span * (_WIDTH - _LEFT), 2)
 
     def y(wh: int) -> float:
-        return round(_TOP + (1 - wh / most) * (_HEIGHT - _TOP - 24), 2)
+        return round(_TOP + (1 - wh / most) * (_HEIGHT - _TOP - _BOTTOM), 2)
 
     line = [(x(bounds[0]), y(sum(held.values())))]
     for start_s, one in moves:
         held[one.battery] = one.stored_wh
         end = x(start_s + step_s)
         line += [(end, line[-1][1]), (end, y(sum(held.values())))]
+    line.append((max(x(min(now_s, bounds[1])), line[-1][0]), line[-1][1]))
     marks = [most * part // 4 for part in range(5)]
     return StoredChart(
         " ".join(f"{left},{top}" for left, top in line),
