@@ -70,6 +70,7 @@ def shown() -> str:
             for order in batteries.open_orders(tx, now_s)
             if (order.party, order.usage_point) == (one.party, one.usage_point)
         ]
+        soonest = agreements.soonest(tx, here.site)
         earlier = batteries.held_before(tx, one.id, bounds[0])
     traded = one.terms_at(max(now_s, one.from_s)).batteries
     coming = one.terms[-1]
@@ -86,6 +87,7 @@ def shown() -> str:
         room_wh=room_wh,
         moves=moves,
         opened=opened,
+        soonest=soonest,
         sums_of=sums,
         month=interval.month_label(bounds[0], here.site.time_zone),
         chart=_chart(moves, bounds, here.site.interval_s, now_s, earlier, room_wh),
@@ -99,7 +101,7 @@ def shown() -> str:
 
 @pages.post("/<name>")
 def consent(name: str) -> Any:
-    """Let the own battery trade from tomorrow on, or no longer."""
+    """Let the own battery trade, or no longer, from the first day that is not offered yet."""
     only_fields("battery")
     here = room()
     check(name, "usage point")
@@ -111,11 +113,10 @@ def consent(name: str) -> Any:
             now_s = clock(tx) or 0
             if name not in {one.usage_point for one in own_agreements(tx) if _is_own(one, now_s)}:
                 abort(404)
-            tomorrow = interval.local_day(now_s, here.site.time_zone) + timedelta(days=1)
+            day, by = agreements.soonest(tx, here.site), current_user.email
             agreements.change_terms(
-                tx, here.site, usage_point=name, day=tomorrow, by=current_user.email,
-                battery=wanted == "yes",
-            )  # fmt: skip
+                tx, here.site, usage_point=name, day=day, by=by, battery=wanted == "yes"
+            )
     except BadInputError as error:
         session["refused"] = str(error)
     else:

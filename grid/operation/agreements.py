@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets as system
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import date
+from datetime import date, timedelta
 
 from grid import ids, interval
 from grid.errors import BadInputError
@@ -26,6 +26,8 @@ from trading.ledger.commitment import SECRET_BYTES
 from trading.ledger.entry import Kind
 
 AHEAD_DAYS = 400
+OFFERED_AHEAD = 2
+"""Intervals before its own in which the agents' orders for an interval are placed."""
 _NAME_MAX = 100
 
 
@@ -135,6 +137,8 @@ def move_in(
         key_percent,
         _batteries(site, usage_point, where, battery=battery, trades=trades),
     )
+    if terms.batteries or before.terms_at(max(from_s, before.from_s)).batteries:
+        _require_not_offered(tx, site, where, from_s)
     store.end(tx, before.id, from_s)
     number = store.begin(
         tx, usage_point=usage_point, party_id=party, from_s=from_s, terms=terms, by=by
@@ -194,6 +198,8 @@ def change_terms(
     )
     if replace(new, from_s=old.from_s) == old:
         raise BadInputError(f"{where}: these are the terms already")
+    if new.batteries != old.batteries:
+        _require_not_offered(tx, site, where, from_s)
     if one.terms[-1].from_s > from_s:
         raise BadInputError(
             f"{where}: terms change at {interval.label(one.terms[-1].from_s)}, not before"
@@ -228,6 +234,22 @@ def _last(tx: Transaction, usage_point: str, where: str, from_s: int) -> Agreeme
             f"{where}: {newest.party} stands for it from {interval.label(newest.from_s)} on"
         )
     return newest
+
+
+def soonest(tx: Transaction, site: Site) -> date:
+    """Return the first day from which on a battery can begin or cease to trade."""
+    now_s = control.clock_s(tx)
+    return interval.local_day(now_s + OFFERED_AHEAD * site.interval_s, site.time_zone) + timedelta(
+        1
+    )
+
+
+def _require_not_offered(tx: Transaction, site: Site, where: str, from_s: int) -> None:
+    """Refuse a change for batteries that agents may have offered already."""
+    if interval.local_day(from_s, site.time_zone) < soonest(tx, site):
+        raise BadInputError(
+            f"{where}: what batteries trade then is offered already; from the day after on"
+        )
 
 
 def _batteries(

@@ -34,7 +34,7 @@ def offer(room: Room, at_s: int) -> None:
     They commit an interval before the gate closes, from the forecast and what their own party has
     ordered: whatever others order in that interval can be no reason for theirs.
     """
-    start_s = at_s + 2 * room.site.interval_s
+    start_s = at_s + agreements.OFFERED_AHEAD * room.site.interval_s
     placed: tuple[Order, ...] = ()
     with room.store.write() as tx:
         if trades_ahead(room.site, start_s):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +303,31 @@ def test_consent_is_for_a_member_who_trades_and_has_a_battery(tmp_path: Path) ->
             tx, street.site, usage_point="UP-1", day=LAST_DAY, by="m", trades=False
         )
     assert changed.terms[-1].batteries == ()
+    street.room.signer.close()
+    street.room.store.close()
+
+
+def test_consent_does_not_change_for_what_is_offered_already(tmp_path: Path) -> None:
+    """Half an hour before midnight the first orders of the next day are placed."""
+    street = _begun(tmp_path / "site", 8)
+    late_s = START_S - 2 * STEP_S
+    with street.room.store.write() as tx:
+        control.put_meta(tx, "clock_s", str(late_s - 1))
+        assert agreements.soonest(tx, street.site) == LAST_DAY
+    _consent(street, "UP-1", LAST_DAY, battery=True)
+    with street.room.store.write() as tx:
+        control.put_meta(tx, "clock_s", str(late_s))
+        assert agreements.soonest(tx, street.site) == LAST_DAY + timedelta(days=1)
+        with pytest.raises(BadInputError, match="offered already"):
+            agreements.change_terms(
+                tx, street.site, usage_point="UP-1", day=LAST_DAY, by="m", battery=False
+            )
+        with pytest.raises(BadInputError, match="offered already"):
+            agreements.move_out(tx, street.site, usage_point="UP-1", day=LAST_DAY, by="m")
+        agreements.change_terms(
+            tx, street.site, usage_point="UP-1", day=LAST_DAY, by="m", share_percent=50
+        )
+        agreements.move_out(tx, street.site, usage_point="UP-2", day=LAST_DAY, by="m")
     street.room.signer.close()
     street.room.store.close()
 
