@@ -238,10 +238,8 @@ def _last(tx: Transaction, usage_point: str, where: str, from_s: int) -> Agreeme
 
 def soonest(tx: Transaction, site: Site) -> date:
     """Return the first day from which on a battery can begin or cease to trade."""
-    now_s = control.clock_s(tx)
-    return interval.local_day(now_s + OFFERED_AHEAD * site.interval_s, site.time_zone) + timedelta(
-        1
-    )
+    offered_s = control.clock_s(tx) + OFFERED_AHEAD * site.interval_s
+    return interval.local_day(offered_s, site.time_zone) + timedelta(days=1)
 
 
 def _require_not_offered(tx: Transaction, site: Site, where: str, from_s: int) -> None:

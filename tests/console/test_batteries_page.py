@@ -85,7 +85,8 @@ def test_consent_begins_tomorrow_and_is_taken_back(sign_in: SignIn, store: Store
     assert "your battery does not trade" in _text(client)
     assert _post(client, "UP-2", battery="yes") == 302
     text = _text(client)
-    assert "from tomorrow your battery trades" in text
+    assert "Kept. The ledger has an entry of it." in text
+    assert "Let it not trade any more from 2026-05-28 on" in text
     assert "It trades from 2026-05-28 on." in text
     with store.read() as tx:
         one = next(kept for kept in agreements.listed(tx) if kept.party == "P-2")
