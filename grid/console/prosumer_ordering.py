@@ -10,7 +10,7 @@ from flask import Blueprint, Response, abort, redirect, request, session, url_fo
 from flask_security import current_user
 
 from grid import interval
-from grid.console.web_view import clock, form_text, only_fields, record, room
+from grid.console.web_view import form_text, only_fields, record, room
 from grid.errors import BadInputError
 from grid.operation import ordering
 from grid.quantities import WH_PER_KWH
@@ -110,9 +110,8 @@ def own_party() -> str:
 
 
 def now_s(tx: Transaction) -> int:
-    """Return when an order arrives: the site's time, which stands still in a driven run."""
-    is_driven = room().site.field.kind == "simulated"
-    return clock(tx) or 0 if is_driven else int(time.time())
+    """Return when an order arrives."""
+    return ordering.arrival_s(tx, room().site, time.time)
 
 
 def read_wh(text: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from grid import interval
@@ -25,6 +25,11 @@ from trading.sealed_book import Amendment, amendment_payload
 _AMENDABLE = {"price", "energy_wh"}
 _KINDS = {"order": PLACED, "amend": AMENDED, "cancel": CANCELLED}
 """Of receipts, by what the sealed book commits to."""
+
+
+def arrival_s(tx: Transaction, site: Site, clock: Callable[[], float]) -> int:
+    """Return when what is sent now arrives: the site's time stands still in a driven run."""
+    return control.clock_s(tx) if site.field.kind == "simulated" else int(clock())
 
 
 def place(
