@@ -129,10 +129,7 @@ def _origin(months: Iterable[MonthOf], co2_mg_per_kwh: int) -> dict[str, int]:
     import_wh, local_wh = (
         sum(getattr(one, name) for one in accounts) for name in ("import_wh", "local_wh")
     )
-    found = origin(import_wh, local_wh, co2_mg_per_kwh)
-    emitted = {} if found.co2_mg is None else {"co2_mg": found.co2_mg}
-    energy = {"grid_wh": found.grid_wh, "local_wh": found.local_wh}
-    return energy | {"local_permille": found.local_permille} | emitted
+    return origin(import_wh, local_wh, co2_mg_per_kwh).facts()
 
 
 def _closing(

@@ -132,6 +132,8 @@ price = "0.20"
         ("[[use]]", "[[used]]", "C: unknown key 'used'"),
         ("[[use]]", "[[bill]]", "C:1"),
         ("import_wh = 9", 'import_wh = 9\nrate = "day"', "version 0 has no rate 'day'"),
+        ("[[use]]", "[origin]\nlocal_wh = 10\n[[use]]", "C: local_wh is 10, must be within 0 and"),
+        ("[[use]]", "[[origin]]\nlocal_wh = 1\n" * 2 + "[[use]]", "one .origin. and .expect. at"),
         ("import_wh = 9", 'import_wh = 9\nseries_price = "1"', "with a dynamic price"),
     ],
 )
