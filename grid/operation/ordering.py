@@ -124,24 +124,25 @@ def amend(
     if owner != party:
         raise BadInputError(f"usage point {order.usage_point} is not one of party {party}")
     subject = f"{order.usage_point} {interval.label(order.start_s)}"
-    price, energy_wh = order.price, order.energy_wh
+    wanted: dict[str, int] = {}
     if "price" in fields:
-        price = parse_limit(fields["price"], subject, OrderRules())
+        wanted["price"] = parse_limit(fields["price"], subject, OrderRules())
     if "energy_wh" in fields:
-        energy_wh = parse_energy(fields["energy_wh"], subject, most_wh)
+        wanted["energy_wh"] = parse_energy(fields["energy_wh"], subject, most_wh)
     name = OrderId(check(amendment_id or f"amend-{secrets.token_hex(8)}", "amendment"))
-    made = Amendment(name, order.id, price, energy_wh, sequence=-1)
     for known, _ in kept.amended:
-        if known.id == name and replace(made, sequence=known.sequence) == known:
+        # What it left as it was may have been amended since.
+        if known.id == name and all(getattr(known, one) == wanted[one] for one in wanted):
             return known
     if amended_order(tx, name) is not None:
         raise BadInputError(f"amendment {name}: another one was sent under this id")
     if kept.cancelled_s is not None:
         raise BadInputError(f"order {order.id}: was cancelled and cannot be amended")
+    made = Amendment(name, order.id, order.price, order.energy_wh, sequence=-1)
     return amend_order(
         tx,
         kept,
-        made,
+        replace(made, **wanted),
         most_wh=most_wh,
         received_s=at_s,
         continuous=is_continuous(site),

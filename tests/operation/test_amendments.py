@@ -80,6 +80,8 @@ def test_an_amendment_sent_again_amends_once_and_another_under_its_id_is_refused
     order = place(street, "P-1", "sell", "0.050", 100)
     first = amend(street, "P-1", order, "mine-1", energy_wh=90)
     assert amend(street, "P-1", order, "mine-1", energy_wh=90) == first
+    amend(street, "P-1", order, "mine-2", price="0.051")
+    assert amend(street, "P-1", order, "mine-1", energy_wh=90) == first, "its limit was left open"
     with pytest.raises(BadInputError, match="another one was sent under this id"):
         amend(street, "P-1", order, "mine-1", energy_wh=80)
     other = place(street, "P-3", "sell", "0.050", 100)
