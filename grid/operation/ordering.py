@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from grid import interval
 from grid.errors import BadInputError
@@ -138,11 +137,11 @@ def amend(
         raise BadInputError(f"amendment {name}: another one was sent under this id")
     if kept.cancelled_s is not None:
         raise BadInputError(f"order {order.id}: was cancelled and cannot be amended")
-    made = Amendment(name, order.id, order.price, order.energy_wh, sequence=-1)
+    price, energy_wh = wanted.get("price", order.price), wanted.get("energy_wh", order.energy_wh)
     return amend_order(
         tx,
         kept,
-        replace(made, **wanted),
+        Amendment(name, order.id, price, energy_wh, sequence=-1),
         most_wh=most_wh,
         received_s=at_s,
         continuous=is_continuous(site),
