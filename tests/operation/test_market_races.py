@@ -16,17 +16,14 @@ from grid.operation.contracts import Proposal
 from grid.site import Site
 from grid.store import Store, books, log
 from grid.store import contracts as kept
+from tests.operation.contract_street import TEXT
 from tests.operation.month_site import STEP_S, Month, begin
 from tests.operation.ordered_street import NOW, START_S, order_of, place, replayed
-from tests.operation.test_month import BAKU
 from tests.store.rivals import THREADS, race
 from trading import receipts, verify
 from trading.ledger.entry import decode
 from trading.sealed_book import sealed_book
 
-BILATERAL = BAKU.replace('"uniform_price"', '"bilateral"').replace(
-    "guaranteed = true", "guaranteed = false"
-)
 ANSWERS = (
     ("accept", "P-1"), ("refuse", "P-1"), ("refuse", "P-2"), ("end", "P-1"), ("end", "P-2"),
     ("accept", "P-1"), ("end", "P-1"), ("accept", "P-1"), ("end", "P-2"), ("end", "P-1"),
@@ -40,7 +37,7 @@ AMENDED = {"less": {"energy_wh": 900}, "dearer": {"price": "0.060"}}
 @pytest.fixture
 def street(tmp_path: Path, store_url: str) -> Iterator[Month]:
     """A street where contracts hold, its store on each engine in turn."""
-    made = begin(tmp_path / "site", BILATERAL, NOW, 4, seed=3, store_url=store_url)
+    made = begin(tmp_path / "site", TEXT, NOW, 4, seed=3, store_url=store_url)
     yield made
     made.room.signer.close()
     made.room.store.close()
