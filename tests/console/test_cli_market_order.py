@@ -14,7 +14,7 @@ from grid.console.auth_passwords import hash_password
 from grid.console.cli import main
 from grid.site import Site
 from grid.store import Store, books, control, people
-from tests.console.conftest import village
+from tests.console import village
 from trading import receipts
 
 NOW = interval.parse("2026-05-27T14:00+04:00")
