@@ -10,7 +10,7 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from flask_security import current_user
 
 from grid import interval
-from grid.console import prosumer_orders, prosumer_statement
+from grid.console import line_words, prosumer_orders, prosumer_statement
 from grid.console.prosumer_day import day_chart
 from grid.console.web_proof import inclusion
 from grid.console.web_view import clock, form_text, only_fields, record, room
@@ -197,6 +197,7 @@ def statement() -> str:
         made=made,
         months=months,
         month=month,
+        names=line_words.kinds(),
         refused=session.pop("refused", None),
         told=session.pop("told", None),
     )

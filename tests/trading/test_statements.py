@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from grid.ids import TariffId
 from grid.site import Market, RegulationProfile, Tariff, TariffBlock
 from trading.accounts import COMMUNITY, POOL, PostingKind, balances, energy_line, party_account
+from trading.bills import counterfactual
 from trading.book import Book, Order, Side
 from trading.mechanisms import uniform_price
 from trading.regulation import regulation_on
 from trading.settlement import SettlementInput, UsagePointInput, resettle, settle
 from trading.settlement_facts import Leg, MonthAccount
-from trading.statements import MonthOf, counterfactual, exact_money, market_summary, statement
+from trading.statements import MonthOf, exact_money, market_summary, statement
 from trading.tariffs.clock import Segment
 from trading.tariffs.month import month_use
 
@@ -127,7 +128,7 @@ def test_without_trading_the_lawful_month_is_netted_in_kwh():
         account = MonthAccount(
             metered=month_use([(SEGMENT, net_wh)]), bank_wh=bank_wh, fee_nano=TARIFF.fixed_fee
         )
-        return counterfactual(MonthOf("up-a", TARIFF, account, 6), MARKET, law)
+        return counterfactual(TARIFF, account, 6, MARKET.feed_in, law)
 
     assert cost(250_000, 50_000) == 200_000 * 84_000 + TARIFF.fixed_fee
     assert cost(-49_999) == TARIFF.fixed_fee
