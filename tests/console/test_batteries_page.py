@@ -12,6 +12,7 @@ from grid import interval, site_file
 from grid.ids import AssetId, OrderId, PartyId, UsagePointId
 from grid.site import Site
 from grid.store import Store, agreements, batteries, books, control, market
+from tests.console import village
 from trading.batteries import Moved
 from trading.battery_accounts import BatteryMove
 from trading.book import Order, Side
@@ -23,8 +24,6 @@ MORNING = interval.parse("2026-05-27T10:00+04:00")
 @pytest.fixture
 def site(site: Site, store: Store) -> Site:
     """The village, with a battery at the prosumer's usage point."""
-    from tests.console.conftest import village
-
     bought = 'id = "BAT-2"\nusage_point = "UP-2"\npower_kw = 4\nenergy_kwh = 8\n[[battery]]\n'
     text = village.TOML.replace("[[battery]]\n", f"[[battery]]\n{bought}", 1)
     with store.write() as tx:

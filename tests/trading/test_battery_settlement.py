@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests.trading.test_settlement import SANDBOX, given_by, ledger_case, written
 from trading.accounts import balances, energies
+from trading.bills import counterfactual
 from trading.late import settle_late
 from trading.settlement import resettle, settle
-from trading.statements import MonthOf, counterfactual
 
 
 @ledger_case
@@ -64,8 +64,8 @@ def test_without_trading_a_month_is_what_the_meter_counted():
     (bob,) = settle(given_by(text)).usage_points
     assert bob.account.export_wh == 400
     given_one = given_by(text)
-    of = MonthOf(bob.usage_point, given_one.tariffs[bob.tariff], bob.account, 1)
-    assert counterfactual(of, SANDBOX, given_one.regulation) == -400 * 50
+    tariff, law = given_one.tariffs[bob.tariff], given_one.regulation
+    assert counterfactual(tariff, bob.account, 1, SANDBOX.feed_in, law) == -400 * 50
 
 
 ENERGY = st.integers(0, 900)
