@@ -48,6 +48,8 @@ def battery_moves(
     """
     found = []
     for (name, point), one in _moved(orders, outcome).items():
+        if one == Moved():
+            continue
         agreement = standing.get(point)
         known = agreement.terms_at(_start_s(orders)).batteries if agreement else ()
         battery = next((each for each in known if each.id == name), None)
@@ -66,7 +68,8 @@ def _moved(orders: Sequence[Order], outcome: Clearing) -> dict[tuple[AssetId, Us
     netted = outcome.netted.tolist()
     own: Counter[tuple[UsagePointId, Side]] = Counter()
     for order, wh in zip(orders, netted, strict=True):
-        if not order.battery:
+        # An order by hand says what somebody wants, not what there is.
+        if order.agent and not order.battery:
             own[order.usage_point, order.side] += wh
     total: defaultdict[tuple[AssetId, UsagePointId], Counter[str]] = defaultdict(Counter)
     for order, filled, met in zip(orders, outcome.fills.tolist(), netted, strict=True):

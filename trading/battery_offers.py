@@ -59,8 +59,9 @@ def battery_orders(
 ) -> tuple[Order, ...]:
     """Return the agents' orders for batteries in one interval.
 
-    Nothing is bought dearer than from the supplier, sold cheaper than fed in, or traded beyond
-    the prosumer's own limits.
+    Each battery has both orders, of no energy where there is nothing to trade: their number stands
+    in clear. Nothing is bought dearer than from the supplier, sold cheaper than fed in, or traded
+    beyond the prosumer's own limits.
     """
     orders: list[Order] = []
     for one in sorted(offers, key=lambda one: one.battery.id):
@@ -70,8 +71,8 @@ def battery_orders(
             (Side.BUY, buy, one.battery.most_bought(one.free_wh)),
             (Side.SELL, sell, one.battery.most_sold(one.stored_wh)),
         ):
-            if energy_wh <= 0 or not 0 <= price <= rules.price_max:
-                continue
+            if not 0 <= price <= rules.price_max:
+                price, energy_wh = min(max(price, 0), rules.price_max), 0
             orders.append(
                 Order(
                     id=OrderId(f"agent-battery-{side}-{digest.hex()[:32]}"),

@@ -121,7 +121,9 @@ def trades() -> str:
         now_s = clock(tx) or 0
         standing = [str(one.usage_point) for one in held if one.holds(now_s)]
         bounds = interval.day_bounds(days[0], here.site.time_zone)
-        orders = books.party_orders(tx, party, *bounds)
+        placed = books.party_orders(tx, party, *bounds)
+        # Those of a battery that had nothing to trade are of no energy.
+        orders = [one for one in placed if one.now.energy_wh or not one.order.battery]
         rows = prosumer_orders.rows(tx, orders, clock(tx) or 0, here.site.interval_s)
     return render_template(
         "prosumer_trades.html",

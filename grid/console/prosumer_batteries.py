@@ -68,9 +68,10 @@ def shown() -> str:
         opened = [
             order
             for order in batteries.open_orders(tx, now_s)
-            if (order.party, order.usage_point) == (one.party, one.usage_point)
+            if (order.party, order.usage_point) == (one.party, one.usage_point) and order.energy_wh
         ]
-        soonest = agreements.soonest(tx, here.site)
+        soonest = agreements.soonest(tx, here.site, begins=not one.terms[-1].batteries)
+        from_s, _ = interval.day_bounds(soonest, here.site.time_zone)
         earlier = batteries.held_before(tx, one.id, bounds[0])
     traded = one.terms_at(max(now_s, one.from_s)).batteries
     coming = one.terms[-1]
@@ -87,7 +88,7 @@ def shown() -> str:
         room_wh=room_wh,
         moves=moves,
         opened=opened,
-        soonest=soonest,
+        soonest=soonest if one.holds(now_s) and one.holds(from_s) else None,
         sums_of=sums,
         month=interval.month_label(bounds[0], here.site.time_zone),
         chart=_chart(moves, bounds, here.site.interval_s, now_s, earlier, room_wh),
@@ -111,9 +112,12 @@ def consent(name: str) -> Any:
     try:
         with here.store.write() as tx:
             now_s = clock(tx) or 0
-            if name not in {one.usage_point for one in own_agreements(tx) if _is_own(one, now_s)}:
+            day = agreements.soonest(tx, here.site, begins=wanted == "yes")
+            from_s, _ = interval.day_bounds(day, here.site.time_zone)
+            mine = [one for one in own_agreements(tx) if one.holds(now_s) and one.holds(from_s)]
+            if name not in {one.usage_point for one in mine}:
                 abort(404)
-            day, by = agreements.soonest(tx, here.site), current_user.email
+            by = current_user.email
             agreements.change_terms(
                 tx, here.site, usage_point=name, day=day, by=by, battery=wanted == "yes"
             )
@@ -122,10 +126,6 @@ def consent(name: str) -> Any:
     else:
         session["told"] = wanted
     return redirect(url_for("batteries.shown", usage_point=name))
-
-
-def _is_own(one: Agreement, now_s: int) -> bool:
-    return one.until_s is None and one.from_s <= now_s
 
 
 def _agreement(own: Sequence[Agreement], now_s: int) -> Agreement | None:

@@ -178,7 +178,7 @@ def change_terms(
     """
     from_s = _day_s(tx, site, usage_point, day)
     where = f"{usage_point} {day}"
-    one = _last(tx, usage_point, where, from_s)
+    one = _holding(tx, usage_point, where, from_s)
     old = one.terms_at(from_s)
     trading = old.trades if trades is None else trades
     kept = bool(old.batteries) and trading
@@ -200,6 +200,11 @@ def change_terms(
         raise BadInputError(f"{where}: these are the terms already")
     if new.batteries != old.batteries:
         _require_not_offered(tx, site, where, from_s)
+    if new.batteries and not old.batteries and site.market.guaranteed and day.day > 1:
+        raise BadInputError(
+            f"{where}: a battery begins to trade with a month: losses are made good in months "
+            "in which none traded"
+        )
     if one.terms[-1].from_s > from_s:
         raise BadInputError(
             f"{where}: terms change at {interval.label(one.terms[-1].from_s)}, not before"
@@ -226,6 +231,14 @@ def _day_s(tx: Transaction, site: Site, usage_point: str, day: date) -> int:
     return from_s
 
 
+def _holding(tx: Transaction, usage_point: str, where: str, at_s: int) -> Agreement:
+    """Return the agreement of a usage point that holds at an instant."""
+    for one in store.listed(tx, [usage_point]):
+        if one.holds(at_s):
+            return one
+    raise BadInputError(f"{where}: nobody stands for it then")
+
+
 def _last(tx: Transaction, usage_point: str, where: str, from_s: int) -> Agreement:
     """Return the newest agreement of a usage point, which must have begun before `from_s`."""
     newest = store.listed(tx, [usage_point])[-1]
@@ -236,10 +249,13 @@ def _last(tx: Transaction, usage_point: str, where: str, from_s: int) -> Agreeme
     return newest
 
 
-def soonest(tx: Transaction, site: Site) -> date:
-    """Return the first day from which on a battery can begin or cease to trade."""
+def soonest(tx: Transaction, site: Site, *, begins: bool = False) -> date:
+    """Return the first day from which on a battery can cease, or begin, to trade."""
     offered_s = control.clock_s(tx) + OFFERED_AHEAD * site.interval_s
-    return interval.local_day(offered_s, site.time_zone) + timedelta(days=1)
+    day = interval.local_day(offered_s, site.time_zone) + timedelta(days=1)
+    if begins and site.market.guaranteed and day.day > 1:
+        day = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return day
 
 
 def _require_not_offered(tx: Transaction, site: Site, where: str, from_s: int) -> None:
@@ -296,7 +312,7 @@ def _record(
         user=by,
         kind=kind,
         subject=subject,
-        detail=[_shown(one) for one in told],
+        detail=[_kept(one) for one in told],
         sequence=sequence,
     )
 
@@ -329,6 +345,22 @@ def _shown(one: Agreement) -> dict[str, object]:
         "until": "" if one.until_s is None else interval.label(one.until_s),
         "usage_point": str(one.usage_point),
     }
+
+
+def _kept(one: Agreement) -> dict[str, object]:
+    """Return what the record of actions keeps: nothing of what a battery is."""
+    told = [
+        {
+            "from": interval.label(terms.from_s),
+            "tariff": str(terms.tariff),
+            "share_percent": terms.share_percent,
+            "key_percent": terms.key_percent,
+            "trades": terms.trades,
+            "battery": bool(terms.batteries),
+        }
+        for terms in one.terms
+    ]
+    return {**_shown(one), "terms": told}
 
 
 def _batteries_shown(terms: Terms) -> dict[str, object]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grid.ids import AssetId, PartyId
+from dispatch.plan import NEW_PLAN
+from grid.ids import AssetId, PartyId, UsagePointId
 from grid.quantities import NANO, WH_PER_KWH
-from grid.store import Transaction, batteries, contracts, datasets
+from grid.store import Transaction, batteries, books, contracts, control, datasets
 from trading.agreements import Agreement
 from trading.battery_offers import BatteryOffer
 from trading.book import Order, Side
@@ -32,6 +33,8 @@ class BatteriesAtHand:
         Of a stored Wh after the interval, nano-currency; none where the plan is no optimum.
     contracted : frozenset of PartyId
         Parties with a contract then: it takes their orders whatever their limits.
+    by_hand : frozenset of (UsagePointId, Side)
+        Where prosumers have placed orders themselves.
     usage_points : Counter of PartyId
         How many each party stands for: orders of two would meet, and neither be offered.
     """
@@ -41,6 +44,7 @@ class BatteriesAtHand:
     opened: list[Order]
     worth: dict[AssetId, int]
     contracted: frozenset[PartyId]
+    by_hand: frozenset[tuple[UsagePointId, Side]]
     usage_points: Counter[PartyId]
 
     def offers(self, agreement: Agreement, need: AgentNeed) -> list[BatteryOffer]:
@@ -53,8 +57,12 @@ class BatteriesAtHand:
                 continue
             held = self.stored_wh.get((agreement.id, one.id), 0)
             # Each is rounded when it is cleared, so each by itself here.
+            point = need.usage_point
             stored = held - sum(map(one.drawn_for, self._opened(one.id, Side.SELL)))
             free = one.room_wh - held - sum(map(one.stored_of, self._opened(one.id, Side.BUY)))
+            # An order by hand and that of the own battery would meet, and neither be offered.
+            stored = 0 if (point, Side.BUY) in self.by_hand else stored
+            free = 0 if (point, Side.SELL) in self.by_hand else free
             found.append(BatteryOffer(need, one, stored, free, self.worth[one.id]))
         return found
 
@@ -67,6 +75,7 @@ def at_hand(
     tx: Transaction, at_s: int, start_s: int, standing: Iterable[Agreement]
 ) -> BatteriesAtHand:
     """Return what batteries could trade in an interval, by the plan of the cycle `at_s`."""
+    placed = books.orders(tx, start_s)
     agreed = contracts.accepted(tx, start_s)
     return BatteriesAtHand(
         start_s,
@@ -74,17 +83,19 @@ def at_hand(
         batteries.open_orders(tx, at_s),
         _worth(tx, at_s, start_s),
         frozenset(party for one in agreed for party in (one.buyer, one.seller)),
+        frozenset((one.usage_point, one.side) for one in placed if not one.agent),
         Counter(one.party for one in standing),
     )
 
 
 def _worth(tx: Transaction, at_s: int, start_s: int) -> dict[AssetId, int]:
     plan = datasets.get_dataset(tx, "plan", at_s)
-    if plan is None or "energy_price" not in plan:
+    # An older plan's prices are of what was known then.
+    if not any(row["source"] == NEW_PLAN for row in control.plans(tx, at_s, at_s + 1)):
         return {}
-    # The rest of an older plan may end before.
-    steps = np.flatnonzero(plan["interval"].values == np.datetime64(start_s, "s"))
-    prices = plan["energy_price"].values[:, steps].min(axis=1, initial=np.inf)
+    assert plan is not None, "a plan without a schedule"
+    (step,) = np.flatnonzero(plan["interval"].values == np.datetime64(start_s, "s"))
+    prices = plan["energy_price"].values[:, step]
     return {
         AssetId(str(name)): round(float(price) * NANO / WH_PER_KWH)
         for name, price in zip(plan["asset"].values, prices, strict=True)

@@ -25,6 +25,7 @@ from grid.operation import (
     record,
     sending,
     settling,
+    terms_entries,
     witnessing,
 )
 from grid.operation.commission import open_store
@@ -207,6 +208,8 @@ def run(room: Room, at_s: int) -> None:
         return
     try:
         witnessing.admit(room, at_s)
+        with room.store.write() as tx:
+            terms_entries.tell_again(tx, room.site, at_s)
         room.link.advance(at_s)
         for name, stage in STAGES.items():
             if name not in done:

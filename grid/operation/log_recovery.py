@@ -17,7 +17,7 @@ from grid.errors import BadInputError, VerificationError
 from grid.operation import record
 from grid.operation.signer import Signer
 from grid.site import Site
-from grid.store import Store, Transaction, control, log
+from grid.store import Store, Transaction, batteries, control, log
 from trading import verify
 from trading.ledger import entry, tiles
 from trading.ledger.commitment import decode_opening
@@ -48,6 +48,8 @@ def recover(
         _append(tx, folder, have, size)
         control.put_meta(tx, "clock_s", str(_next_cycle(tx, site, have)))
         control.drop_meta(tx, record.HELD)
+        # What batteries gave away since the copy does not come back with the entries.
+        batteries.empty(tx)
         record.record_action(
             tx,
             site,

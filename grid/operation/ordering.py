@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from grid import interval
 from grid.errors import BadInputError
 from grid.ids import OrderId, PartyId, UsagePointId, check
 from grid.operation import agreements, record
 from grid.operation.market import cancellation, is_continuous, trades_ahead
+from grid.quantities import format_price
 from grid.site import Site
 from grid.store import Transaction, books, control
 from grid.store.books import Kept
 from grid.store.order_placing import amend_order, amended_order, place_order
-from trading.book import Order
+from trading.book import Order, Side
 from trading.ledger.commitment import Label, commit
 from trading.orders import OrderRules, accept, parse_energy, parse_limit
 from trading.orders import receipt as payload
@@ -74,6 +76,7 @@ def place(
     )
     if books.sealed(tx, order.start_s) is not None:
         raise BadInputError(f"{order.id} {interval.label(order.start_s)}: its book is sealed")
+    _require_apart(tx, order)
     return place_order(
         tx,
         order,
@@ -138,6 +141,7 @@ def amend(
     if kept.cancelled_s is not None:
         raise BadInputError(f"order {order.id}: was cancelled and cannot be amended")
     price, energy_wh = wanted.get("price", order.price), wanted.get("energy_wh", order.energy_wh)
+    _require_apart(tx, replace(order, price=price))
     return amend_order(
         tx,
         kept,
@@ -146,6 +150,22 @@ def amend(
         received_s=at_s,
         continuous=is_continuous(site),
     )
+
+
+def _require_apart(tx: Transaction, order: Order) -> None:
+    """Refuse an order that would meet that of the own battery: neither would be offered."""
+    is_buy = order.side is Side.BUY
+    for other in books.orders(tx, order.start_s):
+        mine = other.battery and other.party == order.party and other.energy_wh
+        if not mine or other.side is order.side:
+            continue
+        if (order.price - other.price) * (1 if is_buy else -1) >= 0:
+            does, word = ("sells from", "below") if is_buy else ("buys at up to", "above")
+            raise BadInputError(
+                f"{order.usage_point} {interval.label(order.start_s)} price is "
+                f"{format_price(order.price)}: your battery {does} {format_price(other.price)} "
+                f"then, {order.side} {word} that"
+            )
 
 
 def cancel(tx: Transaction, site: Site, order_id: str, *, party: str, at_s: int) -> Order:

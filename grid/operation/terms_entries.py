@@ -27,10 +27,10 @@ def tell_terms(tx: Transaction, site: Site, at_s: int) -> None:
     control.put_meta(tx, _TOLD, _hash(site))
 
 
-def tell_again(tx: Transaction, site: Site) -> None:
+def tell_again(tx: Transaction, site: Site, at_s: int) -> None:
     """Append the terms once more where an earlier version told less of them."""
-    if control.get_meta(tx, _TOLD) != _hash(site) and control.get_meta(tx, record.HELD) is None:
-        tell_terms(tx, site, control.clock_s(tx))
+    if control.get_meta(tx, _TOLD) != _hash(site):
+        tell_terms(tx, site, at_s)
 
 
 def _hash(site: Site) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from grid.ids import AssetId, UsagePointId
 from grid.store.books import order_of
@@ -21,6 +21,11 @@ def accounts(tx: Transaction) -> dict[tuple[int, AssetId], int]:
     """Return what the accounts of batteries hold, Wh, by agreement and battery."""
     rows = tx.execute(select(battery_account))
     return {(row.agreement, AssetId(row.battery)): row.stored_wh for row in rows}
+
+
+def empty(tx: Transaction) -> None:
+    """Let every account hold nothing."""
+    tx.execute(delete(battery_account))
 
 
 def put_moves(tx: Transaction, start_s: int, moves: Iterable[BatteryMove]) -> None:

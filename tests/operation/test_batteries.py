@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 import xarray as xr
 from sqlalchemy import update
 
-from dispatch.plan import PlanInput, per_kwh
+from dispatch.plan import LAST_GOOD_PLAN, NEW_PLAN, PlanInput, per_kwh
 from dispatch.solve import solve
 from grid import interval
 from grid.errors import BadInputError, Finding
-from grid.operation import agreements, audit, billing, market, offering, record, settling
+from grid.ids import AssetId
+from grid.operation import agreements, audit, billing, market, offering, ordering, record, settling
 from grid.store import agreements as held
 from grid.store import batteries, books, control, datasets
 from grid.store import market as store
@@ -26,8 +28,9 @@ from tests.operation.test_month import BAKU
 from trading.batteries import Moved
 from trading.battery_accounts import BatteryMove
 from trading.book import Side
-from trading.replay.derivation import Replayed, replay
-from trading.replay.log import records
+from trading.ledger.entry import Kind
+from trading.replay.derivation import Derivation, Replayed, replay
+from trading.replay.log import Record, records
 
 BATTERIES = "".join(
     f"""
@@ -62,6 +65,7 @@ def _text() -> str:
     text = BAKU.replace("2026-06-24", "2026-06-30") + BATTERIES
     for old, new in SHORT:
         text = text.replace(old, new)
+    text = text.replace("guaranteed = true\n", "")
     head, rest = text.index("[[grid.price]]"), text.index("[[tariff]]")
     return text[:head] + PRICES + text[rest:]
 
@@ -84,7 +88,7 @@ class Planned(Month):
         with self.room.store.write() as tx:
             record.checkpoint(tx, self.room.signer.sign, at_s)
 
-    def plan(self, at_s: int) -> None:
+    def plan(self, at_s: int, source: str = NEW_PLAN) -> None:
         """Store a forecast that knows the truth, and the optimum by it."""
         first = (at_s - self.room.first_cycle_s) // STEP_S
         net = (self.truth[:, :, 0] - self.truth[:, :, 1]) * 3600 / STEP_S / 1000
@@ -109,6 +113,8 @@ class Planned(Month):
         with self.room.store.write() as tx:
             datasets.put_dataset(tx, "forecast", at_s, forecast)
             datasets.put_dataset(tx, "plan", at_s, solve(given).schedule)
+            facts = {"status": "optimal", "source": source, "objective": 0.0, "gap": 0.0}
+            control.put_plan(tx, at_s, {**facts, "rounds": 1, "cuts": 0}, {})
 
 
 def _begun(folder: Path, count: int) -> Planned:
@@ -274,7 +280,9 @@ def test_open_orders_hold_what_they_could_sell_and_fill(
         street.plan(at_s)
         offering.offer(street.room, at_s)
     with street.room.store.read() as tx:
-        opened = [one for one in batteries.open_orders(tx, START_S) if one.side is side]
+        opened = [
+            one for one in batteries.open_orders(tx, START_S) if one.side is side and one.energy_wh
+        ]
     of = known.drawn_for if side is Side.SELL else known.stored_of
     assert len(opened) == 2
     assert 298 <= sum(of(one.energy_wh) for one in opened) <= 300
@@ -334,16 +342,17 @@ def test_consent_does_not_change_for_what_is_offered_already(tmp_path: Path) -> 
     street.room.store.close()
 
 
-def test_the_last_steps_of_an_older_plan_offer_nothing(tmp_path: Path) -> None:
+def test_an_older_plan_offers_nothing_and_its_last_steps_break_nothing(tmp_path: Path) -> None:
     street = _begun(tmp_path / "site", 120)
     _consent(street, "UP-1", LAST_DAY, battery=True)
-    with street.room.store.write() as tx:
-        control.put_meta(tx, "clock_s", str(START_S))
-    street.plan(START_S)
-    with street.room.store.write() as tx:
-        plan = datasets.require_dataset(tx, "plan", START_S)
-        datasets.put_dataset(tx, "plan", START_S, plan.isel(interval=slice(0, 2)))
-    offering.offer(street.room, START_S)
+    for at_s, steps in ((START_S, AHEAD), (START_S + STEP_S, 2), (START_S + 2 * STEP_S, 1)):
+        with street.room.store.write() as tx:
+            control.put_meta(tx, "clock_s", str(at_s))
+        street.plan(at_s, source=LAST_GOOD_PLAN)
+        with street.room.store.write() as tx:
+            plan = datasets.require_dataset(tx, "plan", at_s)
+            datasets.put_dataset(tx, "plan", at_s, plan.isel(interval=slice(0, steps)))
+        offering.offer(street.room, at_s)
     with street.room.store.read() as tx:
         assert not batteries.open_orders(tx, START_S)
     street.room.signer.close()
@@ -412,3 +421,102 @@ def test_nothing_is_offered_where_the_plan_has_no_prices(tmp_path: Path) -> None
     assert not [one for one in placed if one.battery]
     street.room.signer.close()
     street.room.store.close()
+
+
+def test_the_number_of_agents_orders_does_not_tell_whether_a_battery_is_empty(
+    street: tuple[Planned, Path],
+) -> None:
+    lived, _ = street
+    with lived.room.store.read() as tx:
+        orders = [
+            one.order
+            for start_s in range(START_S, START_S + (COUNT - BEFORE) * STEP_S, STEP_S)
+            for one in books.received(tx, start_s)
+            if one.order.battery
+        ]
+    number = Counter(one.start_s for one in orders)
+    assert set(number.values()) == {2}
+    assert {one.energy_wh == 0 for one in orders if one.side is Side.SELL} == {True, False}
+
+
+def test_an_order_by_hand_and_that_of_the_own_battery_do_not_meet(tmp_path: Path) -> None:
+    """Neither would be offered; and an order without a surplus would fill the account."""
+    street = _begun(tmp_path / "site", 120)
+    _consent(street, "UP-1", LAST_DAY, battery=True)
+    start_s = START_S + 2 * STEP_S
+    with street.room.store.write() as tx:
+        control.put_meta(tx, "clock_s", str(START_S))
+    street.plan(START_S)
+    offering.offer(street.room, START_S)
+    with street.room.store.read() as tx:
+        bid = next(one for one in batteries.open_orders(tx, START_S) if one.side is Side.BUY)
+    price = f"{bid.price / 1e6:.4f}"
+    with pytest.raises(BadInputError, match=f"your battery buys at up to {price} then"):
+        street.order("P-1", START_S, start_s, "sell", price, 100)
+    street.order("P-1", START_S, start_s, "sell", f"{(bid.price + 100) / 1e6:.4f}", 100)
+    with (
+        street.room.store.write() as tx,
+        pytest.raises(BadInputError, match="your battery buys at up to"),
+    ):
+        ordering.amend(
+            tx, street.site, f"P-1-{start_s}", {"price": price}, party="P-1", at_s=START_S
+        )
+    # What was ordered by hand before the agent offers leaves the battery nothing on that side.
+    street.order("P-1", START_S, start_s + STEP_S, "sell", "0.0100", 100)
+    with street.room.store.write() as tx:
+        control.put_meta(tx, "clock_s", str(START_S + STEP_S))
+    street.plan(START_S + STEP_S)
+    offering.offer(street.room, START_S + STEP_S)
+    with street.room.store.read() as tx:
+        later = [one for one in batteries.open_orders(tx, START_S) if one.start_s > start_s]
+    assert {one.side: one.energy_wh for one in later}[Side.BUY] == 0
+    street.room.signer.close()
+    street.room.store.close()
+
+
+def test_who_moves_out_withdraws_consent_until_then(tmp_path: Path) -> None:
+    street = _begun(tmp_path / "site", 8)
+    _consent(street, "UP-1", LAST_DAY, battery=True)
+    with street.room.store.write() as tx:
+        agreements.move_in(
+            tx, street.site, usage_point="UP-1", party="P-5", day=date(2026, 8, 1), by="clerk"
+        )
+        changed = agreements.change_terms(
+            tx, street.site, usage_point="UP-1", day=date(2026, 7, 1), by="member", battery=False
+        )
+    assert (changed.party, changed.terms[-1].batteries) == ("P-1", ())
+    street.room.signer.close()
+    street.room.store.close()
+
+
+def test_where_losses_are_made_good_a_battery_begins_with_a_month(tmp_path: Path) -> None:
+    text = _text().replace("minimum_group = 1\n", "minimum_group = 1\nguaranteed = true\n")
+    street = begin(tmp_path / "site", text, START_S - BEFORE * STEP_S, 8, seed=5)
+    with pytest.raises(BadInputError, match="begins to trade with a month"):
+        _consent(street, "UP-1", LAST_DAY, battery=True)
+    with street.room.store.read() as tx:
+        assert agreements.soonest(tx, street.site) == LAST_DAY
+        assert agreements.soonest(tx, street.site, begins=True) == date(2026, 7, 1)
+    _consent(street, "UP-1", date(2026, 7, 1), battery=True)
+    street.room.signer.close()
+    street.room.store.close()
+
+
+def test_after_a_copy_is_recovered_accounts_are_empty_in_store_and_replay(
+    street: tuple[Planned, Path],
+) -> None:
+    """What was given away since the copy does not come back with the log's entries."""
+    lived, _ = street
+    with pytest.raises(_UndoneError):
+        _emptied(lived)
+    whole = Derivation()
+    whole._books._accounts[1, AssetId("BAT-1")] = 300
+    whole.derive(Record(1, Kind.ACTION, "2026-06-25T08:00Z", {"action": "ledger.recover"}, 0), None)
+    assert whole._books._accounts == {}
+
+
+def _emptied(lived: Planned) -> None:
+    with lived.room.store.write() as tx:
+        batteries.empty(tx)
+        assert batteries.accounts(tx) == {}
+        raise _UndoneError

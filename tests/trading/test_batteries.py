@@ -78,15 +78,15 @@ def test_both_sides_are_offered_as_far_as_the_account_and_the_flow_allow() -> No
     low = _orders(stored_wh=100, free_wh=94)
     assert low[Side.SELL].energy_wh == 95
     assert low[Side.BUY].energy_wh == 99
-    assert Side.SELL not in _orders(stored_wh=0)
-    assert Side.BUY not in _orders(free_wh=-1)
+    assert _orders(stored_wh=0)[Side.SELL].energy_wh == 0
+    assert _orders(free_wh=-1)[Side.BUY].energy_wh == 0
 
 
 def test_nothing_is_bought_dearer_than_supplied_or_sold_cheaper_than_fed_in() -> None:
     assert _orders(worth=2_000_000)[Side.BUY].price == 138_000
-    assert Side.SELL not in _orders(worth=2_000_000), "dearer than any order may be"
+    assert _orders(worth=2_000_000)[Side.SELL].energy_wh == 0, "dearer than any order may be"
     cheap = _orders(worth=1_000)
-    assert Side.BUY not in cheap, "worth less than the grid fee"
+    assert cheap[Side.BUY].energy_wh == 0, "worth less than the grid fee"
     assert cheap[Side.SELL].price == 50_000
 
 
@@ -106,10 +106,19 @@ def test_what_fits_is_the_most_that_fits(wh: int, charge: int, discharge: int) -
     assert battery.drawn_for(sold) <= wh < battery.drawn_for(sold + 1)
 
 
-def _order(number: int, side: Side, price: int, wh: int, party: int, battery: str = "") -> Order:
+def _order(
+    number: int,
+    side: Side,
+    price: int,
+    wh: int,
+    party: int,
+    battery: str = "",
+    *,
+    agent: bool = True,
+) -> Order:
     return Order(
         OrderId(f"o-{number}"), PartyId(f"P-{party}"), UsagePointId(f"UP-{party}"), 900, side,
-        price, wh, number, agent=bool(battery), battery=battery,
+        price, wh, number, agent=agent, battery=battery,
     )  # fmt: skip
 
 
@@ -144,8 +153,13 @@ def test_what_meets_at_another_usage_point_of_the_party_is_not_behind_the_meter(
     elsewhere = replace(_order(0, Side.SELL, 50_000, 500, 1), usage_point=UsagePointId("UP-9"))
     orders, outcome = _cleared(elsewhere, _order(1, Side.BUY, 64_000, 200, 1, "BAT-1"))
     assert outcome.netted.tolist() == [200, 200]
-    (one,) = battery_moves(orders, outcome, _standing(BATTERY), {})
-    assert (one.moved, one.stored_wh) == (Moved(), 0)
+    assert battery_moves(orders, outcome, _standing(BATTERY), {}) == []
+
+
+def test_an_order_by_hand_fills_no_battery() -> None:
+    by_hand = _order(0, Side.SELL, 0, 500, 1, agent=False)
+    orders, outcome = _cleared(by_hand, _order(1, Side.BUY, 64_000, 200, 1, "BAT-1"))
+    assert battery_moves(orders, outcome, _standing(BATTERY), {}) == []
 
 
 def test_no_battery_is_traded_without_consent_or_beyond_what_it_holds() -> None:

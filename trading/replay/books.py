@@ -35,6 +35,10 @@ class Books:
         self._accounts: dict[tuple[int, AssetId], int] = {}
         self._placed: dict[int, list[Placed]] = {}
 
+    def empty_batteries(self) -> None:
+        """Let every battery's account hold nothing."""
+        self._accounts.clear()
+
     def seal(self, record: Record, holders: Mapping[str, str]) -> None:
         """Take the orders of a book; `holders` are the parties of usage points then.
 
@@ -53,6 +57,8 @@ class Books:
         by_agents = record.body["by"] == "agents"
         for order in orders:
             record.expect(f"order {order.id} agent", order.agent, by_agents)
+            if order.battery and not by_agents:
+                raise record.differs(f"order {order.id} battery", order.battery, "none")
             holder = holders.get(str(order.usage_point), "nobody")
             record.expect(f"order {order.id} party", str(order.party), holder)
         placed = self._placed.setdefault(record.start_s, [])

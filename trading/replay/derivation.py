@@ -23,6 +23,9 @@ from trading.replay.settlements import Settlements, shares
 from trading.replay.terms import SiteTerms
 from trading.topology import ACTION, LOSSES, Topology
 
+RECOVERED = "ledger.recover"
+"""Entries came back to a store that was put back: what its batteries' accounts hold did not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
@@ -111,7 +114,7 @@ class Derivation:
         """Whether something follows from a record, or it from something."""
         if record.kind is Kind.ACTION:
             action = str(record.body.get("action", ""))
-            known = (ACTION, LOSSES, *TOLD)
+            known = (ACTION, LOSSES, RECOVERED, *TOLD)
             return action in known or action.startswith(("agreement.", "agreements."))
         return record.kind in (
             Kind.BOOK, Kind.CLEARING, Kind.READINGS, Kind.SETTLEMENT, Kind.CORRECTION, Kind.INVOICE,
@@ -119,7 +122,9 @@ class Derivation:
 
     def _take(self, record: Record) -> None:
         """Take what an action agrees or tells of the network."""
-        if record.body["action"] in TOLD:
+        if record.body["action"] == RECOVERED:
+            self._books.empty_batteries()
+        elif record.body["action"] in TOLD:
             self._contracts.take(record)
         elif record.body["action"] in (ACTION, LOSSES):
             self._topology = topologies.take(record, self._topology)

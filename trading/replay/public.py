@@ -8,7 +8,7 @@ when all of it is final; and what stands in clear can be.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from grid import interval
 from grid.errors import BadInputError
@@ -26,13 +26,6 @@ from trading.topology import ACTION
 _SIDES = {"bid_wh": "what was bid", "asked_wh": "what was asked"}
 
 
-def _says(told: object, before: object) -> bool:
-    """Return whether what is told says all that was told before, and perhaps more."""
-    if isinstance(told, dict) and isinstance(before, dict):
-        return all(name in told and _says(told[name], value) for name, value in before.items())
-    return told == before
-
-
 class Public:
     """What the log said so far, in clear.
 
@@ -44,7 +37,6 @@ class Public:
 
     def __init__(self) -> None:
         self.terms: SiteTerms | None = None
-        self._told: dict[str, object] = {}
         self._books: dict[str, set[int]] = {"agents": set(), "members": set()}
         self._cleared: set[int] = set()
         self._read: dict[int, int] = {}
@@ -89,16 +81,16 @@ class Public:
             raise record.differs("terms", str(error), "terms of a site") from error
         if self.terms is not None:
             self._same(record, self.terms, told)
-        self._told, self.terms = record.body["terms"], told
+        self.terms = told
 
-    def _same(self, record: Record, before: SiteTerms, told: SiteTerms) -> None:
-        """Refuse terms told again that say otherwise than before: they may only say more."""
-        now = record.body["terms"]
-        for name, value in self._told.items():
-            if name != "tariff" and not _says(now.get(name), value):
-                record.expect(f"terms {name}", now.get(name), value)
-        if told.tariff != before.tariff:
-            raise record.differs("terms tariff", "others", "those told and changed before")
+    @staticmethod
+    def _same(record: Record, before: SiteTerms, told: SiteTerms) -> None:
+        """Refuse terms told again that rule otherwise than those told and changed before."""
+        for one in fields(SiteTerms):
+            old, now = getattr(before, one.name), getattr(told, one.name)
+            # That it was not known was no rule.
+            if old != now and (one.name != "co2_mg_per_kwh" or old):
+                raise record.differs(f"terms {one.name}", "other", "what was told before")
 
     def _change(self, record: Record) -> None:
         """Take a change of a tariff, which reaches no interval that was read before it."""
