@@ -87,9 +87,9 @@ def receipt(order_id: str) -> Response:
         if found is None or amendment not in {"", *(str(one.id) for one, _ in found.amended)}:
             abort(404)
         if amendment:
-            text = ordering.amendment_receipt(tx, here.site, found.order, amendment)
+            text = ordering.amendment_receipt(tx, found.order, amendment)
         else:
-            text = ordering.receipt(tx, here.site, found.order)
+            text = ordering.receipt(tx, found.order)
     answer = Response(text, mimetype="text/plain")
     name = amendment or order_id
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}.receipt"'

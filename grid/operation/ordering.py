@@ -167,7 +167,7 @@ def _open_order(tx: Transaction, site: Site, order_id: str, *, party: str, at_s:
     return known
 
 
-def receipt(tx: Transaction, site: Site, order: Order) -> str:
+def receipt(tx: Transaction, order: Order) -> str:
     """Return the signed receipt of an order that is kept; the same one each time it is asked.
 
     Raises
@@ -180,10 +180,10 @@ def receipt(tx: Transaction, site: Site, order: Order) -> str:
         raise BadInputError(f"order {order.id}: is not kept")
     # As it was placed: what it was amended to since is promised by another receipt.
     told = payload(kept.order)
-    return _promise(tx, site, kept.order, ("order", order.id), told, kept.received_s)
+    return _promise(tx, kept.order, ("order", order.id), told, kept.received_s)
 
 
-def amendment_receipt(tx: Transaction, site: Site, order: Order, amendment_id: str) -> str:
+def amendment_receipt(tx: Transaction, order: Order, amendment_id: str) -> str:
     """Return the signed receipt of an amendment that is kept; the same one each time it is asked.
 
     Raises
@@ -195,13 +195,12 @@ def amendment_receipt(tx: Transaction, site: Site, order: Order, amendment_id: s
     for one, received_s in kept.amended if kept else ():
         if one.id == amendment_id:
             subject = ("amend", str(one.id))
-            return _promise(tx, site, order, subject, amendment_payload(one), received_s)
+            return _promise(tx, order, subject, amendment_payload(one), received_s)
     raise BadInputError(f"order {order.id}: amendment {amendment_id[:64]} is not kept")
 
 
 def _promise(
     tx: Transaction,
-    site: Site,
     order: Order,
     subject: tuple[str, str],
     told: Mapping[str, object],
@@ -213,14 +212,14 @@ def _promise(
     kind, name = subject
     digest, _opening = commit(secret, Label(label, kind, name), told)
     promise = Receipt(
-        origin=record.origin(site),
+        origin=record.first_key(tx).name,
         interval=label,
         order=order.id,
         digest=digest,
         received=interval.label(received_s),
         amendment=name if kind == "amend" else "",
     )
-    return sign(promise, record.receipts_signer(tx, site))
+    return sign(promise, record.receipts_signer(tx))
 
 
 def _start_s(fields: Mapping[str, object]) -> int:

@@ -18,7 +18,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, Text, and_, delete, false, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    Text,
+    and_,
+    delete,
+    false,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from grid import interval
 from grid.ids import AccountId
@@ -31,6 +43,8 @@ from grid.store.schema import (
     agreement_terms,
     contract,
     dispute,
+    ended_entry,
+    ended_opening,
     import_channel,
     import_file,
     invoice,
@@ -59,7 +73,18 @@ SITE_TEXT = "site_toml"
 _LAYOUT = "layout"
 _EMPTY = zlib.compress(b"{}")
 _UNREAD = json.dumps([MISSING] * 4)
-_NOT_SWEPT = frozenset({"checkpoint", "erasure", "ledger_entry", "meta", "opening", "secret"})
+_OPENINGS = ((opening, ledger_entry), (ended_opening, ended_entry))
+"""Openings and the entries they are of: of the log in force, and of those that ended."""
+
+_ACCOUNT = '"kind":"account"'
+"""Stands in the opening of a month's account."""
+
+_NOT_SWEPT = frozenset(
+    {
+        *(table.name for pair in _OPENINGS for table in pair),
+        *("checkpoint", "ended_checkpoint", "erasure", "meta", "secret"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -226,30 +251,44 @@ def _forget_openings(
     tx: Transaction, one: Erasure, months: Iterable[str], emails: Iterable[str]
 ) -> None:
     """Leave of openings that they were erased: of the party, of its time, and what names it."""
-    inside = or_(
-        false(),
-        *(
-            and_(
-                ledger_entry.c.label >= interval.label(stay.from_s),
-                ledger_entry.c.label < interval.label(stay.until_s),
-            )
-            for stay in one.stays
-        ),
-    )
     billed = [
         interval.label(interval.day_bounds(interval.parse_date(f"{month}-01"), one.time_zone)[0])
         for month in months
     ]
-    of_month = (ledger_entry.c.kind == "invoice") & ledger_entry.c.label.in_(billed)
-    of_time = select(ledger_entry.c.sequence).where(or_(inside, of_month))
-    gone = or_(opening.c.party == one.party, opening.c.sequence.in_(of_time))
-    tx.execute(update(opening).where(gone).values(party=None, content=""))
     words = [one.party, *emails]
-    query = select(opening.c.sequence, opening.c.digest, opening.c.content)
-    for row in tx.execute(query.where(or_(*(opening.c.content.contains(w) for w in words)))).all():
-        if _named(words).search(row.content):
-            this = (opening.c.sequence == row.sequence) & (opening.c.digest == row.digest)
-            tx.execute(update(opening).where(this).values(party=None, content=""))
+    for told, entry in _OPENINGS:
+        inside = or_(
+            false(),
+            *(
+                and_(
+                    entry.c.label >= interval.label(stay.from_s),
+                    entry.c.label < interval.label(stay.until_s),
+                )
+                for stay in one.stays
+            ),
+        )
+        of_month = entry.c.label.in_(billed)
+        invoiced = of_month & (entry.c.kind == "invoice")
+        place = [column.name for column in entry.primary_key.columns]
+        here, there = tuple_(*(told.c[name] for name in place)), [entry.c[name] for name in place]
+        gone = or_(
+            told.c.party == one.party,
+            here.in_(select(*there).where(or_(inside, invoiced))),
+            # A log that follows another one begins with the accounts of months.
+            here.in_(select(*there).where(of_month)) & told.c.content.contains(_ACCOUNT),
+        )
+        tx.execute(update(told).where(gone).values(party=None, content=""))
+        _forget_named(tx, told, words)
+
+
+def _forget_named(tx: Transaction, told: Table, words: Iterable[str]) -> None:
+    """Leave of openings that name somebody that they were erased."""
+    own = list(told.primary_key.columns)
+    named = or_(*(told.c.content.contains(word) for word in words))
+    for *place, content in tx.execute(select(*own, told.c.content).where(named)).all():
+        if _named(words).search(content):
+            this = and_(*(column == value for column, value in zip(own, place, strict=True)))
+            tx.execute(update(told).where(this).values(party=None, content=""))
 
 
 def _forget_months(tx: Transaction, one: Erasure, months: Iterable[str]) -> None:

@@ -79,7 +79,7 @@ def test_an_order_by_hand_is_kept_with_a_receipt_that_the_sealed_book_keeps(
     answer = client.get(f"{page}/receipt")
     assert answer.headers["Content-Disposition"].endswith('.receipt"')
     with store.read() as tx:
-        key = record.receipts_signer(tx, site).key
+        key = record.receipts_signer(tx).key
     promise = receipts.verify(answer.text, key)
     assert (promise.order, promise.interval) == (one.order.id, interval.label(START_S))
     market.seal(Alone(site, store), START_S - 900)
@@ -97,8 +97,8 @@ def test_a_dropped_order_breaks_the_promise_of_its_receipt(store: Store, site: S
     name = _placed(store, site)
     with store.write() as tx:
         order = kept_order(tx, name)
-        text = ordering.receipt(tx, site, order)
-        key = record.receipts_signer(tx, site).key
+        text = ordering.receipt(tx, order)
+        key = record.receipts_signer(tx).key
         tx.exec_driver_sql(f"DELETE FROM market_order WHERE id = '{name}'")
     market.seal(Alone(site, store), START_S - 900)
     assert not receipts.keeps(receipts.verify(text, key), _sealed(store))
@@ -199,8 +199,8 @@ def test_an_order_is_cancelled_in_time_and_only_by_its_party(
 def test_a_receipt_is_refused_when_forged_or_of_another_log(store: Store, site: Site) -> None:
     name = _placed(store, site)
     with store.read() as tx:
-        text = ordering.receipt(tx, site, kept_order(tx, name))
-        key = record.receipts_signer(tx, site).key
+        text = ordering.receipt(tx, kept_order(tx, name))
+        key = record.receipts_signer(tx).key
         log_key = record.first_key(tx)
     for place in range(0, len(text), 7):
         forged = text[:place] + chr(ord(text[place]) ^ 1) + text[place + 1 :]
@@ -227,7 +227,7 @@ def test_an_order_is_amended_on_its_page_and_each_amendment_has_a_receipt(
     assert "amended" in client.get("/my/trades").text
     answer = client.get(f"{page}/receipt?amendment={change.id}")
     with store.read() as tx:
-        key = record.receipts_signer(tx, site).key
+        key = record.receipts_signer(tx).key
     promise = receipts.verify(answer.text, key)
     assert (promise.order, promise.amendment) == (name, change.id)
     assert client.get(f"{page}/receipt?amendment=other").status_code == 404
