@@ -83,11 +83,8 @@ def _lines(done: Replayed) -> list[str]:
         counts = ", ".join(f"{count} {what}" for what, count in done.derived.items())
         lines.append(f"  derived again: {counts}")
     if done.left:
-        months = ", ".join(done.left)
-        lines.append(
-            f"  the log begins in the middle of a month: the statements of {months} follow"
-        )
-        lines.append("  from the log before it, too, and are not derived")
+        lines.append("  the log begins in the middle of a month, in the place of one that ended:")
+        lines.append(f"  statements not derived, as they follow from both: {', '.join(done.left)}")
     if done.stopped is not None:
         lines.append(f"  nothing is derived from entry {done.stopped} on: {done.why}")
         lines.append("  what everybody can check was checked to the end")
