@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,17 @@ import pytest
 
 from grid import interval
 from grid.console.cli import main
-from grid.operation import audit, log_loss
-from grid.store import Store, control, invoices, log, market
+from grid.operation import audit, log_loss, record, tariffs
+from grid.operation import contracts as contracting
+from grid.store import Store, Transaction, contracts, control, ended_logs, invoices, log, market
+from grid.store import erasure as erasing
+from grid.store.erasure import Erasure, Stay
 from tests.operation import replay_site
-from tests.operation.month_site import STEP_S, Month
-from trading.replay import accounts
+from tests.operation import test_contracts as bilateral
+from tests.operation.month_site import STEP_S, Month, begin
+from tests.operation.test_tariffs import FILE
+from trading import verify
+from trading.replay import accounts, terms
 from trading.replay.derivation import replay
 from trading.replay.difference import Difference
 from trading.replay.log import Record, records
@@ -25,8 +33,11 @@ CYCLES, LOST = 40, 3
 """So many cycles are lived before so many are lost."""
 
 
-def _lose(street: Month, name: str, at_s: int) -> int:
-    """Let the store be what it was before three cycles, and a new log follow; return its cycle."""
+def lose(street: Month, at_s: int, live: Callable[[int, int], None]) -> int:
+    """Let the store be what it was before three cycles, and a new log follow; return its cycle.
+
+    `live` runs the cycles between two instants.
+    """
     room, path = street.room, street.room.directory / "khazri.sqlite3"
     with room.store.write() as tx:
         control.put_meta(tx, "clock_s", str(at_s))
@@ -36,7 +47,7 @@ def _lose(street: Month, name: str, at_s: int) -> int:
     shutil.copy(path, path.with_suffix(".old"))
     room.store = Store.at(room.directory)
     next_s = at_s + LOST * STEP_S
-    replay_site.live(street, name, at_s, next_s)
+    live(at_s, next_s)
     last = room.signer.last()
     assert last is not None
     room.store.close()
@@ -64,7 +75,7 @@ def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     street.told[:, cut] = street.truth[:, cut]
     lose_s = start_s + CYCLES * STEP_S
     replay_site.live(street, name, start_s, lose_s)
-    next_s = _lose(street, name, lose_s)
+    next_s = lose(street, lose_s, partial(replay_site.live, street, name))
     replay_site.live(street, name, next_s, last_s)
     street.room.signer.close()
     _, old = audit.export_ended(street.room.store, 1, folder / "old", openings=True)
@@ -161,6 +172,79 @@ def test_an_interval_of_the_log_before_is_told_by_no_other(lived: Lived) -> None
     place = next(n for n, one in enumerate(told) if str(one.kind) == "readings")
     told[place] = replace(told[place], interval=interval.label(next_s))
     assert _differs(told).what == "interval"
+
+
+def test_contracts_and_the_tariffs_in_force_are_told_anew_and_hold(tmp_path: Path) -> None:
+    street = begin(tmp_path / "site", bilateral.TEXT, bilateral.NOW, 120, seed=3)
+    day = tariffs.read(FILE.replace("2026-06-29", "2026-06-25"), "new.toml")
+    with street.room.store.write() as tx:
+        number = tariffs.propose(tx, street.site, day, "a@example.org").id
+        tariffs.approve(tx, street.site, number, "b@example.org")
+    kept = [bilateral._agreed(street), bilateral._agreed(street, energy_wh=20)]
+    bilateral._lives(street, 6)
+    lose_s = bilateral.NOW + 6 * STEP_S
+
+    def live(low_s: int, high_s: int) -> None:
+        bilateral._lives(street, (high_s - low_s) // STEP_S, low_s)
+
+    next_s = lose(street, lose_s, live)
+    live(next_s, next_s + 8 * STEP_S)
+    _do_end(street, kept[0], next_s + 8 * STEP_S)
+    street.room.signer.close()
+    audit.export(street.room.store, tmp_path / "new", openings=True)
+    told = _told(tmp_path)
+    done = replay(told)
+    assert (done.difference, done.stopped) == (None, None)
+    (rules,) = [terms.decode(one.body["terms"]) for one in told if "terms" in one.body]
+    with street.room.store.read() as tx:
+        assert [one.id for one in contracts.not_ended(tx, next_s)] == kept
+        assert rules.tariff == tariffs.in_force(tx, street.site) != street.site.tariff
+        rows = market.trades(tx, next_s + STEP_S, next_s + 20 * STEP_S)
+        assert {row["price"] for row in rows} >= {70_000}
+    assert done.derived["trades"] == len(rows)
+
+
+def _do_end(street: Month, number: int, at_s: int) -> None:
+    with street.room.store.write() as tx:
+        control.put_meta(tx, "clock_s", str(at_s))
+    bilateral._do(street, contracting.end, number, "P-1", at_s)
+    with street.room.store.write() as tx:
+        record.checkpoint(tx, street.room.signer.sign, at_s)
+
+
+def test_an_erased_person_leaves_the_log_that_ended_too(tmp_path: Path) -> None:
+    """As a store that is purged: what a person committed to before the loss is forgotten."""
+    street, start_s, _ = replay_site.begun(tmp_path / "site", "auction")
+    replay_site.live(street, "auction", start_s, start_s + CYCLES * STEP_S)
+    live = partial(replay_site.live, street, "auction")
+    lose(street, start_s + CYCLES * STEP_S, live)
+    street.room.signer.close()
+    store = street.room.store
+    with store.read() as tx:
+        before = len(ended_logs.openings(tx, 1))
+        stay = Stay("UP-4", start_s, start_s + 4 * STEP_S)
+        first_s = interval.month_bounds(start_s, street.site.time_zone)[0]
+        month_s = interval.label(first_s)
+        told = [one for one in _openings(tx) if '"kind":"account"' in one]
+        assert told
+        assert all(month_s in one for one in told)
+    one = Erasure("P-4", 1, (stay,), 2, street.site.time_zone, "community")
+    with store.write() as tx:
+        erasing.erase(tx, one, control.get_meta(tx, erasing.SITE_TEXT) or "")
+    with store.read() as tx:
+        kept = ended_logs.openings(tx, 1)
+        assert 0 < len(kept) < before
+        assert not any('"P-4"' in opening for opening in (*kept, *_openings(tx)))
+        # Everybody's accounts of its months, and all of the time of its stay.
+        assert not any('"kind":"account"' in opening for opening in _openings(tx))
+        inside = interval.label(start_s)
+        assert not any(f'"interval":"{inside}"' in opening for opening in kept)
+    _, key = audit.export_ended(store, 1, tmp_path / "old", openings=True)
+    assert verify.main([str(tmp_path / "old"), "--key", key, "--partial"]) == 0
+
+
+def _openings(tx: Transaction) -> list[str]:
+    return [str(row["content"]) for row in log.openings(tx)]
 
 
 def _size(folder: Path) -> int:
