@@ -38,6 +38,10 @@ PAUSE_INTERVALS = 2
 """So many after the store's clock the new log begins at the soonest: for an interval that is over
 by then the agents may have ordered in the log that ends."""
 
+AHEAD_DAYS = 400
+"""So far after the store's clock it begins at the latest: a later instant is a slip of the pen."""
+_AHEAD_S = AHEAD_DAYS * interval.DAY_S
+
 
 def accept(
     store: Store,
@@ -122,7 +126,12 @@ def _loss(
         raise BadInputError(
             f"the store has the {left.size} entries of {left.origin} that were seen: none is lost"
         )
-    soonest_s = clock_s + PAUSE_INTERVALS * site.interval_s
+    soonest_s, latest_s = clock_s + PAUSE_INTERVALS * site.interval_s, clock_s + _AHEAD_S
+    if now_s is not None and now_s > latest_s:
+        raise BadInputError(
+            f"the next cycle is at {interval.label(now_s)}, must be by {interval.label(latest_s)}: "
+            f"within {AHEAD_DAYS} days of the store's clock"
+        )
     at_s = max(soonest_s, -(-(now_s or 0) // site.interval_s) * site.interval_s)
     return Loss(left, found, at_s, at_s + site.interval_s)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from grid import interval
 from grid.console.cli import main
 from grid.errors import BadInputError, StoreError, VerificationError
 from grid.operation import (
@@ -80,10 +81,13 @@ def _behind(folder: Path, *lines: str, signer: bool = False) -> None:
     _put_back(folder, folder.parent / "copy", signer=signer)
 
 
-def _accept(room: Room, lost: int = 4, reason: str = "both disks burnt") -> note.VerifierKey:
+def _accept(
+    room: Room, lost: int = 4, reason: str = "both disks burnt", now_s: int | None = None
+) -> note.VerifierKey:
     return log_loss.accept(
-        room.store, room.site, room.signer, room.policy, lost=lost, reason=reason, user="anna"
-    )
+        room.store, room.site, room.signer, room.policy,
+        lost=lost, reason=reason, user="anna", now_s=now_s,
+    )  # fmt: skip
 
 
 def _killed(*_: object) -> None:
@@ -170,6 +174,8 @@ def test_the_number_of_lost_entries_is_the_right_one_or_nothing_happens(tmp_path
                 _accept(room, lost)
         with pytest.raises(BadInputError, match="needs a reason"):
             _accept(room, reason=" ")
+        with pytest.raises(BadInputError, match="within 400 days of the store's clock"):
+            _accept(room, now_s=START_S + 401 * interval.DAY_S)
         with room.store.read() as tx:
             assert (ended_logs.count(tx), log.size(tx)) == (0, 4)
         assert _accept(room).name.endswith("/2")
