@@ -79,17 +79,21 @@ def cancel(order_id: str) -> Any:
 
 
 @pages.get("/<order_id>/receipt")
-def receipt(order_id: str) -> Response:
+def receipt(order_id: str) -> Any:
     """Return the signed receipt of an own order, or of its amendment, as a file."""
     here, amendment = room(), request.args.get("amendment", "")
     with here.store.read() as tx:
         found = books.party_order(tx, own_party(), order_id)
         if found is None or amendment not in {"", *(str(one.id) for one, _ in found.amended)}:
             abort(404)
-        if amendment:
-            text = ordering.amendment_receipt(tx, found.order, amendment)
-        else:
-            text = ordering.receipt(tx, found.order)
+        try:
+            if amendment:
+                text = ordering.amendment_receipt(tx, found.order, amendment)
+            else:
+                text = ordering.receipt(tx, found.order)
+        except BadInputError as error:
+            session["refused"] = str(error)
+            return redirect(url_for("prosumer.order", order_id=order_id))
     answer = Response(text, mimetype="text/plain")
     name = amendment or order_id
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}.receipt"'

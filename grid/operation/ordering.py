@@ -48,7 +48,8 @@ def place(
     Raises
     ------
     BadInputError
-        When the order is refused, its book is sealed, or nobody trades at this site.
+        When the order is refused, its book is sealed or is in no ledger that goes on, or nobody
+        trades at this site.
     """
     known = books.party_order(tx, party, order_id) if order_id else None
     if known is not None:
@@ -68,6 +69,7 @@ def place(
     )
     if books.sealed(tx, order.start_s) is not None:
         raise BadInputError(f"{order.id} {interval.label(order.start_s)}: its book is sealed")
+    _require_told(tx, order)
     return place_order(
         tx,
         order,
@@ -173,7 +175,7 @@ def receipt(tx: Transaction, order: Order) -> str:
     Raises
     ------
     BadInputError
-        When there is no such order.
+        When there is no such order, or its ledger has ended.
     """
     kept = books.party_order(tx, order.party, order.id)
     if kept is None:
@@ -207,6 +209,7 @@ def _promise(
     received_s: int,
 ) -> str:
     """Return a signed receipt of what the sealed book will commit to."""
+    _require_told(tx, order)
     label = interval.label(order.start_s)
     secret = control.get_secret(tx, f"{record.PARTY_SECRET}{order.party}")
     kind, name = subject
@@ -220,6 +223,15 @@ def _promise(
         amendment=name if kind == "amend" else "",
     )
     return sign(promise, record.receipts_signer(tx))
+
+
+def _require_told(tx: Transaction, order: Order) -> None:
+    """Refuse what the ledger in force cannot promise: it tells nothing of the interval."""
+    if order.start_s < record.told_from_s(tx):
+        raise BadInputError(
+            f"{order.id} {interval.label(order.start_s)}: its ledger has ended; the receipt that "
+            "was given then is of that ledger, which the operator gives to anyone"
+        )
 
 
 def _start_s(fields: Mapping[str, object]) -> int:

@@ -88,6 +88,22 @@ def test_an_order_by_hand_is_kept_with_a_receipt_that_the_sealed_book_keeps(
     assert "holds the commitment to exactly this order" in client.get(page).text
 
 
+def test_an_order_of_a_ledger_that_has_ended_says_so_and_gets_no_other_receipt(
+    sign_in: SignIn, store: Store, site: Site
+) -> None:
+    client = sign_in("prosumer")
+    page = _place(client)
+    with store.write() as tx:
+        control.put_meta(tx, record.TOLD_FROM, str(START_S + 900))
+    shown = client.get(page).text
+    assert "The ledger of that time has ended" in shown
+    assert f"{page}/receipt" not in shown
+    assert client.get(f"{page}/receipt").headers["Location"] == page
+    assert "its ledger has ended" in client.get(page).text
+    with pytest.raises(BadInputError, match="its ledger has ended"):
+        _placed(store, site)
+
+
 def kept_orders(store: Store) -> list[books.Kept]:
     with store.read() as tx:
         return books.received(tx, START_S)
