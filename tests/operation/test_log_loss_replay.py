@@ -212,14 +212,11 @@ def _do_end(street: Month, number: int, at_s: int) -> None:
         record.checkpoint(tx, street.room.signer.sign, at_s)
 
 
-def test_an_erased_person_leaves_the_log_that_ended_too(tmp_path: Path) -> None:
+def test_an_erased_person_leaves_the_log_that_ended_too(lived: Lived, tmp_path: Path) -> None:
     """As a store that is purged: what a person committed to before the loss is forgotten."""
-    street, start_s, _ = replay_site.begun(tmp_path / "site", "auction")
-    replay_site.live(street, "auction", start_s, start_s + CYCLES * STEP_S)
-    live = partial(replay_site.live, street, "auction")
-    lose(street, start_s + CYCLES * STEP_S, live)
-    street.room.signer.close()
-    store = street.room.store
+    street, folder, _, _ = lived
+    shutil.copytree(folder / "site", tmp_path / "site")
+    store, start_s = Store.at(tmp_path / "site"), street.room.first_cycle_s
     with store.read() as tx:
         before = len(ended_logs.openings(tx, 1))
         stay = Stay("UP-4", start_s, start_s + 4 * STEP_S)
@@ -240,6 +237,7 @@ def test_an_erased_person_leaves_the_log_that_ended_too(tmp_path: Path) -> None:
         inside = interval.label(start_s)
         assert not any(f'"interval":"{inside}"' in opening for opening in kept)
     _, key = audit.export_ended(store, 1, tmp_path / "old", openings=True)
+    store.close()
     assert verify.main([str(tmp_path / "old"), "--key", key, "--partial"]) == 0
 
 
