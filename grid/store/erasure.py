@@ -11,7 +11,6 @@ enough parties are in it.
 from __future__ import annotations
 
 import json
-import re
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -28,7 +27,6 @@ from sqlalchemy import (
     insert,
     or_,
     select,
-    tuple_,
     update,
 )
 
@@ -37,24 +35,21 @@ from grid.ids import AccountId
 from grid.store import control, invoices
 from grid.store.agreements import listed
 from grid.store.engine import Transaction
+from grid.store.erased_openings import OPENINGS, forget, named
 from grid.store.erasure_tables import BY_PARTY, BY_TIME, COUNTERS
 from grid.store.schema import (
     agreement,
     agreement_terms,
     contract,
     dispute,
-    ended_entry,
-    ended_opening,
     import_channel,
     import_file,
     invoice,
-    ledger_entry,
     limit_price,
     meta,
     metadata,
     meter_exchange,
     month_account,
-    opening,
     party,
     posting,
     secret,
@@ -73,15 +68,9 @@ SITE_TEXT = "site_toml"
 _LAYOUT = "layout"
 _EMPTY = zlib.compress(b"{}")
 _UNREAD = json.dumps([MISSING] * 4)
-_OPENINGS = ((opening, ledger_entry), (ended_opening, ended_entry))
-"""Openings and the entries they are of: of the log in force, and of those that ended."""
-
-_ACCOUNT = '"kind":"account"'
-"""Stands in the opening of a month's account."""
-
 _NOT_SWEPT = frozenset(
     {
-        *(table.name for pair in _OPENINGS for table in pair),
+        *(table.name for pair in OPENINGS for table in pair),
         *("checkpoint", "ended_checkpoint", "erasure", "meta", "secret"),
     }
 )
@@ -163,7 +152,12 @@ def erase(tx: Transaction, one: Erasure, site_text: str) -> None:
     months = one.months(int(control.get_meta(tx, "first_cycle_s") or 0))
     _end(tx, one)
     _fold(tx, one, months)
-    _forget_openings(tx, one, months, emails)
+    billed = [
+        interval.label(interval.day_bounds(interval.parse_date(f"{month}-01"), one.time_zone)[0])
+        for month in months
+    ]
+    inside = [(interval.label(stay.from_s), interval.label(stay.until_s)) for stay in one.stays]
+    forget(tx, one.party, inside, billed, [one.party, *emails])
     _forget_months(tx, one, months)
     for name, column in BY_TIME.items():
         where = one.within(_column(name, column))
@@ -247,50 +241,6 @@ def _is_member(account: str) -> bool:
     return account.startswith("party:")
 
 
-def _forget_openings(
-    tx: Transaction, one: Erasure, months: Iterable[str], emails: Iterable[str]
-) -> None:
-    """Leave of openings that they were erased: of the party, of its time, and what names it."""
-    billed = [
-        interval.label(interval.day_bounds(interval.parse_date(f"{month}-01"), one.time_zone)[0])
-        for month in months
-    ]
-    words = [one.party, *emails]
-    for told, entry in _OPENINGS:
-        inside = or_(
-            false(),
-            *(
-                and_(
-                    entry.c.label >= interval.label(stay.from_s),
-                    entry.c.label < interval.label(stay.until_s),
-                )
-                for stay in one.stays
-            ),
-        )
-        of_month = entry.c.label.in_(billed)
-        invoiced = of_month & (entry.c.kind == "invoice")
-        place = [column.name for column in entry.primary_key.columns]
-        here, there = tuple_(*(told.c[name] for name in place)), [entry.c[name] for name in place]
-        gone = or_(
-            told.c.party == one.party,
-            here.in_(select(*there).where(or_(inside, invoiced))),
-            # A log that follows another one begins with the accounts of months.
-            here.in_(select(*there).where(of_month)) & told.c.content.contains(_ACCOUNT),
-        )
-        tx.execute(update(told).where(gone).values(party=None, content=""))
-        _forget_named(tx, told, words)
-
-
-def _forget_named(tx: Transaction, told: Table, words: Iterable[str]) -> None:
-    """Leave of openings that name somebody that they were erased."""
-    own = list(told.primary_key.columns)
-    named = or_(*(told.c.content.contains(word) for word in words))
-    for *place, content in tx.execute(select(*own, told.c.content).where(named)).all():
-        if _named(words).search(content):
-            this = and_(*(column == value for column, value in zip(own, place, strict=True)))
-            tx.execute(update(told).where(this).values(party=None, content=""))
-
-
 def _forget_months(tx: Transaction, one: Erasure, months: Iterable[str]) -> None:
     """Delete invoices and accounts of the party, and everybody's of its months."""
     numbers = select(agreement.c.id).where(agreement.c.party == one.party)
@@ -329,7 +279,7 @@ def _sweep(tx: Transaction, one: Erasure, emails: Iterable[str]) -> None:
     for table, column in _texts():
         query = select(column).distinct().where(or_(*(column.contains(word) for word in words)))
         for (told,) in tx.execute(query).all():
-            said = _named(words).sub(one.name, told)
+            said = named(words).sub(one.name, told)
             if said != told:
                 tx.execute(update(table).where(column == told).values({column.name: said}))
 
@@ -341,8 +291,3 @@ def _texts() -> Iterator[tuple[Table, ColumnElement[Any]]]:
                 # Other identifiers may be written like the party's: tariffs, usage points.
                 if isinstance(column.type, Text) or column.name == "subject":
                     yield table, column
-
-
-def _named(words: Iterable[str]) -> re.Pattern[str]:
-    """Return what finds names that are not part of longer ones."""
-    return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, words))})(?![\w-])")
