@@ -12,7 +12,7 @@ from grid.site import Battery, Genset, Solar, Wind
 def of_battery(first: First, battery: Battery, row: int) -> Reason:
     """Return why a battery charges, discharges or is idle."""
     b, price = battery.id, first.price
-    stored = float(first.duals.stored[row])
+    stored = float(first.duals.stored[row, 0])
     earns = battery.charge_efficiency * stored
     keeps = stored / battery.discharge_efficiency + per_kwh(battery.wear)
     charge, discharge = first.of(b, "charge_kw"), first.of(b, "discharge_kw")

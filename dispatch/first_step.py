@@ -19,7 +19,7 @@ SMALL = 1e-4
 @dataclass(frozen=True, eq=False)
 class Duals:
     """Shadow prices of a plan, currency: `price` per kWh in each step; `stored` per kWh in each
-    battery after the first step; `cut` per kW of each cut's scaled limit, >= 0."""
+    battery after each step; `cut` per kW of each cut's scaled limit, >= 0."""
 
     price: Floats
     stored: Floats

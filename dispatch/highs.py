@@ -26,6 +26,8 @@ INTEGRALITY = 1e-5
 """Largest distance of a binary from 0 or 1 that is taken for rounding."""
 
 
+_DUAL_SIMPLEX, _PRIMAL_SIMPLEX = 1, 4
+
 _SMALL_SEARCH: dict[str, bool | int | float | str] = {
     # heuristics that solve smaller problems, and restarts, take most of the time of a
     # day with one genset, and find nothing there that rounding and branching do not
@@ -144,6 +146,29 @@ def optimise(problem: Compiled | Problem, *, gap: float, nodes: int, small: bool
     return Answer(status, float(solver.getInfo().mip_gap), *held_flows(held))
 
 
+def run(solver: Any) -> None:
+    """Run a solver to its end.
+
+    The dual simplex perturbs costs, and may be left with a reduced cost of the wrong sign when it
+    takes them back; it then knows no status, and the primal simplex starts anew.
+
+    Raises
+    ------
+    SolverError
+        When HiGHS fails.
+    """
+    if solver.run() == highspy.HighsStatus.kError:
+        raise SolverError("HiGHS failed to run")
+    if solver.getModelStatus() != highspy.HighsModelStatus.kUnknown:
+        return
+    must(solver.clearSolver(), "clearSolver")
+    must(solver.setOptionValue("simplex_strategy", _PRIMAL_SIMPLEX), "simplex_strategy")
+    status = solver.run()
+    must(solver.setOptionValue("simplex_strategy", _DUAL_SIMPLEX), "simplex_strategy")
+    if status == highspy.HighsStatus.kError:
+        raise SolverError("HiGHS failed to run")
+
+
 def verdict(solver: Any) -> str:
     """Run a solver and return the status of :class:`dispatch.problem.Answer`.
 
@@ -152,8 +177,7 @@ def verdict(solver: Any) -> str:
     SolverError
         When HiGHS fails, or stops without a plan.
     """
-    if solver.run() == highspy.HighsStatus.kError:
-        raise SolverError("HiGHS failed to run")
+    run(solver)
     status = solver.getModelStatus()
     if status in (
         highspy.HighsModelStatus.kInfeasible,
@@ -193,7 +217,7 @@ def held_flows(solver: Any) -> tuple[float, Floats, Floats]:
     SolverError
         When it has no solution.
     """
-    must(solver.run(), "run with binaries held")
+    run(solver)
     if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
         raise SolverError("the flows of the chosen commitment could not be solved")
     return flows(solver)

@@ -45,7 +45,7 @@ def settle(plan_input: PlanInput, schedule: xr.Dataset, in_force: xr.Dataset) ->
         limit[...] = np.where(kept & ~np.isnan(old), old, limit)
     for key, column in schedule.data_vars.items():
         name = str(key)
-        if name in ("limit_kw", "on", "marginal_price"):
+        if name in ("limit_kw", "on", "marginal_price", "energy_price"):
             continue
         new, before = column.values[..., :steps], in_force[name].values
         new[...] = np.where(np.abs(new - before) < _EXACT, before, new)

@@ -287,7 +287,8 @@ class Plan:
     schedule : xarray.Dataset
         Dims (asset, interval): ``charge_kw discharge_kw produce_kw curtail_kw shed_kw`` (0 where an
         asset has no such flow), ``limit_kw`` (the output or served power it is held to; NaN: not
-        limited), ``energy_kwh`` at the end of the interval (NaN: no store), ``on`` bool; with
+        limited), ``energy_kwh`` at the end of the interval (NaN: no store), ``energy_price``, the
+        worth of a kWh in a battery then, currency per kWh (NaN: not known), ``on`` bool; with
         chargers, flexible loads or heat ``missed_kwh``, what a target, corridor or need lacks; with
         heat ``boiler_kw``.
         Dim (interval): ``import_kw export_kw unserved_kw reserve_short_kw`` and ``marginal_price``
@@ -337,6 +338,7 @@ def empty_schedule(plan_input: PlanInput, n: int | None = None) -> xr.Dataset:
     }
     columns["limit_kw"] = (dims, np.full(shape, np.nan), {"units": "kW"})
     columns["energy_kwh"] = (dims, np.full(shape, np.nan), {"units": "kWh"})
+    columns["energy_price"] = (dims, np.full(shape, np.nan), {"units": "currency/kWh"})
     columns["on"] = (dims, np.zeros(shape, dtype=np.bool_))
     if plan_input.charger or plan_input.flexible or plan_input.heat:
         columns["missed_kwh"] = (dims, np.zeros(shape), {"units": "kWh"})

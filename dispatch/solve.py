@@ -177,6 +177,7 @@ def _near(found: Optimum, cheapest: Plan, in_force: Plan, before: xr.Dataset, no
 def _plan(plan_input: PlanInput, problem: Problem, answer: Answer, schedule: xr.Dataset) -> Plan:
     duals = _duals(plan_input, problem, answer)
     schedule["marginal_price"].values[:] = np.round(duals.price, DIGITS)
+    schedule["energy_price"].values[plan_input.rows("battery")] = np.round(duals.stored, DIGITS)
     tight = np.abs(cut_excess(plan_input, schedule)) < SMALL
     cost = day_cost(plan_input, schedule)
     plan = Plan(
@@ -311,5 +312,5 @@ def both_ways(plan_input: PlanInput, schedule: xr.Dataset) -> Pairs:
 
 def _duals(plan_input: PlanInput, problem: Problem, answer: Answer) -> Duals:
     price = problem.duals(answer, "balance") / plan_input.hours
-    stored = -problem.duals(answer, "dynamics").reshape(-1, plan_input.n)[:, 0]
+    stored = -problem.duals(answer, "dynamics").reshape(-1, plan_input.n)
     return Duals(price, stored, np.maximum(0.0, -problem.duals(answer, "cut")))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from grid.errors import BadInputError
 from grid.ids import PartyId, TariffId, UsagePointId
 from grid.interval import label
+from trading.batteries import TradedBattery
 
 EVER_S = 0
 """From when an agreement holds that was there before the site was commissioned."""
@@ -32,6 +33,8 @@ class Terms:
         The party consents to the community's agent trading for it.
     key_percent : int
         Part of what the community shares that is this usage point's by a static key.
+    batteries : tuple of TradedBattery
+        The party consents to the agent trading what these store.
     """
 
     from_s: int
@@ -39,6 +42,7 @@ class Terms:
     share_percent: int = 100
     trades: bool = True
     key_percent: int = 0
+    batteries: tuple[TradedBattery, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("share_percent", "key_percent"):

@@ -18,6 +18,7 @@ from grid.site_file import tables
 from grid.site_tariff import SINGLE_RATE
 from trading.accounts import NETWORK_FEE_KINDS, PostingKind
 from trading.bills import Bill, BillInput, BillLine
+from trading.origin import Origin, origin
 from trading.regulation import Netting, regulation_on
 from trading.statements import exact_money
 from trading.tariffs.clock import Segment
@@ -75,6 +76,17 @@ class Trade:
 
 
 @dataclass(frozen=True, slots=True)
+class Matched:
+    """``[origin]``: of the imports, what members' renewable plants exported in the same intervals.
+
+    `co2_mg_per_kwh` is what the rest emits; 0 where that is not known.
+    """
+
+    local_wh: int
+    co2_mg_per_kwh: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Expected:
     """``[expect]``: each figure with all its digits, as :func:`figures` writes it."""
 
@@ -93,12 +105,13 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class BillCase:
-    """A case: what the bill is made from, and what it should come to."""
+    """A case: what the bill is made from, what it should come to, and the energy's origin."""
 
     month: str
     currency: str
     given: BillInput
     expected: Expected | None
+    origin: Origin | None = None
 
 
 def parse_case(text: str, name: str) -> BillCase:
@@ -109,19 +122,23 @@ def parse_case(text: str, name: str) -> BillCase:
     BadInputError
         With the line of every error, or naming what does not fit together.
     """
-    kinds = {"bill": Facts, "use": Use, "trade": Trade, "tariff": Tariff, "expect": Expected}
+    kinds = {"bill": Facts, "use": Use, "trade": Trade, "tariff": Tariff}
+    kinds |= {"origin": Matched, "expect": Expected}
     found, others = tables(text, name, kinds, {})
     known = ", ".join(kinds)
     if others:
         raise BadInputError(f"{name}: unknown key {next(iter(others))!r}; known: {known}")
-    if len(found["bill"]) != 1 or len(found["expect"]) > 1:
-        raise BadInputError(f"{name}: there must be one [bill], and one [expect] at the most")
+    if len(found["bill"]) != 1 or any(len(found[one]) > 1 for one in ("origin", "expect")):
+        raise BadInputError(
+            f"{name}: there must be one [bill], and one [origin] and [expect] at the most"
+        )
     try:
-        given = _given(found)
+        given, came = _given(found), _origin(found)
     except BadInputError as error:
         raise BadInputError(f"{name}: {error}") from error
     facts: Facts = found["bill"][0]
-    return BillCase(facts.month, facts.currency, given, next(iter(found["expect"]), None))
+    expected = next(iter(found["expect"]), None)
+    return BillCase(facts.month, facts.currency, given, expected, came)
 
 
 def figures(bill: Bill) -> dict[str, Any]:
@@ -185,6 +202,14 @@ def _given(found: dict[str, tuple[Any, ...]]) -> BillInput:
         feed_in=facts.feed_in,
         guaranteed=facts.guaranteed,
     )
+
+
+def _origin(found: dict[str, tuple[Any, ...]]) -> Origin | None:
+    import_wh = sum(use.import_wh for use in found["use"])
+    one: Matched
+    for one in found["origin"]:
+        return origin(import_wh, one.local_wh, one.co2_mg_per_kwh)
+    return None
 
 
 def _days(facts: Facts) -> tuple[date, date]:

@@ -18,6 +18,7 @@ from grid.quantities import NANO
 from grid.site import Tariff
 from trading.accounts import NETWORK_FEE_KINDS, PostingKind
 from trading.regulation import Netting, Regulation
+from trading.settlement_facts import MonthAccount
 from trading.tariffs.fee import fixed_fee
 from trading.tariffs.month import MonthUse, charge_nano, charges, closing_bank
 
@@ -163,7 +164,7 @@ def bill(given: BillInput) -> Bill:
     """
     _check(given)
     lines = [*_supply(given), *given.others]
-    without = counterfactual(given)
+    without = _without_trading(given)
     exact = sum(line.amount_nano for line in lines)
     if given.guaranteed and exact > without:
         lines.append(BillLine(PostingKind.GUARANTEE, 0, None, without - exact))
@@ -179,17 +180,25 @@ def bill(given: BillInput) -> Bill:
     )
 
 
-def counterfactual(given: BillInput) -> int:
-    """Return nano-currency the month would have cost without trading.
+def counterfactual(
+    tariff: Tariff, account: MonthAccount, month: int, feed_in: int, regulation: Regulation
+) -> int:
+    """Return nano-currency a usage point's month would have cost without any trade.
 
-    The same metering, supplied and fed in, with the fixed fee, the energy bank and what is
-    paid whether or not there is trading. Prices contain the same value-added tax.
+    The same metering at the retail tariff and the feed-in price, with the fixed fee; where the
+    law nets, imports less exports and the bank, and what the bank pays out. Prices contain the
+    same value-added tax.
+
+    Parameters
+    ----------
+    month : int
+        Of the calendar, 1 to 12.
+    feed_in : int
+        Nano-currency per Wh.
     """
-    energy = charge_nano(given.tariff, given.metered, given.bank_wh)
-    fee = fixed_fee(given.tariff, given.first, given.end)
-    paid_out = _paid_out_wh(given, given.metered) * given.feed_in
-    apart = sum(line.amount_nano for line in given.others if line.kind in APART_KINDS)
-    return energy + fee - given.export_wh * given.feed_in - paid_out + apart
+    energy = charge_nano(tariff, account.metered, account.bank_wh)
+    paid_out_wh = _paid_out_wh(regulation, account.metered, account.bank_wh, month)
+    return energy + account.fee_nano - (account.export_wh + paid_out_wh) * feed_in
 
 
 def to_cent(nano: int | Fraction) -> int:
@@ -197,6 +206,19 @@ def to_cent(nano: int | Fraction) -> int:
     cents = abs(Fraction(nano)) * Fraction(1, CENT) + Fraction(1, 2)
     whole = cents.numerator // cents.denominator * CENT
     return -whole if nano < 0 else whole
+
+
+def _without_trading(given: BillInput) -> int:
+    """Return what the month would have cost, with what is paid whether or not there is trading."""
+    account = MonthAccount(
+        metered=given.metered,
+        export_wh=given.export_wh,
+        bank_wh=given.bank_wh,
+        fee_nano=fixed_fee(given.tariff, given.first, given.end),
+    )
+    apart = sum(line.amount_nano for line in given.others if line.kind in APART_KINDS)
+    month, law = given.first.month, given.regulation
+    return counterfactual(given.tariff, account, month, given.feed_in, law) + apart
 
 
 def _supply(given: BillInput) -> list[BillLine]:
@@ -219,16 +241,17 @@ def _supply(given: BillInput) -> list[BillLine]:
     if fee := fixed_fee(given.tariff, given.first, given.end):
         place = given.tariff.version_on(given.first)
         lines.append(BillLine(PostingKind.FIXED_FEE, 0, None, fee, place))
-    if lost_wh := _paid_out_wh(given, given.supplied):
+    month, law = given.first.month, given.regulation
+    if lost_wh := _paid_out_wh(law, given.supplied, given.bank_wh, month):
         paid = -lost_wh * given.feed_in
         lines.append(BillLine(PostingKind.FEED_IN, -lost_wh, given.feed_in, paid))
     return lines
 
 
-def _paid_out_wh(given: BillInput, use: MonthUse) -> int:
-    if not given.regulation.bank_paid_out:
+def _paid_out_wh(regulation: Regulation, use: MonthUse, bank_wh: int, month: int) -> int:
+    if not regulation.bank_paid_out:
         return 0
-    return given.regulation.expired_wh(closing_bank(use, given.bank_wh), given.first.month)
+    return regulation.expired_wh(closing_bank(use, bank_wh), month)
 
 
 def _vat(given: BillInput, lines: Iterable[BillLine]) -> int:

@@ -43,6 +43,8 @@ class Order:
         The place in time among all orders of the site.
     agent : bool
         Placed by the community's default agent, not by the prosumer.
+    battery : str
+        Whose stored energy it trades, empty for none.
     """
 
     id: OrderId
@@ -54,6 +56,7 @@ class Order:
     energy_wh: int
     sequence: int
     agent: bool = False
+    battery: str = ""
 
 
 def party_numbers(orders: Iterable[Order]) -> dict[PartyId, int]:

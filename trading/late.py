@@ -23,7 +23,13 @@ from trading.accounts import (
     party_account,
 )
 from trading.settlement import check_same, local_energy, point_result, residual_wh
-from trading.settlement_facts import Settlement, SettlementInput, UsagePointResult, check_input
+from trading.settlement_facts import (
+    Settlement,
+    SettlementInput,
+    UsagePointInput,
+    UsagePointResult,
+    check_input,
+)
 from trading.settlement_lines import point_lines
 
 _Effect = dict[tuple[PostingKind, int], tuple[int, int]]
@@ -49,7 +55,7 @@ def settle_late(old: Settlement, given: SettlementInput) -> Settlement:
     given = replace(
         given,
         usage_points=tuple(
-            replace(point, legs=earlier[point.usage_point].legs) for point in given.usage_points
+            _as_traded(point, earlier[point.usage_point]) for point in given.usage_points
         ),
     )
     check_input(given)
@@ -74,6 +80,16 @@ def settle_late(old: Settlement, given: SettlementInput) -> Settlement:
         usage_points=tuple(results),
         residual_wh=residual_wh(given),
         late=True,
+    )
+
+
+def _as_traded(point: UsagePointInput, old: UsagePointResult) -> UsagePointInput:
+    return replace(
+        point,
+        legs=old.legs,
+        battery_legs=old.battery_legs,
+        kept_wh=old.kept_wh,
+        used_wh=old.used_wh,
     )
 
 

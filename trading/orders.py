@@ -178,7 +178,9 @@ def accept(
 
 def receipt(order: Order) -> dict[str, str | int | bool]:
     """Return the canonical payload of an order; the price as text of nano per Wh."""
+    battery = {"battery": order.battery} if order.battery else {}
     return {
+        **battery,
         "agent": order.agent,
         "energy_wh": order.energy_wh,
         "id": order.id,

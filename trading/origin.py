@@ -42,6 +42,12 @@ class Origin:
         total = self.local_wh + self.grid_wh
         return self.local_wh * 1_000 // total if total else 0
 
+    def facts(self) -> dict[str, int]:
+        """Return what a bill or an invoice says of it; nothing of what is not known."""
+        energy = {"grid_wh": self.grid_wh, "local_wh": self.local_wh}
+        emitted = {} if self.co2_mg is None else {"co2_mg": self.co2_mg}
+        return energy | {"local_permille": self.local_permille} | emitted
+
 
 def matched_local(
     import_wh: Sequence[int], bought_wh: Sequence[int], export_wh: Sequence[int]

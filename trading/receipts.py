@@ -10,11 +10,13 @@ A receipt is a note in the format of C2SP signed-note with the text::
     2026-05-27T09:12Z                    the minute of its receipt
 
 A receipt of an amendment begins with ``khazri.example/order-amendment-receipt/v1`` and names the
-amendment in a line of its own after the order; the receipt of the order itself holds on.
+amendment in a line of its own after the order; one of a cancellation begins with
+``khazri.example/order-cancellation-receipt/v1``. The receipt of the order itself holds on.
 
 The key stands in the log's genesis. The commitment tells nothing without the opening that its
 owner has, so a receipt can be shown to anybody. A sealed book that lacks the commitment, with the
-receipt beside it, convicts the operator; an order that is in no book never trades.
+receipt beside it, convicts the operator; an order that is in no book never trades. A book without
+its cancellation lets an order trade that should not: replay finds no fault, only this receipt does.
 """
 
 from __future__ import annotations
@@ -27,9 +29,10 @@ from grid.errors import VerificationError
 from grid.ids import check
 from trading.ledger import note
 
-KIND = "khazri.example/order-receipt/v1"
+PLACED = "khazri.example/order-receipt/v1"
 AMENDED = "khazri.example/order-amendment-receipt/v1"
-_LINES = {KIND: 6, AMENDED: 7}
+CANCELLED = "khazri.example/order-cancellation-receipt/v1"
+_LINES = {PLACED: 6, AMENDED: 7, CANCELLED: 6}
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _LABEL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z", re.ASCII)
 
@@ -46,11 +49,13 @@ class Receipt:
         Label of the market interval.
     order : str
     digest : str
-        The order's commitment, 64 hexadecimal digits.
+        The commitment to what is promised, 64 hexadecimal digits.
     received : str
         Label of the minute of its receipt.
+    kind : str
+        Whether the order itself is promised, an amendment of it or its cancellation.
     amendment : str
-        The amendment of the order that is promised; empty where it is the order.
+        The amendment that is promised; empty where it is none.
     """
 
     origin: str
@@ -58,13 +63,14 @@ class Receipt:
     order: str
     digest: str
     received: str
+    kind: str = PLACED
     amendment: str = ""
 
     def encode(self) -> str:
         """Return the text that is signed."""
-        kind, what = (AMENDED, (self.amendment,)) if self.amendment else (KIND, ())
+        what = (self.amendment,) if self.kind == AMENDED else ()
         facts = (self.origin, self.interval, self.order, *what, self.digest, self.received)
-        return "\n".join((kind, *facts)) + "\n"
+        return "\n".join((self.kind, *facts)) + "\n"
 
 
 def key_name(origin: str) -> str:
@@ -97,7 +103,7 @@ def verify(signed: str, key: note.VerifierKey) -> Receipt:
     if key_name(origin) != key.name:
         raise VerificationError(f"the receipt is of {origin}, signed by {key.name}")
     amendment = check(what[0], "amendment") if kind == AMENDED else ""
-    return Receipt(origin, interval, check(order, "order"), digest, received, amendment)
+    return Receipt(origin, interval, check(order, "order"), digest, received, kind, amendment)
 
 
 def keeps(receipt: Receipt, sealed: Iterable[str]) -> bool:

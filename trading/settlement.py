@@ -12,6 +12,10 @@ lines hand that on, and the supplier ends with the feeder head and the fixed
 fees, counted once. Instructed energy thus needs no line of its own: it is what
 the head's energy differs from the baselines'.
 
+A battery that trades does so beside that: what it bought and sold is owed and paid as traded, for
+it always follows, and what it kept or gave behind the meter is in the baseline
+(:mod:`trading.batteries`).
+
 Where the law nets, nothing is traded: a month's exports are netted against
 its imports in kWh, and what is left over stays in an energy bank.
 """
@@ -150,9 +154,10 @@ def point_result(
     net = point.net_wh
     baseline_import, baseline_export = max(net, 0), max(-net, 0)
     bought, sold = max(point.position_wh, 0), max(-point.position_wh, 0)
-    metered_wh = net if given.is_netted else baseline_import
+    own = point.own_wh
+    metered_wh = own if given.is_netted else max(own, 0)
     tariff_wh = net if given.is_netted else max(baseline_import - bought, 0)
-    export_wh = 0 if given.is_netted else baseline_export
+    export_wh = 0 if given.is_netted else max(-own, 0)
     account = point.account
     changed = MonthAccount(
         supplied=_moved(given, point, account.supplied, tariff_wh, _supplied(old)),
@@ -162,6 +167,7 @@ def point_result(
         fee_nano=point.fee_due_nano,
         import_wh=account.import_wh + baseline_import - (old.baseline_import_wh if old else 0),
         local_wh=account.local_wh + local_wh - (old.local_wh if old else 0),
+        battery_wh=account.battery_wh + point.battery_wh - (old.battery_wh if old else 0),
     )
     charge, bank_change = _charged(given, point, changed)
     return UsagePointResult(
@@ -181,6 +187,9 @@ def point_result(
         fee_nano=point.fee_due_nano - account.fee_nano + (old.fee_nano if old else 0),
         account=changed,
         local_wh=local_wh,
+        battery_legs=point.battery_legs,
+        kept_wh=point.kept_wh,
+        used_wh=point.used_wh,
     )
 
 
@@ -191,12 +200,11 @@ def _supplied(old: UsagePointResult | None) -> tuple[Segment, int] | None:
 def _metered(given: SettlementInput, old: UsagePointResult | None) -> tuple[Segment, int] | None:
     if old is None:
         return None
-    net = old.baseline_import_wh - old.baseline_export_wh
-    return old.segment, net if given.is_netted else old.baseline_import_wh
+    return old.segment, old.own_wh if given.is_netted else max(old.own_wh, 0)
 
 
 def _exported(given: SettlementInput, old: UsagePointResult) -> int:
-    return 0 if given.is_netted else old.baseline_export_wh
+    return 0 if given.is_netted else max(-old.own_wh, 0)
 
 
 def _moved(

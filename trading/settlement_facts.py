@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from grid.errors import BadInputError
 from grid.ids import PartyId, TariffId, UsagePointId
@@ -41,6 +42,32 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True)
+class Traded:
+    """What a usage point traded ahead in an interval.
+
+    Attributes
+    ----------
+    legs, battery_legs : tuple of Leg
+        For its own use and generation, and for its batteries.
+    kept_wh, used_wh : int
+        Own surplus that its batteries kept, and own need that they served, without a trade.
+    """
+
+    legs: tuple[Leg, ...] = ()
+    battery_legs: tuple[Leg, ...] = ()
+    kept_wh: int = 0
+    used_wh: int = 0
+
+
+NOTHING_TRADED = Traded()
+
+
+def members(one: Traded) -> dict[str, Any]:
+    """Return what was traded as members of :class:`UsagePointInput`."""
+    return {field.name: getattr(one, field.name) for field in fields(one)}
+
+
+@dataclass(frozen=True, slots=True)
 class MonthAccount:
     """A usage point's month under one agreement and tariff, by everything settled so far.
 
@@ -58,6 +85,8 @@ class MonthAccount:
         Of the monthly fee, what was posted.
     import_wh, local_wh : int
         Baseline imports; of them what members' renewable plants exported in the same intervals.
+    battery_wh : int
+        Bought, sold, kept and used by batteries that trade, all together.
     """
 
     supplied: MonthUse = NO_USE
@@ -67,6 +96,7 @@ class MonthAccount:
     fee_nano: int = 0
     import_wh: int = 0
     local_wh: int = 0
+    battery_wh: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +119,10 @@ class UsagePointInput:
         Solar and wind withheld on the operator's instruction.
     shed_wh : int
         Demand not served on the operator's instruction.
-    legs : tuple of Leg
-        What it traded.
+    legs, battery_legs : tuple of Leg
+        What it traded for its own use and generation, and for its batteries.
+    kept_wh, used_wh : int
+        Own surplus that its batteries kept for it, and own need that they served.
     account : MonthAccount
         Of the month of the interval, as of now.
     fee_due_nano : int
@@ -113,6 +145,9 @@ class UsagePointInput:
     curtailed_wh: int = 0
     shed_wh: int = 0
     legs: tuple[Leg, ...] = ()
+    battery_legs: tuple[Leg, ...] = ()
+    kept_wh: int = 0
+    used_wh: int = 0
     account: MonthAccount = MonthAccount()
     fee_due_nano: int = 0
     agreement: int = 0
@@ -121,7 +156,7 @@ class UsagePointInput:
     zone: str = ""
 
     @property
-    def net_wh(self) -> int:
+    def own_wh(self) -> int:
         """What the meter would have counted without instructions; an export is negative."""
         return (
             self.import_wh
@@ -133,14 +168,24 @@ class UsagePointInput:
         )
 
     @property
+    def net_wh(self) -> int:
+        """That with what its batteries kept for it and gave it."""
+        return self.own_wh + self.kept_wh - self.used_wh
+
+    @property
     def position_wh(self) -> int:
-        """What it bought less what it sold."""
+        """What it bought less what it sold, without its batteries."""
         return traded_wh(self.legs, Side.BUY) - traded_wh(self.legs, Side.SELL)
 
     @property
     def renewable_wh(self) -> int:
         """What went out of its solar and wind plants: not of batteries or gensets."""
-        return min(self.export_wh, max(-self.net_wh, 0))
+        return min(self.export_wh, max(-self.own_wh, 0), max(-self.net_wh, 0))
+
+    @property
+    def battery_wh(self) -> int:
+        """What its batteries bought, sold, kept and gave, all together."""
+        return self.kept_wh + self.used_wh + sum(leg.energy_wh for leg in self.battery_legs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +236,8 @@ class UsagePointResult:
         The month after this settlement.
     local_wh : int
         Of the baseline imports, what members' renewable plants exported in the interval.
+    battery_legs, kept_wh, used_wh
+        As of :class:`Traded`; what is kept and used is in the baselines.
     """
 
     usage_point: UsagePointId
@@ -209,9 +256,23 @@ class UsagePointResult:
     fee_nano: int
     account: MonthAccount
     local_wh: int = 0
+    battery_legs: tuple[Leg, ...] = ()
+    kept_wh: int = 0
+    used_wh: int = 0
+
+    @property
+    def own_wh(self) -> int:
+        """What its baselines would be without its batteries; an export is negative."""
+        net = self.baseline_import_wh - self.baseline_export_wh
+        return net - self.kept_wh + self.used_wh
+
+    @property
+    def battery_wh(self) -> int:
+        """What its batteries bought, sold, kept and gave, all together."""
+        return self.kept_wh + self.used_wh + sum(leg.energy_wh for leg in self.battery_legs)
 
     def traded_wh(self, side: Side) -> int:
-        """Return what it traded on one side."""
+        """Return what it traded on one side, without its batteries."""
         return traded_wh(self.legs, side)
 
 
@@ -282,7 +343,7 @@ def check_input(given: SettlementInput) -> None:
                 raise BadInputError(
                     f"{subject} {name} is {getattr(point, name)}, must be at least 0"
                 )
-        for leg in point.legs:
+        for leg in (*point.legs, *point.battery_legs):
             if leg.energy_wh <= 0:
                 raise BadInputError(f"{subject} trades {leg.energy_wh} Wh, must be at least 1")
         if point.account.bank_wh and not given.is_netted:
@@ -292,7 +353,8 @@ def check_input(given: SettlementInput) -> None:
         if point.tariff not in given.tariffs:
             raise BadInputError(f"{subject} tariff {point.tariff} is not known")
     bought, sold = (
-        sum(traded_wh(point.legs, side) for point in given.usage_points) for side in Side
+        sum(traded_wh((*point.legs, *point.battery_legs), side) for point in given.usage_points)
+        for side in Side
     )
     if bought != sold:
         raise BadInputError(f"{when} bought {bought} Wh, sold {sold} Wh: must be equal")

@@ -48,8 +48,9 @@ def point_lines(
     fed_in = 0 if given.is_netted else max(result.baseline_export_wh - sold, 0)
     withheld = min(point.curtailed_wh, fed_in)
     shed = min(result.surplus_wh, point.shed_wh)
-    entries: list[_Entry] = [*_traded(party, point.legs)]
-    entries += _fees(given, party, point.legs)
+    both = (*point.legs, *point.battery_legs)
+    entries: list[_Entry] = [*_traded(party, both)]
+    entries += _fees(given, party, both)
     entries += _given_back(party, point.legs, shed)
     entries += [
         (IMBALANCE, party, result.surplus_wh - shed, market.surplus, PostingKind.SURPLUS),

@@ -22,13 +22,13 @@ from trading.accounts import (
     money_line,
     party_account,
 )
-from trading.bills import APART_KINDS, to_cent
+from trading.bills import APART_KINDS, counterfactual, to_cent
 from trading.book import Clearing, Order, Side
 from trading.mechanisms import bilateral
 from trading.origin import origin
 from trading.regulation import Regulation
 from trading.settlement_facts import MonthAccount
-from trading.tariffs.month import charge_nano, charges, closing_bank
+from trading.tariffs.month import charges
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +71,6 @@ def exact_money(nano: int) -> str:
     return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
 
 
-def counterfactual(of: MonthOf, market: Market, regulation: Regulation) -> int:
-    """Return nano-currency a usage point's month would have cost without any trade.
-
-    The same metering at the retail tariff and the feed-in price, with the fixed fee; where the
-    law nets, imports less exports and the bank, and what the bank pays out.
-    """
-    account = of.account
-    energy = charge_nano(of.tariff, account.metered, account.bank_wh)
-    paid_out = 0
-    if regulation.bank_paid_out:
-        closing = closing_bank(account.metered, account.bank_wh)
-        paid_out = regulation.expired_wh(closing, of.month) * market.feed_in
-    return energy + account.fee_nano - account.export_wh * market.feed_in - paid_out
-
-
 def statement(
     party: PartyId,
     month: str,
@@ -113,9 +98,15 @@ def statement(
     exact = -balances(line for _, line in own).get(account, 0)
     # What is paid with or without trading, and what earlier months owed, is in both.
     apart = [line for late, line in own if late or line.kind in APART_KINDS]
-    otherwise = sum(counterfactual(one, market, regulation) for one in months)
+    otherwise = sum(
+        counterfactual(one.tariff, one.account, one.month, market.feed_in, regulation)
+        for one in months
+    )
     otherwise -= balances(apart).get(account, 0)
-    made_whole = max(exact - otherwise, 0) if market.guaranteed else 0
+    loss = max(exact - otherwise, 0) if market.guaranteed else 0
+    # What a battery bought this month it may sell in the next: such a loss is none yet.
+    battery_wh = sum(one.account.battery_wh for one in months)
+    made_whole = 0 if battery_wh else loss
     due = to_cent(exact - made_whole)
     rounding = due - (exact - made_whole)
     document: dict[str, object] = {
@@ -132,6 +123,8 @@ def statement(
         "gain": exact_money(otherwise - exact),
         "origin": _origin(months, co2_mg_per_kwh),
     }
+    if battery_wh:
+        document["battery_wh"] = battery_wh
     sides = (account, GUARANTEE, ROUNDING)
     return Statement(document, _closing(sides, made_whole, rounding), due)
 
@@ -141,10 +134,7 @@ def _origin(months: Iterable[MonthOf], co2_mg_per_kwh: int) -> dict[str, int]:
     import_wh, local_wh = (
         sum(getattr(one, name) for one in accounts) for name in ("import_wh", "local_wh")
     )
-    found = origin(import_wh, local_wh, co2_mg_per_kwh)
-    emitted = {} if found.co2_mg is None else {"co2_mg": found.co2_mg}
-    energy = {"grid_wh": found.grid_wh, "local_wh": found.local_wh}
-    return energy | {"local_permille": found.local_permille} | emitted
+    return origin(import_wh, local_wh, co2_mg_per_kwh).facts()
 
 
 def _closing(

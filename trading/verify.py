@@ -26,8 +26,9 @@ trades), and the readings must agree with the head meter.
 --previous DIR  an export of the log in whose place DIR is, because entries of it are lost, and
 --previous-key  the first key of that log: it must vouch for DIR's, and what is left of it must be
                 what DIR says
---receipt FILE  a signed receipt of an order: the sealed book of its interval must have it,
-                or the operator is convicted of having dropped or changed it
+--receipt FILE  a signed receipt of an order, its amendment or its cancellation: the sealed book
+                of its interval must have it, or the operator is convicted of having dropped or
+                changed it
 --openings      openings must be there, and of every commitment (an auditor's)
 --partial       openings must be there, of some commitments (a prosumer's own)
 
@@ -1338,15 +1339,17 @@ def root_at(folder: Path, size: int, at: int) -> bytes:
 # --- receipts of orders -----------------------------------------------------
 
 
+CANCELLATION = "khazri.example/order-cancellation-receipt/v1"
 RECEIPT_LINES = {
     "khazri.example/order-receipt/v1": 6,
     "khazri.example/order-amendment-receipt/v1": 7,
+    CANCELLATION: 6,
 }
 AFTER_BOOK = frozenset({"clearing", "readings", "settlement", "correction"})
 
 
 class Promise:
-    """A receipt of an order or of its amendment, held against its interval's sealed book.
+    """A receipt of an order, its amendment or cancellation, held against its sealed book.
 
     The receipts' key is in the genesis, so that the log's key vouches for it.
     """
@@ -1357,8 +1360,9 @@ class Promise:
         lines = self.text.split("\n")
         if len(lines) != RECEIPT_LINES.get(lines[0], 0) + 1:
             raise UsageError(f"{file} is no receipt of an order")
-        _, self.origin, self.interval, self.order, *amended, self.digest, received, _ = lines
+        kind, self.origin, self.interval, self.order, *amended, self.digest, received, _ = lines
         self.amendment = amended[0] if amended else None
+        self.is_cancellation = kind == CANCELLATION
         if not (self.interval and is_label(self.interval) and is_label(received)):
             raise UsageError(f"{file}: an instant of the receipt is no label")
         if len(self.digest) != 64 or not _HEX.fullmatch(self.digest):
@@ -1404,10 +1408,7 @@ class Promise:
     def judge(self, origin: str) -> dict[str, Any]:
         """Return what became of the promise, or raise NotVerified where it was not kept."""
         self._require_signature(origin)
-        subject = f"order {plain(self.order)}"
-        if self.amendment is not None:
-            subject = f"amendment {plain(self.amendment)} of {subject}"
-        what = f"{subject} in the book of {self.interval}"
+        what = f"{promised(self._about)} in the book of {self.interval}"
         if self.digest in self._book:
             return self._report(kept=True, entry=self._sealed)
         if self._sealed is not None:
@@ -1441,8 +1442,21 @@ class Promise:
 
     def _report(self, *, kept: bool, entry: dict[str, Any] | None) -> dict[str, Any]:
         place = entry["sequence"] if entry else None
-        told = {"order": self.order, "interval": self.interval, "entry": place, "kept": kept}
+        return {**self._about, "interval": self.interval, "entry": place, "kept": kept}
+
+    @property
+    def _about(self) -> dict[str, Any]:
+        told: dict[str, Any] = {"order": self.order}
+        told |= {"cancellation": True} if self.is_cancellation else {}
         return told if self.amendment is None else {**told, "amendment": self.amendment}
+
+
+def promised(told: dict[str, Any]) -> str:
+    """Return what a receipt promises, for people."""
+    order = f"order {plain(told['order'])}"
+    if "amendment" in told:
+        return f"amendment {plain(told['amendment'])} of {order}"
+    return f"cancellation of {order}" if "cancellation" in told else order
 
 
 # --- the whole --------------------------------------------------------------
@@ -1668,11 +1682,8 @@ def summary(report: dict[str, Any]) -> str:
         names = ", ".join(map(plain, report["ignored_signatures"]))
         lines.append(f"  signatures of unknown keys, not checked: {names}")
     if kept := report["receipt"]:
-        order, interval = plain(kept["order"]), kept["interval"]
-        what = f"amendment {plain(kept['amendment'])} of " if "amendment" in kept else ""
-        lines.append(
-            f"  {what}order {order} is in the sealed book of {interval}: the promise is kept"
-        )
+        what, interval = promised(kept), kept["interval"]
+        lines.append(f"  {what} is in the sealed book of {interval}: the promise is kept")
     if report["openings"] is not None:
         lines.append(f"  {report['openings']} of {report['commitments']} commitments opened")
         count = report["intervals_not_fully_opened"]

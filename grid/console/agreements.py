@@ -16,7 +16,7 @@ from grid.store import agreements as kept
 
 pages = Blueprint("agreements", __name__, url_prefix="/agreements")
 
-_MOVE = ("usage_point", "party", "day", "tariff", "share_percent", "trades")
+_MOVE = ("usage_point", "party", "day", "tariff", "share_percent", "trades", "battery")
 _PARTY = ("party", "name", "kind")
 
 
@@ -44,6 +44,7 @@ def move() -> Any:
                 tariff=typed["tariff"] or None,
                 share_percent=_percent(typed["share_percent"]),
                 trades=typed["trades"] == "yes",
+                battery=typed["battery"] == "yes",
             )
     except BadInputError as error:
         return _page(typed, str(error))

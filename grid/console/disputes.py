@@ -10,6 +10,7 @@ from flask import Blueprint, abort, redirect, render_template, request, session,
 from flask_security import current_user
 
 from grid import interval
+from grid.console import line_words
 from grid.console.web_view import form_text, only_fields, room
 from grid.errors import BadInputError
 from grid.ids import PartyId
@@ -110,6 +111,7 @@ def listed() -> str:
         "disputes.html",
         waiting=waiting,
         decided=[(one, billed[one.invoice]) for one in decided],
+        names=line_words.kinds(),
         refused=session.pop("refused", None),
     )
 

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from flask_security import current_user
 
 from grid import interval
-from grid.console import prosumer_orders, prosumer_statement
+from grid.console import line_words, prosumer_orders, prosumer_statement
 from grid.console.prosumer_day import day_chart
 from grid.console.web_proof import inclusion
 from grid.console.web_view import clock, form_text, only_fields, record, room
@@ -39,7 +39,7 @@ def _party() -> str:
     return str(current_user.party)
 
 
-def _own(tx: Transaction) -> list[Agreement]:
+def own_agreements(tx: Transaction) -> list[Agreement]:
     """Return the own agreements, those that ended and those to come too."""
     party = _party()
     return [one for one in agreements.listed(tx) if one.party == party]
@@ -60,7 +60,7 @@ def _selected(points: Sequence[UsagePoint]) -> UsagePoint:
     abort(404)
 
 
-def _day(
+def day_of(
     tx: Transaction, own: Sequence[Agreement], ahead_s: int = 0
 ) -> tuple[dt.date, dt.date] | None:
     """Return the day asked for and the last there is, or ``None`` before the first cycle."""
@@ -92,8 +92,8 @@ def energy() -> str:
     here = room()
     zone = here.site.time_zone
     with here.store.read() as tx:
-        held = _own(tx)
-        days = _day(tx, held)
+        held = own_agreements(tx)
+        days = day_of(tx, held)
         if days is None:
             return render_template("prosumer_energy.html", chart=None, own=[], point=None)
         start_s, end_s = interval.day_bounds(days[0], zone)
@@ -115,8 +115,8 @@ def trades() -> str:
     """Show the own orders of one day and what became of them."""
     here, party = room(), _party()
     with here.store.read() as tx:
-        held = _own(tx)
-        days = _day(tx, held, 2 * here.site.interval_s)
+        held = own_agreements(tx)
+        days = day_of(tx, held, 2 * here.site.interval_s)
         if days is None:
             return render_template("prosumer_trades.html", day=None, rows=[])
         now_s = clock(tx) or 0
@@ -200,6 +200,7 @@ def statement() -> str:
         made=made,
         months=months,
         month=month,
+        names=line_words.kinds(),
         refused=session.pop("refused", None),
         told=session.pop("told", None),
     )
@@ -216,13 +217,14 @@ def limits() -> str:
         rows=rows,
         undo=session.get("undo_limits"),
         feed_in=room().site.market.feed_in,
+        fitted={one.usage_point for one in room().site.battery},
     )
 
 
 def _standing(tx: Transaction) -> list[Agreement]:
     """Return the own agreements that have not ended."""
     now_s = clock(tx) or 0
-    return [one for one in _own(tx) if one.until_s is None or now_s < one.until_s]
+    return [one for one in own_agreements(tx) if one.until_s is None or now_s < one.until_s]
 
 
 def _limit(name: str, subject: str) -> int | None:

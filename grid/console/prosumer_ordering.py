@@ -10,7 +10,7 @@ from flask import Blueprint, Response, abort, redirect, request, session, url_fo
 from flask_security import current_user
 
 from grid import interval
-from grid.console.web_view import clock, form_text, only_fields, record, room
+from grid.console.web_view import form_text, only_fields, record, room
 from grid.errors import BadInputError
 from grid.operation import ordering
 from grid.quantities import WH_PER_KWH
@@ -79,23 +79,25 @@ def cancel(order_id: str) -> Any:
 
 
 @pages.get("/<order_id>/receipt")
-def receipt(order_id: str) -> Any:
-    """Return the signed receipt of an own order, or of its amendment, as a file."""
+def receipt(order_id: str) -> Response:
+    """Return the signed receipt of an own order, its amendment or its cancellation, as a file."""
     here, amendment = room(), request.args.get("amendment", "")
     with here.store.read() as tx:
         found = books.party_order(tx, own_party(), order_id)
-        if found is None or amendment not in {"", *(str(one.id) for one, _ in found.amended)}:
+        if found is None:
             abort(404)
         try:
-            if amendment:
+            if "cancellation" in request.args:
+                text = ordering.cancellation_receipt(tx, found.order)
+                name = f"{order_id}-cancellation"
+            elif amendment:
                 text = ordering.amendment_receipt(tx, found.order, amendment)
+                name = amendment
             else:
-                text = ordering.receipt(tx, found.order)
-        except BadInputError as error:
-            session["refused"] = str(error)
-            return redirect(url_for("prosumer.order", order_id=order_id))
+                text, name = ordering.receipt(tx, found.order), order_id
+        except BadInputError:
+            abort(404)
     answer = Response(text, mimetype="text/plain")
-    name = amendment or order_id
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}.receipt"'
     return answer
 
@@ -108,9 +110,8 @@ def own_party() -> str:
 
 
 def now_s(tx: Transaction) -> int:
-    """Return when an order arrives: the site's time, which stands still in a driven run."""
-    is_driven = room().site.field.kind == "simulated"
-    return clock(tx) or 0 if is_driven else int(time.time())
+    """Return when an order arrives."""
+    return ordering.arrival_s(tx, room().site, time.time)
 
 
 def read_wh(text: str) -> int:

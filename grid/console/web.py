@@ -18,6 +18,7 @@ from grid.console import (
     auth,
     charging,
     disputes,
+    erasures,
     events,
     incidents,
     lost_energy,
@@ -27,7 +28,9 @@ from grid.console import (
     operator_decisions,
     overrides,
     prosumer,
+    prosumer_batteries,
     prosumer_contracts,
+    prosumer_erasure,
     prosumer_ordering,
     readings,
     safety_tags,
@@ -116,8 +119,9 @@ def create_app(
     for module in (
         operator, operator_decisions, overrides, safety_tags, events, incidents, voltage_quality,
         readings, lost_energy, meter_orders, meter_exchanges, charging, agreements, tariffs,
-        disputes, prosumer, prosumer_ordering, prosumer_contracts, auditor, auditor_log,
-        administrator,
+        disputes, erasures, prosumer, prosumer_ordering, prosumer_contracts, prosumer_batteries,
+        prosumer_erasure,
+        auditor, auditor_log, administrator,
     ):  # fmt: skip
         app.register_blueprint(module.pages)
     _register(app, site, store)

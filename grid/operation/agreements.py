@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import secrets as system
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import date
+from dataclasses import asdict, replace
+from datetime import date, timedelta
 
 from grid import ids, interval
 from grid.errors import BadInputError
 from grid.operation import record
 from grid.operation.record import Personal
 from grid.operation.tariffs import in_force as tariffs_in_force
+from grid.quantities import WH_PER_KWH
 from grid.site import Site, UsageKind
 from grid.store import Transaction, control, log
 from grid.store import agreements as store
 from trading.agreements import EVER_S, Agreement, Terms, in_force
+from trading.batteries import PPM, TradedBattery
 from trading.ledger.commitment import SECRET_BYTES
 from trading.ledger.entry import Kind
 
 AHEAD_DAYS = 400
+OFFERED_AHEAD = 2
+"""Intervals before its own in which the agents' orders for an interval are placed."""
 _NAME_MAX = 100
 
 
@@ -103,6 +107,7 @@ def move_in(
     share_percent: int = 100,
     trades: bool = False,
     key_percent: int = 0,
+    battery: bool = False,
 ) -> Agreement:
     """Let a party stand for a usage point from a civil day on; whoever did before ends there.
 
@@ -114,6 +119,8 @@ def move_in(
         That of the agreement before, when not given.
     trades : bool
         The party has consented to trade; nobody else consents for it.
+    battery : bool
+        So it has to its batteries being traded.
 
     Raises
     ------
@@ -129,7 +136,16 @@ def move_in(
     if before.party == party:
         raise BadInputError(f"{where}: {party} stands for it already")
     chosen = tariff or str(before.terms_at(max(from_s - 1, before.from_s)).tariff)
-    terms = Terms(from_s, _tariff(tx, site, chosen, day, where), share_percent, trades, key_percent)
+    terms = Terms(
+        from_s,
+        _tariff(tx, site, chosen, day, where),
+        share_percent,
+        trades,
+        key_percent,
+        _batteries(site, usage_point, where, battery=battery, trades=trades),
+    )
+    if terms.batteries or before.terms_at(max(from_s, before.from_s)).batteries:
+        _require_not_offered(tx, site, where, from_s)
     store.end(tx, before.id, from_s)
     number = store.begin(
         tx, usage_point=usage_point, party_id=party, from_s=from_s, terms=terms, by=by
@@ -156,8 +172,11 @@ def change_terms(
     share_percent: int | None = None,
     trades: bool | None = None,
     key_percent: int | None = None,
+    battery: bool | None = None,
 ) -> Agreement:
     """Change tariff, share or consent of an agreement from a civil day on.
+
+    What was to change on that day already is changed with it.
 
     Raises
     ------
@@ -168,21 +187,33 @@ def change_terms(
     where = f"{usage_point} {day}"
     one = _last(tx, usage_point, where, from_s)
     old = one.terms_at(from_s)
+    trading = old.trades if trades is None else trades
+    kept = bool(old.batteries) and trading
     new = Terms(
         from_s,
         old.tariff if tariff is None else _tariff(tx, site, tariff, day, where),
         old.share_percent if share_percent is None else share_percent,
-        old.trades if trades is None else trades,
+        trading,
         old.key_percent if key_percent is None else key_percent,
+        _batteries(
+            site,
+            usage_point,
+            where,
+            battery=kept if battery is None else battery,
+            trades=trading,
+        ),
     )
     if replace(new, from_s=old.from_s) == old:
         raise BadInputError(f"{where}: these are the terms already")
-    if one.terms[-1].from_s >= from_s:
+    if new.batteries != old.batteries:
+        _require_not_offered(tx, site, where, from_s)
+    if one.terms[-1].from_s > from_s:
         raise BadInputError(
             f"{where}: terms change at {interval.label(one.terms[-1].from_s)}, not before"
         )
     store.put_terms(tx, one.id, new, by)
-    changed = replace(one, terms=(*one.terms, new))
+    before = [terms for terms in one.terms if terms.from_s < from_s]
+    changed = replace(one, terms=(*before, new))
     _record(tx, site, by, "agreement.terms", usage_point, [changed])
     return changed
 
@@ -210,6 +241,45 @@ def _last(tx: Transaction, usage_point: str, where: str, from_s: int) -> Agreeme
             f"{where}: {newest.party} stands for it from {interval.label(newest.from_s)} on"
         )
     return newest
+
+
+def soonest(tx: Transaction, site: Site) -> date:
+    """Return the first day from which on a battery can begin or cease to trade."""
+    offered_s = control.clock_s(tx) + OFFERED_AHEAD * site.interval_s
+    return interval.local_day(offered_s, site.time_zone) + timedelta(days=1)
+
+
+def _require_not_offered(tx: Transaction, site: Site, where: str, from_s: int) -> None:
+    """Refuse a change for batteries that agents may have offered already."""
+    if interval.local_day(from_s, site.time_zone) < soonest(tx, site):
+        raise BadInputError(
+            f"{where}: what batteries trade then is offered already; from the day after on"
+        )
+
+
+def _batteries(
+    site: Site, usage_point: str, where: str, *, battery: bool, trades: bool
+) -> tuple[TradedBattery, ...]:
+    """Return what a party consents to have traded of the batteries of its usage point."""
+    if not battery:
+        return ()
+    if not trades:
+        raise BadInputError(f"{where}: a battery is traded only for a party that trades")
+    found = tuple(
+        TradedBattery(
+            id=one.id,
+            room_wh=round((one.energy_kwh - one.min_energy_kwh) * WH_PER_KWH),
+            interval_wh=round(one.power_kw * site.interval_s / 3.6),
+            charge_ppm=round(one.charge_efficiency * PPM),
+            discharge_ppm=round(one.discharge_efficiency * PPM),
+            wear=one.wear,
+        )
+        for one in site.battery
+        if one.usage_point == usage_point
+    )
+    if not found:
+        raise BadInputError(f"{where}: there is no battery that could be traded")
+    return found
 
 
 def _tariff(tx: Transaction, site: Site, name: str, day: date, where: str) -> ids.TariffId:
@@ -253,7 +323,8 @@ def _shown(one: Agreement) -> dict[str, object]:
         "from": interval.label(one.from_s),
         "party": str(one.party),
         "terms": [
-            {
+            _batteries_shown(terms)
+            | {
                 "from": interval.label(terms.from_s),
                 "key_percent": terms.key_percent,
                 "share_percent": terms.share_percent,
@@ -265,3 +336,7 @@ def _shown(one: Agreement) -> dict[str, object]:
         "until": "" if one.until_s is None else interval.label(one.until_s),
         "usage_point": str(one.usage_point),
     }
+
+
+def _batteries_shown(terms: Terms) -> dict[str, object]:
+    return {"batteries": [asdict(one) for one in terms.batteries]} if terms.batteries else {}

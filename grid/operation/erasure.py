@@ -1,4 +1,4 @@
-"""Erasing a person after the retention time: one asks, another approves, and nothing brings back.
+"""Erasing a person after the retention time: approved by another than who asked, for good.
 
 What leaves the store is said in :mod:`grid.store.erasure`. The ledger stays byte for byte: its
 digests say nothing without the salts, which come from the secret that is gone. Whoever is erased
@@ -15,27 +15,29 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from grid import interval
-from grid.errors import BadInputError
+from grid.errors import BadInputError, StoreError
 from grid.operation import record
-from grid.operation.meter_orders import check_reason, same_person
+from grid.operation.erasure_requests import allowed, ask, waiting
+from grid.operation.meter_orders import same_person
 from grid.operation.purge_list import LIST_FILE, Purged, PurgeList
 from grid.operation.signer import FOLDER, Signer
 from grid.site import Site
 from grid.site_file import SITE_FILE, parse
-from grid.store import Store, Transaction, agreements, control, log
+from grid.store import Store, Transaction, agreements, control, log, people
 from grid.store import erasure as store
 from grid.store import erasure_requests as requests
-from grid.store.erasure import Erasure, Stay
-
-ASKED_DAYS = 30
-"""A request that nobody approved by then has lapsed."""
+from grid.store.erasure import Erasure
+from grid.store.erasure_requests import Request
 
 PURGE = "purge list"
 """Who erases from a restored store."""
 
 _NOT_ANEW = "erasure.not_anew"
 """Setting: what was deleted may still be in the files of the store."""
+
+
+class LeftInFilesError(StoreError):
+    """A person is erased, and copies may be in the files until the store is opened again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Outcome:
     months : tuple of str
         Of which intervals and invoices go with the person, everybody's.
     asked_by : str
+        Where the erased person asked: the name that stays in their place.
     approved_by, name : str or None
         Once the person is erased: by whom, and what stays in their place.
     """
@@ -65,34 +68,55 @@ def erase(
     Raises
     ------
     BadInputError
-        When there is no such person, it is the community, it is too early, something is open,
-        the reason says nothing, or the same person asked.
+        As :func:`grid.operation.erasure_requests.ask` and :func:`approve`.
     StoreError
-        When somebody reads the store meanwhile: it is erased, and copies may be left in the
-        files until the store is opened again.
+        As :func:`approve`.
     """
     with opened.write() as tx:
-        record.check_held(tx)
-        now_s = control.clock_s(tx)
-        stays = _may_be_erased(tx, site, party, now_s)
-        months = _months(tx, site, stays)
-        asked = requests.open_request(tx, party, now_s - ASKED_DAYS * interval.DAY_S)
+        found = waiting(tx, party)
+        # Others' first: of the own it is said that it takes another person.
+        asked = min(found, key=lambda one: same_person(one.asked_by, by), default=None)
         if asked is None:
-            check_reason(party, reason)
-            requests.ask(tx, party, reason=reason.strip(), by=by, at_s=now_s)
-            record.record_action(
-                tx, site, at_s=now_s, user=by, kind="erasure.ask", subject=party, detail={}
-            )
-            return Outcome(months, by)
-        if same_person(asked.asked_by, by):
-            raise BadInputError(f"{party}: {by} asked to erase it, another person approves")
-        # On the list first: an erasure that is cut off here is made good at the next opening.
-        entry = PurgeList(directory).add(party, now_s, stays)
-        one = _apply(tx, site, directory, party, entry)
-        requests.approve(tx, asked.id, name=one.name, by=by, at_s=now_s)
-        _tell(tx, site, one, user=by, asked_by=asked.asked_by)
+            return Outcome(ask(tx, site, party, reason=reason, by=by).months, by)
+        outcome = _approve(tx, directory, site, asked, by)
     _write_anew(opened)
-    return Outcome(months, asked.asked_by, by, one.name)
+    return outcome
+
+
+def approve(directory: Path, opened: Store, site: Site, asked: Request, by: str) -> Outcome:
+    """Approve a request of somebody else, and erase.
+
+    Raises
+    ------
+    BadInputError
+        When the request waits no more, it is the approver's own or of their party, or something
+        is in the way.
+    LeftInFilesError
+        When somebody reads the store meanwhile.
+    """
+    with opened.write() as tx:
+        if asked not in waiting(tx):
+            raise BadInputError(f"{asked.party}: the request to erase it waits no more")
+        outcome = _approve(tx, directory, site, asked, by)
+    _write_anew(opened)
+    return outcome
+
+
+def _approve(tx: Transaction, directory: Path, site: Site, asked: Request, by: str) -> Outcome:
+    record.check_held(tx)
+    party, now_s = asked.party, control.clock_s(tx)
+    case = allowed(tx, site, party)
+    if same_person(asked.asked_by, by):
+        raise BadInputError(f"{party}: {by} asked to erase it, another person approves")
+    if any(one.party == party and same_person(one.email, by) for one in people.people(tx)):
+        raise BadInputError(f"{party}: {by} belongs to it, somebody else approves")
+    # On the list first: an erasure that is cut off here is made good at the next opening.
+    entry = PurgeList(directory).add(party, now_s, case.stays)
+    one = _apply(tx, site, directory, party, entry)
+    requests.approve(tx, asked.id, name=one.name, by=by, at_s=now_s)
+    asked_by = one.name if asked.is_own else asked.asked_by
+    _tell(tx, site, one, user=by, asked_by=asked_by)
+    return Outcome(case.months, asked_by, by, one.name)
 
 
 def purge(directory: Path, opened: Store) -> list[str]:
@@ -125,11 +149,9 @@ def purge(directory: Path, opened: Store) -> list[str]:
 def _purge(tx: Transaction, directory: Path, party: str, entry: Purged) -> None:
     site = parse(control.get_meta(tx, store.SITE_TEXT) or "")
     now_s = control.clock_s(tx)
-    requests.ask(tx, party, reason="", by=PURGE, at_s=entry.at_s)
-    asked = requests.open_request(tx, party, 0)
+    number = requests.ask(tx, party, reason="", by=PURGE, at_s=entry.at_s)
     one = _apply(tx, site, directory, party, entry)
-    if asked is not None:
-        requests.approve(tx, asked.id, name=one.name, by=PURGE, at_s=now_s)
+    requests.approve(tx, number, name=one.name, by=PURGE, at_s=now_s)
     # A ledger of which others know more is brought in order first: the entry comes with it.
     if control.get_meta(tx, record.HELD) is None and _is_newest(tx, directory):
         _tell(tx, site, one, user=PURGE, asked_by=PURGE)
@@ -171,42 +193,12 @@ def _tell(tx: Transaction, site: Site, one: Erasure, *, user: str, asked_by: str
 
 
 def _write_anew(opened: Store) -> None:
-    opened.write_anew()
+    try:
+        opened.write_anew()
+    except StoreError as error:
+        raise LeftInFilesError(str(error)) from error
     with opened.write() as tx:
         control.drop_meta(tx, _NOT_ANEW)
-
-
-def _may_be_erased(tx: Transaction, site: Site, party: str, now_s: int) -> list[Stay]:
-    """Return when a party stood for what, if it can be erased now."""
-    if party not in agreements.parties(tx) or party.startswith(store.NAME):
-        raise BadInputError(f"{party[:64]}: is no party of the site")
-    if party == record.community(site):
-        raise BadInputError(f"{party}: is the community, which is no person")
-    mine = [one for one in agreements.listed(tx) if one.party == party]
-    for one in mine:
-        if one.until_s is None or one.until_s > now_s:
-            raise BadInputError(f"{party}: stands for {one.usage_point}, let it move out first")
-    stays = sorted(Stay(str(one.usage_point), one.from_s, one.until_s or 0) for one in mine)
-    if numbers := requests.disputed(tx, party, _months(tx, site, stays)):
-        raise BadInputError(
-            f"{party}: invoice {numbers[0]} of its time has a dispute that is open, decide it first"
-        )
-    if months := requests.not_invoiced(tx, party, stays):
-        raise BadInputError(f"{party}: amounts of its time wait for the invoices of {months[0]}")
-    ends = [stay.until_s for stay in stays]
-    last_s = max([*ends, requests.last_invoice_s(tx, party)])
-    until_s = last_s + site.settlement.retention_days * interval.DAY_S
-    if (ends or last_s) and now_s < until_s:
-        raise BadInputError(
-            f"{party}: is kept until {interval.label(until_s)}, {site.settlement.retention_days} "
-            "days after its last agreement and invoice"
-        )
-    return stays
-
-
-def _months(tx: Transaction, site: Site, stays: Sequence[Stay]) -> tuple[str, ...]:
-    first_s = int(control.get_meta(tx, "first_cycle_s") or 0)
-    return tuple(store.months(stays, first_s, site.time_zone))
 
 
 _BLOCK = re.compile(r"^\[\[party\]\][^\[]*", re.MULTILINE)

@@ -23,7 +23,7 @@ from grid.operation.signer import Signer
 from grid.operation.terms_entries import tell_terms
 from grid.operation.witness_client import UnwitnessedError, seen
 from grid.site import Site
-from grid.store import Store, Transaction, control, ended_logs, log, market
+from grid.store import Store, Transaction, batteries, control, ended_logs, log, market
 from grid.store import agreements as held
 from grid.store import contracts as agreed_on
 from trading.ledger import checkpoint, rotation
@@ -205,7 +205,10 @@ _AGAIN = "run 'khazri ledger recover --accept-loss' again"
 
 
 def _tell_accounts(tx: Transaction, site: Site, loss: Loss, number: int) -> None:
-    """Commit to the accounts of the month the log begins in, and to those it brings banks from."""
+    """Commit to accounts that go on: of the month the log begins in, of that before, of batteries.
+
+    The month before brings the energy banks.
+    """
     known = control.secrets(tx, record.PARTY_SECRET)
     party = {one.id: str(one.party) for one in held.listed(tx)}
     first_s = interval.month_bounds(loss.from_s, site.time_zone)[0]
@@ -225,6 +228,20 @@ def _tell_accounts(tx: Transaction, site: Site, loss: Loss, number: int) -> None
         ]
         if facts:
             record.append(tx, Kind.ACTION, month_s, loss.at_s, {"action": accounts.ACTION}, facts)
+    facts = [
+        Personal(
+            party[agreement],
+            "battery_account",
+            f"{agreement}-{battery}",
+            accounts.battery_payload(agreement, battery, stored_wh),
+            number,
+        )
+        for (agreement, battery), stored_wh in sorted(batteries.accounts(tx).items())
+        if party.get(agreement) in known
+    ]
+    if facts:
+        body = {"action": accounts.BATTERIES}
+        record.append(tx, Kind.ACTION, loss.at_s, loss.at_s, body, facts)
 
 
 def _finding(loss: Loss, new: VerifierKey) -> Finding:

@@ -13,10 +13,12 @@ from grid.operation import agreements, record, topology_entries
 from grid.operation.record import Personal
 from grid.operation.room import Room
 from grid.site import Site
-from grid.store import Transaction, books, contracts, control
+from grid.store import Transaction, batteries, books, contracts, control
 from grid.store import agreements as held
 from grid.store import market as store
-from trading.book import Book, Order, Side
+from trading.agreements import in_force
+from trading.battery_accounts import battery_moves
+from trading.book import Book, Clearing, Order, Side
 from trading.contracts import of_book
 from trading.ledger.entry import Kind
 from trading.mechanisms import mechanism
@@ -133,6 +135,7 @@ def clear(room: Room, at_s: int) -> None:
             "summary": json.dumps(summary),
         }
         store.put_clearing(tx, start_s, facts, rows)
+        _move_batteries(tx, start_s, orders, outcome)
         record.append(tx, Kind.CLEARING, start_s, at_s, summary, _told(tx, start_s, rows, made))
         if topology.parent and made:
             control.put_findings(tx, at_s, _broken(room, start_s, rows))
@@ -166,6 +169,16 @@ def _row(orders: Sequence[Order], one: Trade) -> dict[str, Any]:
         "loss_fee": one.loss_fee,
         "regional": one.regional,
     }
+
+
+def _move_batteries(
+    tx: Transaction, start_s: int, orders: Sequence[Order], outcome: Clearing
+) -> None:
+    """Bring the accounts of batteries to what they traded, kept and gave."""
+    if any(order.battery for order in orders):
+        standing = in_force(held.listed(tx), start_s)
+        moves = battery_moves(orders, outcome, standing, batteries.accounts(tx))
+        batteries.put_moves(tx, start_s, moves)
 
 
 def _broken(room: Room, start_s: int, rows: Sequence[Mapping[str, Any]]) -> list[Finding]:

@@ -14,6 +14,7 @@ from grid.operation.field import link
 from grid.operation.field.real import Clock
 from grid.operation.room import Room
 from grid.operation.signer import adopt
+from grid.operation.terms_entries import tell_again
 from grid.operation.witnessing import policy_of
 
 
@@ -42,6 +43,8 @@ def opened(directory: Path, *, store_url: str = "", clock: Clock = time.time) ->
     ):
         site, first_s = cycle.facts(directory, store)
         adopt(directory, store)
+        with store.write() as tx:
+            tell_again(tx, site)
         with _field(directory, first_s, is_simulated=commission.simulated(site)) as revive:
             policy = policy_of(directory, site.ledger.policy)
             devices = cycle.field_of(directory, site, clock)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 
 from grid import interval
 from grid.errors import BadInputError
 from grid.ids import OrderId, PartyId, UsagePointId, check
 from grid.operation import agreements, record
-from grid.operation.market import is_continuous, trades_ahead
+from grid.operation.market import cancellation, is_continuous, trades_ahead
 from grid.site import Site
 from grid.store import Transaction, books, control
 from grid.store.books import Kept
@@ -19,10 +18,17 @@ from trading.book import Order
 from trading.ledger.commitment import Label, commit
 from trading.orders import OrderRules, accept, parse_energy, parse_limit
 from trading.orders import receipt as payload
-from trading.receipts import Receipt, sign
+from trading.receipts import AMENDED, CANCELLED, PLACED, Receipt, sign
 from trading.sealed_book import Amendment, amendment_payload
 
-_AMENDED = {"price", "energy_wh"}
+_AMENDABLE = {"price", "energy_wh"}
+_KINDS = {"order": PLACED, "amend": AMENDED, "cancel": CANCELLED}
+"""Of receipts, by what the sealed book commits to."""
+
+
+def arrival_s(tx: Transaction, site: Site, clock: Callable[[], float]) -> int:
+    """Return when what is sent now arrives: the site's time stands still in a driven run."""
+    return control.clock_s(tx) if site.field.kind == "simulated" else int(clock())
 
 
 def place(
@@ -109,9 +115,9 @@ def amend(
         When there is no such order of the party, it does not stand, its book is sealed, or the
         order would be one that is not taken.
     """
-    if not fields or not set(fields) <= _AMENDED:
+    if not fields or not set(fields) <= _AMENDABLE:
         raise BadInputError(
-            f"order {order_id[:64]}: an amendment has {' or '.join(sorted(_AMENDED))}"
+            f"order {order_id[:64]}: an amendment has {' or '.join(sorted(_AMENDABLE))}"
         )
     kept = _open_order(tx, site, order_id, party=party, at_s=at_s)
     order, own = kept.now, _own(tx, site, kept.order.start_s)
@@ -119,24 +125,25 @@ def amend(
     if owner != party:
         raise BadInputError(f"usage point {order.usage_point} is not one of party {party}")
     subject = f"{order.usage_point} {interval.label(order.start_s)}"
-    price, energy_wh = order.price, order.energy_wh
+    wanted: dict[str, int] = {}
     if "price" in fields:
-        price = parse_limit(fields["price"], subject, OrderRules())
+        wanted["price"] = parse_limit(fields["price"], subject, OrderRules())
     if "energy_wh" in fields:
-        energy_wh = parse_energy(fields["energy_wh"], subject, most_wh)
+        wanted["energy_wh"] = parse_energy(fields["energy_wh"], subject, most_wh)
     name = OrderId(check(amendment_id or f"amend-{secrets.token_hex(8)}", "amendment"))
-    made = Amendment(name, order.id, price, energy_wh, sequence=-1)
     for known, _ in kept.amended:
-        if known.id == name and replace(made, sequence=known.sequence) == known:
+        # What it left as it was may have been amended since.
+        if known.id == name and all(getattr(known, one) == wanted[one] for one in wanted):
             return known
     if amended_order(tx, name) is not None:
         raise BadInputError(f"amendment {name}: another one was sent under this id")
     if kept.cancelled_s is not None:
         raise BadInputError(f"order {order.id}: was cancelled and cannot be amended")
+    price, energy_wh = wanted.get("price", order.price), wanted.get("energy_wh", order.energy_wh)
     return amend_order(
         tx,
         kept,
-        made,
+        Amendment(name, order.id, price, energy_wh, sequence=-1),
         most_wh=most_wh,
         received_s=at_s,
         continuous=is_continuous(site),
@@ -144,7 +151,7 @@ def amend(
 
 
 def cancel(tx: Transaction, site: Site, order_id: str, *, party: str, at_s: int) -> Order:
-    """Let an order not stand any more.
+    """Let an order not stand any more; one that was cancelled before stays as it was.
 
     Raises
     ------
@@ -201,6 +208,21 @@ def amendment_receipt(tx: Transaction, order: Order, amendment_id: str) -> str:
     raise BadInputError(f"order {order.id}: amendment {amendment_id[:64]} is not kept")
 
 
+def cancellation_receipt(tx: Transaction, order: Order) -> str:
+    """Return the signed receipt of a cancellation; the same one each time it is asked.
+
+    Raises
+    ------
+    BadInputError
+        When the order was not cancelled.
+    """
+    kept = books.party_order(tx, order.party, order.id)
+    if kept is None or kept.cancelled_s is None:
+        raise BadInputError(f"order {order.id}: was not cancelled")
+    told = cancellation(order.id, kept.cancelled_s, kept.cancel_sequence)
+    return _promise(tx, kept.order, ("cancel", order.id), told, kept.cancelled_s)
+
+
 def _promise(
     tx: Transaction,
     order: Order,
@@ -220,6 +242,7 @@ def _promise(
         order=order.id,
         digest=digest,
         received=interval.label(received_s),
+        kind=_KINDS[kind],
         amendment=name if kind == "amend" else "",
     )
     return sign(promise, record.receipts_signer(tx))

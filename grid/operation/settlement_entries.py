@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -143,13 +143,18 @@ def _result(raw: dict[str, Any]) -> UsagePointResult:
         **{
             **raw,
             "segment": Segment(**raw["segment"]),
-            "legs": tuple(Leg(**{**leg, "side": Side(leg["side"])}) for leg in raw["legs"]),
+            "legs": _legs(raw["legs"]),
+            "battery_legs": _legs(raw.get("battery_legs", ())),
             "charge": tuple(ChargeLine(**line) for line in raw["charge"]),
             "account": MonthAccount(
                 **{**account, **{name: _use(account[name]) for name in ("supplied", "metered")}}
             ),
         }
     )
+
+
+def _legs(raw: Iterable[dict[str, Any]]) -> tuple[Leg, ...]:
+    return tuple(Leg(**{**leg, "side": Side(leg["side"])}) for leg in raw)
 
 
 def _use(raw: dict[str, Any]) -> MonthUse:

@@ -12,16 +12,24 @@ from grid.operation.market import law_at, prices_at
 from grid.operation.room import Room
 from grid.operation.tariffs import in_force
 from grid.site import UsageKind
-from grid.store import Transaction, datasets, series
+from grid.store import Transaction, batteries, datasets, series
 from grid.store import field as field_store
 from grid.store import market as store
 from meters.vee import Quality
 from meters.vee.quality import READ
 from trading.agreement_months import MonthAccounts, fee_due, opening_banks
+from trading.battery_accounts import traded as traded_by_point
 from trading.book import Side
 from trading.regulation import Regulation
-from trading.settlement_facts import Leg, MonthAccount, SettlementInput, UsagePointInput
-from trading.sharing import joined
+from trading.settlement_facts import (
+    NOTHING_TRADED,
+    Leg,
+    MonthAccount,
+    SettlementInput,
+    Traded,
+    UsagePointInput,
+    members,
+)
 from trading.tariffs.clock import segment_at
 
 METERED = READ | {Quality.SCALED, Quality.EDITED}
@@ -59,7 +67,7 @@ def settlement_input(
     _add_shed(room, tx, end_s, readings, instructed)
     regulation = law_at(site, start_s)
     banks = _banks(room, tx, start_s, regulation)
-    legs = _legs(tx, start_s, end_s)
+    traded = _traded(tx, start_s, end_s)
     topology = topology_entries.told(tx)
     buy_price, sell_price = prices_at(room, start_s)
     tariffs = {tariff.id: tariff for tariff in in_force(tx, site)}
@@ -88,13 +96,13 @@ def settlement_input(
                 segment=segments[terms.tariff],
                 import_wh=int(readings["import_wh"].values[number, 0]),
                 export_wh=int(readings["export_wh"].values[number, 0]),
-                legs=joined(legs.get(str(point.id), ())),
                 account=account,
                 fee_due_nano=fee,
                 share_percent=terms.share_percent,
                 key_percent=terms.key_percent,
                 zone=topology.of(str(point.id)).zone,
-                **instructed.get(str(point.id), {}),
+                **members(traded.get(str(point.id), NOTHING_TRADED))
+                | instructed.get(str(point.id), {}),
             )
         )
     head, loss_wh = _head(room, tx, start_s, known.isel(usage_point=slice(-1, None)))
@@ -128,16 +136,17 @@ def _head(
     return metered, round(float(state["losses_kw"]) * wh)
 
 
-def _legs(tx: Transaction, start_s: int, end_s: int) -> dict[str, list[Leg]]:
+def _traded(tx: Transaction, start_s: int, end_s: int) -> dict[str, Traded]:
     """Return what each usage point traded ahead."""
-    legs: dict[str, list[Leg]] = {}
+    of_battery = batteries.order_ids(tx, start_s, end_s)
+    sides = []
     for row in store.trades(tx, start_s, end_s):
         fees = {name: row[name] for name in ("zone_fee", "loss_fee", "regional")}
         bought = Leg(Side.BUY, row["price"], row["energy_wh"], **fees)
-        legs.setdefault(row["buyer"], []).append(bought)
+        sides.append((row["buyer"], row["buy_order"] in of_battery, bought))
         sold = Leg(Side.SELL, row["sell_price"], row["energy_wh"])
-        legs.setdefault(row["seller"], []).append(sold)
-    return legs
+        sides.append((row["seller"], row["sell_order"] in of_battery, sold))
+    return traded_by_point(sides, [one for _, one in batteries.moves(tx, start_s, end_s)])
 
 
 def _instructed(room: Room, did: xr.Dataset) -> dict[str, dict[str, int]]:

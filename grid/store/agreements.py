@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import insert, select, update
 
 from grid.ids import PartyId, TariffId, UsagePointId
 from grid.store.engine import Transaction
 from grid.store.schema import agreement, agreement_terms, party
+from grid.store.upsert import put
 from trading.agreements import Agreement, Terms
+from trading.batteries import TradedBattery
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +55,18 @@ def end(tx: Transaction, number: int, until_s: int) -> None:
 
 
 def put_terms(tx: Transaction, number: int, terms: Terms, by: str) -> None:
-    """Keep what an agreement says from an instant on."""
-    tx.execute(
-        insert(agreement_terms).values(
-            agreement=number,
-            from_s=terms.from_s,
-            tariff=terms.tariff,
-            share_percent=terms.share_percent,
-            key_percent=terms.key_percent,
-            trades=terms.trades,
-            recorded_by=by,
-        )
-    )
+    """Keep what an agreement says from an instant on, in place of what it was to say then."""
+    row = {
+        "agreement": number,
+        "from_s": terms.from_s,
+        "tariff": terms.tariff,
+        "share_percent": terms.share_percent,
+        "key_percent": terms.key_percent,
+        "trades": terms.trades,
+        "batteries": json.dumps([asdict(one) for one in terms.batteries]),
+        "recorded_by": by,
+    }
+    put(tx, agreement_terms, [row])
 
 
 def listed(tx: Transaction, usage_points: Iterable[str] | None = None) -> list[Agreement]:
@@ -79,6 +82,7 @@ def listed(tx: Transaction, usage_points: Iterable[str] | None = None) -> list[A
             row.share_percent,
             bool(row.trades),
             row.key_percent,
+            tuple(TradedBattery(**facts) for facts in json.loads(row.batteries)),
         )
         terms.setdefault(row.agreement, []).append(one)
     query = select(agreement).order_by(agreement.c.usage_point, agreement.c.from_s)

@@ -39,6 +39,7 @@ def put_orders(tx: Transaction, orders: Iterable[Order], *, received_s: int) -> 
             "sequence": order.sequence,
             "agent": order.agent,
             "received_s": received_s,
+            "battery": order.battery,
         }
         for order in orders
     ]
@@ -110,6 +111,7 @@ def order_of(row: Any) -> Order:
         energy_wh=row.energy_wh,
         sequence=row.sequence,
         agent=row.agent,
+        battery=row.battery,
     )
 
 

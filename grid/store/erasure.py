@@ -40,8 +40,10 @@ from grid.store.erasure_tables import BY_PARTY, BY_TIME, COUNTERS
 from grid.store.schema import (
     agreement,
     agreement_terms,
+    battery_account,
     contract,
     dispute,
+    erasure,
     import_channel,
     import_file,
     invoice,
@@ -71,7 +73,7 @@ _UNREAD = json.dumps([MISSING] * 4)
 _NOT_SWEPT = frozenset(
     {
         *(table.name for pair in OPENINGS for table in pair),
-        *("checkpoint", "ended_checkpoint", "erasure", "meta", "secret"),
+        *("checkpoint", "ended_checkpoint", "meta", "secret"),
     }
 )
 
@@ -180,6 +182,7 @@ def erase(tx: Transaction, one: Erasure, site_text: str) -> None:
     tx.execute(delete(action).where(action.c.user.in_(emails)))
     tx.execute(delete(secret).where(secret.c.name == f"{PARTY_SECRET}{one.party}"))
     _replace_party(tx, one)
+    _unname_requests(tx, one, emails)
     tx.execute(update(meta).where(meta.c.name == SITE_TEXT).values(value=site_text))
     _sweep(tx, one, emails)
 
@@ -205,7 +208,7 @@ def _end(tx: Transaction, one: Erasure) -> None:
         tx.execute(
             insert(agreement_terms).values(
                 agreement=number, from_s=end_s, tariff=last.tariff, share_percent=100,
-                key_percent=0, trades=False, recorded_by="",
+                key_percent=0, trades=False, batteries="[]", recorded_by="",
             )
         )  # fmt: skip
 
@@ -244,7 +247,10 @@ def _is_member(account: str) -> bool:
 def _forget_months(tx: Transaction, one: Erasure, months: Iterable[str]) -> None:
     """Delete invoices and accounts of the party, and everybody's of its months."""
     numbers = select(agreement.c.id).where(agreement.c.party == one.party)
-    tx.execute(delete(limit_price).where(limit_price.c.agreement.in_(numbers)))
+    for table in (limit_price, battery_account):
+        tx.execute(delete(table).where(table.c.agreement.in_(numbers)))
+    of_party = agreement_terms.c.agreement.in_(numbers)
+    tx.execute(update(agreement_terms).where(of_party).values(batteries="[]"))
     account = month_account.c
     gone = or_(account.agreement.in_(numbers), account.month.in_(months))
     tx.execute(delete(month_account).where(gone))
@@ -271,6 +277,15 @@ def _replace_party(tx: Transaction, one: Erasure) -> None:
     tx.execute(insert(party).values(id=one.name, name="", kind=row.kind, since_s=row.since_s))
     mine = agreement.c.party == one.party
     tx.execute(update(agreement).where(mine).values(party=one.name))
+
+
+def _unname_requests(tx: Transaction, one: Erasure, emails: Iterable[str]) -> None:
+    """Leave of whoever asked for their own erasure, or approved another's, the name that is left.
+
+    A login is no text, so that the sweep passes by it.
+    """
+    for column in (erasure.c.asked_by, erasure.c.approved_by):
+        tx.execute(update(erasure).where(column.in_(emails)).values({column.name: one.name}))
 
 
 def _sweep(tx: Transaction, one: Erasure, emails: Iterable[str]) -> None:

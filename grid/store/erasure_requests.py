@@ -6,34 +6,75 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import delete, exists, func, insert, or_, select, update
 
 from grid.store import ended_logs, log
 from grid.store.engine import Transaction
 from grid.store.erasure import Stay, within
-from grid.store.schema import dispute, erasure, invoice, posting
+from grid.store.schema import dispute, erasure, invoice, posting, user
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Somebody asked for a person to be erased."""
+    """Somebody asked for a person to be erased.
+
+    Attributes
+    ----------
+    id : int
+    party : str
+    asked_by : str
+    asked_s : int
+    reason : str
+    is_own : bool
+        Asked with a login of the party itself.
+    """
 
     id: int
+    party: str
     asked_by: str
     asked_s: int
     reason: str
+    is_own: bool
 
 
-def ask(tx: Transaction, party: str, *, reason: str, by: str, at_s: int) -> None:
-    """Keep that somebody asked."""
-    tx.execute(insert(erasure).values(party=party, reason=reason, asked_by=by, asked_s=at_s))
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An erasure; who asked for their own is told by the name that is left of them."""
+
+    name: str
+    asked_by: str
+    approved_by: str
+    approved_s: int
 
 
-def open_request(tx: Transaction, party: str, since_s: int) -> Request | None:
-    """Return the newest request for a party that was made since an instant."""
-    query = select(erasure).where(erasure.c.party == party, erasure.c.asked_s >= since_s)
-    row = tx.execute(query.order_by(erasure.c.id.desc()).limit(1)).one_or_none()
-    return None if row is None else Request(row.id, row.asked_by, row.asked_s, row.reason)
+def ask(tx: Transaction, party: str, *, reason: str, by: str, at_s: int) -> int:
+    """Keep that somebody asked; return the number of the request."""
+    made = insert(erasure).values(party=party, reason=reason, asked_by=by, asked_s=at_s)
+    return int(tx.execute(made.returning(erasure.c.id)).scalar_one())
+
+
+def open_requests(tx: Transaction, since_s: int) -> list[Request]:
+    """Return the requests that wait, the oldest first.
+
+    Parameters
+    ----------
+    since_s : int
+        Earlier ones have lapsed, but for a person's own.
+    """
+    asked = erasure.c
+    is_own = exists().where(user.c.email == asked.asked_by, user.c.party == asked.party)
+    query = select(erasure, is_own.label("is_own")).where(
+        asked.party.is_not(None), asked.name.is_(None), or_(asked.asked_s >= since_s, is_own)
+    )
+    return [
+        Request(row.id, row.party, row.asked_by, row.asked_s, row.reason, bool(row.is_own))
+        for row in tx.execute(query.order_by(asked.id))
+    ]
+
+
+def withdraw(tx: Transaction, number: int) -> None:
+    """Drop a request; that there was one is with the actions."""
+    tx.execute(delete(erasure).where(erasure.c.id == number))
 
 
 def approve(tx: Transaction, number: int, *, name: str, by: str, at_s: int) -> None:
@@ -44,6 +85,15 @@ def approve(tx: Transaction, number: int, *, name: str, by: str, at_s: int) -> N
     tx.execute(update(erasure).where(one).values(**done))
     # Requests that lapsed name the person too.
     tx.execute(update(erasure).where(erasure.c.party == party).values(party=None, reason=""))
+
+
+def done(tx: Transaction) -> list[Done]:
+    """Return the erasures, the newest first."""
+    query = select(erasure).where(erasure.c.name.is_not(None)).order_by(erasure.c.approved_s.desc())
+    return [
+        Done(row.name, row.asked_by, row.approved_by, row.approved_s)
+        for row in tx.execute(query.order_by(erasure.c.id.desc()))
+    ]
 
 
 def disputed(tx: Transaction, party: str, months: Collection[str]) -> list[str]:

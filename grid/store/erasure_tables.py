@@ -25,6 +25,7 @@ FREE = {
 """Tables that tell nothing of a person, and what they hold."""
 
 BY_TIME = {
+    "battery_move": "start_s",
     "clearing": "start_s",
     "dataset": "at_s",
     "device_hold": "cycle_s",
@@ -62,7 +63,8 @@ BY_PARTY = {
 APART = {
     "action": "what the person did goes, what others did names nobody",
     "agreement": "stays, as that of nobody: who holds a usage point has no gap",
-    "agreement_terms": "stays with its agreement",
+    "agreement_terms": "stays with its agreement, without its batteries",
+    "battery_account": "goes with its agreement",
     "contract": "goes with either of its parties",
     "dispute": "goes with its invoice",
     "ended_opening": "as an opening of the log in force",

@@ -230,6 +230,7 @@ def month_accounts(tx: Transaction, month: str) -> dict[tuple[int, str], MonthAc
             fee_nano=row.fee_nano,
             import_wh=row.import_wh,
             local_wh=row.local_wh,
+            battery_wh=row.battery_wh,
         )
         for row in rows
     }
@@ -251,6 +252,7 @@ def put_month_accounts(
             "fee_nano": one.fee_nano,
             "import_wh": one.import_wh,
             "local_wh": one.local_wh,
+            "battery_wh": one.battery_wh,
         }
         for (agreement, tariff), one in accounts.items()
     ]

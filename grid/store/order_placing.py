@@ -116,7 +116,8 @@ def amended_order(tx: Transaction, amendment_id: str) -> tuple[str, str] | None:
 
 def _placed_wh(kept: Iterable[Kept], side: Side, continuous: bool) -> int:
     """Return what orders of one usage point have placed on a side."""
-    same = [one for one in kept if one.order.side is side]
+    # A battery stands beside what its usage point takes and gives.
+    same = [one for one in kept if one.order.side is side and not one.order.battery]
     if continuous:
         return sum(one.placed.most_wh for one in same if one.in_book)
     return sum(one.now.energy_wh for one in same if one.cancelled_s is None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +11,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from tests.console import village
+
 _FLAGS = [
     "--no-sandbox",
     "--disable-background-networking",
@@ -20,21 +20,6 @@ _FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-
-
-def _village() -> Any:
-    name = "khazri_console_village"
-    if name not in sys.modules:
-        path = Path(__file__).parents[1] / "console" / "village.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec
-        assert spec.loader
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-village = _village()
 
 
 @contextmanager

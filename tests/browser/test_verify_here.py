@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,6 +14,7 @@ from playwright.sync_api import expect
 
 from grid.console.web import create_app
 from grid.store import Store, log
+from tests.console import village
 from trading.ledger import checkpoint, entry, merkle, note, rotation
 
 pytestmark = pytest.mark.browser
@@ -59,13 +59,7 @@ def _lengthen(store: Store, signer: note.Signer) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def village() -> Any:
-    """The made-up village."""
-    return sys.modules["khazri_console_village"]
-
-
-@pytest.fixture(scope="module")
-def lengthened(tmp_path_factory: pytest.TempPathFactory, village: Any) -> tuple[Path, list[str]]:
+def lengthened(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A folder with a log of some tiles, and checkpoints of it that an auditor kept."""
     folder = tmp_path_factory.mktemp("log")
     village.fill(folder)
@@ -93,7 +87,6 @@ def store(lengthened: tuple[Path, list[str]], tmp_path: Path) -> Iterator[Store]
 def address(
     store: Store,
     tmp_path: Path,
-    village: Any,
     served: Callable[[Flask], AbstractContextManager[str]],
 ) -> Iterator[str]:
     """The address of the console on the copy."""
@@ -141,7 +134,7 @@ def _flip(store: Store, sequence: int, at: int) -> None:
 
 
 def test_a_sound_log_is_green_past_a_replaced_key_and_an_earlier_checkpoint(
-    page: Any, village: Any, lengthened: tuple[Path, list[str]]
+    page: Any, lengthened: tuple[Path, list[str]]
 ) -> None:
     assert page.get_by_label("Verifier key you were given").input_value() == ""
     verdict = _verify(page, village.SIGNER.key.encode(), lengthened[1][0])
@@ -150,9 +143,7 @@ def test_a_sound_log_is_green_past_a_replaced_key_and_an_earlier_checkpoint(
     expect(verdict).to_contain_text("each signed by the key before: 1.")
 
 
-def test_a_flipped_byte_of_an_entry_is_red_and_names_it(
-    page: Any, village: Any, store: Store
-) -> None:
+def test_a_flipped_byte_of_an_entry_is_red_and_names_it(page: Any, store: Store) -> None:
     for sequence, at, kind in ((0, 30, ""), (100, 0, "plan"), (255, -3, ""), (300, 200, "key")):
         _flip(store, sequence, at)
         verdict = _verify(page, village.SIGNER.key.encode())
@@ -164,7 +155,7 @@ def test_a_flipped_byte_of_an_entry_is_red_and_names_it(
 
 
 def test_a_rewritten_entry_is_named_by_the_chain_and_other_damage_by_its_file(
-    page: Any, village: Any, store: Store
+    page: Any, store: Store
 ) -> None:
     key = village.SIGNER.key.encode()
     _flip(store, 400, 12)
@@ -185,7 +176,7 @@ def test_a_rewritten_entry_is_named_by_the_chain_and_other_damage_by_its_file(
 
 
 def test_an_entry_rewritten_with_all_that_follows_is_not_the_signed_root(
-    page: Any, village: Any, store: Store
+    page: Any, store: Store
 ) -> None:
     with store.write() as tx:
         one = entry.decode(log.last_content(tx) or b"")
@@ -198,9 +189,7 @@ def test_an_entry_rewritten_with_all_that_follows_is_not_the_signed_root(
     expect(verdict).to_contain_text("The 600 entries do not have the signed root")
 
 
-def test_another_key_is_red_and_the_servers_verdict_does_not_help(
-    page: Any, village: Any, store: Store
-) -> None:
+def test_another_key_is_red_and_the_servers_verdict_does_not_help(page: Any, store: Store) -> None:
     other = note.signer("khazri/village", bytes(range(3, 35))).key.encode()
     expect(_verify(page, other)).to_contain_text("The log was not begun with your key")
     expect(_verify(page, _second().key.encode())).to_contain_text("not begun with your key")
@@ -210,9 +199,7 @@ def test_another_key_is_red_and_the_servers_verdict_does_not_help(
     expect(_verify(page, changed)).to_contain_text("The ID of this key must be")
 
 
-def test_a_log_signed_anew_by_whoever_holds_the_store_is_red(
-    page: Any, village: Any, store: Store
-) -> None:
+def test_a_log_signed_anew_by_whoever_holds_the_store_is_red(page: Any, store: Store) -> None:
     thief = note.signer("khazri/village", bytes(range(3, 35)))
     with store.write() as tx:
         head = checkpoint.Checkpoint("khazri/village", 600, merkle.root(log.leaf_hashes(tx)))
@@ -222,7 +209,7 @@ def test_a_log_signed_anew_by_whoever_holds_the_store_is_red(
 
 
 def test_a_log_cut_off_or_forked_is_red_with_an_earlier_checkpoint(
-    page: Any, village: Any, store: Store, lengthened: tuple[Path, list[str]]
+    page: Any, store: Store, lengthened: tuple[Path, list[str]]
 ) -> None:
     key = village.SIGNER.key.encode()
     forged = checkpoint.Checkpoint("khazri/village", 300, bytes(32))
@@ -238,7 +225,7 @@ def test_a_log_cut_off_or_forked_is_red_with_an_earlier_checkpoint(
     expect(_verify(page, key, lengthened[1][1])).to_contain_text("600: it was cut off")
 
 
-def test_one_entry_is_checked_from_the_bytes_shown(page: Any, village: Any, store: Store) -> None:
+def test_one_entry_is_checked_from_the_bytes_shown(page: Any, store: Store) -> None:
     key = village.SIGNER.key.encode()
     for sequence in (5, 599):
         page.goto(f"/audit/entries/{sequence}")
@@ -257,9 +244,7 @@ def test_one_entry_is_checked_from_the_bytes_shown(page: Any, village: Any, stor
     expect(_verdict(page)).to_contain_text("◆ NOT VERIFIED")
 
 
-def test_the_key_is_kept_when_asked_and_a_browser_without_ed25519_is_told(
-    enter: Enter, village: Any
-) -> None:
+def test_the_key_is_kept_when_asked_and_a_browser_without_ed25519_is_told(enter: Enter) -> None:
     page = enter("auditor", width=390)
     page.get_by_label("Remember it").check()
     expect(_verify(page, village.SIGNER.key.encode())).to_contain_text("✓ VERIFIED")

@@ -12,26 +12,7 @@ from flask.testing import FlaskClient
 
 from grid.site import Site
 from grid.store import Store
-
-_HERE = Path(__file__).parent
-
-
-def _village() -> object:
-    import importlib.util
-    import sys
-
-    name = "khazri_console_village"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, _HERE / "village.py")
-        assert spec
-        assert spec.loader
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-village = _village()
+from tests.console import village
 
 
 @pytest.fixture(scope="session")

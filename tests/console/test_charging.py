@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from grid.console.auth_passwords import hash_password
 from grid.console.cli import main
 from grid.store import Store, charging, control, field, log, people
 from meters.device import DeviceState, Setpoint
+from tests.console import village
 
 PAGE = "/charging"
 PASSWORD = "another long enough password"
@@ -141,7 +141,7 @@ def test_the_page_is_in_each_language(sign_in: Callable[..., FlaskClient]) -> No
 def test_the_command_states_lists_and_takes_back(
     folder: Path, neighbour: FlaskClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "SITE.toml").write_text(sys.modules["khazri_console_village"].TOML)
+    (folder / "SITE.toml").write_text(village.TOML)
 
     def run(*words: str) -> tuple[int, Any, str]:
         code = main(["control", *words, "--dir", str(folder), "--json"])

@@ -34,6 +34,28 @@ def test_machines_get_every_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert (facts["total"], facts["wrong"]) == ("0.70", [])
 
 
+def test_a_case_that_states_the_origin_of_the_energy_has_it_on_its_bill_as_an_invoice_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = tmp_path / "case.toml"
+    origin = "[origin]\nlocal_wh = 150000\nco2_mg_per_kwh = 412500\n"
+    case.write_text(origin + GUARANTEED.read_text("utf-8"), "utf-8")
+    assert main(["market", "bill", str(case)]) == 0
+    said = capsys.readouterr().out
+    assert [line.split(maxsplit=1)[0] for line in said.splitlines()[-4:]] == [
+        "Imported", "of", "of", "CO2",
+    ]  # fmt: skip
+    # 150 of 320 kWh: 46.8 of a hundred, not rounded up; the other 170 at 412.5 g are 70.125 kg.
+    assert "sun and wind, 46.8 %" in said
+    assert said.rstrip().endswith("CO2 of it: 70.125 kg")
+    assert main(["market", "bill", str(case), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["origin"] == {
+        "grid_wh": 170_000, "local_wh": 150_000, "local_permille": 468, "co2_mg": 70_125_000,
+    }  # fmt: skip
+    assert main(["market", "bill", str(GUARANTEED), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["origin"] is None
+
+
 def test_a_bill_that_is_not_the_expected_one_fails_and_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

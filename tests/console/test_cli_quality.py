@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from grid import interval
 from grid.console import cli
 from grid.store import Store, field
 from meters.reading import MeterRead, RegisterRow
+from tests.console import village
 
 MONDAY_S = interval.parse("2026-05-18T00:00Z")
 
@@ -128,7 +128,7 @@ def test_a_site_is_judged_by_what_its_meters_showed_and_only_indicatively(
         ]  # fmt: skip
     with store.write() as tx:
         field.put_reads(tx, reads, cycle_s=end_s)
-    (folder / "SITE.toml").write_text(str(sys.modules["khazri_console_village"].TOML))
+    (folder / "SITE.toml").write_text(village.TOML)
     status, said = _run(capsys, "--dir", folder, "--json")
     told = json.loads(said.out)
     assert status == 1

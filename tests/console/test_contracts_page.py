@@ -17,6 +17,7 @@ from grid.console.auth_passwords import hash_password
 from grid.console.cli import main
 from grid.site import Site
 from grid.store import Store, contracts, control, people
+from tests.console import village
 
 SignIn = Callable[..., FlaskClient]
 PASSWORD = "another long enough password"
@@ -30,8 +31,6 @@ FORM = {
 @pytest.fixture
 def site(site: Site, store: Store) -> Site:
     """The village, where contracts hold; P-3 and P-4 sign in too."""
-    from tests.console.conftest import village
-
     text = village.TOML.replace('"uniform_price"', '"bilateral"')
     with store.write() as tx:
         control.put_meta(tx, "site_toml", text)

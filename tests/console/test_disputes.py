@@ -7,13 +7,16 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from grid import interval
+from grid.console import line_words
 from grid.operation import billing
 from grid.site import Site
 from grid.store import Store, control, invoices, log
 from grid.store.invoices import DisputeState, Invoice
+from trading.accounts import PostingKind
 from trading.ledger.entry import Kind
 
 SignIn = Callable[..., FlaskClient]
@@ -154,3 +157,26 @@ def test_a_statement_says_where_the_energy_came_from(
     assert "1.000 kWh (25.0 %)" in page
     assert "1.238 kg" in page
     assert '<rect class="local" width="250"' in page
+
+
+def test_billing_and_the_prosumer_read_a_line_by_the_same_words_in_their_language(
+    sign_in: SignIn, store: Store, billed: Invoice
+) -> None:
+    prosumer, clerk = sign_in("prosumer"), sign_in("billing")
+    place = next(n for n, line in enumerate(billed.document["lines"]) if line["kind"] == "supply")
+    assert _ask(prosumer, billed, line=[str(place)]) == 302
+    for language, word in (
+        ("en", "Energy from the supplier"),
+        ("az", "Təchizatçıdan enerji"),
+        ("ru", "Энергия от поставщика"),
+    ):
+        for client in (prosumer, clerk):
+            assert _post(client, "/language", language=language, after="/") == 302
+        assert f"<td>{word}" in prosumer.get(f"/my/statement?month={MONTH}").text
+        assert f"{word} UP-2: " in clerk.get("/disputes").text
+
+
+def test_every_kind_that_a_statement_of_a_party_can_have_is_told_in_words(app: Flask) -> None:
+    grids = {"resale", "head_import", "head_export", "losses", "clearing_surplus"}
+    with app.test_request_context():
+        assert set(line_words.kinds()) == {str(kind) for kind in PostingKind} - grids

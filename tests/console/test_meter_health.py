@@ -15,16 +15,11 @@ from grid.site import Site
 from grid.store import Store, reading
 from grid.store.reading import HOUR_S, KEPT_S
 from meters.statistics import Record
-
-
-def _village_toml() -> str:
-    import sys
-
-    return str(sys.modules["khazri_console_village"].TOML)
+from tests.console import village
 
 
 def _statistics(folder: Path, capsys: pytest.CaptureFixture[str], *more: str) -> str:
-    (folder / "SITE.toml").write_text(_village_toml())
+    (folder / "SITE.toml").write_text(village.TOML)
     assert cli.main(["meter", "statistics", "--dir", str(folder), *more]) == 0
     return capsys.readouterr().out
 

@@ -14,6 +14,7 @@ from grid.console.cli import main
 from grid.store import Store, control
 from grid.store import meter_orders as stored
 from grid.store.meter_orders import OrderState
+from tests.console import village
 
 PAGE = "/meters/orders"
 
@@ -133,10 +134,6 @@ def _run(folder: Path, *words: str) -> int:
 @pytest.fixture
 def site_folder(folder: Path) -> Path:
     """The village with its site file, one home with medical loads."""
-    import sys
-
-    village = sys.modules["khazri_console_village"]
-
     text = village.TOML.replace('id = "UP-4"\n', 'id = "UP-4"\nmedical = true\n')
     (folder / "SITE.toml").write_text(text)
     return folder

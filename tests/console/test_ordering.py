@@ -203,8 +203,16 @@ def test_an_order_is_cancelled_in_time_and_only_by_its_party(
     form = {"csrf_token": _token(client)}
     assert client.post("/my/orders/O-0-1/cancel", data=form).status_code == 404
     assert client.get("/my/orders/O-0-1/receipt").status_code == 404
+    assert client.get(f"{page}/receipt?cancellation=1").status_code == 404
     assert client.post(f"{page}/cancel", data=form).location == page
-    assert "cancelled" in client.get(page).text
+    shown = client.get(page).text
+    assert "cancelled" in shown
+    assert f"{page}/receipt?cancellation=1" in shown
+    answer = client.get(f"{page}/receipt?cancellation=1")
+    assert answer.headers["Content-Disposition"].endswith('-cancellation.receipt"')
+    with store.read() as tx:
+        key = record.receipts_signer(tx).key
+    assert receipts.verify(answer.text, key).kind == receipts.CANCELLED
     other = _place(client)
     with store.write() as tx:
         control.put_meta(tx, "clock_s", str(START_S - 900))

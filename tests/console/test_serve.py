@@ -11,6 +11,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+from tests.console import village
+
 
 def _free_port() -> int:
     with socket.socket() as listener:
@@ -19,7 +21,6 @@ def _free_port() -> int:
 
 
 def test_serve_answers_on_its_port_and_stops_when_told(folder: Path) -> None:
-    village = sys.modules["khazri_console_village"]
     (folder / "SITE.toml").write_text(village.TOML, encoding="utf-8")
     port = _free_port()
     code = (

@@ -393,3 +393,29 @@ def test_a_plan_with_a_flexible_load_that_cannot_be_says_why(community):
     )
     with pytest.raises(InfeasiblePlan, match=r"100\.0 kW short"):
         solve(given)
+
+
+def test_a_plan_is_found_where_the_dual_simplex_ends_without_a_status(community, make):
+    """Two batteries alike and no plant: HiGHS's dual simplex stops as "Unknown" at its optimum."""
+    demand = (
+        "5.86 7.128 6.284 5.856 8.132 4.836 6.492 6.2 5.936 4.704 4.3 3.968 4.712 4.244 3.756 2.84 "
+        "1.768 5.312 1.356 3.976 3.364 2.488 4.28 3.108 3.212 3.664 0 1.148 0.084 1.584 0.692 2.924"
+    )
+    losses = {"charge_efficiency": 0.95, "discharge_efficiency": 0.95}
+    given = community(
+        32,
+        hours=0.25,
+        battery=tuple(
+            make.battery(f"bat-{n}", 1.0, 2.0, min_energy_kwh=0.2, wear=6_000, **losses)
+            for n in (1, 2)
+        ),
+        demand_kw=[float(kw) for kw in demand.split()],
+        buy_price=[0.12] * 6 + [0.055] * 26,
+        sell_price=[0.085] * 6 + [0.03] * 26,
+        end_value_per_kwh=0.055,
+        battery_energy_kwh=[1.0, 1.0],
+        grid=make.grid(100.0, 100.0),
+    )
+    found = solve(given)
+    assert found.status == "optimal"
+    assert found.objective == pytest.approx(2.23724, abs=1e-5)

@@ -40,6 +40,7 @@ from grid.store import meter_orders as stored
 from grid.store.meter_orders import MeterOrder, OrderKind
 from meters.simulator.dlms import DlmsConnection, DlmsServers
 from meters.simulator.points import MeterPoint
+from tests.operation.erasure_world import erasable, erased  # noqa: F401  # its fixtures
 
 STREET_S, _ = interval.day_bounds(DEFAULT_DAY, TIME_ZONE)
 STREET = demo_site(day=DEFAULT_DAY, seed=1).replace('auth = "lls"', 'auth = "hls-gmac"', 1)

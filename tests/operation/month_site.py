@@ -209,10 +209,15 @@ class Month:
             ordering.place(tx, self.site, fields, party=party, at_s=at_s, order_id=name)
 
 
-def begin(folder: Path, text: str, first_s: int, count: int, seed: int) -> Month:
-    """Make a site of a text whose first cycle is at `first_s`, with `count` intervals drawn."""
+def begin(
+    folder: Path, text: str, first_s: int, count: int, seed: int, store_url: str = ""
+) -> Month:
+    """Make a site of a text whose first cycle is at `first_s`, with `count` intervals drawn.
+
+    Its store is in the folder, unless another one is named.
+    """
     site = site_file.parse(text)
-    store = Store.at(folder, create=True)
+    store = Store(store_url, create=True) if store_url else Store.at(folder, create=True)
     secrets = _secrets(site, 1)
     signer = note.signer(record.origin(site), secrets.pop(LOG_SEED))
     with store.write() as tx:

@@ -8,24 +8,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from grid import interval
 from grid.errors import BadInputError
 from grid.operation import audit, market, ordering, record
 from grid.store import books, log
-from grid.store import market as kept
 from tests.operation.month_site import STEP_S, Month, begin
+from tests.operation.ordered_street import (
+    NOW,
+    START_S,
+    amend,
+    cancel,
+    cleared,
+    judged,
+    order_of,
+    place,
+    replayed,
+)
 from tests.operation.replay_site import altered, rewritten
 from tests.operation.test_month import BAKU
-from trading import receipts, verify
+from trading import receipts
 from trading.book import Side
 from trading.ledger.commitment import Opening
 from trading.ledger.entry import decode
-from trading.replay.derivation import Replayed, replay
-from trading.replay.log import records
 from trading.sealed_book import AMENDMENTS_MOST
 
-NOW = interval.parse("2026-06-23T10:00+04:00")
-START_S = NOW + 2 * STEP_S
 CONTINUOUS = BAKU.replace('"uniform_price"', '"order_book"')
 
 
@@ -35,54 +40,13 @@ def street(tmp_path: Path) -> Month:
     return begin(tmp_path / "site", BAKU, NOW, 40, seed=3)
 
 
-def _place(street: Month, party: str, side: str, price: str, wh: int, name: str = "") -> str:
-    point = f"UP-{party.removeprefix('P-')}"
-    fields = {"usage_point": point, "start": interval.label(START_S), "side": side}
-    with street.room.store.write() as tx:
-        order = ordering.place(
-            tx, street.site, {**fields, "price": price, "energy_wh": wh}, party=party, at_s=NOW,
-            order_id=name,
-        )  # fmt: skip
-    return str(order.id)
-
-
-def _amend(street: Month, party: str, order: str, name: str = "", at_s: int = NOW, **fields: Any):
-    with street.room.store.write() as tx:
-        return ordering.amend(
-            tx, street.site, order, fields, party=party, at_s=at_s, amendment_id=name
-        )
-
-
-def _cancel(street: Month, party: str, order: str) -> None:
-    with street.room.store.write() as tx:
-        ordering.cancel(tx, street.site, order, party=party, at_s=NOW)
-
-
-def _cleared(street: Month) -> list[tuple[str, str, int, int]]:
-    at_s = START_S - STEP_S
-    market.seal(street.room, at_s)
-    market.clear(street.room, at_s)
-    with street.room.store.write() as tx:
-        record.checkpoint(tx, street.room.signer.sign, at_s)
-    with street.room.store.read() as tx:
-        return [
-            (row["buy_order"], row["sell_order"], row["energy_wh"], row["price"])
-            for row in kept.trades(tx, START_S, START_S + 1)
-        ]
-
-
-def _replayed(folder: Path) -> Replayed:
-    size = int((folder / "checkpoint").read_text().split("\n")[1])
-    return replay(records(folder, size))
-
-
 def test_less_energy_keeps_the_place_in_time_and_any_other_amendment_loses_it(
     street: Month,
 ) -> None:
     for party, name in (("P-1", "first"), ("P-3", "second"), ("P-5", "third")):
-        _place(street, party, "sell", "0.050", 100, name)
-    _amend(street, "P-1", "first", energy_wh=90)
-    _amend(street, "P-3", "second", energy_wh=110)
+        place(street, party, "sell", "0.050", 100, name)
+    amend(street, "P-1", "first", energy_wh=90)
+    amend(street, "P-3", "second", energy_wh=110)
     with street.room.store.read() as tx:
         standing = books.orders(tx, START_S)
     assert [(one.id, one.energy_wh) for one in standing] == [
@@ -90,16 +54,16 @@ def test_less_energy_keeps_the_place_in_time_and_any_other_amendment_loses_it(
         ("third", 100),
         ("second", 110),
     ]
-    _amend(street, "P-1", "first", price="0.051")
+    amend(street, "P-1", "first", price="0.051")
     with street.room.store.read() as tx:
         assert [str(one.id) for one in books.orders(tx, START_S)] == ["third", "second", "first"]
 
 
 def test_an_amended_order_trades_as_amended_and_the_audit_finds_nothing(street: Month) -> None:
-    _place(street, "P-1", "sell", "0.050", 100, "ask")
-    _place(street, "P-2", "buy", "0.040", 80, "bid")
-    _amend(street, "P-2", "bid", price="0.060", energy_wh=70)
-    assert _cleared(street) == [("bid", "ask", 70, 50_000)]
+    place(street, "P-1", "sell", "0.050", 100, "ask")
+    place(street, "P-2", "buy", "0.040", 80, "bid")
+    amend(street, "P-2", "bid", price="0.060", energy_wh=70)
+    assert cleared(street) == [("bid", "ask", 70, 50_000)]
     with street.room.store.read() as tx:
         assert audit.compare(tx, street.site.time_zone) == []
     with street.room.store.write() as tx:
@@ -113,19 +77,21 @@ def test_an_amended_order_trades_as_amended_and_the_audit_finds_nothing(street: 
 def test_an_amendment_sent_again_amends_once_and_another_under_its_id_is_refused(
     street: Month,
 ) -> None:
-    order = _place(street, "P-1", "sell", "0.050", 100)
-    first = _amend(street, "P-1", order, "mine-1", energy_wh=90)
-    assert _amend(street, "P-1", order, "mine-1", energy_wh=90) == first
+    order = place(street, "P-1", "sell", "0.050", 100)
+    first = amend(street, "P-1", order, "mine-1", energy_wh=90)
+    assert amend(street, "P-1", order, "mine-1", energy_wh=90) == first
+    amend(street, "P-1", order, "mine-2", price="0.051")
+    assert amend(street, "P-1", order, "mine-1", energy_wh=90) == first, "its limit was left open"
     with pytest.raises(BadInputError, match="another one was sent under this id"):
-        _amend(street, "P-1", order, "mine-1", energy_wh=80)
-    other = _place(street, "P-3", "sell", "0.050", 100)
+        amend(street, "P-1", order, "mine-1", energy_wh=80)
+    other = place(street, "P-3", "sell", "0.050", 100)
     with pytest.raises(BadInputError, match="another one was sent under this id"):
-        _amend(street, "P-3", other, "mine-1", energy_wh=90)
+        amend(street, "P-3", other, "mine-1", energy_wh=90)
 
 
 def test_what_is_no_order_cannot_be_amended_to(street: Month) -> None:
-    order = _place(street, "P-1", "sell", "0.050", 3000)
-    _place(street, "P-1", "sell", "0.060", 1500)
+    order = place(street, "P-1", "sell", "0.050", 3000)
+    place(street, "P-1", "sell", "0.060", 1500)
     for fields, told in (
         ({"energy_wh": 3501}, "has placed 1500 Wh to sell, 3501 Wh more is above its 5000 Wh"),
         ({"energy_wh": 0}, "must be within 1 to 5000"),
@@ -135,45 +101,44 @@ def test_what_is_no_order_cannot_be_amended_to(street: Month) -> None:
         ({}, "an amendment has energy_wh or price"),
     ):
         with pytest.raises(BadInputError, match=told):
-            _amend(street, "P-1", order, **fields)
+            amend(street, "P-1", order, **fields)
     with pytest.raises(BadInputError, match="no such order of P-2"):
-        _amend(street, "P-2", order, energy_wh=10)
+        amend(street, "P-2", order, energy_wh=10)
     with pytest.raises(BadInputError, match="the gate is closed"):
-        _amend(street, "P-1", order, at_s=START_S - STEP_S, energy_wh=10)
+        amend(street, "P-1", order, at_s=START_S - STEP_S, energy_wh=10)
     for count in range(AMENDMENTS_MOST):
-        _amend(street, "P-1", order, energy_wh=2999 - count)
+        amend(street, "P-1", order, energy_wh=2999 - count)
     with pytest.raises(BadInputError, match=f"was amended {AMENDMENTS_MOST} times"):
-        _amend(street, "P-1", order, energy_wh=1)
-    _cancel(street, "P-1", order)
+        amend(street, "P-1", order, energy_wh=1)
+    cancel(street, "P-1", order)
     with pytest.raises(BadInputError, match="was cancelled"):
-        _amend(street, "P-1", order, energy_wh=1)
+        amend(street, "P-1", order, energy_wh=1)
     market.seal(street.room, START_S - STEP_S)
     with pytest.raises(BadInputError, match="its book is sealed"):
-        _amend(street, "P-1", order, energy_wh=1)
+        amend(street, "P-1", order, energy_wh=1)
 
 
 def test_in_a_continuous_book_what_may_have_traded_is_still_part_of_what_a_connection_carries(
     tmp_path: Path,
 ) -> None:
     street = begin(tmp_path / "site", CONTINUOUS, NOW, 40, seed=3)
-    order = _place(street, "P-1", "sell", "0.050", 3000)
-    _amend(street, "P-1", order, energy_wh=10)
-    _cancel(street, "P-1", order)
+    order = place(street, "P-1", "sell", "0.050", 3000)
+    amend(street, "P-1", order, energy_wh=10)
+    cancel(street, "P-1", order)
     with pytest.raises(BadInputError, match="has placed 3000 Wh to sell, 2001 Wh more"):
-        _place(street, "P-1", "sell", "0.050", 2001)
-    other = _place(street, "P-1", "sell", "0.050", 2000)
+        place(street, "P-1", "sell", "0.050", 2001)
+    other = place(street, "P-1", "sell", "0.050", 2000)
     with pytest.raises(BadInputError, match="has placed 3000 Wh to sell, 2001 Wh more"):
-        _amend(street, "P-1", other, energy_wh=2001)
+        amend(street, "P-1", other, energy_wh=2001)
 
 
 def test_a_receipt_of_an_amendment_holds_beside_that_of_its_order(street: Month) -> None:
-    name = _place(street, "P-1", "sell", "0.050", 100)
+    name = place(street, "P-1", "sell", "0.050", 100)
     store = street.room.store
 
     def promised(amendment: str = "") -> receipts.Receipt:
+        found = order_of(street, "P-1", name)
         with store.read() as tx:
-            found = books.party_order(tx, "P-1", name)
-            assert found is not None
             key = record.receipts_signer(tx).key
             if not amendment:
                 return receipts.verify(ordering.receipt(tx, found.order), key)
@@ -181,11 +146,11 @@ def test_a_receipt_of_an_amendment_holds_beside_that_of_its_order(street: Month)
             return receipts.verify(text, key)
 
     before = promised()
-    one = _amend(street, "P-1", name, energy_wh=90)
+    one = amend(street, "P-1", name, energy_wh=90)
     made = promised(str(one.id))
     assert (made.order, made.amendment) == (name, one.id)
     assert promised() == before, "what was promised of the order stands"
-    _cleared(street)
+    cleared(street)
     with store.read() as tx:
         sequence = books.sealed(tx, START_S)
         assert sequence is not None
@@ -210,41 +175,34 @@ def _dropped(name: str) -> Any:
 @pytest.fixture
 def traded(street: Month, tmp_path: Path) -> tuple[Month, Path, str, str]:
     """A street whose trade hangs on an amendment: its export, key, and the amendment's receipt."""
-    _place(street, "P-1", "sell", "0.050", 100, "ask")
-    _place(street, "P-2", "buy", "0.040", 80, "bid")
-    _amend(street, "P-2", "bid", "better", price="0.060")
-    assert len(_cleared(street)) == 1
+    place(street, "P-1", "sell", "0.050", 100, "ask")
+    place(street, "P-2", "buy", "0.040", 80, "bid")
+    amend(street, "P-2", "bid", "better", price="0.060")
+    assert len(cleared(street)) == 1
+    found = order_of(street, "P-2", "bid")
     with street.room.store.read() as tx:
-        found = books.party_order(tx, "P-2", "bid")
-        assert found is not None
         text = ordering.amendment_receipt(tx, found.order, "better")
     (tmp_path / "receipt").write_text(text)
     _, key = audit.export(street.room.store, tmp_path / "out", openings=True)
     return street, tmp_path, key, "better"
 
 
-def _judged(folder: Path, key: str, receipt: Path, capsys: Any) -> tuple[int, str]:
-    status = verify.main([str(folder), "--key", key, "--receipt", str(receipt)])
-    told = capsys.readouterr()
-    return status, told.out + told.err
-
-
 def test_a_dropped_or_altered_amendment_is_named_by_replay_and_proved_by_its_receipt(
     traded: tuple[Month, Path, str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     street, folder, key, name = traded
-    assert _replayed(folder / "out").difference is None
-    status, said = _judged(folder / "out", key, folder / "receipt", capsys)
+    assert replayed(folder / "out").difference is None
+    status, said = judged(folder / "out", key, folder / "receipt", capsys)
     assert (status, f"amendment {name} of order bid" in said) == (0, True)
     apply, found = altered("amend", lambda one: True, lambda told: told.update(energy_wh=70))
     for number, change in enumerate((_dropped(name), apply)):
         out = folder / f"other-{number}"
         key = rewritten(street.site, folder / "out", out, change)
-        difference = _replayed(out).difference
+        difference = replayed(out).difference
         assert difference is not None
         assert difference.kind == "clearing"
         assert "bid" in difference.what or "trade" in difference.what
-        status, said = _judged(out, key, folder / "receipt", capsys)
+        status, said = judged(out, key, folder / "receipt", capsys)
         assert status == 1
         assert "the book lacks it" in said
         assert f"amendment {name} of order bid" in said
@@ -282,11 +240,11 @@ class Slow:
         sign = 1 if side is Side.BUY else -1
         while self.done[name] < self.orders[name][3]:
             best = None
-            for place, other in enumerate(self.line):
+            for turn, other in enumerate(self.line):
                 who, what, limit, wh = self.orders[other]
                 if what is side or self.done[other] >= wh or (price - limit) * sign < 0:
                     continue
-                rank = (who != party, limit * sign, place, other)
+                rank = (who != party, limit * sign, turn, other)
                 best = rank if best is None else min(best, rank)
             if best is None:
                 break
@@ -311,23 +269,23 @@ def test_a_continuous_book_trades_as_one_that_looks_at_everything_again_and_repl
         if act < 2:
             party, name = f"P-{draw.integers(1, 6)}", f"order-{number}"
             side = Side.BUY if draw.integers(0, 2) else Side.SELL
-            _place(street, party, str(side), f"0.0{price}", wh, name)
+            place(street, party, str(side), f"0.0{price}", wh, name)
             slow.place(name, party, side, price * 1000, wh)
             standing[name] = (party, price, wh)
         elif act == 2 and standing[name][1:] != (price, wh):
             party = standing[name][0]
-            _amend(street, party, name, price=f"0.0{price}", energy_wh=wh)
+            amend(street, party, name, price=f"0.0{price}", energy_wh=wh)
             slow.amend(name, price * 1000, wh)
             standing[name] = (party, price, wh)
         elif act == 3:
-            _cancel(street, standing.pop(name)[0], name)
+            cancel(street, standing.pop(name)[0], name)
             slow.cancel(name)
-    traded = _cleared(street)
+    traded = cleared(street)
     each = [(buy, sell, price) for buy, sell, wh, price in traded for _ in range(wh)]
     assert each == slow.trades
     assert len(traded) >= 5
     audit.export(street.room.store, tmp_path / "out", openings=True)
-    done = _replayed(tmp_path / "out")
+    done = replayed(tmp_path / "out")
     assert (done.difference, done.stopped, done.derived["trades"]) == (None, None, len(traded))
     with street.room.store.read() as tx:
         assert audit.compare(tx, street.site.time_zone) == []
@@ -338,15 +296,15 @@ def test_in_a_continuous_book_a_cancellation_told_as_later_than_it_was_is_named(
     tmp_path: Path,
 ) -> None:
     street = begin(tmp_path / "site", CONTINUOUS, NOW, 40, seed=3)
-    _place(street, "P-1", "sell", "0.050", 100, "ask")
-    _cancel(street, "P-1", "ask")
-    _place(street, "P-2", "buy", "0.060", 80, "bid")
-    assert _cleared(street) == []
+    place(street, "P-1", "sell", "0.050", 100, "ask")
+    cancel(street, "P-1", "ask")
+    place(street, "P-2", "buy", "0.060", 80, "bid")
+    assert cleared(street) == []
     audit.export(street.room.store, tmp_path / "out", openings=True)
-    assert _replayed(tmp_path / "out").difference is None
+    assert replayed(tmp_path / "out").difference is None
     later, found = altered("cancel", lambda one: True, lambda told: told.update(sequence=9))
     rewritten(street.site, tmp_path / "out", tmp_path / "late", later)
-    difference = _replayed(tmp_path / "late").difference
+    difference = replayed(tmp_path / "late").difference
     assert difference is not None
     assert (len(found), difference.kind) == (1, "clearing")
     assert "order bid with ask" in difference.what

@@ -14,10 +14,10 @@ import pytest
 from grid import interval
 from grid.console import cli
 from grid.errors import BadInputError
-from grid.operation import commission, cycle, demo, history, opening
+from grid.operation import commission, cycle, demo, history, opening, record, terms_entries
 from grid.operation.demo_site import DEFAULT_DAY, demo_site
 from grid.operation.field import link
-from grid.store import NoStoreError, Store, control, series
+from grid.store import NoStoreError, Store, control, log, series
 
 NOW_S = interval.parse("2026-07-01T08:07Z")
 
@@ -174,3 +174,33 @@ def test_a_demo_takes_no_folder_of_others(tmp_path: Path) -> None:
     (tmp_path / "letters.txt").write_text("dear")
     with pytest.raises(BadInputError, match=r"holds letters\.txt and no site"):
         demo.prepare(tmp_path, day=DEFAULT_DAY, seed=1)
+
+
+def _told_terms(store: Store) -> list[dict[str, Any]]:
+    with store.read() as tx:
+        bodies = [json.loads(one)["body"] for one in log.contents(tx, ["action"])]
+    return [body["terms"] for body in bodies if body.get("action") == "terms.begin"]
+
+
+def test_terms_are_told_again_once_where_an_earlier_version_told_less(tmp_path: Path) -> None:
+    path = tmp_path / "SITE.toml"
+    assert cli.main(["init", str(tmp_path), "--day", "2026-07-01"]) == 0
+    commission.ensure(path, now_s=NOW_S)
+    store = Store.at(tmp_path)
+    site, _ = cycle.facts(tmp_path, store)
+    with store.write() as tx:
+        terms_entries.tell_again(tx, site)
+    assert len(_told_terms(store)) == 1
+    with store.write() as tx:
+        control.drop_meta(tx, "terms_sha256")
+    for _ in range(2):
+        with store.write() as tx:
+            terms_entries.tell_again(tx, site)
+    first, again = _told_terms(store)
+    assert again == first
+    with store.write() as tx:
+        control.drop_meta(tx, "terms_sha256")
+        control.put_meta(tx, record.HELD, "others have seen more")
+        terms_entries.tell_again(tx, site)
+    assert len(_told_terms(store)) == 2, "a ledger that is held is left alone"
+    store.close()

@@ -19,8 +19,8 @@ from grid.operation import contracts as contracting
 from grid.store import Store, Transaction, contracts, control, ended_logs, invoices, log, market
 from grid.store import erasure as erasing
 from grid.store.erasure import Erasure, Stay
+from tests.operation import contract_street as bilateral
 from tests.operation import replay_site
-from tests.operation import test_contracts as bilateral
 from tests.operation.month_site import STEP_S, Month, begin
 from tests.operation.test_tariffs import FILE
 from trading import verify
@@ -180,12 +180,12 @@ def test_contracts_and_the_tariffs_in_force_are_told_anew_and_hold(tmp_path: Pat
     with street.room.store.write() as tx:
         number = tariffs.propose(tx, street.site, day, "a@example.org").id
         tariffs.approve(tx, street.site, number, "b@example.org")
-    kept = [bilateral._agreed(street), bilateral._agreed(street, energy_wh=20)]
-    bilateral._lives(street, 6)
+    kept = [bilateral.agreed(street), bilateral.agreed(street, energy_wh=20)]
+    bilateral.lives(street, 6)
     lose_s = bilateral.NOW + 6 * STEP_S
 
     def live(low_s: int, high_s: int) -> None:
-        bilateral._lives(street, (high_s - low_s) // STEP_S, low_s)
+        bilateral.lives(street, (high_s - low_s) // STEP_S, low_s)
 
     next_s = lose(street, lose_s, live)
     live(next_s, next_s + 8 * STEP_S)
@@ -207,7 +207,7 @@ def test_contracts_and_the_tariffs_in_force_are_told_anew_and_hold(tmp_path: Pat
 def _do_end(street: Month, number: int, at_s: int) -> None:
     with street.room.store.write() as tx:
         control.put_meta(tx, "clock_s", str(at_s))
-    bilateral._do(street, contracting.end, number, "P-1", at_s)
+    bilateral.do(street, contracting.end, number, "P-1", at_s)
     with street.room.store.write() as tx:
         record.checkpoint(tx, street.room.signer.sign, at_s)
 

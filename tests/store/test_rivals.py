@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -13,41 +9,15 @@ from pathlib import Path
 import pytest
 
 from grid import interval
-from grid.errors import BadInputError, GridError
+from grid.errors import BadInputError
 from grid.operation import settling
 from grid.store import Store, Transaction, books, market
 from grid.store.order_placing import place_order
 from tests.faults import settled_village
+from tests.store.rivals import race
 from trading.book import Order, Side
 
-PROCESSES, THREADS = 10, 5
 START_S = interval.parse("2026-05-27T15:00+04:00")
-
-Try = Callable[[Store, int], str]
-
-
-def _tries(url: str, attempt: Try, at: float, process: int) -> list[str]:
-    """Let threads of this process try at one moment; return what came of each try."""
-
-    def tried(store: Store, number: int) -> str:
-        time.sleep(max(0.0, at - time.time()))
-        try:
-            return attempt(store, number)
-        except GridError as error:
-            return f"{type(error).__name__}: {error}"
-
-    with closing(Store(url)) as store, ThreadPoolExecutor(THREADS) as threads:
-        numbers = range(process * THREADS, (process + 1) * THREADS)
-        return list(threads.map(partial(tried, store), numbers))
-
-
-def _race(url: str, attempt: Try) -> list[str]:
-    """Let fifty try: five threads in each of ten processes."""
-    at = time.time() + 1.0
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(PROCESSES, mp_context=context) as processes:
-        many = processes.map(partial(_tries, url, attempt, at), range(PROCESSES))
-        return [one for some in many for one in some]
 
 
 def _settle(folder: Path, url: str, store: Store, number: int) -> str:
@@ -59,7 +29,7 @@ def _settle(folder: Path, url: str, store: Store, number: int) -> str:
 
 def test_of_fifty_settlements_of_one_interval_one_is_made(store_url: str, tmp_path: Path) -> None:
     settled_village.make(tmp_path, store_url)
-    came = _race(store_url, partial(_settle, tmp_path, store_url))
+    came = race(store_url, partial(_settle, tmp_path, store_url))
     assert len(came) == 50
     assert came.count("settled") == 1
     assert all(one == "settled" or one.startswith("StoreError") for one in came), set(came)
@@ -88,7 +58,7 @@ def _put_unseen(store: Store, number: int) -> str:
 
 def test_the_store_itself_refuses_a_second_settlement_of_one_version(store_url: str) -> None:
     Store(store_url, create=True).close()
-    came = _race(store_url, _put_unseen)
+    came = race(store_url, _put_unseen)
     assert came.count("settled") == 1
     refused = {one.split("(")[0] for one in came} - {"settled"}
     assert all("UNIQUE" in one or "unique" in one for one in refused), refused
@@ -111,7 +81,7 @@ def _sell(store: Store, number: int) -> str:
 
 def test_of_fifty_sales_of_one_kilowatt_hour_one_is_taken(store_url: str) -> None:
     Store(store_url, create=True).close()
-    came = _race(store_url, _sell)
+    came = race(store_url, _sell)
     assert came.count("sold") == 1
     told = "UP-2 has placed 1000 Wh to sell, 1000 Wh more is above its 1000 Wh"
     assert all(one == "sold" or told in one for one in came), set(came)
@@ -128,7 +98,7 @@ def _sell_half(store: Store, number: int) -> str:
 
 def test_an_order_asked_for_again_is_the_same_order(store_url: str) -> None:
     Store(store_url, create=True).close()
-    came = _race(store_url, _sell_half)
+    came = race(store_url, _sell_half)
     with closing(Store(store_url)) as store, store.read() as tx:
         stored = books.orders(tx, START_S)
     # Seven orders of 400 Wh are asked for, some seven times each; two of them fit.

@@ -54,10 +54,13 @@ def given_by(text: str, market=SANDBOX) -> SettlementInput:
             head.update(facts)
             continue
         fee = TARIFF.fixed_fee * bool(facts.pop("fee", 0))
-        legs = tuple(
-            Leg(side, 70, facts.pop(word))
-            for side, word in ((Side.BUY, "bought"), (Side.SELL, "sold"))
-            if word in facts
+        legs, of_battery = (
+            tuple(
+                Leg(side, 70, facts.pop(word))
+                for side, word in ((Side.BUY, f"{stored}bought"), (Side.SELL, f"{stored}sold"))
+                if word in facts
+            )
+            for stored in ("", "stored_")
         )
         account = month(facts.pop("month", 0), facts.pop("bank", 0))
         facts = {f"{key}_wh": value for key, value in facts.items()}
@@ -65,7 +68,7 @@ def given_by(text: str, market=SANDBOX) -> SettlementInput:
         points.append(
             UsagePointInput(
                 name, name, TARIFF.id, SEGMENT, legs=legs, account=account, fee_due_nano=fee,
-                **facts,
+                battery_legs=of_battery, **facts,
             )
         )  # fmt: skip
     return SettlementInput(

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from grid.ids import TariffId
 from grid.site import Market, RegulationProfile, Tariff, TariffBlock
 from trading.accounts import COMMUNITY, POOL, PostingKind, balances, energy_line, party_account
+from trading.bills import counterfactual
 from trading.book import Book, Order, Side
 from trading.mechanisms import uniform_price
 from trading.regulation import regulation_on
 from trading.settlement import SettlementInput, UsagePointInput, resettle, settle
 from trading.settlement_facts import Leg, MonthAccount
-from trading.statements import MonthOf, counterfactual, exact_money, market_summary, statement
+from trading.statements import MonthOf, exact_money, market_summary, statement
 from trading.tariffs.clock import Segment
 from trading.tariffs.month import month_use
 
@@ -127,7 +128,7 @@ def test_without_trading_the_lawful_month_is_netted_in_kwh():
         account = MonthAccount(
             metered=month_use([(SEGMENT, net_wh)]), bank_wh=bank_wh, fee_nano=TARIFF.fixed_fee
         )
-        return counterfactual(MonthOf("up-a", TARIFF, account, 6), MARKET, law)
+        return counterfactual(TARIFF, account, 6, MARKET.feed_in, law)
 
     assert cost(250_000, 50_000) == 200_000 * 84_000 + TARIFF.fixed_fee
     assert cost(-49_999) == TARIFF.fixed_fee
@@ -149,6 +150,18 @@ def test_who_lost_by_trading_is_made_whole_from_the_guarantee_and_late_lines_cha
     assert with_late["guarantee"] == "-0.048"
     assert [line["late"] for line in with_late["lines"]].count(True) == 1
     assert Decimal(with_late["exact"]) == Decimal(plain["exact"]) + Decimal("0.0084")
+
+
+def test_a_month_in_which_a_battery_traded_is_not_made_whole_and_says_so():
+    _, result = month(clearing_price=90_000)
+    (ada,) = (one for one in result.usage_points if one.usage_point == "up-a")
+    traded = MonthOf("up-a", TARIFF, replace(ada.account, battery_wh=40), 6)
+    lines = [(False, line) for line in result.lines]
+    guaranteed = replace(MARKET, guaranteed=True)
+    made = statement("ada", "2026-06", "AZN", lines, [traded], guaranteed, LAW)
+    assert (made.document["guarantee"], made.document["gain"]) == ("0.00", "-0.048")
+    assert made.document["battery_wh"] == 40
+    assert "battery_wh" not in of(result, "ada", market=guaranteed).document
 
 
 def test_tax_is_contained_in_what_is_paid_and_never_added():

@@ -1,21 +1,26 @@
-"""The accounts of a month as a log tells them that begins within it.
+"""The accounts of a month as a log tells them that begins within it, and those of batteries.
 
 A log that follows one that ended begins with them: by what was settled before, the block of the
-tariff in which the month stands, its fee and the energy bank go on.
+tariff in which the month stands, its fee and the energy bank go on; by what was traded before,
+what a battery holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 
+from grid.ids import AssetId
 from trading.agreement_months import MonthAccounts
 from trading.replay.log import Fields, Record
 from trading.settlement_facts import MonthAccount
 from trading.tariffs.clock import Segment
 from trading.tariffs.month import MonthUse, month_use
 
-ACTION = "accounts.begin"
-_WHOLE = ("bank_wh", "export_wh", "fee_nano", "import_wh", "local_wh")
+ACTION, BATTERIES = "accounts.begin", "batteries.begin"
+TOLD = (ACTION, BATTERIES)
+"""Actions that tell of accounts."""
+_WHOLE = tuple(one.name for one in fields(MonthAccount) if one.name not in ("supplied", "metered"))
 
 
 def payload(agreement: int, tariff: str, account: MonthAccount) -> dict[str, object]:
@@ -27,6 +32,29 @@ def payload(agreement: int, tariff: str, account: MonthAccount) -> dict[str, obj
         "tariff": tariff,
         **{name: str(getattr(account, name)) for name in _WHOLE},
     }
+
+
+def battery_payload(agreement: int, battery: AssetId, stored_wh: int) -> dict[str, object]:
+    """Return what the log commits to of a battery's account."""
+    return {"agreement": agreement, "battery": str(battery), "stored_wh": str(stored_wh)}
+
+
+def take_batteries(record: Record) -> dict[tuple[int, AssetId], int]:
+    """Return what batteries hold that a record tells of, Wh, by agreement and battery.
+
+    Raises
+    ------
+    DifferenceError
+        When one of them is none.
+    """
+    told = record.of("battery_account")
+    record.expect("commitments of batteries", record.commitments, len(told))
+    found = {}
+    for one in told.values():
+        place = one.whole("agreement"), AssetId(one.text("battery"))
+        one.equals(battery_payload(*place, one.decimal("stored_wh")))
+        found[place] = one.decimal("stored_wh")
+    return found
 
 
 def take(record: Record) -> MonthAccounts:

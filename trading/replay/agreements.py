@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from grid import interval
 from grid.errors import BadInputError
-from grid.ids import PartyId, TariffId, UsagePointId
+from grid.ids import AssetId, PartyId, TariffId, UsagePointId
 from trading.agreements import Agreement, Terms, in_force
+from trading.batteries import FACTS, TradedBattery
 from trading.replay.log import Fields, Record
 
 
@@ -42,6 +43,13 @@ class Agreements:
             raise record.differs("agreements", str(error), "one of each usage point") from error
 
 
+def _battery(one: Fields) -> TradedBattery:
+    return TradedBattery(
+        id=AssetId(one.text("id")),
+        **{name: one.whole(name) for name in FACTS},
+    )
+
+
 def _agreement(one: Fields) -> Agreement:
     until = one.text("until")
     terms = tuple(
@@ -51,6 +59,7 @@ def _agreement(one: Fields) -> Agreement:
             share_percent=each.whole("share_percent"),
             trades=each.flag("trades"),
             key_percent=each.whole("key_percent"),
+            batteries=tuple(map(_battery, each.tables("batteries", missing=True))),
         )
         for each in one.tables("terms")
     )

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence, Set
 
 from grid import interval
 from grid.errors import GridError
-from grid.ids import OrderId, PartyId, UsagePointId
+from grid.ids import AssetId, OrderId, PartyId, UsagePointId
 from grid.site_facts import PRICE_MOST
+from trading.agreements import Agreement
+from trading.battery_accounts import battery_moves, traded
 from trading.book import Book, Order, Side
 from trading.mechanisms import mechanism
 from trading.mechanisms.terms import Contract, Terms
@@ -15,7 +17,7 @@ from trading.orders import TICK
 from trading.replay.log import Fields, Record
 from trading.replay.terms import SiteTerms
 from trading.sealed_book import Amendment, Placed, sealed_book
-from trading.settlement_facts import Leg
+from trading.settlement_facts import Leg, Traded
 from trading.statements import market_summary
 from trading.topology import Topology, trades
 
@@ -29,8 +31,13 @@ class Books:
     """The orders of books that are not cleared yet, and what was traded in those that are."""
 
     def __init__(self) -> None:
-        self.legs: dict[int, dict[str, list[Leg]]] = {}
+        self.traded: dict[int, dict[str, Traded]] = {}
+        self._accounts: dict[tuple[int, AssetId], int] = {}
         self._placed: dict[int, list[Placed]] = {}
+
+    def begin(self, accounts: Mapping[tuple[int, AssetId], int]) -> None:
+        """Take what batteries hold where a log begins, by agreement and battery."""
+        self._accounts |= accounts
 
     def seal(self, record: Record, holders: Mapping[str, str]) -> None:
         """Take the orders of a book; `holders` are the parties of usage points then.
@@ -60,7 +67,12 @@ class Books:
                 placed.append(Placed(order, changed.get(name, ()), gone.get(name)))
 
     def clear(
-        self, record: Record, terms: SiteTerms, contracts: Between, topology: Topology
+        self,
+        record: Record,
+        terms: SiteTerms,
+        contracts: Between,
+        topology: Topology,
+        standing: Mapping[UsagePointId, Agreement],
     ) -> None:
         """Clear a sealed book again, and compare prices, volumes and every trade.
 
@@ -68,6 +80,8 @@ class Books:
         ----------
         contracts : Callable
             Gives those that hold in the interval between the parties of a book.
+        standing : Mapping
+            The agreement of each usage point, with the batteries that may be traded.
 
         Raises
         ------
@@ -83,17 +97,18 @@ class Books:
                 given = topology.terms(given, terms.market, orders)
             outcome = rules.clear(book, given)
             made = trades(outcome, given, topology, orders)
+            moves = battery_moves(orders, outcome, standing, self._accounts)
         except GridError as error:
             raise record.differs("book", str(error), "one that can be cleared") from error
         if broken := rules.certify(book, outcome, given):
             raise record.differs("clearing", broken[0], "one that certifies")
         told = record.of("trade")
-        legs = self.legs.setdefault(start_s, {})
+        sides: list[tuple[str, bool, Leg]] = []
         for number, one in enumerate(made):
             pair = orders[one.buy], orders[one.sell]
             for leg, order in zip(one.legs(), pair, strict=True):
                 point = str(order.usage_point)
-                legs.setdefault(point, []).append(leg)
+                sides.append((point, bool(order.battery), leg))
                 payload: dict[str, object] = {
                     "energy_wh": str(leg.energy_wh),
                     "price": str(leg.price),
@@ -106,6 +121,8 @@ class Books:
         if told:
             raise record.differs(f"trade {min(told)}", "there", "none")
         record.expect("commitments of trades", record.commitments, 2 * len(made))
+        self.traded[start_s] = traded(sides, moves)
+        self._accounts |= {(one.agreement, one.battery): one.stored_wh for one in moves}
         summary = market_summary(sealed.in_all(outcome), outcome, terms.market.minimum_group)
         if topology.parent:
             summary["topology_sha256"] = topology.sha256
@@ -184,6 +201,7 @@ def _order(record: Record, subject: str, one: Fields) -> Order:
         energy_wh=one.whole("energy_wh"),
         sequence=one.whole("sequence"),
         agent=one.flag("agent"),
+        battery=one.text("battery") if "battery" in one.members() else "",
     )
     _within(record, one, order)
     record.expect(f"{one.what} id", str(order.id), subject)

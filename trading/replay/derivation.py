@@ -139,7 +139,7 @@ class Derivation:
         """Whether something follows from a record, or it from something."""
         if record.kind is Kind.ACTION:
             action = str(record.body.get("action", ""))
-            known = (ACTION, LOSSES, accounts.ACTION, *TOLD)
+            known = (ACTION, LOSSES, *accounts.TOLD, *TOLD)
             return action in known or action.startswith(("agreement.", "agreements."))
         return record.kind in (
             Kind.BOOK, Kind.CLEARING, Kind.READINGS, Kind.SETTLEMENT, Kind.CORRECTION, Kind.INVOICE,
@@ -147,7 +147,9 @@ class Derivation:
 
     def _take(self, record: Record) -> None:
         """Take what an action agrees or tells of the network."""
-        if record.body["action"] in TOLD:
+        if record.body["action"] == accounts.BATTERIES:
+            self._books.begin(accounts.take_batteries(record))
+        elif record.body["action"] in TOLD:
             self._contracts.take(record)
         elif record.body["action"] in (ACTION, LOSSES):
             self._topology = topologies.take(record, self._topology)
@@ -166,7 +168,8 @@ class Derivation:
                 return
             known, held = self._contracts.listed(), self._agreements.listed()
             between = partial(of_book, known, held, start_s=record.start_s)
-            self._books.clear(record, terms, between, self._topology)
+            standing = self._agreements.standing(record)
+            self._books.clear(record, terms, between, self._topology, standing)
             yield "prices"
             yield from ["trades"] * (record.commitments // 2)
         elif record.kind is Kind.READINGS:
@@ -179,8 +182,8 @@ class Derivation:
             yield from ["statements"] * int(record.body["invoices"])
         elif record.body["state"] != "final":
             standing = self._agreements.standing(record)
-            legs = self._books.legs.get(record.start_s, {})
-            self._settled.settle(record, terms, standing, legs, self._topology)
+            traded = self._books.traded.get(record.start_s, {})
+            self._settled.settle(record, terms, standing, traded, self._topology)
             if record.kind is Kind.SETTLEMENT and shares(terms, record.start_s):
                 yield "prices"
             yield "settlements"

@@ -116,8 +116,10 @@ class Fields:
             raise self.record.differs(f"{self.what} {name}", value, "true or false")
         return value
 
-    def tables(self, name: str) -> list[Fields]:
-        """Return the members of a list of objects."""
+    def tables(self, name: str, *, missing: bool = False) -> list[Fields]:
+        """Return the members of a list of objects; none when it may be missing and is."""
+        if missing and name not in self.members():
+            return []
         value = self._member(name)
         if not isinstance(value, list):
             raise self.record.differs(f"{self.what} {name}", value, "a list")

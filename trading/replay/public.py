@@ -33,6 +33,13 @@ _OF_INTERVALS = (
 _SIDES = {"bid_wh": "what was bid", "asked_wh": "what was asked"}
 
 
+def _says(told: object, before: object) -> bool:
+    """Return whether what is told says all that was told before, and perhaps more."""
+    if isinstance(told, dict) and isinstance(before, dict):
+        return all(name in told and _says(told[name], value) for name, value in before.items())
+    return told == before
+
+
 class Public:
     """What the log said so far, in clear.
 
@@ -47,6 +54,7 @@ class Public:
     def __init__(self) -> None:
         self.terms: SiteTerms | None = None
         self.follows: Loss | None = None
+        self._told: dict[str, object] = {}
         self._books: dict[str, set[int]] = {"agents": set(), "members": set()}
         self._cleared: set[int] = set()
         self._read: dict[int, int] = {}
@@ -87,7 +95,7 @@ class Public:
             raise record.differs("follows", str(error), "signed by the log before") from error
 
     def _action(self, record: Record, body: Fields) -> None:
-        if record.body.get("action") in (contracts.BEGUN, accounts.ACTION):
+        if record.body.get("action") in (contracts.BEGUN, *accounts.TOLD):
             begins = not (self._read or self._settled or any(self._books.values()))
             is_taken_over = self.follows is not None and begins
             record.expect("taken over where the log begins", is_taken_over, True)
@@ -101,9 +109,21 @@ class Public:
         if "terms" not in record.body:
             return
         try:
-            self.terms = decode(record.body["terms"])
+            told = decode(record.body["terms"])
         except BadInputError as error:
             raise record.differs("terms", str(error), "terms of a site") from error
+        if self.terms is not None:
+            self._same(record, self.terms, told)
+        self._told, self.terms = record.body["terms"], told
+
+    def _same(self, record: Record, before: SiteTerms, told: SiteTerms) -> None:
+        """Refuse terms told again that say otherwise than before: they may only say more."""
+        now = record.body["terms"]
+        for name, value in self._told.items():
+            if name != "tariff" and not _says(now.get(name), value):
+                record.expect(f"terms {name}", now.get(name), value)
+        if told.tariff != before.tariff:
+            raise record.differs("terms tariff", "others", "those told and changed before")
 
     def _change(self, record: Record) -> None:
         """Take a change of a tariff, which reaches no interval that was read before it."""

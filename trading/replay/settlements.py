@@ -18,13 +18,15 @@ from trading.replay.postings import Names, compare
 from trading.replay.terms import SiteTerms
 from trading.settlement import resettle, settle
 from trading.settlement_facts import (
-    Leg,
+    NOTHING_TRADED,
     MonthAccount,
     Settlement,
     SettlementInput,
+    Traded,
     UsagePointInput,
+    members,
 )
-from trading.sharing import joined, share, summary
+from trading.sharing import share, summary
 from trading.tariffs.clock import head_price, segment_at
 from trading.topology import Topology
 
@@ -71,7 +73,7 @@ class Settlements:
         record: Record,
         terms: SiteTerms,
         standing: Mapping[UsagePointId, Agreement],
-        legs: Mapping[str, Sequence[Leg]],
+        traded: Mapping[str, Traded],
         topology: Topology,
     ) -> None:
         """Settle an interval again and compare every posting.
@@ -84,7 +86,7 @@ class Settlements:
         old = self._newest.get(start_s)
         month = interval.month_label(start_s, terms.time_zone)
         try:
-            given = self._given(record, terms, standing, legs, topology)
+            given = self._given(record, terms, standing, traded, topology)
             if not late and shares(terms, start_s):
                 given = self._share(record, given, first=old is None)
             if old is None:
@@ -129,7 +131,7 @@ class Settlements:
         record: Record,
         terms: SiteTerms,
         standing: Mapping[UsagePointId, Agreement],
-        legs: Mapping[str, Sequence[Leg]],
+        traded: Mapping[str, Traded],
         topology: Topology,
     ) -> SettlementInput:
         """Return what an interval is settled from."""
@@ -166,13 +168,13 @@ class Settlements:
                     segment=segment_at(tariff, start_s, terms.time_zone, prices),
                     import_wh=metered[point].whole("import_wh"),
                     export_wh=metered[point].whole("export_wh"),
-                    legs=joined(legs.get(str(point), ())),
                     account=account,
                     fee_due_nano=fee,
                     share_percent=one.share_percent,
                     key_percent=one.key_percent,
                     zone=topology.of(str(point)).zone,
-                    **_told_instructed(instructed.pop(point, None)),
+                    **members(traded.get(str(point), NOTHING_TRADED))
+                    | _told_instructed(instructed.pop(point, None)),
                 )
             )
         if instructed:

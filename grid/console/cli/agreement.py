@@ -44,7 +44,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     _dated(terms)
     _terms(terms)
     _common(terms, run_terms)
-    erase = verbs.add_parser("erase", help="ask to erase a person, or approve it as another user")
+    erase = verbs.add_parser("erase", help="ask to erase a person, or approve what another asked")
     erase.add_argument("party", metavar="PARTY")
     erase.add_argument("--reason", default="", help="of the first who asks")
     by_user(erase, required=True)
@@ -72,6 +72,12 @@ def _terms(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         default=None,
         help="whether the party consents to trade",
+    )
+    parser.add_argument(
+        "--battery",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="whether the party consents to its batteries being traded",
     )
 
 
@@ -116,6 +122,7 @@ def run_move_in(options: argparse.Namespace) -> int:
             tariff=options.tariff,
             share_percent=100 if options.share is None else options.share,
             trades=bool(options.trades),
+            battery=bool(options.battery),
         )
     return _told(options, made)
 
@@ -145,25 +152,28 @@ def run_terms(options: argparse.Namespace) -> int:
             tariff=options.tariff,
             share_percent=options.share,
             trades=options.trades,
+            battery=options.battery,
         )
     return _told(options, made)
 
 
 def run_erase(options: argparse.Namespace) -> int:
     """Ask for a person to be erased, or approve it and erase."""
-    from grid.operation import commission, cycle, erasure
+    from grid.operation import commission, cycle, erasure, erasure_requests
 
     with closing(commission.open_store(options.dir)) as store:
         site, _ = cycle.facts(options.dir, store)
         with store.read() as tx:
-            by = user_of(tx, options.by, MAY)
+            act = "approve" if erasure_requests.waiting(tx, options.party) else "ask"
+            by = user_of(tx, options.by, f"erasures.{act}")
         done = erasure.erase(
             options.dir, store, site, party=options.party, by=by, reason=options.reason
         )
     if done.name is None:
-        text = f"{options.party}: {by} asks to erase it; another user approves by the same command"
+        text = f"{options.party}: {by} asks to erase it; an administrator approves, who is another"
     else:
-        text = f"erased; {done.name} stands where it stood, asked by {done.asked_by}"
+        asked_by = "the person" if done.asked_by == done.name else done.asked_by
+        text = f"erased; {done.name} stands where it stood, asked by {asked_by}"
     if done.months:
         text += f"; intervals and invoices of {_from_to(done.months)} go with it, everybody's"
     facts = {"erased": done.name is not None, "name": done.name, "months": list(done.months)}
@@ -191,6 +201,7 @@ def _facts(one: Agreement) -> dict[str, Any]:
         "tariff": terms.tariff,
         "share_percent": terms.share_percent,
         "trades": terms.trades,
+        "batteries": [one.id for one in terms.batteries],
         "terms_from": label(terms.from_s),
     }
 
@@ -200,6 +211,8 @@ def _line(one: Agreement) -> str:
     ended = "" if one.until_s is None else f" until {label(one.until_s)}"
     terms = one.terms[-1]
     trades = "trades" if terms.trades else "does not trade"
+    if terms.batteries:
+        trades += f" with {', '.join(one.id for one in terms.batteries)}"
     changed = "" if terms.from_s == one.from_s else f" (from {label(terms.from_s)} on)"
     return (
         f"{one.usage_point} {one.party} {begun}{ended}: tariff {terms.tariff}, "

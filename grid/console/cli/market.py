@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from grid.console.cli import market_bill, market_clear, market_contract, market_invoices
+from grid.console.cli import (
+    market_bill,
+    market_clear,
+    market_contract,
+    market_invoices,
+    market_order,
+)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -14,3 +20,4 @@ def declare(parser: argparse.ArgumentParser) -> None:
     market_bill.declare_bill(verbs)
     market_invoices.declare_invoices(verbs)
     market_contract.declare_contract(verbs)
+    market_order.declare_order(verbs)

@@ -14,6 +14,7 @@ from grid.site_file import read_text
 if TYPE_CHECKING:
     from trading.bill_case import BillCase
     from trading.bills import Bill, BillLine
+    from trading.origin import Origin
 
 
 def declare_bill(verbs: Any) -> None:
@@ -35,6 +36,7 @@ def run_bill(options: argparse.Namespace) -> int:
     wrong = differences(case, found)
     facts = {"month": case.month, "currency": case.currency, **figures(found), "wrong": wrong}
     facts["lines"] = [_facts(case, line) for line in found.lines]
+    facts["origin"] = case.origin and case.origin.facts()
     answer(options, facts, table(case, found))
     for difference in wrong:
         print(f"khazri: {options.case.name}: {difference}", file=sys.stderr)
@@ -70,8 +72,25 @@ def table(case: BillCase, bill: Bill) -> str:
         _row(f"{word} by trading", "", "", _money(abs(bill.gain_nano))),
     ]
     if bill.bank_wh or given.bank_wh:
-        rows.append(_row("Energy bank after the month", _kwh(bill.bank_wh), "", ""))
-    return "\n".join(rows)
+        rows.append(_row("Energy bank after the month", _thousands(bill.bank_wh), "", ""))
+    return "\n".join(rows + _origin(case.origin))
+
+
+def _origin(found: Origin | None) -> list[str]:
+    """Return where the imported energy came from, if the case says so."""
+    if found is None:
+        return []
+    share = f"{found.local_permille // 10}.{found.local_permille % 10} %"
+    rows = [
+        _row("Imported", _thousands(found.local_wh + found.grid_wh), "", ""),
+        _row(f"  of the community's sun and wind, {share}", _thousands(found.local_wh), "", ""),
+        _row("  of the public grid and the rest", _thousands(found.grid_wh), "", ""),
+    ]
+    if found.co2_mg is not None:
+        rows.append(
+            _row(f"  CO2 of it: {_thousands((found.co2_mg + 500) // 1_000)} kg", "", "", "")
+        )
+    return rows
 
 
 def _line(case: BillCase, line: BillLine) -> str:
@@ -82,7 +101,7 @@ def _line(case: BillCase, line: BillLine) -> str:
     if not line.energy_wh:
         return _row(name, "", "", _money(line.amount_nano))
     price = "by interval" if line.price is None else format_price(line.price)
-    return _row(name, _kwh(line.energy_wh), price, _money(line.amount_nano))
+    return _row(name, _thousands(line.energy_wh), price, _money(line.amount_nano))
 
 
 def _facts(case: BillCase, line: BillLine) -> dict[str, object]:
@@ -101,10 +120,10 @@ def _row(name: str, energy: str, price: str, amount: str) -> str:
     return f"{name[:56]:<56} {energy:>12} {price:>12} {amount:>16}".rstrip()
 
 
-def _kwh(energy_wh: int) -> str:
-    """Return Wh as kWh with three decimals."""
-    sign = "-" if energy_wh < 0 else ""
-    return f"{sign}{abs(energy_wh) // 1000}.{abs(energy_wh) % 1000:03d}"
+def _thousands(number: int) -> str:
+    """Return Wh as kWh, or g as kg, with three decimals."""
+    sign = "-" if number < 0 else ""
+    return f"{sign}{abs(number) // 1000}.{abs(number) % 1000:03d}"
 
 
 def _money(nano: int) -> str:

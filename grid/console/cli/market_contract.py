@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from grid.console.cli.options import answer, as_json, day, directory, whole
-from grid.console.cli.users import acting, by_user, user_of
-from grid.errors import BadInputError
+from grid.console.cli.users import acting_member, by_user, party_of, user_of
 from grid.interval import label
 from grid.quantities import format_price
 
 if TYPE_CHECKING:
-    from grid.site import Site
-    from grid.store import Transaction
     from grid.store.contracts import KeptContract
 
 MAY = "contracts.propose"
@@ -78,7 +75,7 @@ def run_list(options: argparse.Namespace) -> int:
             text = ", ".join(f"{number} {state}" for state, number in counts.items())
             answer(options, {"count": counts}, text)
             return 0
-        party = _party(tx, user_of(tx, options.by, MAY))
+        party = party_of(tx, user_of(tx, options.by, MAY))
         found = contracts.of_party(tx, party)
     text = "\n".join(_line(one, party) for one in found) or "no contracts"
     answer(options, {"contracts": [_facts(one, party) for one in found]}, text)
@@ -98,7 +95,7 @@ def run_propose(options: argparse.Namespace) -> int:
         energy_wh=options.wh,
         share_percent=options.share,
     )
-    with _member(options) as (tx, site, who):
+    with acting_member(options, MAY) as (tx, site, who):
         made = contracts.propose(tx, site, proposal, **who)
     return _told(options, made, str(who["party"]))
 
@@ -107,33 +104,13 @@ def run_act(options: argparse.Namespace) -> int:
     """Accept, refuse or end a contract."""
     from grid.operation import contracts
 
-    with _member(options) as (tx, site, who):
+    with acting_member(options, MAY) as (tx, site, who):
         if options.act == "end":
             done = contracts.end(tx, site, options.contract, **who, day=options.on)
         else:
             act = contracts.accept if options.act == "accept" else contracts.refuse
             done = act(tx, site, options.contract, **who)
     return _told(options, done, str(who["party"]))
-
-
-@contextmanager
-def _member(
-    options: argparse.Namespace,
-) -> Iterator[tuple[Transaction, Site, dict[str, Any]]]:
-    """Yield a write transaction, the site, and for which party who acts when."""
-    from grid.store import control
-
-    with acting(options, MAY) as (tx, site, by):
-        yield tx, site, {"party": _party(tx, by), "at_s": control.clock_s(tx), "by": by}
-
-
-def _party(tx: Transaction, by: str) -> str:
-    from grid.store import people
-
-    party = next((one.party for one in people.people(tx) if one.email == by), None)
-    if party is None:
-        raise BadInputError(f"{by}: stands for no party of the site")
-    return party
 
 
 def _told(options: argparse.Namespace, one: KeptContract, party: str) -> int:

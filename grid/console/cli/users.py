@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grid.console.cli.options import email
 from grid.errors import BadInputError
@@ -40,6 +40,42 @@ def acting(options: argparse.Namespace, endpoint: str) -> Iterator[tuple[Transac
         site, _ = cycle.facts(options.dir, store)
         with store.write() as tx:
             yield tx, site, user_of(tx, options.by, endpoint)
+
+
+@contextmanager
+def acting_member(
+    options: argparse.Namespace, endpoint: str
+) -> Iterator[tuple[Transaction, Site, dict[str, Any]]]:
+    """Yield as :func:`acting` does, with the party that acts, when, and for it who.
+
+    Raises
+    ------
+    BadInputError
+        As :func:`user_of` and :func:`party_of`.
+    """
+    import time
+
+    from grid.operation.ordering import arrival_s
+
+    with acting(options, endpoint) as (tx, site, by):
+        at_s = arrival_s(tx, site, time.time)
+        yield tx, site, {"party": party_of(tx, by), "at_s": at_s, "by": by}
+
+
+def party_of(tx: Transaction, by: str) -> str:
+    """Return the party that a user stands for.
+
+    Raises
+    ------
+    BadInputError
+        When it is none.
+    """
+    from grid.store import people
+
+    party = next((one.party for one in people.people(tx) if one.email == by), None)
+    if party is None:
+        raise BadInputError(f"{by}: stands for no party of the site")
+    return party
 
 
 def user_of(tx: Transaction, named: str | None, endpoint: str) -> str:

@@ -14,6 +14,8 @@ from grid.store.schema.control import (
 from grid.store.schema.market import (
     agreement,
     agreement_terms,
+    battery_account,
+    battery_move,
     clearing,
     contract,
     dispute,
@@ -72,6 +74,8 @@ __all__ = [
     "action",
     "agreement",
     "agreement_terms",
+    "battery_account",
+    "battery_move",
     "charging_session",
     "checkpoint",
     "clearing",

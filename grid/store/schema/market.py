@@ -46,6 +46,7 @@ agreement_terms = Table(
     fact("share_percent", Integer),
     fact("key_percent", Integer),
     fact("trades", Boolean),
+    fact("batteries", Text),
     fact("recorded_by", String(255)),
 )
 
@@ -64,10 +65,33 @@ market_order = Table(
     fact("received_s"),
     fact("cancelled_s", nullable=True),
     fact("cancel_sequence", nullable=True),
+    fact("battery", Key),
 )
 Index("ix_market_order_start", market_order.c.start_s)
 Index("ix_market_order_sequence", market_order.c.sequence)
 Index("ix_market_order_cancel_sequence", market_order.c.cancel_sequence)
+
+battery_account = Table(
+    "battery_account",
+    metadata,
+    key("agreement", Whole),
+    key("battery"),
+    fact("stored_wh"),
+)
+
+battery_move = Table(
+    "battery_move",
+    metadata,
+    key("start_s", Whole),
+    key("battery"),
+    fact("agreement"),
+    fact("usage_point", Key),
+    fact("bought_wh"),
+    fact("sold_wh"),
+    fact("kept_wh"),
+    fact("used_wh"),
+    fact("stored_wh"),
+)
 
 order_amendment = Table(
     "order_amendment",
@@ -236,4 +260,5 @@ month_account = Table(
     fact("fee_nano"),
     fact("import_wh"),
     fact("local_wh"),
+    fact("battery_wh"),
 )

@@ -14,7 +14,9 @@ from trading.accounts import PostingKind
 from trading.bill_case import parse_case
 from trading.bills import CENT, BillInput, BillLine, bill, counterfactual, to_cent
 from trading.regulation import regulation_on
+from trading.settlement_facts import MonthAccount
 from trading.tariffs.clock import Segment
+from trading.tariffs.fee import fixed_fee
 from trading.tariffs.month import MonthUse, month_use
 
 MAY, JUNE = date(2026, 5, 1), date(2026, 6, 1)
@@ -50,7 +52,10 @@ def test_lines_sum_to_whole_cents_and_a_guaranteed_bill_is_never_above_no_tradin
     assert found.total_nano % CENT == 0
     parts = found.supplier_nano + found.trading_nano + found.fees_nano
     assert parts - found.guarantee_nano + found.rounding_nano == found.total_nano
-    assert found.gain_nano == counterfactual(whole) - parts
+    account = MonthAccount(
+        metered=month_use(metered), export_wh=export_wh, fee_nano=fixed_fee(CHANGING, MAY, JUNE)
+    )
+    assert found.gain_nano == counterfactual(CHANGING, account, 5, feed_in, SANDBOX) - parts
     assert 2 * abs(found.rounding_nano) <= CENT
     if guaranteed:
         assert found.total_nano <= to_cent(found.counterfactual_nano)
@@ -127,6 +132,8 @@ price = "0.20"
         ("[[use]]", "[[used]]", "C: unknown key 'used'"),
         ("[[use]]", "[[bill]]", "C:1"),
         ("import_wh = 9", 'import_wh = 9\nrate = "day"', "version 0 has no rate 'day'"),
+        ("[[use]]", "[origin]\nlocal_wh = 10\n[[use]]", "C: local_wh is 10, must be within 0 and"),
+        ("[[use]]", "[[origin]]\nlocal_wh = 1\n" * 2 + "[[use]]", "one .origin. and .expect. at"),
         ("import_wh = 9", 'import_wh = 9\nseries_price = "1"', "with a dynamic price"),
     ],
 )

@@ -1,10 +1,12 @@
 """A small log of every kind of entry, exported with openings and an older checkpoint."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+import trading.verify as verifier
 from grid.interval import label
 from grid.quantities import format_price
 from trading.ledger import checkpoint, commitment, entry, merkle, note, tiles
@@ -165,3 +167,16 @@ def log():
 def folder(log, tmp_path: Path):
     """Its export, with openings and the checkpoint of 11 entries."""
     return log.export(tmp_path / "export", 11)
+
+
+@pytest.fixture
+def verify(capsys, log):
+    """Returns exit status and report of one run."""
+
+    def run(folder, *arguments, key=None):
+        capsys.readouterr()
+        status = verifier.main([str(folder), "--key", key or log.vkey, "--json", *arguments])
+        out = capsys.readouterr().out
+        return status, json.loads(out.splitlines()[-1]) if out else None
+
+    return run

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -77,3 +80,44 @@ def test_a_change_that_is_no_tariff_is_named(told: object) -> None:
 def test_a_change_before_the_terms_is_named() -> None:
     with pytest.raises(DifferenceError):
         Public().check(_record(1, _change(encode(_new(date(2026, 6, 26))))))
+
+
+def _again(change: Callable[[dict[str, Any]], None]) -> Public:
+    found = _public()
+    told = json.loads(json.dumps(encode(of_site(SITE))))
+    change(told)
+    found.check(_record(3, {"action": "terms.begin", "terms": told}))
+    return found
+
+
+def test_terms_told_again_may_say_more_and_nothing_else() -> None:
+    assert _again(lambda told: None).terms == of_site(SITE)
+    early = Public()
+    less = json.loads(json.dumps(encode(of_site(SITE))))
+    del less["co2_mg_per_kwh"], less["market"]["loss_fees"]
+    early.check(_record(1, {"action": "terms.begin", "terms": less}))
+    early.check(_record(2, {"action": "terms.begin", "terms": encode(of_site(SITE))}))
+    assert early.terms == of_site(SITE)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda told: told["market"].update(feed_in="1"), "terms market"),
+        (lambda told: told.pop("co2_mg_per_kwh"), "terms co2_mg_per_kwh"),
+        (lambda told: told["tariff"][0].update(fixed_fee="1"), "terms tariff"),
+        (lambda told: told.update(currency="EUR"), "terms currency"),
+    ],
+)
+def test_terms_told_again_that_say_otherwise_are_named(change: Any, words: str) -> None:
+    with pytest.raises(DifferenceError, match=words):
+        _again(change)
+
+
+def test_terms_told_again_hold_what_was_changed_since() -> None:
+    found, new = _public(), _new(date(2026, 6, 26))
+    found.check(_record(2, _change(encode(new))))
+    with pytest.raises(DifferenceError, match="terms tariff"):
+        found.check(_record(3, {"action": "terms.begin", "terms": encode(of_site(SITE))}))
+    now = replace(of_site(SITE), tariff=changed(SITE.tariff, new))
+    found.check(_record(4, {"action": "terms.begin", "terms": encode(now)}))
