@@ -98,8 +98,7 @@ def test_an_order_of_a_ledger_that_has_ended_says_so_and_gets_no_other_receipt(
     shown = client.get(page).text
     assert "The ledger of that time has ended" in shown
     assert f"{page}/receipt" not in shown
-    assert client.get(f"{page}/receipt").headers["Location"] == page
-    assert "its ledger has ended" in client.get(page).text
+    assert client.get(f"{page}/receipt").status_code == 404
     with pytest.raises(BadInputError, match="its ledger has ended"):
         _placed(store, site)
 

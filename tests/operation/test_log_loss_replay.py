@@ -16,11 +16,22 @@ from grid import interval
 from grid.console.cli import main
 from grid.operation import audit, log_loss, record, tariffs
 from grid.operation import contracts as contracting
-from grid.store import Store, Transaction, contracts, control, ended_logs, invoices, log, market
+from grid.store import (
+    Store,
+    Transaction,
+    batteries,
+    contracts,
+    control,
+    ended_logs,
+    invoices,
+    log,
+    market,
+)
 from grid.store import erasure as erasing
 from grid.store.erasure import Erasure, Stay
 from tests.operation import contract_street as bilateral
 from tests.operation import replay_site
+from tests.operation import test_batteries as trading
 from tests.operation.month_site import STEP_S, Month, begin
 from tests.operation.test_tariffs import FILE
 from trading import verify
@@ -202,6 +213,36 @@ def test_contracts_and_the_tariffs_in_force_are_told_anew_and_hold(tmp_path: Pat
         rows = market.trades(tx, next_s + STEP_S, next_s + 20 * STEP_S)
         assert {row["price"] for row in rows} >= {70_000}
     assert done.derived["trades"] == len(rows)
+
+
+def test_what_a_battery_holds_is_told_anew(tmp_path: Path) -> None:
+    street = trading._begun(tmp_path / "site", trading.COUNT)
+    street.truth[:, :, 1] *= 4
+    street.told[:] = street.truth
+    trading._consent(street, "UP-1", trading.LAST_DAY, battery=True)
+    first_s = street.room.first_cycle_s
+
+    def live(low_s: int, high_s: int) -> None:
+        for at_s in range(low_s, high_s, STEP_S):
+            street.cycle(at_s)
+
+    lose_s = first_s + (trading.BEFORE + 34) * STEP_S
+    live(first_s, lose_s)
+    with street.room.store.read() as tx:
+        (held,) = batteries.accounts(tx).values()
+    assert held
+    next_s = lose(street, lose_s, live)
+    live(next_s, first_s + trading.COUNT * STEP_S)
+    street.room.signer.close()
+    audit.export(street.room.store, tmp_path / "new", openings=True)
+    told = _told(tmp_path)
+    done = replay(told)
+    assert (done.difference, done.stopped) == (None, None)
+    one = next(one for one in told if one.body.get("action") == accounts.BATTERIES)
+    (opening,) = one.openings.values()
+    assert opening.payload["stored_wh"] == str(held)
+    opening.payload["stored_wh"] = "0"
+    assert _differs(told).kind == "clearing"
 
 
 def _do_end(street: Month, number: int, at_s: int) -> None:
