@@ -74,8 +74,8 @@ class TradedBattery:
         return -(-sold_wh * PPM // self.discharge_ppm)
 
     def most_bought(self, free_wh: int) -> int:
-        """Return the most to buy that fits into what is free, within one interval's flow."""
-        return max(0, min(self.interval_wh, ((free_wh + 1) * PPM - 1) // self.charge_ppm))
+        """Return the least to buy that fills what is free, within one interval's flow."""
+        return max(0, min(self.interval_wh, -(-free_wh * PPM // self.charge_ppm)))
 
     def most_sold(self, stored_wh: int) -> int:
         """Return the most to sell of what is stored, within one interval's flow."""

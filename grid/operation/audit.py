@@ -204,10 +204,11 @@ def _differences(committed: Committed, about: Label, told: Mapping[str, Any]) ->
     if not isinstance(payload, dict):
         return [_finding(about, "is committed to in another form")]
     # a trade's opening may name both sides or one: what it does not name is not compared
+    names = [*told, *sorted(set(payload) - set(told))]
     return [
-        _finding(about, f"{name} is {value}, committed {payload.get(name)}")
-        for name, value in told.items()
-        if payload.get(name) != value and (name in payload or name not in _SIDES)
+        _finding(about, f"{name} is {told.get(name)}, committed {payload.get(name)}")
+        for name in names
+        if payload.get(name) != told.get(name) and (name in payload or name not in _SIDES)
     ]
 
 
@@ -224,7 +225,8 @@ def _finding(about: Label, what: str) -> Finding:
 
 def _order(row: Mapping[Any, Any]) -> dict[str, Any]:
     names = ("agent", "energy_wh", "id", "party", "sequence", "side", "start_s", "usage_point")
-    return {**{name: row[name] for name in names}, "price": str(row["price"])}
+    battery = {"battery": row["battery"]} if row["battery"] else {}
+    return {**{name: row[name] for name in names}, "price": str(row["price"]), **battery}
 
 
 def _amendment(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -234,6 +236,8 @@ def _amendment(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _trade(row: Mapping[Any, Any], side: str) -> dict[str, Any]:
+    fees = {name: str(row[name]) for name in ("zone_fee", "loss_fee") if row[name]}
+    network = fees | ({"regional": True} if row["regional"] else {})
     return {
         "buyer": row["buyer"],
         "energy_wh": str(row["energy_wh"]),
@@ -241,6 +245,7 @@ def _trade(row: Mapping[Any, Any], side: str) -> dict[str, Any]:
         "seller": row["seller"],
         "side": side.removesuffix("er"),
         "usage_point": row[side],
+        **(network if side == "buyer" else {}),
     }
 
 

@@ -14,12 +14,13 @@ from grid import ids, interval
 from grid.errors import BadInputError
 from grid.ids import PartyId, UsagePointId
 from grid.operation import record
+from grid.operation.agreements import OFFERED_AHEAD
 from grid.operation.market import law_at
 from grid.operation.record import Personal
 from grid.operation.tariffs import in_force
 from grid.quantities import format_price
 from grid.site import Site
-from grid.store import Transaction, agreements, books, control, log
+from grid.store import Transaction, agreements, control, log
 from grid.store import contracts as store
 from grid.store.contracts import KeptContract
 from trading.contracts import BilateralContract, end_s, guaranteed_range, trades_at
@@ -126,15 +127,16 @@ def accept(
     Raises
     ------
     BadInputError
-        When there is no such proposal to the party, it was answered before, its first interval
-        is sealed already, or it could not be proposed any more.
+        When there is no such proposal to the party, it was answered before, orders for its
+        first interval are placed already, or it could not be proposed any more.
     """
     kept = _get(tx, number, party)
     one, where = kept.contract, f"contract {number}"
     if kept.proposed_by == party:
         raise BadInputError(f"{where}: {kept.other(party)} has to answer it, not {party}")
     _require_waiting(kept)
-    if at_s >= one.from_s or books.sealed(tx, one.from_s) is not None:
+    # What agents offered by then, they offered without it.
+    if at_s >= one.from_s - OFFERED_AHEAD * site.interval_s:
         raise BadInputError(
             f"{where}: it was to begin at {interval.label(one.from_s)}; propose another"
         )

@@ -57,7 +57,7 @@ def _place(room: Room, tx: Transaction, at_s: int, start_s: int) -> tuple[Order,
         needs.values(), start_s=start_s, market=market, first_sequence=first, secret=secret
     )
     if any(standing[point].terms_at(start_s).batteries for point in needs):
-        hand = at_hand(tx, at_s, start_s)
+        hand = at_hand(tx, at_s, start_s, standing.values())
         placed += battery_orders(
             [one for point, need in needs.items() for one in hand.offers(standing[point], need)],
             start_s=start_s,

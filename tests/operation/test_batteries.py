@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from sqlalchemy import update
 
 from dispatch.plan import PlanInput, per_kwh
 from dispatch.solve import solve
 from grid import interval
-from grid.errors import BadInputError
+from grid.errors import BadInputError, Finding
 from grid.operation import agreements, audit, billing, market, offering, record, settling
 from grid.store import agreements as held
 from grid.store import batteries, books, control, datasets
 from grid.store import market as store
+from grid.store.schema import market_order
 from tests.operation.month_site import STEP_S, Month, begin
 from tests.operation.replay_site import SHORT, altered, rewritten
 from tests.operation.test_month import BAKU
@@ -330,6 +332,66 @@ def test_consent_does_not_change_for_what_is_offered_already(tmp_path: Path) -> 
         agreements.move_out(tx, street.site, usage_point="UP-2", day=LAST_DAY, by="m")
     street.room.signer.close()
     street.room.store.close()
+
+
+def test_the_last_steps_of_an_older_plan_offer_nothing(tmp_path: Path) -> None:
+    street = _begun(tmp_path / "site", 120)
+    _consent(street, "UP-1", LAST_DAY, battery=True)
+    with street.room.store.write() as tx:
+        control.put_meta(tx, "clock_s", str(START_S))
+    street.plan(START_S)
+    with street.room.store.write() as tx:
+        plan = datasets.require_dataset(tx, "plan", START_S)
+        datasets.put_dataset(tx, "plan", START_S, plan.isel(interval=slice(0, 2)))
+    offering.offer(street.room, START_S)
+    with street.room.store.read() as tx:
+        assert not batteries.open_orders(tx, START_S)
+    street.room.signer.close()
+    street.room.store.close()
+
+
+def test_a_party_of_two_usage_points_has_no_battery_that_would_take_the_place_of_its_orders(
+    tmp_path: Path,
+) -> None:
+    street = _begun(tmp_path / "site", 120)
+    _consent(street, "UP-1", LAST_DAY, battery=True)
+    with street.room.store.write() as tx:
+        agreements.move_in(
+            tx, street.site, usage_point="UP-2", party="P-1", day=LAST_DAY, by="m", trades=True
+        )
+        control.put_meta(tx, "clock_s", str(START_S))
+    street.plan(START_S)
+    offering.offer(street.room, START_S)
+    with street.room.store.read() as tx:
+        assert not batteries.open_orders(tx, START_S)
+        assert books.orders(tx, START_S + 2 * STEP_S)
+    street.room.signer.close()
+    street.room.store.close()
+
+
+def test_an_order_whose_battery_is_altered_in_the_store_is_named(
+    street: tuple[Planned, Path],
+) -> None:
+    lived, _ = street
+    with lived.room.store.read() as tx:
+        assert audit.compare(tx, "Asia/Baku") == []
+    found: list[Finding] = []
+    with pytest.raises(_UndoneError):
+        _alter(lived, found)
+    assert found
+    assert all("battery is None, committed BAT-1" in one.message for one in found)
+
+
+class _UndoneError(Exception):
+    """Takes back what was tried."""
+
+
+def _alter(lived: Planned, found: list[Finding]) -> None:
+    of_battery = market_order.c.battery != ""
+    with lived.room.store.write() as tx:
+        tx.execute(update(market_order).where(of_battery).values(battery=""))
+        found += audit.compare(tx, "Asia/Baku")
+        raise _UndoneError
 
 
 def test_nothing_is_offered_where_the_plan_has_no_prices(tmp_path: Path) -> None:

@@ -101,7 +101,8 @@ def test_what_fits_is_the_most_that_fits(wh: int, charge: int, discharge: int) -
     battery = TradedBattery(AssetId("B"), 10**9, 10**9, charge, discharge, 0)
     bought, sold = battery.most_bought(wh), battery.most_sold(wh)
     if bought < battery.interval_wh:
-        assert battery.stored_of(bought) <= wh < battery.stored_of(bought + 1)
+        assert battery.stored_of(bought) == wh
+        assert not wh or battery.stored_of(bought - 1) < wh
     assert battery.drawn_for(sold) <= wh < battery.drawn_for(sold + 1)
 
 
