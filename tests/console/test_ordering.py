@@ -155,8 +155,9 @@ def test_a_late_inserted_order_is_named_by_the_audit(store: Store, site: Site) -
         late = kept_order(tx, name)
         tx.exec_driver_sql(
             "INSERT INTO market_order (id, start_s, party, usage_point, side, price, energy_wh, "
-            "sequence, agent, received_s) SELECT 'late', start_s, party, usage_point, side, "
-            f"price, energy_wh, {late.sequence + 1}, agent, received_s FROM market_order "
+            "sequence, agent, battery, received_s) SELECT 'late', start_s, party, usage_point, "
+            f"side, price, energy_wh, {late.sequence + 1}, agent, battery, received_s "
+            "FROM market_order "
             f"WHERE id = '{name}'"
         )
     with store.read() as tx:
