@@ -282,6 +282,37 @@ def test_an_erased_person_leaves_the_log_that_ended_too(lived: Lived, tmp_path: 
     assert verify.main([str(tmp_path / "old"), "--key", key, "--partial"]) == 0
 
 
+def test_on_either_engine_a_log_ends_and_is_erased_from(tmp_path: Path, store_url: str) -> None:
+    text, _, zone = replay_site.STREETS["auction"]
+    street = begin(tmp_path / "site", text, bilateral.NOW, 40, seed=3, store_url=store_url)
+    store = street.room.store
+    bilateral.lives(street, 12)
+    with store.read() as tx:
+        before, _ = log.checkpoints(tx, limit=2)[::-1]
+        newest, size = log.size(tx), int(before["size"])
+    with store.write() as tx:
+        for table, column in (("checkpoint", "size"), ("ledger_entry", "sequence")):
+            limit = size + (table == "checkpoint")
+            tx.exec_driver_sql(f"DELETE FROM {table} WHERE {column} >= {limit}")
+        tx.exec_driver_sql(f"DELETE FROM opening WHERE sequence >= {size}")
+    log_loss.accept(
+        store, street.site, street.room.signer, None,
+        lost=newest - size, reason="burnt", user="anna",
+    )  # fmt: skip
+    street.room.signer.close()
+    stay = Stay("UP-4", bilateral.NOW, bilateral.NOW + 4 * STEP_S)
+    with store.write() as tx:
+        assert ended_logs.count(tx) == 1
+        kept = len(ended_logs.openings(tx, 1))
+        one = Erasure("P-4", 1, (stay,), 2, zone, "community")
+        erasing.erase(tx, one, control.get_meta(tx, erasing.SITE_TEXT) or "")
+        assert 0 < len(ended_logs.openings(tx, 1)) < kept
+    head, key = audit.export_ended(store, 1, tmp_path / "old", openings=True)
+    store.close()
+    assert head.size == size
+    assert verify.main([str(tmp_path / "old"), "--key", key, "--partial"]) == 0
+
+
 def _openings(tx: Transaction) -> list[str]:
     return [str(row["content"]) for row in log.openings(tx)]
 
