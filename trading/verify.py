@@ -23,6 +23,9 @@ interval is opened in full, what was bought, sold and traded must be one energy,
 at the price its clearing published (where there are contracts, at prices of its
 trades), and the readings must agree with the head meter.
 
+--previous DIR  an export of the log in whose place DIR is, because entries of it are lost, and
+--previous-key  the first key of that log: it must vouch for DIR's, and what is left of it must be
+                what DIR says
 --receipt FILE  a signed receipt of an order, its amendment or its cancellation: the sealed book
                 of its interval must have it, or the operator is convicted of having dropped or
                 changed it
@@ -667,6 +670,7 @@ class Entries:
         self.kinds: Counter[str] = Counter()
         self.commitments = 0
         self.keys = [(-1, key)]
+        self.genesis: dict[str, Any] = {}
         self.false_tile: NotVerified | None = None
         self.mismatch: NotVerified | None = None
         self._stack = Stack()
@@ -735,6 +739,8 @@ class Entries:
             raise bad(f"says it is entry {entry['sequence']}")
         if (entry["kind"] == "genesis") != (index == 0):
             raise bad("the first entry, and only the first, is the genesis")
+        if index == 0:
+            self.genesis = entry
         if index == 0 and entry["body"].get("key") != self.key.text():
             # a checkpoint that the key given did not sign is the plainer reason
             self.head.require(self.key)
@@ -1248,6 +1254,88 @@ def about(entry: dict[str, Any]) -> dict[str, Any]:
     return {name: entry[name] for name in ("sequence", "kind", "interval")}
 
 
+# --- a log in the place of another ------------------------------------------
+
+FOLLOWS = [
+    *("at", "from", "key", "lost", "origin", "root", "seen_root", "seen_size", "signature", "size")
+]
+
+
+def check_follows(genesis: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what a genesis says of the log it follows, signed by that log's key as it says."""
+    told = genesis.get("body", {}).get("follows")
+    if told is None:
+        return None
+
+    def bad(reason: str) -> NotVerified:
+        return NotVerified(reason, entry=about(genesis))
+
+    if not isinstance(told, dict) or list(told) != FOLLOWS:
+        raise bad(f"follows a log without telling its {', '.join(FOLLOWS)}")
+    numbers = {"lost", "seen_size", "size"}
+    for name, value in told.items():
+        if type(value) is not (int if name in numbers else str):
+            raise bad(f"follows a log and tells a {name} that is none")
+    for name, digits in (("root", 64), ("seen_root", 64), ("signature", 128)):
+        if len(told[name]) != digits or not _HEX.fullmatch(told[name]):
+            raise bad(f"follows a log and tells a {name} that is none")
+    if not (told["at"] and told["from"] and is_label(told["at"]) and is_label(told["from"])):
+        raise bad("follows a log and tells an instant that is none")
+    if told["size"] < 1 or told["lost"] < 1 or told["lost"] != told["seen_size"] - told["size"]:
+        raise bad(
+            f"tells that {told['lost']} entries are lost where {told['size']} of "
+            f"{told['seen_size']} are left"
+        )
+    try:
+        key = parse_key(told["key"], 1)
+    except UsageError as error:
+        raise bad(f"follows a log: {error}") from error
+    parts = ("origin", "size", "root", "seen_size", "seen_root", "at", "from")
+    lines = ["khazri/log-follows/v1", *(str(told[name]) for name in parts), genesis["body"]["key"]]
+    text = "".join(f"{line}\n" for line in lines)
+    if key.name != told["origin"] or not key.holds(
+        bytes.fromhex(told["signature"]), text.encode("utf-8", "surrogatepass")
+    ):
+        raise bad("follows a log whose key did not sign that")
+    return told
+
+
+def check_previous(told: dict[str, Any] | None, folder: Path, key: Key) -> None:
+    """Check that an export is of the log that another one follows, as that one says."""
+    if told is None:
+        raise NotVerified("follows no log, but one was given", file="checkpoint", offset=0)
+    try:
+        report = verify(folder, key)
+    except NotVerified as verdict:
+        place = f"{plain(str(folder))}/{verdict.report['file']}" if verdict.report["file"] else ""
+        verdict.report |= {"file": place, "reason": f"the log before: {verdict.report['reason']}"}
+        raise
+    size = report["size"]
+
+    def bad(reason: str) -> NotVerified:
+        return NotVerified(f"the log before {reason}", file=plain(str(folder)))
+
+    if (report["origin"], report["key"]) != (told["origin"], told["key"]):
+        raise bad(f"is signed by {plain(report['key'])}, not by {plain(told['key'])}")
+    if size < told["size"]:
+        raise bad(f"has {size} entries: {told['size']} are told to be left of it")
+    if size > told["seen_size"]:
+        raise bad(f"has {size} entries: only {told['seen_size']} are told to have been seen")
+    for at, root in ((told["size"], told["root"]), (told["seen_size"], told["seen_root"])):
+        if at <= size and root_at(folder, size, at).hex() != root:
+            raise bad(f"has another root at {at} entries than is told: its history is another one")
+
+
+def root_at(folder: Path, size: int, at: int) -> bytes:
+    """Return the root over the first `at` entries of an export of `size` that was verified."""
+    tree, stack, left = Tiles(folder, size), Stack(), at
+    for number, width in tiles(0, size):
+        for value in tree.hashes(0, number, width)[: max(left, 0)]:
+            stack.push(value)
+        left -= width
+    return stack.root()
+
+
 # --- receipts of orders -----------------------------------------------------
 
 
@@ -1383,10 +1471,12 @@ def verify(
     openings: bool = False,
     partial: bool = False,
     promise: Promise | None = None,
+    previous: tuple[Path, Key] | None = None,
 ) -> dict[str, Any]:
     """Return the report on an export, or raise NotVerified.
 
-    `openings` demands one of every commitment, `partial` only that some are there.
+    `openings` demands one of every commitment, `partial` only that some are there; `previous` is
+    an export of the log before it, and the first key of that log.
     """
     head = parse_head(read(folder, "checkpoint", NOTE_BYTES_MAX), "checkpoint", key)
     signed = cosigners(head, policy) if policy else set()
@@ -1415,6 +1505,9 @@ def verify(
         raise NotVerified(
             f"{missing} of {entries.commitments} commitments are not opened", file=Openings.file
         )
+    follows = check_follows(entries.genesis)
+    if previous:
+        check_previous(follows, *previous)
     ignored = sorted({name for name, raw in head.lines if name != key.name} - _names(policy))
     witnessed = policy is not None and policy.quorum != "none"
     return {
@@ -1436,7 +1529,12 @@ def verify(
         "first_not_fully_opened": next(iter(opened.incomplete), None) if opened else None,
         "checked_intervals": dict(opened.checked) if opened else None,
         "receipt": promise.judge(key.name) if promise else None,
+        "follows": follows and {name: follows[name] for name in _OF_FOLLOWS},
+        "previous": previous is not None,
     }
+
+
+_OF_FOLLOWS = ("origin", "key", "size", "seen_size", "lost", "at", "from")
 
 
 def _names(policy: Policy | None) -> set[str]:
@@ -1501,6 +1599,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--key", metavar="VKEY", required=True, help="key of the log")
     parser.add_argument("--since", metavar="FILE", help="a checkpoint seen earlier")
     parser.add_argument("--policy", metavar="FILE", help="witnesses and quorum")
+    parser.add_argument("--previous", metavar="DIR", help="export of the log it follows")
+    parser.add_argument("--previous-key", metavar="VKEY", help="first key of that log")
     parser.add_argument("--receipt", metavar="FILE", help="a receipt of an order, to be kept")
     parser.add_argument("--openings", action="store_true", help="every commitment must be opened")
     parser.add_argument("--partial", action="store_true", help="some commitments must be opened")
@@ -1533,6 +1633,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     since = None
     if options.since is not None:
         since = (plain(options.since), given(options.since, NOTE_BYTES_MAX))
+    previous = None
+    if (options.previous is None) != (options.previous_key is None):
+        raise UsageError("--previous and --previous-key go together")
+    if options.previous is not None:
+        if not os.path.isdir(options.previous):
+            raise UsageError(f"{plain(options.previous)} is not a folder")
+        previous = Path(options.previous), parse_key(options.previous_key, 1)
     promise = None
     if options.receipt is not None:
         promise = Promise(plain(options.receipt), given(options.receipt, NOTE_BYTES_MAX))
@@ -1546,6 +1653,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         openings=options.openings,
         partial=options.partial,
         promise=promise,
+        previous=previous,
     )
 
 
@@ -1562,6 +1670,14 @@ def summary(report: dict[str, Any]) -> str:
         count = report["keys"] - 1
         times = "once" if count == 1 else f"{count} times"
         lines.append(f"  its key was replaced {times}; signed by {plain(report['key'])}")
+    if told := report["follows"]:
+        lines.append(
+            f"  follows {plain(told['origin'])}, which ended by {told['at']} with "
+            f"{told['size']} entries: of the {told['seen_size']} that were seen "
+            f"{told['lost']} are lost"
+        )
+        known = "agrees with its export" if report["previous"] else "was not given (--previous)"
+        lines.append(f"  that log {known}; this one tells intervals from {told['from']} on")
     if report["ignored_signatures"]:
         names = ", ".join(map(plain, report["ignored_signatures"]))
         lines.append(f"  signatures of unknown keys, not checked: {names}")

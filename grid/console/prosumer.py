@@ -17,6 +17,7 @@ from grid.console.web_view import clock, form_text, only_fields, record, room
 from grid.errors import BadInputError
 from grid.ids import PartyId, check
 from grid.operation.market import trades_ahead
+from grid.operation.record import told_from_s
 from grid.quantities import format_price
 from grid.site import UsagePoint
 from grid.store import Transaction, agreements, books, control, market, series, views
@@ -158,9 +159,11 @@ def order(order_id: str) -> str:
         if receipt is not None and "prove" in request.args:
             proof = inclusion(tx, receipt.sequence, receipt.entry)
         key = control.get_meta(tx, "ledger_vkey")
+        ended = found.order.start_s < told_from_s(tx)
     return render_template(
         "prosumer_order.html",
         row=row,
+        ended=ended,
         receipt=receipt,
         proof=proof,
         key=key,

@@ -88,13 +88,13 @@ def receipt(order_id: str) -> Response:
             abort(404)
         try:
             if "cancellation" in request.args:
-                text = ordering.cancellation_receipt(tx, here.site, found.order)
+                text = ordering.cancellation_receipt(tx, found.order)
                 name = f"{order_id}-cancellation"
             elif amendment:
-                text = ordering.amendment_receipt(tx, here.site, found.order, amendment)
+                text = ordering.amendment_receipt(tx, found.order, amendment)
                 name = amendment
             else:
-                text, name = ordering.receipt(tx, here.site, found.order), order_id
+                text, name = ordering.receipt(tx, found.order), order_id
         except BadInputError:
             abort(404)
     answer = Response(text, mimetype="text/plain")

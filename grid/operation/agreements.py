@@ -37,6 +37,13 @@ def begin_all(tx: Transaction, site: Site, at_s: int) -> None:
     _tell(tx, site, at_s, "agreements.begin", store.listed(tx))
 
 
+def tell_all(tx: Transaction, site: Site, at_s: int) -> None:
+    """Commit anew to every agreement but those of erased persons, where a log begins."""
+    known = control.secrets(tx, record.PARTY_SECRET)
+    told = [one for one in store.listed(tx) if one.party in known]
+    _tell(tx, site, at_s, "agreements.begin", told)
+
+
 def take(tx: Transaction, site: Site) -> None:
     """Keep the parties and agreements that a site's file names, as they ever were."""
     for party in site.party:

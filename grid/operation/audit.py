@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,12 +14,13 @@ from grid import interval
 from grid.errors import BadInputError, Finding, Severity
 from grid.operation.market import cancellation
 from grid.operation.record import PARTY_SECRET, first_key, key_entries
-from grid.store import Store, Transaction, control, log, market
+from grid.store import Store, Transaction, control, ended_logs, log, market
 from trading.accounts import ERASED
 from trading.ledger import prove as proofs
 from trading.ledger import tiles
 from trading.ledger.checkpoint import Checkpoint
 from trading.ledger.commitment import Label, Opening, decode_opening, pseudonym
+from trading.ledger.entry import decode
 
 Committed = dict[Label, Any]
 """Payloads by what they are about."""
@@ -33,6 +34,28 @@ _TABLES = {
     "posting": "posting",
     "trade": "trade",
 }
+
+
+def export_ended(
+    store: Store, number: int, folder: Path, *, openings: bool = False
+) -> tuple[Checkpoint, str]:
+    """Write a log that ended to `folder`, as :func:`export` does; `number` is from 1.
+
+    Raises
+    ------
+    BadInputError
+        When there is no such log.
+    """
+    with store.read() as tx:
+        count = ended_logs.count(tx)
+        if not 1 <= number <= count:
+            raise BadInputError(f"log {number}: {count} logs of this site have ended")
+        lines = ended_logs.openings(tx, number) if openings else None
+        opened = None if lines is None else (decode_opening(one.encode()) for one in lines)
+        notes = ended_logs.checkpoints(tx, number)
+        head = tiles.export(ended_logs.entries(tx, number), notes, folder, opened)
+        first = next(ended_logs.entries(tx, number))
+        return head, str(decode(first).body["key"])
 
 
 def export(store: Store, folder: Path, *, openings: bool = False) -> tuple[Checkpoint, str]:
@@ -86,9 +109,10 @@ def compare(tx: Transaction, time_zone: str) -> list[Finding]:
     its interval's. Each finding names table, interval, row, value and committed
     value.
     """
-    entries = [json.loads(content) for content in log.contents(tx, _KINDS)]
+    logged = [*ended_logs.contents(tx, _KINDS), *((0, one) for one in log.contents(tx, _KINDS))]
+    entries = {(number, (one := json.loads(text))["sequence"]): one for number, text in logged}
     committed, findings = _committed(tx, entries)
-    sealed = {entry["interval"] for entry in entries if entry["body"].get("by") == "members"}
+    sealed = {one["interval"] for one in entries.values() if one["body"].get("by") == "members"}
     label = lru_cache(maxsize=None)(interval.label)
     rows = market.rows(tx)
     for row in rows["market_order"]:
@@ -132,35 +156,40 @@ def compare(tx: Transaction, time_zone: str) -> list[Finding]:
 
 
 def _committed(
-    tx: Transaction, entries: Sequence[Mapping[str, Any]]
+    tx: Transaction, entries: Mapping[tuple[int, int], Mapping[str, Any]]
 ) -> tuple[Committed, list[Finding]]:
-    """Return what the entries commit to, and the openings that are false or missing."""
-    waiting = {entry["sequence"]: set(entry["body"].get("commitments", ())) for entry in entries}
-    counts = {sequence: len(digests) for sequence, digests in waiting.items()}
+    """Return what the entries commit to, and the openings that are false or missing.
+
+    `entries` are by the number of the log that ended, 0 for the one in force, and sequence.
+    """
+    waiting = {place: set(one["body"].get("commitments", ())) for place, one in entries.items()}
+    counts = {place: len(digests) for place, digests in waiting.items()}
     committed: Committed = {}
     findings = []
-    erased: Counter[int] = Counter()
-    for sequence, digest, content in log.opened(tx, _KINDS):
+    erased: Counter[tuple[int, int]] = Counter()
+    opened = [*ended_logs.opened(tx, _KINDS), *((0, *one) for one in log.opened(tx, _KINDS))]
+    for number, sequence, digest, content in opened:
+        place = number, sequence
         if not content:
-            waiting[sequence].discard(digest)
-            erased[sequence] += 1
+            waiting[place].discard(digest)
+            erased[place] += 1
             continue
         raw = json.loads(content)
         label = Label(raw["interval"], raw["kind"], raw["subject"], raw["version"])
         if Opening(label, bytes.fromhex(raw["salt"]), raw["payload"]).digest != digest:
             findings.append(_finding(label, "its opening is not what its entry commits to"))
-        waiting[sequence].discard(digest)
+        waiting[place].discard(digest)
         if label.kind in _TABLES:
             committed[label] = raw["payload"]
-    for entry in entries:
-        sequence = entry["sequence"]
-        if waiting[sequence]:
-            label = Label(entry["interval"], entry["kind"], str(sequence))
-            found = f"{len(waiting[sequence])} of {counts[sequence]} commitments are not opened"
+    for place, entry in entries.items():
+        subject = str(place[1]) if place[0] == 0 else f"{place[1]} of log {place[0]}"
+        if waiting[place]:
+            label = Label(entry["interval"], entry["kind"], subject)
+            found = f"{len(waiting[place])} of {counts[place]} commitments are not opened"
             findings.append(_finding(label, found))
-        if erased[sequence]:
-            label = Label(entry["interval"], "erased", str(sequence))
-            found = f"{erased[sequence]} of {counts[sequence]} commitments are of erased persons"
+        if erased[place]:
+            label = Label(entry["interval"], "erased", subject)
+            found = f"{erased[place]} of {counts[place]} commitments are of erased persons"
             findings.append(replace(_finding(label, found), severity=Severity.INFO))
     return committed, findings
 

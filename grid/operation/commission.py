@@ -123,7 +123,7 @@ def commission(
             control.put_meta(tx, "clock_s", str(at_s))
             control.put_meta(tx, "first_cycle_s", str(at_s))
             signer = note.signer(record.origin(site), log_seed)
-            signed = record.begin(tx, site, at_s, signer)
+            signed = record.begin(tx, at_s, signer)
             agreements.begin_all(tx, site, at_s)
             tell_terms(tx, site, at_s)
             if history is not None:

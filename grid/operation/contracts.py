@@ -6,7 +6,7 @@ and a party that does not trade is refused in the same words as one that does no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -27,7 +27,7 @@ from trading.contracts import BilateralContract, end_s, guaranteed_range, trades
 from trading.ledger.entry import Kind
 from trading.mechanisms import bilateral
 from trading.orders import OrderRules, parse_energy, parse_limit
-from trading.replay.contracts import ACCEPTED, ENDED
+from trading.replay.contracts import ACCEPTED, BEGUN, ENDED
 
 AHEAD_DAYS = 400
 PROPOSALS_MOST = 20
@@ -215,6 +215,12 @@ def end(
     return _get(tx, number, party)
 
 
+def tell_all(tx: Transaction, site: Site, agreed: Iterable[BilateralContract], at_s: int) -> None:
+    """Commit anew to contracts in the order of their acceptance, where a log begins."""
+    for one in agreed:
+        store.put_entry(tx, one.id, _commit(tx, site, BEGUN, one, at_s))
+
+
 def _get(tx: Transaction, number: int, party: str) -> KeptContract:
     found = store.get(tx, number, party)
     if found is None:
@@ -286,18 +292,22 @@ def _tell(
 ) -> int:
     """Commit to a contract before both of its parties; return the entry's sequence."""
     record.check_held(tx)
+    entry = _commit(tx, site, action, one, at_s)
+    # Whoever reads the actions is told who acted, not with whom.
+    control.put_action(
+        tx, at_s=at_s, user=by, kind=action, subject=party, detail={}, sequence=entry
+    )
+    return entry
+
+
+def _commit(tx: Transaction, site: Site, action: str, one: BilateralContract, at_s: int) -> int:
     size = log.size(tx)
     facts = [
         Personal(str(party_of), "contract", f"{one.id}-{side}-{size}", one.payload())
         for side, party_of in (("buyer", one.buyer), ("seller", one.seller))
     ]
     start_s = interval.floor(at_s, site.interval_s)
-    entry = record.append(tx, Kind.ACTION, start_s, at_s, {"action": action}, facts)
-    # Whoever reads the actions is told who acted, not with whom.
-    control.put_action(
-        tx, at_s=at_s, user=by, kind=action, subject=party, detail={}, sequence=entry
-    )
-    return entry
+    return record.append(tx, Kind.ACTION, start_s, at_s, {"action": action}, facts)
 
 
 def _record_alone(tx: Transaction, site: Site, kind: str, party: str, by: str, at_s: int) -> None:

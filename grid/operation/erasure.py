@@ -163,7 +163,9 @@ def _is_newest(tx: Transaction, directory: Path) -> bool:
         return True
     with closing(Signer(directory)) as signer:
         last = signer.last()
-    return last is None or last.size <= log.size(tx)
+    if last is None:
+        return True
+    return last.origin == record.first_key(tx).name and last.size <= log.size(tx)
 
 
 def _apply(tx: Transaction, site: Site, directory: Path, party: str, entry: Purged) -> Erasure:

@@ -1,12 +1,14 @@
 """The ledger's key in a process of its own, which remembers what it signed.
 
 It signs a checkpoint only of a tree that contains the last one it signed, and has that on
-disk before the signature leaves: whoever asks cannot get two histories signed. It ends with
+disk before the signature leaves: whoever asks cannot get two histories signed. Where entries are
+lost for good it signs once which log follows, with what it last signed in it. It ends with
 the pipe to the control room. Its folder holds
 
 =============  ==========================================================
 ``key``        the key in force, readable by its owner only
-``key.next``   the key that replaces it, once a checkpoint is signed by it
+``key.next``   the key that replaces it, once a checkpoint is signed by it: of the same log or
+               of the one that follows
 ``signed``     the newest checkpoint signed
 ``lock``       held by the process that signs
 =============  ==========================================================
@@ -28,6 +30,7 @@ from typing import Any, BinaryIO
 from grid.errors import BadInputError, GridError, StoreError, VerificationError
 from trading.ledger import checkpoint, note, rotation, witness
 from trading.ledger.checkpoint import Checkpoint
+from trading.ledger.succession import Loss
 
 KEY, NEXT, SIGNED, LOCK = "key", "key.next", "signed", "lock"
 _LOCK_S = 10.0
@@ -150,8 +153,10 @@ class LogKey:
         known = {one.key.encode(): one for one in (self.signer, self.next) if one is not None}
         if vkey not in known:
             raise BadInputError(f"{self.folder} does not hold {vkey}, but {', '.join(known)}")
-        witness.follow(self.last, old_size, proof, head)
         one = known[vkey]
+        # A log that follows another one begins with nothing.
+        is_new = self.last is not None and self.last.origin != one.key.name
+        witness.follow(None if is_new else self.last, old_size, proof, head)
         signed = checkpoint.sign(head, one)
         if signed != self.signed:
             keep(self.folder / SIGNED, signed)
@@ -168,13 +173,46 @@ class LogKey:
         sequence, previous : int, bytes
             Where the entry that brings the new key will stand.
         """
-        if self.next is None:
-            name, seed = self.signer.key.name, secrets.token_bytes(32)
-            keep(self.folder / NEXT, note.encode_secret(name, seed))
-            self.next = note.signer(name, seed)
+        self.next = self._draw(self.signer.key.name)
         vkey = self.next.key.encode()
         text = rotation.statement(self.signer.key.name, sequence, previous, vkey)
         return vkey, self.signer.sign_bytes(text)
+
+    def succeed(self, name: str, loss: Loss) -> tuple[str, bytes]:
+        """Draw the first key of the log that follows; return its vkey and the old key's signature.
+
+        Parameters
+        ----------
+        name : str
+            Origin of that log.
+        loss : Loss
+            What is left of the log of this key, and what was seen of it.
+
+        Raises
+        ------
+        BadInputError
+            When less was seen than this key signed, or something else.
+        """
+        own, last, seen = self.signer.key.name, self.last, loss.seen
+        if name == own or {own} != {loss.left.origin, seen.origin}:
+            raise BadInputError(f"{self.folder} holds the key of {own}: {name} cannot follow it")
+        if last is not None and last.size > seen.size:
+            raise BadInputError(
+                f"{last.size} entries of {own} were signed: that {seen.size} were seen is not all"
+            )
+        if any(last.size == one.size and last != one for one in (loss.left, seen) if last):
+            raise BadInputError(f"other {seen.size} entries of {own} were signed")
+        self.next = self._draw(name)
+        vkey = self.next.key.encode()
+        return vkey, self.signer.sign_bytes(loss.statement(vkey))
+
+    def _draw(self, name: str) -> note.Signer:
+        """Return the next key of a log, which is drawn when there is none."""
+        if self.next is not None and self.next.key.name == name:
+            return self.next
+        seed = secrets.token_bytes(32)
+        keep(self.folder / NEXT, note.encode_secret(name, seed))
+        return note.signer(name, seed)
 
     def _promote(self) -> None:
         """Let the next key take the place of the key, which is gone then."""
@@ -200,6 +238,11 @@ def _take(lock: Any, folder: Path) -> None:
 def _answer(key: LogKey, command: dict[str, Any]) -> dict[str, Any]:
     if command["do"] == "replace":
         vkey, signature = key.replace(command["sequence"], bytes.fromhex(command["previous"]))
+        return {"key": vkey, "signature": signature.hex()}
+    if command["do"] == "succeed":
+        left, seen = (checkpoint.parse(command[name]) for name in ("left", "seen"))
+        loss = Loss(left, seen, command["at_s"], command["from_s"])
+        vkey, signature = key.succeed(command["name"], loss)
         return {"key": vkey, "signature": signature.hex()}
     if command["do"] == "sign":
         head = checkpoint.parse(command["text"])

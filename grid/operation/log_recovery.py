@@ -37,10 +37,12 @@ def recover(
         When it has no more entries than the store, or fewer than were signed.
     """
     with store.read() as tx:
-        vkey = record.first_key(tx).encode()
+        key = record.first_key(tx)
         have = log.size(tx)
-    size = _verified(folder, vkey)
+    size = _verified(folder, key.encode())
     last = signer.last()
+    if last is not None and last.origin != key.name:
+        raise BadInputError(f"{key.name} has ended, the signer signs for {last.origin}")
     least = max(have, last.size if last is not None else 0)
     if size < least:
         raise BadInputError(f"{folder} has {size} entries, at least {least} are needed")

@@ -56,7 +56,8 @@ def place(
     Raises
     ------
     BadInputError
-        When the order is refused, its book is sealed, or nobody trades at this site.
+        When the order is refused, its book is sealed or is in no ledger that goes on, or nobody
+        trades at this site.
     """
     known = books.party_order(tx, party, order_id) if order_id else None
     if known is not None:
@@ -76,6 +77,7 @@ def place(
     )
     if books.sealed(tx, order.start_s) is not None:
         raise BadInputError(f"{order.id} {interval.label(order.start_s)}: its book is sealed")
+    _require_told(tx, order)
     _require_apart(tx, order)
     return place_order(
         tx,
@@ -194,23 +196,23 @@ def _open_order(tx: Transaction, site: Site, order_id: str, *, party: str, at_s:
     return known
 
 
-def receipt(tx: Transaction, site: Site, order: Order) -> str:
+def receipt(tx: Transaction, order: Order) -> str:
     """Return the signed receipt of an order that is kept; the same one each time it is asked.
 
     Raises
     ------
     BadInputError
-        When there is no such order.
+        When there is no such order, or its ledger has ended.
     """
     kept = books.party_order(tx, order.party, order.id)
     if kept is None:
         raise BadInputError(f"order {order.id}: is not kept")
     # As it was placed: what it was amended to since is promised by another receipt.
     told = payload(kept.order)
-    return _promise(tx, site, kept.order, ("order", order.id), told, kept.received_s)
+    return _promise(tx, kept.order, ("order", order.id), told, kept.received_s)
 
 
-def amendment_receipt(tx: Transaction, site: Site, order: Order, amendment_id: str) -> str:
+def amendment_receipt(tx: Transaction, order: Order, amendment_id: str) -> str:
     """Return the signed receipt of an amendment that is kept; the same one each time it is asked.
 
     Raises
@@ -222,11 +224,11 @@ def amendment_receipt(tx: Transaction, site: Site, order: Order, amendment_id: s
     for one, received_s in kept.amended if kept else ():
         if one.id == amendment_id:
             subject = ("amend", str(one.id))
-            return _promise(tx, site, order, subject, amendment_payload(one), received_s)
+            return _promise(tx, order, subject, amendment_payload(one), received_s)
     raise BadInputError(f"order {order.id}: amendment {amendment_id[:64]} is not kept")
 
 
-def cancellation_receipt(tx: Transaction, site: Site, order: Order) -> str:
+def cancellation_receipt(tx: Transaction, order: Order) -> str:
     """Return the signed receipt of a cancellation; the same one each time it is asked.
 
     Raises
@@ -238,24 +240,24 @@ def cancellation_receipt(tx: Transaction, site: Site, order: Order) -> str:
     if kept is None or kept.cancelled_s is None:
         raise BadInputError(f"order {order.id}: was not cancelled")
     told = cancellation(order.id, kept.cancelled_s, kept.cancel_sequence)
-    return _promise(tx, site, kept.order, ("cancel", order.id), told, kept.cancelled_s)
+    return _promise(tx, kept.order, ("cancel", order.id), told, kept.cancelled_s)
 
 
 def _promise(
     tx: Transaction,
-    site: Site,
     order: Order,
     subject: tuple[str, str],
     told: Mapping[str, object],
     received_s: int,
 ) -> str:
     """Return a signed receipt of what the sealed book will commit to."""
+    _require_told(tx, order)
     label = interval.label(order.start_s)
     secret = control.get_secret(tx, f"{record.PARTY_SECRET}{order.party}")
     kind, name = subject
     digest, _opening = commit(secret, Label(label, kind, name), told)
     promise = Receipt(
-        origin=record.origin(site),
+        origin=record.first_key(tx).name,
         interval=label,
         order=order.id,
         digest=digest,
@@ -263,7 +265,16 @@ def _promise(
         kind=_KINDS[kind],
         amendment=name if kind == "amend" else "",
     )
-    return sign(promise, record.receipts_signer(tx, site))
+    return sign(promise, record.receipts_signer(tx))
+
+
+def _require_told(tx: Transaction, order: Order) -> None:
+    """Refuse what the ledger in force cannot promise: it tells nothing of the interval."""
+    if order.start_s < record.told_from_s(tx):
+        raise BadInputError(
+            f"{order.id} {interval.label(order.start_s)}: its ledger has ended; the receipt that "
+            "was given then is of that ledger, which the operator gives to anyone"
+        )
 
 
 def _start_s(fields: Mapping[str, object]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,9 @@ RECEIPTS_SEED = "receipts.ed25519"
 PARTY_SECRET = "party/"
 VKEY = "ledger_vkey"
 """Setting: the log's first verifier key, from which every later one follows."""
+
+TOLD_FROM = "ledger.told_from_s"
+"""Setting: the first interval that the log tells in full, where it follows one that ended."""
 
 HELD = "ledger.held"
 """Setting: why nothing may be recorded until a person brought the ledger in order."""
@@ -58,13 +61,13 @@ def community(site: Site) -> str:
 
 
 def origin(site: Site) -> str:
-    """Return the name of a site's log."""
+    """Return the name of a site's first log."""
     return f"khazri/{site.id}"
 
 
-def receipts_signer(tx: Transaction, site: Site) -> note.Signer:
+def receipts_signer(tx: Transaction) -> note.Signer:
     """Return what signs receipts of orders."""
-    return note.signer(key_name(origin(site)), control.get_secret(tx, RECEIPTS_SEED))
+    return note.signer(key_name(first_key(tx).name), control.get_secret(tx, RECEIPTS_SEED))
 
 
 def first_key(tx: Transaction) -> note.VerifierKey:
@@ -79,6 +82,14 @@ def first_key(tx: Transaction) -> note.VerifierKey:
     if text is None:
         raise StoreError("the store has no verifier key of a ledger")
     return note.parse_key(text)
+
+
+def told_from_s(tx: Transaction) -> int:
+    """Return the first interval that the log tells in full, seconds UTC; 0 for a site's first log.
+
+    What was settled before it is in a log that ended, to which nothing is added.
+    """
+    return int(control.get_meta(tx, TOLD_FROM) or 0)
 
 
 def check_held(tx: Transaction) -> None:
@@ -191,7 +202,7 @@ def _store(
     )
 
 
-def begin(tx: Transaction, site: Site, at_s: int, signer: note.Signer) -> str:
+def begin(tx: Transaction, at_s: int, signer: note.Signer) -> str:
     """Write the genesis, and sign it; return the signed checkpoint.
 
     Parameters
@@ -199,14 +210,32 @@ def begin(tx: Transaction, site: Site, at_s: int, signer: note.Signer) -> str:
     signer : Signer
         Of the log; its name is the log's origin.
     """
-    vkey = signer.key.encode()
-    control.put_meta(tx, VKEY, vkey)
-    receipts = receipts_signer(tx, site).key.encode()
-    _store(tx, genesis(signer.key.name, vkey, receipts), at_s)
+    put_genesis(tx, signer.key, at_s)
     head = Checkpoint(signer.key.name, 1, log.StoredTree(tx).root())
     signed = sign(head, signer)
     log.put_checkpoint(tx, 1, at_s, signed)
     return signed
+
+
+def put_genesis(
+    tx: Transaction,
+    key: note.VerifierKey,
+    at_s: int,
+    follows: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the genesis of a log, unsigned.
+
+    Parameters
+    ----------
+    key : VerifierKey
+        The log's first; its name is the log's origin.
+    follows : Mapping, optional
+        What is told of the log it follows (:mod:`trading.ledger.succession`).
+    """
+    vkey = key.encode()
+    control.put_meta(tx, VKEY, vkey)
+    receipts = receipts_signer(tx).key.encode()
+    _store(tx, genesis(key.name, vkey, receipts, follows), at_s)
 
 
 def checkpoint(tx: Transaction, signs: Sign, at_s: int) -> Checkpoint:

@@ -37,6 +37,8 @@ def settle_intervals(room: Room, at_s: int) -> None:
     passed_s = max(room.first_cycle_s, final_before - site.interval_s)
     settled = corrected = 0
     with room.store.write() as tx:
+        told_s = record.told_from_s(tx)
+        first_s, passed_s = max(first_s, told_s), max(passed_s, told_s)
         changed = set(take_changed(tx))
         states = set(datasets.instants(tx, "network", first_s, at_s))
         known = {row["start_s"] for row in store.settlements(tx, passed_s, at_s)}
@@ -65,9 +67,10 @@ def settle_intervals(room: Room, at_s: int) -> None:
 def _settle_late(room: Room, tx: Transaction, at_s: int, starts: set[int]) -> list[int]:
     """Correct final intervals against the pool; tell of those that nothing is settled for."""
     limit_s = at_s - room.site.settlement.late_until_days * interval.DAY_S
+    limit_s = max(limit_s, room.first_cycle_s, record.told_from_s(tx))
     done, missed = [], []
     for start_s in sorted(starts):
-        old = newest(tx, start_s) if start_s >= max(limit_s, room.first_cycle_s) else None
+        old = newest(tx, start_s) if start_s >= limit_s else None
         if old is None:
             missed.append(start_s)
             continue
@@ -97,8 +100,8 @@ def _too_late(room: Room, starts: list[int]) -> list[Finding]:
             "settlement",
             interval.label(start_s),
             Severity.WARNING,
-            f"settlement {interval.label(start_s)} is more than {days} days ago or was never "
-            "made: readings that changed since are kept and not settled",
+            f"settlement {interval.label(start_s)} is more than {days} days ago, was never made "
+            "or is in a log that has ended: readings that changed since are kept and not settled",
         )
         for start_s in starts
         if start_s >= room.first_cycle_s

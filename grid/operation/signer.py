@@ -15,6 +15,7 @@ from grid.operation import log_key
 from grid.store import Store, control, log
 from trading.ledger import checkpoint, note
 from trading.ledger.checkpoint import Checkpoint
+from trading.ledger.succession import Loss
 
 FOLDER = "signer"
 LOG_SEED = "ledger.ed25519"
@@ -71,7 +72,7 @@ class Signer:
         """
         for _ in range(2):
             last = self.last()
-            old = 0 if last is None else last.size
+            old = 0 if last is None or last.origin != head.origin else last.size
             if old > head.size:
                 raise BehindError(
                     f"{head.origin} has {head.size} entries, but {old} were signed already"
@@ -98,6 +99,26 @@ class Signer:
             Where the entry that brings it will stand, and its predecessor's hash.
         """
         answer = self._ask(do="replace", sequence=sequence, previous=previous.hex())
+        return note.parse_key(answer["key"]), bytes.fromhex(answer["signature"])
+
+    def succeed(self, name: str, loss: Loss) -> tuple[note.VerifierKey, bytes]:
+        """Return the first key of the log `name` that follows, and the old key's signature.
+
+        Raises
+        ------
+        StoreError
+            When the signer has signed more of the log than was seen, or holds another log's key.
+        """
+        answer = self._ask(
+            do="succeed",
+            name=name,
+            left=loss.left.encode(),
+            seen=loss.seen.encode(),
+            at_s=loss.at_s,
+            from_s=loss.from_s,
+        )
+        if "refused" in answer:
+            raise StoreError(f"the signer refuses to let {name} follow: {answer['refused']}")
         return note.parse_key(answer["key"]), bytes.fromhex(answer["signature"])
 
     def close(self) -> None:

@@ -7,14 +7,17 @@ import queue
 import threading
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from grid.errors import GridError, PeerError, VerificationError
 from grid.operation.signer import BehindError, Proof
+from grid.operation.witness import origin_hash
 from trading.ledger import checkpoint, note
 from trading.ledger.checkpoint import Checkpoint
+from trading.ledger.note import VerifierKey
 from trading.ledger.policy import Witness
 from trading.ledger.witness import Request
 
@@ -69,12 +72,45 @@ def ask(
     return [lines[name] for name in sorted(lines)], failed
 
 
+def seen(
+    witness: Witness, keys: Collection[VerifierKey], deadline_s: float = DEADLINE_S
+) -> Checkpoint | None:
+    """Return the newest checkpoint of a log that a witness has cosigned, ``None`` for none.
+
+    Parameters
+    ----------
+    keys : collection of VerifierKey
+        Of the log, one of which must have signed it.
+
+    Raises
+    ------
+    UnwitnessedError
+        When the witness does not say, or what it says does not hold.
+    """
+    origin = next(iter(keys)).name
+    path = f"{origin_hash(origin)}/checkpoint"
+    status, text = _request("GET", witness.url, path, None, time.monotonic() + deadline_s)
+    if status == HTTPStatus.NOT_FOUND:
+        return None
+    if status != HTTPStatus.OK:
+        raise UnwitnessedError(f"status {status}: {ascii(text[:200])[1:-1]}")
+    for key in keys:
+        with suppress(VerificationError):
+            head = checkpoint.verify(text, key)
+            if checkpoint.cosigners(text, [witness.key]):
+                return head
+    raise UnwitnessedError(
+        f"its checkpoint of {origin} is not signed by a key that the store knows, or not cosigned"
+    )
+
+
 def _cosign(posted: Posted, witness: Witness, until: float) -> str:
     """Return a witness's line; what it has seen of the log it says itself when asked wrongly."""
     head, old = posted.head, posted.head.size
     for _ in range(3):
         proof = posted.proof(old)
-        status, text = _post(witness.url, Request(old, proof, posted.signed).encode(), until)
+        body = Request(old, proof, posted.signed).encode()
+        status, text = _request("POST", witness.url, "add-checkpoint", body, until)
         if status == HTTPStatus.CONFLICT:
             old = _size(text)
             if old > head.size:
@@ -112,7 +148,7 @@ def _size(text: str) -> int:
     return int(digits)
 
 
-def _post(url: str, body: bytes, until: float) -> tuple[int, str]:
+def _request(method: str, url: str, path: str, body: bytes | None, until: float) -> tuple[int, str]:
     parts = urlsplit(url)
     left_s = until - time.monotonic()
     if left_s <= 0:
@@ -120,8 +156,8 @@ def _post(url: str, body: bytes, until: float) -> tuple[int, str]:
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=left_s)
     try:
-        path = f"{parts.path.rstrip('/')}/add-checkpoint"
-        connection.request("POST", path, body, {"Content-Type": "application/octet-stream"})
+        kinds = {} if body is None else {"Content-Type": "application/octet-stream"}
+        connection.request(method, f"{parts.path.rstrip('/')}/{path}", body, kinds)
         answer = connection.getresponse()
         data = answer.read(_ANSWER_BYTES_MAX)
         return answer.status, data.decode("utf-8", "replace")

@@ -111,7 +111,9 @@ def admit(room: Room, at_s: int) -> None:
         _remember(tx, room.policy)
     last = room.signer.last()
     with room.store.read() as tx:
-        tree = log.StoredTree(tx)
+        tree, origin = log.StoredTree(tx), record.first_key(tx).name
+        if last is not None and last.origin != origin:
+            raise BehindError(f"the signer signs for {last.origin}, the store holds {origin}")
         if last is not None and (last.size > tree.size or tree.root(last.size) != last.root):
             what = "entries" if last.size > tree.size else "other entries"
             raise BehindError(
@@ -125,7 +127,8 @@ def hold(room: Room, at_s: int, error: BehindError) -> None:
     """Make the ledger read-only, and say why where people look."""
     message = (
         f"{error}: the store was put back from an old copy, or its ledger was written anew. "
-        "Nothing is recorded; 'khazri ledger recover' brings the missing entries back"
+        "Nothing is recorded; 'khazri ledger recover' brings the missing entries back, and goes "
+        "on without them when nobody has them (--accept-loss)"
     )
     with room.store.write() as tx:
         control.put_meta(tx, record.HELD, message)

@@ -111,6 +111,11 @@ def accept(tx: Transaction, number: int, at_s: int, entry: int) -> bool:
     return _answer(tx, number, {"accepted_s": at_s, "accepted_entry": entry})
 
 
+def put_entry(tx: Transaction, number: int, entry: int) -> None:
+    """Keep the entry by which a log that follows another one tells of an accepted contract."""
+    tx.execute(update(contract).where(contract.c.id == number).values(accepted_entry=entry))
+
+
 def end(tx: Transaction, number: int, by: str, until_s: int) -> bool:
     """Let a contract end by notice; return whether nobody had given one."""
     there = (contract.c.id == number) & contract.c.ended_s.is_(None)

@@ -11,20 +11,31 @@ enough parties are in it.
 from __future__ import annotations
 
 import json
-import re
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, Text, and_, delete, false, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    Text,
+    and_,
+    delete,
+    false,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from grid import interval
 from grid.ids import AccountId
 from grid.store import control, invoices
 from grid.store.agreements import listed
 from grid.store.engine import Transaction
+from grid.store.erased_openings import OPENINGS, forget, named
 from grid.store.erasure_tables import BY_PARTY, BY_TIME, COUNTERS
 from grid.store.schema import (
     agreement,
@@ -36,13 +47,11 @@ from grid.store.schema import (
     import_channel,
     import_file,
     invoice,
-    ledger_entry,
     limit_price,
     meta,
     metadata,
     meter_exchange,
     month_account,
-    opening,
     party,
     posting,
     secret,
@@ -61,7 +70,12 @@ SITE_TEXT = "site_toml"
 _LAYOUT = "layout"
 _EMPTY = zlib.compress(b"{}")
 _UNREAD = json.dumps([MISSING] * 4)
-_NOT_SWEPT = frozenset({"checkpoint", "ledger_entry", "meta", "opening", "secret"})
+_NOT_SWEPT = frozenset(
+    {
+        *(table.name for pair in OPENINGS for table in pair),
+        *("checkpoint", "ended_checkpoint", "meta", "secret"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -140,7 +154,12 @@ def erase(tx: Transaction, one: Erasure, site_text: str) -> None:
     months = one.months(int(control.get_meta(tx, "first_cycle_s") or 0))
     _end(tx, one)
     _fold(tx, one, months)
-    _forget_openings(tx, one, months, emails)
+    billed = [
+        interval.label(interval.day_bounds(interval.parse_date(f"{month}-01"), one.time_zone)[0])
+        for month in months
+    ]
+    inside = [(interval.label(stay.from_s), interval.label(stay.until_s)) for stay in one.stays]
+    forget(tx, one.party, inside, billed, [one.party, *emails])
     _forget_months(tx, one, months)
     for name, column in BY_TIME.items():
         where = one.within(_column(name, column))
@@ -225,36 +244,6 @@ def _is_member(account: str) -> bool:
     return account.startswith("party:")
 
 
-def _forget_openings(
-    tx: Transaction, one: Erasure, months: Iterable[str], emails: Iterable[str]
-) -> None:
-    """Leave of openings that they were erased: of the party, of its time, and what names it."""
-    inside = or_(
-        false(),
-        *(
-            and_(
-                ledger_entry.c.label >= interval.label(stay.from_s),
-                ledger_entry.c.label < interval.label(stay.until_s),
-            )
-            for stay in one.stays
-        ),
-    )
-    billed = [
-        interval.label(interval.day_bounds(interval.parse_date(f"{month}-01"), one.time_zone)[0])
-        for month in months
-    ]
-    of_month = (ledger_entry.c.kind == "invoice") & ledger_entry.c.label.in_(billed)
-    of_time = select(ledger_entry.c.sequence).where(or_(inside, of_month))
-    gone = or_(opening.c.party == one.party, opening.c.sequence.in_(of_time))
-    tx.execute(update(opening).where(gone).values(party=None, content=""))
-    words = [one.party, *emails]
-    query = select(opening.c.sequence, opening.c.digest, opening.c.content)
-    for row in tx.execute(query.where(or_(*(opening.c.content.contains(w) for w in words)))).all():
-        if _named(words).search(row.content):
-            this = (opening.c.sequence == row.sequence) & (opening.c.digest == row.digest)
-            tx.execute(update(opening).where(this).values(party=None, content=""))
-
-
 def _forget_months(tx: Transaction, one: Erasure, months: Iterable[str]) -> None:
     """Delete invoices and accounts of the party, and everybody's of its months."""
     numbers = select(agreement.c.id).where(agreement.c.party == one.party)
@@ -305,7 +294,7 @@ def _sweep(tx: Transaction, one: Erasure, emails: Iterable[str]) -> None:
     for table, column in _texts():
         query = select(column).distinct().where(or_(*(column.contains(word) for word in words)))
         for (told,) in tx.execute(query).all():
-            said = _named(words).sub(one.name, told)
+            said = named(words).sub(one.name, told)
             if said != told:
                 tx.execute(update(table).where(column == told).values({column.name: said}))
 
@@ -317,8 +306,3 @@ def _texts() -> Iterator[tuple[Table, ColumnElement[Any]]]:
                 # Other identifiers may be written like the party's: tariffs, usage points.
                 if isinstance(column.type, Text) or column.name == "subject":
                     yield table, column
-
-
-def _named(words: Iterable[str]) -> re.Pattern[str]:
-    """Return what finds names that are not part of longer ones."""
-    return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, words))})(?![\w-])")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, exists, func, insert, or_, select, update
 
-from grid.store import log
+from grid.store import ended_logs, log
 from grid.store.engine import Transaction
 from grid.store.erasure import Stay, within
 from grid.store.schema import dispute, erasure, invoice, posting, user
@@ -112,7 +112,8 @@ def not_invoiced(tx: Transaction, party: str, stays: Iterable[Stay]) -> list[str
     mine = or_(posting.c.debit == account, posting.c.credit == account)
     of_time = within(stays, posting.c.start_s) & (posting.c.version > 0)
     # Invoices may be erased; that they were made is in the ledger.
-    bodies = [json.loads(one)["body"] for one in log.contents(tx, ["invoice"])]
+    told = [content for _, content in ended_logs.contents(tx, ["invoice"])]
+    bodies = [json.loads(one)["body"] for one in (*told, *log.contents(tx, ["invoice"]))]
     made = {body["month"] for body in bodies if "invoices" in body}
     query = select(posting.c.month).where(or_(mine, of_time)).distinct()
     return sorted(set(tx.execute(query).scalars()) - made)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 FREE = {
     "checkpoint": "signed notes of the ledger",
+    "ended_checkpoint": "signed notes of logs that ended",
+    "ended_entry": "public facts and digests of logs that ended",
     "ledger_entry": "public facts and digests",
     "meter_clock": "how a device's clock goes",
     "meter_seal": "numbers of seals",
@@ -65,6 +67,7 @@ APART = {
     "battery_account": "goes with its agreement",
     "contract": "goes with either of its parties",
     "dispute": "goes with its invoice",
+    "ended_opening": "as an opening of the log in force",
     "erasure": "says that, when and by whom, not of whom",
     "import_channel": "goes when it overlaps a stay",
     "import_file": "keeps its digest only, so that it is not taken in again",

@@ -48,7 +48,7 @@ def _receipt(store: Store, site: Site, told: dict[str, Any]) -> receipts.Receipt
     from grid.operation.record import receipts_signer
 
     with store.read() as tx:
-        return receipts.verify(told["receipt"], receipts_signer(tx, site).key)
+        return receipts.verify(told["receipt"], receipts_signer(tx).key)
 
 
 def test_an_order_is_placed_amended_and_cancelled_with_a_receipt_of_each(

@@ -79,13 +79,28 @@ def test_an_order_by_hand_is_kept_with_a_receipt_that_the_sealed_book_keeps(
     answer = client.get(f"{page}/receipt")
     assert answer.headers["Content-Disposition"].endswith('.receipt"')
     with store.read() as tx:
-        key = record.receipts_signer(tx, site).key
+        key = record.receipts_signer(tx).key
     promise = receipts.verify(answer.text, key)
     assert (promise.order, promise.interval) == (one.order.id, interval.label(START_S))
     market.seal(Alone(site, store), START_S - 900)
     assert receipts.keeps(promise, _sealed(store))
     assert client.get(f"{page}/receipt").text == answer.text
     assert "holds the commitment to exactly this order" in client.get(page).text
+
+
+def test_an_order_of_a_ledger_that_has_ended_says_so_and_gets_no_other_receipt(
+    sign_in: SignIn, store: Store, site: Site
+) -> None:
+    client = sign_in("prosumer")
+    page = _place(client)
+    with store.write() as tx:
+        control.put_meta(tx, record.TOLD_FROM, str(START_S + 900))
+    shown = client.get(page).text
+    assert "The ledger of that time has ended" in shown
+    assert f"{page}/receipt" not in shown
+    assert client.get(f"{page}/receipt").status_code == 404
+    with pytest.raises(BadInputError, match="its ledger has ended"):
+        _placed(store, site)
 
 
 def kept_orders(store: Store) -> list[books.Kept]:
@@ -97,8 +112,8 @@ def test_a_dropped_order_breaks_the_promise_of_its_receipt(store: Store, site: S
     name = _placed(store, site)
     with store.write() as tx:
         order = kept_order(tx, name)
-        text = ordering.receipt(tx, site, order)
-        key = record.receipts_signer(tx, site).key
+        text = ordering.receipt(tx, order)
+        key = record.receipts_signer(tx).key
         tx.exec_driver_sql(f"DELETE FROM market_order WHERE id = '{name}'")
     market.seal(Alone(site, store), START_S - 900)
     assert not receipts.keeps(receipts.verify(text, key), _sealed(store))
@@ -140,8 +155,9 @@ def test_a_late_inserted_order_is_named_by_the_audit(store: Store, site: Site) -
         late = kept_order(tx, name)
         tx.exec_driver_sql(
             "INSERT INTO market_order (id, start_s, party, usage_point, side, price, energy_wh, "
-            "sequence, agent, received_s) SELECT 'late', start_s, party, usage_point, side, "
-            f"price, energy_wh, {late.sequence + 1}, agent, received_s FROM market_order "
+            "sequence, agent, battery, received_s) SELECT 'late', start_s, party, usage_point, "
+            f"side, price, energy_wh, {late.sequence + 1}, agent, battery, received_s "
+            "FROM market_order "
             f"WHERE id = '{name}'"
         )
     with store.read() as tx:
@@ -195,7 +211,7 @@ def test_an_order_is_cancelled_in_time_and_only_by_its_party(
     answer = client.get(f"{page}/receipt?cancellation=1")
     assert answer.headers["Content-Disposition"].endswith('-cancellation.receipt"')
     with store.read() as tx:
-        key = record.receipts_signer(tx, site).key
+        key = record.receipts_signer(tx).key
     assert receipts.verify(answer.text, key).kind == receipts.CANCELLED
     other = _place(client)
     with store.write() as tx:
@@ -207,8 +223,8 @@ def test_an_order_is_cancelled_in_time_and_only_by_its_party(
 def test_a_receipt_is_refused_when_forged_or_of_another_log(store: Store, site: Site) -> None:
     name = _placed(store, site)
     with store.read() as tx:
-        text = ordering.receipt(tx, site, kept_order(tx, name))
-        key = record.receipts_signer(tx, site).key
+        text = ordering.receipt(tx, kept_order(tx, name))
+        key = record.receipts_signer(tx).key
         log_key = record.first_key(tx)
     for place in range(0, len(text), 7):
         forged = text[:place] + chr(ord(text[place]) ^ 1) + text[place + 1 :]
@@ -235,7 +251,7 @@ def test_an_order_is_amended_on_its_page_and_each_amendment_has_a_receipt(
     assert "amended" in client.get("/my/trades").text
     answer = client.get(f"{page}/receipt?amendment={change.id}")
     with store.read() as tx:
-        key = record.receipts_signer(tx, site).key
+        key = record.receipts_signer(tx).key
     promise = receipts.verify(answer.text, key)
     assert (promise.order, promise.amendment) == (name, change.id)
     assert client.get(f"{page}/receipt?amendment=other").status_code == 404

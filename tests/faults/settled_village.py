@@ -31,7 +31,7 @@ def make(folder: Path, store_url: str = "") -> None:
         control.put_secrets(tx, secrets)
         for name, value in (("site_toml", village.TOML), ("first_cycle_s", str(FIRST_S))):
             control.put_meta(tx, name, value)
-        record.begin(tx, village.SITE, FIRST_S, village.SIGNER)
+        record.begin(tx, FIRST_S, village.SIGNER)
         agreements.take(tx, village.SITE)
         _readings(tx)
         for number in range(INTERVALS):

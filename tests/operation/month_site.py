@@ -225,7 +225,7 @@ def begin(
         control.put_meta(tx, "site_toml", text)
         control.put_meta(tx, "first_cycle_s", str(first_s))
         control.put_meta(tx, "clock_s", str(first_s))
-        signed = record.begin(tx, site, first_s, signer)
+        signed = record.begin(tx, first_s, signer)
         agreements.begin_all(tx, site, first_s)
         tell_terms(tx, site, first_s)
     log_key.begin(folder / FOLDER, signer.key.name, _secrets(site, 1)[LOG_SEED], signed)

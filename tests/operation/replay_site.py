@@ -47,6 +47,22 @@ STREETS = {
 
 def lived(folder: Path, name: str) -> Month:
     """Let a street live from the evening before a month's last day into the next month."""
+    street, start_s, last_s = begun(folder, name)
+    live(street, name, start_s, last_s)
+    street.room.signer.close()
+    return street
+
+
+def live(street: Month, name: str, start_s: int, last_s: int) -> None:
+    """Run cycles; people order where there is an auction."""
+    for at_s in range(start_s, last_s, STEP_S):
+        if name == "auction" and (at_s // STEP_S) % 4 == 0:
+            _order(street, at_s)
+        street.cycle(at_s)
+
+
+def begun(folder: Path, name: str) -> tuple[Month, int, int]:
+    """Return a street with what will happen to it, its first cycle and where it ends."""
     text, day, zone = STREETS[name]
     low_s, end_s = interval.day_bounds(interval.parse_date(day), zone)
     start_s, last_s = low_s - 12 * STEP_S, end_s + 24 * STEP_S
@@ -59,12 +75,7 @@ def lived(folder: Path, name: str) -> Month:
         street.later.setdefault(start_s + (slot + after) * STEP_S, []).append((point, slot))
     street.at[start_s + 4 * STEP_S] = lambda one: _move(one, day)
     street.at[end_s + 20 * STEP_S] = lambda one: _dispute(one, day[:7])
-    for at_s in range(start_s, last_s, STEP_S):
-        if name == "auction" and (at_s // STEP_S) % 4 == 0:
-            _order(street, at_s)
-        street.cycle(at_s)
-    street.room.signer.close()
-    return street
+    return street, start_s, last_s
 
 
 def _move(street: Month, day: str) -> None:

@@ -139,10 +139,10 @@ def test_a_receipt_of_an_amendment_holds_beside_that_of_its_order(street: Month)
     def promised(amendment: str = "") -> receipts.Receipt:
         found = order_of(street, "P-1", name)
         with store.read() as tx:
-            key = record.receipts_signer(tx, street.site).key
+            key = record.receipts_signer(tx).key
             if not amendment:
-                return receipts.verify(ordering.receipt(tx, street.site, found.order), key)
-            text = ordering.amendment_receipt(tx, street.site, found.order, amendment)
+                return receipts.verify(ordering.receipt(tx, found.order), key)
+            text = ordering.amendment_receipt(tx, found.order, amendment)
             return receipts.verify(text, key)
 
     before = promised()
@@ -181,7 +181,7 @@ def traded(street: Month, tmp_path: Path) -> tuple[Month, Path, str, str]:
     assert len(cleared(street)) == 1
     found = order_of(street, "P-2", "bid")
     with street.room.store.read() as tx:
-        text = ordering.amendment_receipt(tx, street.site, found.order, "better")
+        text = ordering.amendment_receipt(tx, found.order, "better")
     (tmp_path / "receipt").write_text(text)
     _, key = audit.export(street.room.store, tmp_path / "out", openings=True)
     return street, tmp_path, key, "better"

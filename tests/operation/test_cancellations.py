@@ -42,7 +42,7 @@ def _promised(street: Month) -> str:
     """Return the signed receipt of the bid's cancellation."""
     order = order_of(street, "P-2", "bid").order
     with street.room.store.read() as tx:
-        return ordering.cancellation_receipt(tx, street.site, order)
+        return ordering.cancellation_receipt(tx, order)
 
 
 def _exported(street: Month, folder: Path) -> str:
@@ -57,7 +57,7 @@ def test_a_receipt_of_a_cancellation_is_the_same_each_time_and_the_sealed_book_k
     text = _promised(street)
     with street.room.store.write() as tx:
         ordering.cancel(tx, street.site, "bid", party="P-2", at_s=NOW + STEP_S - 60)
-        key = record.receipts_signer(tx, street.site).key
+        key = record.receipts_signer(tx).key
     assert _promised(street) == text, "who cancels twice is promised it once"
     made = receipts.verify(text, key)
     assert (made.kind, made.order, made.amendment) == (receipts.CANCELLED, "bid", "")
@@ -74,7 +74,7 @@ def test_a_receipt_of_a_cancellation_is_the_same_each_time_and_the_sealed_book_k
 def test_an_order_that_stands_has_no_receipt_of_a_cancellation(street: Month) -> None:
     order = order_of(street, "P-1", "ask").order
     with street.room.store.read() as tx, pytest.raises(BadInputError, match="ask: was not canc"):
-        ordering.cancellation_receipt(tx, street.site, order)
+        ordering.cancellation_receipt(tx, order)
 
 
 def test_a_cancelled_order_trades_nothing_and_its_receipt_is_told_to_be_kept(

@@ -12,8 +12,8 @@ from grid.errors import Severity
 from grid.operation import agreements, audit, billing, commission, cycle, erasure, record
 from grid.site_file import SITE_FILE
 from grid.store import Store, contracts, control, invoices, log, market, series
-from grid.store import erasure as stored
 from grid.store import erasure_tables as tables
+from grid.store.erased_openings import named
 from grid.store.schema import metadata, opening
 from tests.operation.erasure_world import EMAIL, END_S, GONE, NAME, ZONE, Lived, files_of, found_of
 from trading import verify
@@ -129,7 +129,7 @@ def test_billing_and_settling_go_on_after_an_erasure(erased: Lived, tmp_path: Pa
 
 
 def test_a_party_that_begins_like_another_is_another() -> None:
-    found = stored._named(["P-3"]).sub("erased-1", '"P-3" P-31 XP-3 P-3-a party:P-3')
+    found = named(["P-3"]).sub("erased-1", '"P-3" P-31 XP-3 P-3-a party:P-3')
     assert found == '"erased-1" P-31 XP-3 P-3-a party:erased-1'
     text = '[[party]]\nid = "home"\nname = "H"\n[[usage_point]]\nparty = "home"\ntariff = "home"\n'
     told = erasure.unnamed(text, "home", "erased-1")

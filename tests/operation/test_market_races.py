@@ -111,12 +111,12 @@ def _change(site: Site, orders: list[str], seals: bool, store: Store, turn: int)
                 return "sealed"
             if act == "cancel":
                 order = ordering.cancel(tx, site, name, party=party, at_s=NOW)
-                return ordering.cancellation_receipt(tx, site, order)
+                return ordering.cancellation_receipt(tx, order)
             made = ordering.amend(
                 tx, site, name, AMENDED[act], party=party, at_s=NOW, amendment_id=f"{name}-{act}"
             )
             order = books.party_order(tx, party, name).order
-            return ordering.amendment_receipt(tx, site, order, str(made.id))
+            return ordering.amendment_receipt(tx, order, str(made.id))
     except BadInputError as error:
         return f"refused: {error}"
 
@@ -136,7 +136,7 @@ def test_of_ten_who_amend_and_cancel_an_order_at_once_the_book_has_what_each_was
     market.seal(street.room, START_S - STEP_S)
     market.clear(street.room, START_S - STEP_S)
     with street.room.store.read() as tx:
-        key = record.receipts_signer(tx, street.site).key
+        key = record.receipts_signer(tx).key
         entries = [decode(content) for content in log.entries(tx)]
         received = books.received(tx, START_S)
     (book,) = [one for one in entries if one.body.get("by") == "members"]

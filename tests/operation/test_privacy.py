@@ -90,7 +90,7 @@ def _reachable(numbers: set[int], *, quotients: bool = True) -> set[int]:
 
 
 PUBLIC = {
-    "genesis": {"key", "receipts", "site"},
+    "genesis": {"follows", "key", "receipts", "site"},
     "book": {"by", "orders"},
     "clearing": {"asked_wh", "bid_wh", "mechanism", "price", "topology_sha256", "volume_wh"},
     "plan": {"cuts", "source", "status", "topology_sha256"},

@@ -286,7 +286,7 @@ def _receipted(street: Month) -> tuple[str, str]:
     with street.room.store.read() as tx:
         row = next(row for row in market.rows(tx)["market_order"] if row["party"] == "P-1")
         kept = books.party_order(tx, "P-1", row["id"])
-        return ordering.receipt(tx, street.site, kept.order), row["id"]
+        return ordering.receipt(tx, kept.order), row["id"]
 
 
 def test_a_dropped_order_is_proved_by_its_receipt_and_a_kept_one_is_told(
@@ -388,7 +388,7 @@ def test_a_promise_whose_book_is_not_sealed_yet_is_neither_kept_nor_broken(
     with lived.room.store.read() as tx:
         kept = books.party_order(tx, "P-4", f"P-4-{start_s}")
         assert kept is not None
-        text = ordering.receipt(tx, lived.site, kept.order)
+        text = ordering.receipt(tx, kept.order)
     (tmp_path / "receipt").write_text(text)
     status, facts = _run(capsys, out, "--key", key, "--receipt", tmp_path / "receipt")
     assert (status, facts["entry"]) == (1, None)

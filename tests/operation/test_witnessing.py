@@ -6,16 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from grid import interval, site_file
+from grid import site_file
 from grid.console.cli import main
 from grid.errors import BadInputError, VerificationError
 from grid.operation import (
@@ -28,59 +25,14 @@ from grid.operation import (
     settling,
     witnessing,
 )
-from grid.operation.demo_site import DEFAULT_DAY, TIME_ZONE, demo_site
+from grid.operation.demo_site import DEFAULT_DAY, demo_site
 from grid.operation.room import Room
 from grid.operation.signer import FOLDER, BehindError
-from grid.operation.witness import Witness
-from grid.operation.witness_server import WitnessServer
 from grid.store import Store, control, log, market
+from tests.operation.witnessed_site import START_S, STEP_S, Place, one_cycle, opened, place
 from trading import verify
 from trading.ledger import checkpoint, merkle, note, policy
 from trading.ledger.entry import Kind
-
-START_S, _ = interval.day_bounds(DEFAULT_DAY, TIME_ZONE)
-STEP_S = 900
-
-
-@dataclass
-class Place:
-    """Where one witness of a site listens, while it does."""
-
-    key: note.Signer
-    log: note.VerifierKey
-    folder: Path
-    port: int = 0
-    down: list[Callable[[], None]] = field(default_factory=list)
-
-    def up(self) -> None:
-        witness = Witness(self.key, [self.log], self.folder, lambda: START_S)
-        server = WitnessServer(("127.0.0.1", self.port), witness)
-        self.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-
-        def down() -> None:
-            server.shutdown()
-            thread.join()
-            server.server_close()
-            witness.close()
-
-        self.down.append(down)
-
-    def stop(self) -> None:
-        while self.down:
-            self.down.pop()()
-
-    @property
-    def line(self) -> str:
-        return f"witness {self.key.key.name} {self.key.key.encode()} http://127.0.0.1:{self.port}"
-
-
-def place(folder: Path, name: str) -> Place:
-    with closing(Store.at(folder)) as store, store.read() as tx:
-        key = record.first_key(tx)
-    signer = note.signer(name, name.encode().ljust(32, b"."), note.COSIGNATURE)
-    return Place(signer, key, folder.parent / name)
 
 
 @pytest.fixture
@@ -96,29 +48,6 @@ def witness(folder: Path) -> Iterator[Place]:
     one.up()
     yield one
     one.stop()
-
-
-@contextmanager
-def opened(folder: Path, *lines: str) -> Iterator[Room]:
-    """The control room of a site with a policy; nothing is read or sent."""
-    text = "\n".join([*lines, ""]).encode()
-    found = policy.parse(text) if lines else None
-    link = SimpleNamespace(meters={}, devices={}, advance=lambda to_s: to_s)
-    with closing(Store.at(folder)) as store:
-        site, first_s = cycle.facts(folder, store)
-        room = Room(folder, site, store, link, first_s, policy=found)
-        with closing(room.signer):
-            yield room
-
-
-def one_cycle(room: Room, number: int) -> int:
-    """Record and checkpoint as a cycle does; return the size."""
-    at_s = START_S + STEP_S * number
-    with room.store.write() as tx:
-        record.append(tx, Kind.PLAN, at_s, at_s, {"plan": f"{number:064x}"})
-    cycle.checkpoint(room, at_s)
-    with room.store.read() as tx:
-        return log.size(tx)
 
 
 def witnessed(room: Room) -> int:

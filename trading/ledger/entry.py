@@ -11,6 +11,7 @@ are decimal strings.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -146,11 +147,18 @@ def decode(data: bytes) -> Entry:
     return entry
 
 
-def genesis(site: str, log_key: str, receipts_key: str = "") -> Entry:
-    """Return the first entry of a log: the site, its verifier key, and that of its receipts."""
-    body = {"key": log_key, "site": site}
+def genesis(
+    site: str, log_key: str, receipts_key: str = "", follows: Mapping[str, Any] | None = None
+) -> Entry:
+    """Return the first entry of a log: the site, its verifier key, and that of its receipts.
+
+    `follows` is what it says of the log in whose place it is (:mod:`trading.ledger.succession`).
+    """
+    body: dict[str, Any] = {"key": log_key, "site": site}
     if receipts_key:
         body["receipts"] = receipts_key
+    if follows:
+        body["follows"] = dict(follows)
     return Entry(0, NO_PREVIOUS, Kind.GENESIS, "", body)
 
 

@@ -39,6 +39,10 @@ class Books:
         """Let every battery's account hold nothing."""
         self._accounts.clear()
 
+    def begin(self, accounts: Mapping[tuple[int, AssetId], int]) -> None:
+        """Take what batteries hold where a log begins, by agreement and battery."""
+        self._accounts |= accounts
+
     def seal(self, record: Record, holders: Mapping[str, str]) -> None:
         """Take the orders of a book; `holders` are the parties of usage points then.
 

@@ -12,7 +12,9 @@ from trading.contracts import BilateralContract
 from trading.replay.log import Fields, Record
 
 ACCEPTED, ENDED = "contract.accept", "contract.end"
-TOLD = (ACCEPTED, ENDED)
+BEGUN = "contracts.begin"
+"""A contract that was accepted in the log before this one."""
+TOLD = (ACCEPTED, ENDED, BEGUN)
 """Actions that tell of a contract."""
 
 
@@ -41,9 +43,9 @@ class Contracts:
         names = {f"{made.id}-{side}" for side in ("buyer", "seller")}
         record.expect("parties told", {name.rpartition("-")[0] for name in told}, names)
         before = self._known.get(made.id)
-        if record.body["action"] == ACCEPTED:
+        if record.body["action"] != ENDED:
             record.expect(f"{first.what} accepted before", before is not None, False)
-            begun = made.from_s <= record.start_s
+            begun = made.from_s <= record.start_s and record.body["action"] == ACCEPTED
             record.expect(f"{first.what} begins before it is accepted", begun, False)
         elif before is None:
             raise record.differs(first.what, "ended", "accepted before")

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from grid import interval
 from trading.contracts import of_book
 from trading.ledger.entry import Kind
+from trading.ledger.succession import Loss
 from trading.mechanisms import mechanism
-from trading.replay import topologies
+from trading.replay import accounts, topologies
 from trading.replay.agreements import Agreements
 from trading.replay.books import Books
 from trading.replay.contracts import TOLD, Contracts
@@ -44,6 +46,9 @@ class Replayed:
         in full or not told; none when all was derived.
     why : str
         What is missing there.
+    left : tuple of str
+        Months whose statements were not derived: the log begins in the middle of them, in the
+        place of one that ended.
     """
 
     difference: Difference | None
@@ -51,6 +56,7 @@ class Replayed:
     derived: dict[str, int]
     stopped: int | None
     why: str
+    left: tuple[str, ...] = ()
 
 
 def replay(log: Iterable[Record]) -> Replayed:
@@ -62,11 +68,13 @@ def replay(log: Iterable[Record]) -> Replayed:
         for record in log:
             public.check(record)
             checked[str(record.kind)] += 1
-            whole.derive(record, public.terms)
+            whole.derive(record, public.terms, public.follows)
     except DifferenceError as error:
         found = error.difference
     derived = {kind: count for kind, count in sorted(whole.derived.items()) if count}
-    return Replayed(found, dict(sorted(checked.items())), derived, whole.stopped, whole.why)
+    return Replayed(
+        found, dict(sorted(checked.items())), derived, whole.stopped, whole.why, whole.left
+    )
 
 
 class Derivation:
@@ -77,6 +85,7 @@ class Derivation:
         self.derived: Counter[str] = Counter()
         self.stopped: int | None = None
         self.why = ""
+        self.left: tuple[str, ...] = ()
         self._agreements = Agreements()
         self._contracts = Contracts()
         self._books = Books()
@@ -84,8 +93,15 @@ class Derivation:
         self._settled = Settlements(names)
         self._invoices = Invoices(self._settled, names)
 
-    def derive(self, record: Record, terms: SiteTerms | None) -> None:
+    def derive(self, record: Record, terms: SiteTerms | None, follows: Loss | None) -> None:
         """Derive one fact and compare it, as long as all before it were derived.
+
+        Parameters
+        ----------
+        terms : SiteTerms or None
+            The site's, where the log holds them.
+        follows : Loss or None
+            What is left of a log that it follows.
 
         Raises
         ------
@@ -96,14 +112,26 @@ class Derivation:
         missing = f"{record.commitments - len(record.openings)} of {record.commitments}"
         if not record.is_opened:
             self.stopped, self.why = record.sequence, f"{missing} commitments are not opened"
-        elif record.kind is Kind.ACTION:
+        elif record.kind is Kind.ACTION and record.body["action"] != accounts.ACTION:
             self._take(record)
         elif terms is None:
             self.stopped, self.why = record.sequence, "the log does not hold the site's terms"
         elif self._lacks_lines(record, terms):
             self.stopped, self.why = record.sequence, "the log does not hold the feeder's lines"
+        elif record.kind is Kind.ACTION:
+            month = interval.month_label(record.start_s, terms.time_zone)
+            self._settled.accounts[month] = dict(accounts.take(record))
+        elif record.kind is Kind.INVOICE and follows and record.start_s < follows.from_s:
+            self._leave(record)
         else:
             self.derived.update(self._trading(record, terms))
+
+    def _leave(self, record: Record) -> None:
+        """Leave statements and credits of a month whose beginning the log does not hold."""
+        if "invoices" in record.body:
+            month = str(record.body["month"])
+            self._settled.billed.add(month)
+            self.left = (*self.left, month)
 
     def _lacks_lines(self, record: Record, terms: SiteTerms) -> bool:
         """Whether a record needs the feeder's lines, which older logs do not tell."""
@@ -114,7 +142,7 @@ class Derivation:
         """Whether something follows from a record, or it from something."""
         if record.kind is Kind.ACTION:
             action = str(record.body.get("action", ""))
-            known = (ACTION, LOSSES, RECOVERED, *TOLD)
+            known = (ACTION, LOSSES, RECOVERED, *accounts.TOLD, *TOLD)
             return action in known or action.startswith(("agreement.", "agreements."))
         return record.kind in (
             Kind.BOOK, Kind.CLEARING, Kind.READINGS, Kind.SETTLEMENT, Kind.CORRECTION, Kind.INVOICE,
@@ -124,6 +152,8 @@ class Derivation:
         """Take what an action agrees or tells of the network."""
         if record.body["action"] == RECOVERED:
             self._books.empty_batteries()
+        elif record.body["action"] == accounts.BATTERIES:
+            self._books.begin(accounts.take_batteries(record))
         elif record.body["action"] in TOLD:
             self._contracts.take(record)
         elif record.body["action"] in (ACTION, LOSSES):

@@ -11,17 +11,24 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 
 from grid import interval
-from grid.errors import BadInputError
+from grid.errors import BadInputError, VerificationError
 from grid.quantities import parse_price
+from trading.ledger import succession
 from trading.ledger.entry import Kind
+from trading.ledger.succession import Loss
 from trading.mechanisms import mechanism
 from trading.orders import TICK
-from trading.replay import contracts, topologies
+from trading.replay import accounts, contracts, topologies
 from trading.replay.log import Fields, Record
 from trading.replay.terms import CHANGE, SiteTerms, decode, decode_tariff
 from trading.sealed_book import AMENDMENTS_MOST
 from trading.tariffs.change import changed
 from trading.topology import ACTION
+
+_OF_INTERVALS = (
+    Kind.BOOK, Kind.CLEARING, Kind.READINGS, Kind.SETTLEMENT, Kind.CORRECTION,
+)  # fmt: skip
+"""What a log that follows another one tells of no interval before its first."""
 
 _SIDES = {"bid_wh": "what was bid", "asked_wh": "what was asked"}
 
@@ -33,10 +40,13 @@ class Public:
     ----------
     terms : SiteTerms or None
         The newest; none where the log does not hold them.
+    follows : Loss or None
+        What the genesis says of a log that it follows.
     """
 
     def __init__(self) -> None:
         self.terms: SiteTerms | None = None
+        self.follows: Loss | None = None
         self._books: dict[str, set[int]] = {"agents": set(), "members": set()}
         self._cleared: set[int] = set()
         self._read: dict[int, int] = {}
@@ -45,6 +55,7 @@ class Public:
         self._billed: set[str] = set()
         self._topology: str | None = None
         self._checks: dict[Kind, Callable[[Record, Fields], None]] = {
+            Kind.GENESIS: self._genesis,
             Kind.ACTION: self._action,
             Kind.BOOK: self._book,
             Kind.CLEARING: self._clearing,
@@ -62,10 +73,24 @@ class Public:
         DifferenceError
             When it does not follow.
         """
+        if self.follows is not None and record.kind in _OF_INTERVALS:
+            first = interval.label(self.follows.from_s)
+            if record.start_s < self.follows.from_s:
+                raise record.differs("interval", record.interval, f"from {first} on")
         if record.kind in self._checks:
             self._checks[record.kind](record, Fields(record, "public", record.body))
 
+    def _genesis(self, record: Record, body: Fields) -> None:
+        try:
+            self.follows = succession.read(record.body)
+        except VerificationError as error:
+            raise record.differs("follows", str(error), "signed by the log before") from error
+
     def _action(self, record: Record, body: Fields) -> None:
+        if record.body.get("action") in (contracts.BEGUN, *accounts.TOLD):
+            begins = not (self._read or self._settled or any(self._books.values()))
+            is_taken_over = self.follows is not None and begins
+            record.expect("taken over where the log begins", is_taken_over, True)
         if record.body.get("action") == ACTION:
             self._topology = topologies.lines(record).sha256
         if record.body.get("action") == CHANGE:

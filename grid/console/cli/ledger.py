@@ -8,7 +8,7 @@ from pathlib import Path
 from grid.console.cli.ledger_key import declare_recover, declare_rotate_key
 from grid.console.cli.ledger_replay import declare_replay, verify_arguments
 from grid.console.cli.ledger_witness import declare_witness
-from grid.console.cli.options import answer, as_json, directory
+from grid.console.cli.options import answer, as_json, directory, whole
 from grid.errors import BadInputError
 
 
@@ -17,6 +17,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     export = verbs.add_parser("export", help="write the ledger as files anyone can verify")
     export.add_argument("out", type=Path, metavar="OUT")
+    export.add_argument(
+        "--log", type=whole(1, 10**6), help="a log that ended, from 1; the one in force by default"
+    )
     export.add_argument("--openings", action="store_true", help="with personal facts (mandate)")
     directory(export)
     as_json(export)
@@ -27,6 +30,10 @@ def declare(parser: argparse.ArgumentParser) -> None:
     verify.add_argument("--policy", type=Path, help="witnesses and quorum")
     verify.add_argument("--since", type=Path, help="an older checkpoint that must be a prefix")
     verify.add_argument("--receipt", type=Path, help="a receipt of an order, to be kept")
+    verify.add_argument(
+        "--previous", type=Path, metavar="DIR", help="an export of the log that this one follows"
+    )
+    verify.add_argument("--previous-key", metavar="KEY", help="the first verifier key of that log")
     verify.add_argument("--openings", action="store_true", help="every commitment must be opened")
     verify.add_argument("--partial", action="store_true", help="some commitments must be opened")
     as_json(verify)
@@ -45,10 +52,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run_export(options: argparse.Namespace) -> int:
     """Export the ledger of a site folder."""
     from grid.operation import commission
-    from grid.operation.audit import export
+    from grid.operation.audit import export, export_ended
 
     store = commission.open_store(options.dir)
-    head, key = export(store, options.out, openings=options.openings)
+    if options.log is None:
+        head, key = export(store, options.out, openings=options.openings)
+    else:
+        head, key = export_ended(store, options.log, options.out, openings=options.openings)
     facts = {"size": head.size, "root": head.root.hex(), "key": key, "folder": str(options.out)}
     command = f"khazri ledger verify {options.out} --key '{key}'"
     answer(options, facts, f"{head.size} entries written to {options.out}\nverify: {command}")

@@ -36,8 +36,8 @@ def verify_arguments(options: argparse.Namespace) -> list[str]:
     key = Path(options.key)
     text = key.read_text().strip() if "+" not in options.key and key.is_file() else options.key
     arguments = [str(options.folder), "--key", text]
-    for name in ("policy", "since", "receipt"):
-        value = getattr(options, name, None)
+    for name in ("policy", "since", "receipt", "previous", "previous-key"):
+        value = getattr(options, name.replace("-", "_"), None)
         arguments += [f"--{name}", str(value)] if value else []
     for name in ("openings", "partial", "json"):
         arguments += [f"--{name}"] if getattr(options, name, False) else []
@@ -61,13 +61,14 @@ def run_replay(options: argparse.Namespace) -> int:
     done = replay(records(options.folder, report["size"]))
     facts = {
         "verified": True,
-        "reproduced": done.difference is None and done.stopped is None,
+        "reproduced": done.difference is None and done.stopped is None and not done.left,
         "size": report["size"],
         "witnessed": report["witnessed"],
         "checked": done.checked,
         "derived": done.derived,
         "stopped": done.stopped,
         "why": done.why,
+        "left": list(done.left),
         "difference": done.difference.facts() if done.difference else None,
         "receipt": report["receipt"],
     }
@@ -81,10 +82,15 @@ def _lines(done: Replayed) -> list[str]:
     if done.derived:
         counts = ", ".join(f"{count} {what}" for what, count in done.derived.items())
         lines.append(f"  derived again: {counts}")
+    if done.left:
+        lines.append("  the log begins in the middle of a month, in the place of one that ended:")
+        lines.append(f"  statements not derived, as they follow from both: {', '.join(done.left)}")
     if done.stopped is not None:
         lines.append(f"  nothing is derived from entry {done.stopped} on: {done.why}")
         lines.append("  what everybody can check was checked to the end")
     if done.difference is not None:
         lines = [line for line in lines if "to the end" not in line]
         return [*lines, f"DIFFERS: {done.difference.sentence()}"]
-    return [*lines, "REPRODUCED" if done.stopped is None else "NO DIFFERENCE in what is public"]
+    if done.stopped is not None:
+        return [*lines, "NO DIFFERENCE in what is public"]
+    return [*lines, "REPRODUCED but for those statements" if done.left else "REPRODUCED"]

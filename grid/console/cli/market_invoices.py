@@ -54,7 +54,9 @@ def run_invoices(options: argparse.Namespace) -> int:
         shown = {"number": one.number, "party": one.party, "month": one.month}
         shown |= {"total": one.document["total"], "held": exact_money(held)}
         told = {"lines": one.document["lines"], "origin": one.document.get("origin")}
-        facts.append({**shown, "entry": one.sequence, **told})
+        # None in a log that has ended.
+        entry = one.sequence if one.sequence >= 0 else None
+        facts.append({**shown, "entry": entry, **told})
         rows.append(
             f"{one.number} {one.party:<16} {one.document['total']:>12} "
             f"{one.document['currency']}" + (f", held {shown['held']}" if held else "")

@@ -100,7 +100,7 @@ def run_place(options: argparse.Namespace) -> int:
         made = ordering.place(
             tx, site, fields, party=who["party"], at_s=who["at_s"], order_id=options.id
         )
-        told = {"receipt": ordering.receipt(tx, site, made)}
+        told = {"receipt": ordering.receipt(tx, made)}
         row = _recorded(options, tx, site, who, str(made.id))
     return _told(options, row, told)
 
@@ -117,7 +117,7 @@ def run_amend(options: argparse.Namespace) -> int:
             amendment_id=options.id,
         )  # fmt: skip
         row = _recorded(options, tx, site, who, options.order)
-        receipt = ordering.amendment_receipt(tx, site, row.kept.order, made.id)
+        receipt = ordering.amendment_receipt(tx, row.kept.order, made.id)
     return _told(options, row, {"amendment": made.id, "receipt": receipt})
 
 
@@ -127,7 +127,7 @@ def run_cancel(options: argparse.Namespace) -> int:
 
     with acting_member(options, "ordering.cancel") as (tx, site, who):
         order = ordering.cancel(tx, site, options.order, party=who["party"], at_s=who["at_s"])
-        told = {"receipt": ordering.cancellation_receipt(tx, site, order)}
+        told = {"receipt": ordering.cancellation_receipt(tx, order)}
         row = _recorded(options, tx, site, who, options.order)
     return _told(options, row, told)
 
@@ -138,18 +138,18 @@ def run_receipt(options: argparse.Namespace) -> int:
     from grid.store import books
 
     with closing(commission.open_store(options.dir)) as store:
-        site, _ = cycle.facts(options.dir, store)
+        cycle.facts(options.dir, store)
         with store.read() as tx:
             party = party_of(tx, user_of(tx, options.by, "ordering.receipt"))
             found = books.party_order(tx, party, options.order)
             if found is None:
                 raise BadInputError(f"order {options.order[:64]}: no such order of {party}")
             if options.cancellation:
-                receipt = ordering.cancellation_receipt(tx, site, found.order)
+                receipt = ordering.cancellation_receipt(tx, found.order)
             elif options.amendment:
-                receipt = ordering.amendment_receipt(tx, site, found.order, options.amendment)
+                receipt = ordering.amendment_receipt(tx, found.order, options.amendment)
             else:
-                receipt = ordering.receipt(tx, site, found.order)
+                receipt = ordering.receipt(tx, found.order)
     answer(options, {"order": options.order, "receipt": receipt}, receipt.rstrip("\n"))
     return 0
 

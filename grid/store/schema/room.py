@@ -56,6 +56,36 @@ Index("ix_opening_party", opening.c.party)
 
 checkpoint = Table("checkpoint", metadata, key("size", Whole), fact("at_s"), fact("note", Text))
 
+# A log that ended because entries were lost for good: as the store had it, by its number.
+ended_entry = Table(
+    "ended_entry",
+    metadata,
+    key("log", Whole),
+    key("sequence", Whole),
+    fact("kind", Key),
+    fact("label", Key),
+    fact("content", LargeBinary),
+)
+
+ended_opening = Table(
+    "ended_opening",
+    metadata,
+    key("log", Whole),
+    key("sequence", Whole),
+    key("digest"),
+    fact("party", Key, nullable=True),
+    fact("content", Text),
+)
+
+ended_checkpoint = Table(
+    "ended_checkpoint",
+    metadata,
+    key("log", Whole),
+    key("size", Whole),
+    fact("at_s"),
+    fact("note", Text),
+)
+
 finding = Table(
     "finding",
     metadata,
