@@ -511,7 +511,9 @@ def test_after_a_copy_is_recovered_accounts_are_empty_in_store_and_replay(
         _emptied(lived)
     whole = Derivation()
     whole._books._accounts[1, AssetId("BAT-1")] = 300
-    whole.derive(Record(1, Kind.ACTION, "2026-06-25T08:00Z", {"action": "ledger.recover"}, 0), None)
+    whole.derive(
+        Record(1, Kind.ACTION, "2026-06-25T08:00Z", {"action": "ledger.recover"}, 0), None, None
+    )
     assert whole._books._accounts == {}
 
 
