@@ -15,7 +15,7 @@ from grid.console.prosumer import day_of, own_agreements
 from grid.console.web_view import clock, form_text, only_fields, room
 from grid.errors import BadInputError
 from grid.ids import AssetId, check
-from grid.operation import agreements
+from grid.operation import agreements, battery_consent
 from grid.store import Transaction, batteries, market
 from trading.agreements import Agreement
 from trading.batteries import Moved
@@ -70,7 +70,7 @@ def shown() -> str:
             for order in batteries.open_orders(tx, now_s)
             if (order.party, order.usage_point) == (one.party, one.usage_point) and order.energy_wh
         ]
-        soonest = agreements.soonest(tx, here.site, begins=not one.terms[-1].batteries)
+        soonest = battery_consent.soonest(tx, here.site, begins=not one.terms[-1].batteries)
         from_s, _ = interval.day_bounds(soonest, here.site.time_zone)
         earlier = batteries.held_before(tx, one.id, bounds[0])
     traded = one.terms_at(max(now_s, one.from_s)).batteries
@@ -112,7 +112,7 @@ def consent(name: str) -> Any:
     try:
         with here.store.write() as tx:
             now_s = clock(tx) or 0
-            day = agreements.soonest(tx, here.site, begins=wanted == "yes")
+            day = battery_consent.soonest(tx, here.site, begins=wanted == "yes")
             from_s, _ = interval.day_bounds(day, here.site.time_zone)
             mine = [one for one in own_agreements(tx) if one.holds(now_s) and one.holds(from_s)]
             if name not in {one.usage_point for one in mine}:

@@ -9,25 +9,22 @@ from __future__ import annotations
 import secrets as system
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import date, timedelta
+from datetime import date
 
 from grid import ids, interval
 from grid.errors import BadInputError
 from grid.operation import record
+from grid.operation.battery_consent import require_not_offered, traded_batteries
 from grid.operation.record import Personal
 from grid.operation.tariffs import in_force as tariffs_in_force
-from grid.quantities import WH_PER_KWH
 from grid.site import Site, UsageKind
 from grid.store import Transaction, control, log
 from grid.store import agreements as store
 from trading.agreements import EVER_S, Agreement, Terms, in_force
-from trading.batteries import PPM, TradedBattery
 from trading.ledger.commitment import SECRET_BYTES
 from trading.ledger.entry import Kind
 
 AHEAD_DAYS = 400
-OFFERED_AHEAD = 2
-"""Intervals before its own in which the agents' orders for an interval are placed."""
 _NAME_MAX = 100
 
 
@@ -142,10 +139,10 @@ def move_in(
         share_percent,
         trades,
         key_percent,
-        _batteries(site, usage_point, where, battery=battery, trades=trades),
+        traded_batteries(site, usage_point, where, battery=battery, trades=trades),
     )
     if terms.batteries or before.terms_at(max(from_s, before.from_s)).batteries:
-        _require_not_offered(tx, site, where, from_s)
+        require_not_offered(tx, site, where, from_s)
     store.end(tx, before.id, from_s)
     number = store.begin(
         tx, usage_point=usage_point, party_id=party, from_s=from_s, terms=terms, by=by
@@ -195,7 +192,7 @@ def change_terms(
         old.share_percent if share_percent is None else share_percent,
         trading,
         old.key_percent if key_percent is None else key_percent,
-        _batteries(
+        traded_batteries(
             site,
             usage_point,
             where,
@@ -206,7 +203,7 @@ def change_terms(
     if replace(new, from_s=old.from_s) == old:
         raise BadInputError(f"{where}: these are the terms already")
     if new.batteries != old.batteries:
-        _require_not_offered(tx, site, where, from_s)
+        require_not_offered(tx, site, where, from_s)
     if new.batteries and not old.batteries and site.market.guaranteed and day.day > 1:
         raise BadInputError(
             f"{where}: a battery begins to trade with a month: losses are made good in months "
@@ -254,48 +251,6 @@ def _last(tx: Transaction, usage_point: str, where: str, from_s: int) -> Agreeme
             f"{where}: {newest.party} stands for it from {interval.label(newest.from_s)} on"
         )
     return newest
-
-
-def soonest(tx: Transaction, site: Site, *, begins: bool = False) -> date:
-    """Return the first day from which on a battery can cease, or begin, to trade."""
-    offered_s = control.clock_s(tx) + OFFERED_AHEAD * site.interval_s
-    day = interval.local_day(offered_s, site.time_zone) + timedelta(days=1)
-    if begins and site.market.guaranteed and day.day > 1:
-        day = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
-    return day
-
-
-def _require_not_offered(tx: Transaction, site: Site, where: str, from_s: int) -> None:
-    """Refuse a change for batteries that agents may have offered already."""
-    if interval.local_day(from_s, site.time_zone) < soonest(tx, site):
-        raise BadInputError(
-            f"{where}: what batteries trade then is offered already; from the day after on"
-        )
-
-
-def _batteries(
-    site: Site, usage_point: str, where: str, *, battery: bool, trades: bool
-) -> tuple[TradedBattery, ...]:
-    """Return what a party consents to have traded of the batteries of its usage point."""
-    if not battery:
-        return ()
-    if not trades:
-        raise BadInputError(f"{where}: a battery is traded only for a party that trades")
-    found = tuple(
-        TradedBattery(
-            id=one.id,
-            room_wh=round((one.energy_kwh - one.min_energy_kwh) * WH_PER_KWH),
-            interval_wh=round(one.power_kw * site.interval_s / 3.6),
-            charge_ppm=round(one.charge_efficiency * PPM),
-            discharge_ppm=round(one.discharge_efficiency * PPM),
-            wear=one.wear,
-        )
-        for one in site.battery
-        if one.usage_point == usage_point
-    )
-    if not found:
-        raise BadInputError(f"{where}: there is no battery that could be traded")
-    return found
 
 
 def _tariff(tx: Transaction, site: Site, name: str, day: date, where: str) -> ids.TariffId:

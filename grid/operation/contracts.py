@@ -14,7 +14,7 @@ from grid import ids, interval
 from grid.errors import BadInputError
 from grid.ids import PartyId, UsagePointId
 from grid.operation import record
-from grid.operation.agreements import OFFERED_AHEAD
+from grid.operation.battery_consent import OFFERED_AHEAD
 from grid.operation.market import law_at
 from grid.operation.record import Personal
 from grid.operation.tariffs import in_force

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from grid import interval
 from grid.operation import agreements, record
+from grid.operation.battery_consent import OFFERED_AHEAD
 from grid.operation.battery_offering import at_hand
 from grid.operation.commission import DRAW_SECRET
 from grid.operation.market import prices_at, trades_ahead
@@ -34,7 +35,7 @@ def offer(room: Room, at_s: int) -> None:
     They commit an interval before the gate closes, from the forecast and what their own party has
     ordered: whatever others order in that interval can be no reason for theirs.
     """
-    start_s = at_s + agreements.OFFERED_AHEAD * room.site.interval_s
+    start_s = at_s + OFFERED_AHEAD * room.site.interval_s
     placed: tuple[Order, ...] = ()
     with room.store.write() as tx:
         if trades_ahead(room.site, start_s):

@@ -16,9 +16,9 @@ from grid.store import (
 )
 from grid.store import erasure as erasing
 from grid.store.erasure import Erasure, Stay
+from tests.operation import battery_street as trading
 from tests.operation import contract_street as bilateral
 from tests.operation import replay_site
-from tests.operation import test_batteries as trading
 from tests.operation.lost_street import difference_of, lose, told_of
 from tests.operation.month_site import STEP_S, Month, begin
 from tests.operation.test_tariffs import FILE
@@ -58,10 +58,10 @@ def test_contracts_and_the_tariffs_in_force_are_told_anew_and_hold(tmp_path: Pat
 
 
 def test_what_a_battery_holds_is_told_anew(tmp_path: Path) -> None:
-    street = trading._begun(tmp_path / "site", trading.COUNT)
+    street = trading.begun(tmp_path / "site", trading.COUNT)
     street.truth[:, :, 1] *= 4
     street.told[:] = street.truth
-    trading._consent(street, "UP-1", trading.LAST_DAY, battery=True)
+    trading.consent(street, "UP-1", trading.LAST_DAY, battery=True)
     first_s = street.room.first_cycle_s
 
     def live(low_s: int, high_s: int) -> None:
