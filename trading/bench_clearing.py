@@ -24,7 +24,7 @@ PRICES = 1_800
 def rows(*, quick: bool, progress: Progress) -> Iterator[Row]:
     """Yield the rows, as they are measured."""
     yield _clearing(2_000 if quick else 100_000, 3 if quick else 15, progress)
-    yield _truthful(200 if quick else 4_000, 1 if quick else 2, progress)
+    yield _truthful(200 if quick else 10_000, 1 if quick else 2, progress)
     yield _with_limits(2_000 if quick else 100_000, 2 if quick else 3, progress)
 
 
@@ -34,6 +34,16 @@ def _book(count: int) -> Book:
     return Book(
         buy=draw.integers(0, 2, count) == 1,
         price=TICK * draw.integers(200, 200 + PRICES, count),
+        energy_wh=draw.integers(1, 5_000, count),
+    )
+
+
+def _distinct(count: int) -> Book:
+    """Return orders at random, each at a price of its own: the other market joins equal ones."""
+    draw = np.random.default_rng(1)
+    return Book(
+        buy=draw.integers(0, 2, count) == 1,
+        price=TICK * (20_000 + draw.permutation(20 * count)[:count]),
         energy_wh=draw.integers(1, 5_000, count),
     )
 
@@ -70,7 +80,7 @@ def _clearing(count: int, rounds: int, progress: Progress) -> Row:
 
 def _truthful(count: int, rounds: int, progress: Progress) -> Row:
     progress(f"trading: clearing {count:,} orders truthfully, and by pymarket if it is installed")
-    book, rules = _book(count), mechanism("mcafee")
+    book, rules = _distinct(count), mechanism("mcafee")
     row = Row(
         craft="trading",
         name="clearing, truthful",
