@@ -70,7 +70,8 @@ def shown() -> str:
             for order in batteries.open_orders(tx, now_s)
             if (order.party, order.usage_point) == (one.party, one.usage_point) and order.energy_wh
         ]
-        soonest = battery_consent.soonest(tx, here.site, begins=not one.terms[-1].batteries)
+        wanted = not one.terms[-1].batteries
+        soonest = battery_consent.next_day(tx, here.site, one, battery=wanted)
         from_s, _ = interval.day_bounds(soonest, here.site.time_zone)
         earlier = batteries.held_before(tx, one.id, bounds[0])
     traded = one.terms_at(max(now_s, one.from_s)).batteries
@@ -109,17 +110,20 @@ def consent(name: str) -> Any:
     wanted = form_text("battery", 3)
     if wanted not in ("yes", "no"):
         raise BadInputError(f"{name} battery is {wanted!r}, must be yes or no")
+    battery = wanted == "yes"
     try:
         with here.store.write() as tx:
             now_s = clock(tx) or 0
-            day = battery_consent.soonest(tx, here.site, begins=wanted == "yes")
-            from_s, _ = interval.day_bounds(day, here.site.time_zone)
-            mine = [one for one in own_agreements(tx) if one.holds(now_s) and one.holds(from_s)]
-            if name not in {one.usage_point for one in mine}:
+            mine = [one for one in own_agreements(tx) if one.holds(now_s)]
+            one = next((one for one in mine if one.usage_point == name), None)
+            if one is None:
+                abort(404)
+            day = battery_consent.next_day(tx, here.site, one, battery=battery)
+            if not one.holds(interval.day_bounds(day, here.site.time_zone)[0]):
                 abort(404)
             by = current_user.email
             agreements.change_terms(
-                tx, here.site, usage_point=name, day=day, by=by, battery=wanted == "yes"
+                tx, here.site, usage_point=name, day=day, by=by, battery=battery
             )
     except BadInputError as error:
         session["refused"] = str(error)

@@ -13,6 +13,7 @@ from grid.errors import BadInputError
 from grid.quantities import WH_PER_KWH
 from grid.site import Site
 from grid.store import Transaction, control
+from trading.agreements import Agreement
 from trading.batteries import PPM, TradedBattery
 
 OFFERED_AHEAD = 2
@@ -26,6 +27,15 @@ def soonest(tx: Transaction, site: Site, *, begins: bool = False) -> date:
     if begins and site.market.guaranteed and day.day > 1:
         day = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
     return day
+
+
+def next_day(tx: Transaction, site: Site, agreement: Agreement, *, battery: bool) -> date:
+    """Return the first day from which on the batteries of an agreement can trade, or cease to.
+
+    It is not before terms that are to come: what they say is taken back where they begin.
+    """
+    coming = interval.local_day(agreement.terms[-1].from_s, site.time_zone)
+    return max(soonest(tx, site, begins=battery), coming)
 
 
 def require_not_offered(tx: Transaction, site: Site, where: str, from_s: int) -> None:

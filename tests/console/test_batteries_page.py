@@ -22,10 +22,12 @@ MORNING = interval.parse("2026-05-27T10:00+04:00")
 
 
 @pytest.fixture
-def site(site: Site, store: Store) -> Site:
+def site(site: Site, store: Store, request: pytest.FixtureRequest) -> Site:
     """The village, with a battery at the prosumer's usage point."""
     bought = 'id = "BAT-2"\nusage_point = "UP-2"\npower_kw = 4\nenergy_kwh = 8\n[[battery]]\n'
     text = village.TOML.replace("[[battery]]\n", f"[[battery]]\n{bought}", 1)
+    if "with_a_month" in request.node.name:
+        text = text.replace("[market]\n", "[market]\nguaranteed = true\n")
     with store.write() as tx:
         control.put_meta(tx, "site_toml", text)
     return site_file.parse(text)
@@ -95,6 +97,19 @@ def test_consent_begins_tomorrow_and_is_taken_back(sign_in: SignIn, store: Store
     with store.read() as tx:
         one = next(kept for kept in agreements.listed(tx) if kept.party == "P-2")
     assert one.terms[-1].batteries == ()
+
+
+def test_a_consent_that_is_to_begin_with_a_month_is_taken_back(
+    sign_in: SignIn, store: Store, site: Site
+) -> None:
+    assert site.market.guaranteed
+    client = sign_in("prosumer")
+    assert _post(client, "UP-2", battery="yes") == 302
+    assert "It trades from 2026-06-01 on." in _text(client)
+    assert _post(client, "UP-2", battery="no") == 302
+    text = _text(client)
+    assert "It trades from" not in text
+    assert "Let it trade from 2026-06-01 on" in text
 
 
 def test_nobody_sees_or_consents_for_anothers_battery(sign_in: SignIn, store: Store) -> None:

@@ -98,5 +98,9 @@ def test_where_losses_are_made_good_a_battery_begins_with_a_month(tmp_path: Path
         assert battery_consent.soonest(tx, street.site) == LAST_DAY
         assert battery_consent.soonest(tx, street.site, begins=True) == date(2026, 7, 1)
     consent(street, "UP-1", date(2026, 7, 1), battery=True)
+    with street.room.store.read() as tx:
+        one = next(kept for kept in held.listed(tx) if kept.usage_point == "UP-1")
+        assert battery_consent.next_day(tx, street.site, one, battery=False) == date(2026, 7, 1)
+    consent(street, "UP-1", date(2026, 7, 1), battery=False)
     street.room.signer.close()
     street.room.store.close()
