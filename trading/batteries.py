@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from grid.errors import BadInputError
 from grid.ids import AssetId, check
+from grid.site_facts import PRICE_MOST
 
 PPM = 1_000_000
 """Parts of an efficiency."""
@@ -23,7 +24,6 @@ FACTS = ("room_wh", "interval_wh", "charge_ppm", "discharge_ppm", "wear")
 """Whole numbers that a battery is told by, beside its name."""
 
 _MOST_WH = 10**9
-_PRICE_MOST = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class TradedBattery:
             ("interval_wh", 0, _MOST_WH),
             ("charge_ppm", 1, PPM),
             ("discharge_ppm", 1, PPM),
-            ("wear", 0, _PRICE_MOST),
+            ("wear", 0, PRICE_MOST),
         ):
             if not low <= getattr(self, name) <= high:
                 raise BadInputError(

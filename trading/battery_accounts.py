@@ -51,7 +51,7 @@ def battery_moves(
         if one == Moved():
             continue
         agreement = standing.get(point)
-        known = agreement.terms_at(_start_s(orders)).batteries if agreement else ()
+        known = agreement.terms_at(orders[0].start_s).batteries if agreement else ()
         battery = next((each for each in known if each.id == name), None)
         if agreement is None or battery is None:
             raise BadInputError(f"battery {name} of {point} is traded without consent")
@@ -60,11 +60,8 @@ def battery_moves(
     return found
 
 
-def _start_s(orders: Sequence[Order]) -> int:
-    return orders[0].start_s
-
-
 def _moved(orders: Sequence[Order], outcome: Clearing) -> dict[tuple[AssetId, UsagePointId], Moved]:
+    """Return what each battery did, by battery and usage point."""
     netted = outcome.netted.tolist()
     own: Counter[tuple[UsagePointId, Side]] = Counter()
     for order, wh in zip(orders, netted, strict=True):

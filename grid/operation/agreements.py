@@ -7,7 +7,7 @@ before it ends there; when nobody follows, the community stands for the usage po
 from __future__ import annotations
 
 import secrets as system
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 
@@ -289,41 +289,35 @@ def _tell(tx: Transaction, site: Site, at_s: int, kind: str, told: Sequence[Agre
 
 
 def _shown(one: Agreement) -> dict[str, object]:
+    """Return what the ledger commits to of an agreement."""
+    return _told(one, _batteries_shown)
+
+
+def _batteries_shown(terms: Terms) -> dict[str, object]:
+    return {"batteries": [asdict(one) for one in terms.batteries]} if terms.batteries else {}
+
+
+def _kept(one: Agreement) -> dict[str, object]:
+    """Return what the record of actions keeps of an agreement: nothing of what a battery is."""
+    return _told(one, lambda terms: {"battery": bool(terms.batteries)})
+
+
+def _told(one: Agreement, of_batteries: Callable[[Terms], dict[str, object]]) -> dict[str, object]:
     return {
         "agreement": one.id,
         "from": interval.label(one.from_s),
         "party": str(one.party),
         "terms": [
-            _batteries_shown(terms)
-            | {
+            {
                 "from": interval.label(terms.from_s),
                 "key_percent": terms.key_percent,
                 "share_percent": terms.share_percent,
                 "tariff": str(terms.tariff),
                 "trades": terms.trades,
+                **of_batteries(terms),
             }
             for terms in one.terms
         ],
         "until": "" if one.until_s is None else interval.label(one.until_s),
         "usage_point": str(one.usage_point),
     }
-
-
-def _kept(one: Agreement) -> dict[str, object]:
-    """Return what the record of actions keeps: nothing of what a battery is."""
-    told = [
-        {
-            "from": interval.label(terms.from_s),
-            "tariff": str(terms.tariff),
-            "share_percent": terms.share_percent,
-            "key_percent": terms.key_percent,
-            "trades": terms.trades,
-            "battery": bool(terms.batteries),
-        }
-        for terms in one.terms
-    ]
-    return {**_shown(one), "terms": told}
-
-
-def _batteries_shown(terms: Terms) -> dict[str, object]:
-    return {"batteries": [asdict(one) for one in terms.batteries]} if terms.batteries else {}

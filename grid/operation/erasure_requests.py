@@ -197,9 +197,7 @@ def ask_own(tx: Transaction, site: Site, party: str, *, by: str) -> None:
 def _keep(tx: Transaction, site: Site, party: str, *, reason: str, by: str) -> None:
     at_s = control.clock_s(tx)
     requests.ask(tx, party, reason=reason, by=by, at_s=at_s)
-    record.record_action(
-        tx, site, at_s=at_s, user=by, kind="erasure.ask", subject=party, detail={}
-    )  # fmt: skip
+    record.record_action(tx, site, at_s=at_s, user=by, kind="erasure.ask", subject=party, detail={})
 
 
 def withdraw(tx: Transaction, site: Site, one: Request, *, by: str) -> None:

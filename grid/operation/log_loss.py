@@ -42,6 +42,8 @@ AHEAD_DAYS = 400
 """So far after the store's clock it begins at the latest: a later instant is a slip of the pen."""
 _AHEAD_S = AHEAD_DAYS * interval.DAY_S
 
+_AGAIN = "run 'khazri ledger recover --accept-loss' again"
+
 
 def accept(
     store: Store,
@@ -199,9 +201,6 @@ def _follow(
     _tell_accounts(tx, site, loss, number)
     control.put_findings(tx, loss.at_s, [_finding(loss, new)])
     control.put_meta(tx, record.HELD, f"{new.name} is not signed yet: {_AGAIN}")
-
-
-_AGAIN = "run 'khazri ledger recover --accept-loss' again"
 
 
 def _tell_accounts(tx: Transaction, site: Site, loss: Loss, number: int) -> None:

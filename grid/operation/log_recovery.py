@@ -21,6 +21,7 @@ from grid.store import Store, Transaction, batteries, control, log
 from trading import verify
 from trading.ledger import entry, tiles
 from trading.ledger.commitment import decode_opening
+from trading.replay.accounts import EMPTIED
 
 
 def recover(
@@ -57,7 +58,7 @@ def recover(
             site,
             at_s=control.clock_s(tx),
             user=user,
-            kind="ledger.recover",
+            kind=EMPTIED,
             subject="ledger",
             detail={"from": have, "to": size},
         )

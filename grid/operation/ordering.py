@@ -157,9 +157,9 @@ def amend(
 def _require_apart(tx: Transaction, order: Order) -> None:
     """Refuse an order that would meet that of the own battery: neither would be offered."""
     is_buy = order.side is Side.BUY
-    for other in books.orders(tx, order.start_s):
-        mine = other.battery and other.party == order.party and other.energy_wh
-        if not mine or other.side is order.side:
+    for kept in books.received(tx, order.start_s, order.usage_point):
+        other = kept.order
+        if not (other.battery and other.energy_wh) or other.side is order.side:
             continue
         if (order.price - other.price) * (1 if is_buy else -1) >= 0:
             does, word = ("sells from", "below") if is_buy else ("buys at up to", "above")

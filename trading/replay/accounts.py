@@ -20,6 +20,8 @@ from trading.tariffs.month import MonthUse, month_use
 ACTION, BATTERIES = "accounts.begin", "batteries.begin"
 TOLD = (ACTION, BATTERIES)
 """Actions that tell of accounts."""
+EMPTIED = "ledger.recover"
+"""Entries came back to a store that was put back: what its batteries' accounts hold did not."""
 _WHOLE = tuple(one.name for one in fields(MonthAccount) if one.name not in ("supplied", "metered"))
 
 

@@ -25,9 +25,6 @@ from trading.replay.settlements import Settlements, shares
 from trading.replay.terms import SiteTerms
 from trading.topology import ACTION, LOSSES, Topology
 
-RECOVERED = "ledger.recover"
-"""Entries came back to a store that was put back: what its batteries' accounts hold did not."""
-
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
@@ -142,7 +139,7 @@ class Derivation:
         """Whether something follows from a record, or it from something."""
         if record.kind is Kind.ACTION:
             action = str(record.body.get("action", ""))
-            known = (ACTION, LOSSES, RECOVERED, *accounts.TOLD, *TOLD)
+            known = (ACTION, LOSSES, accounts.EMPTIED, *accounts.TOLD, *TOLD)
             return action in known or action.startswith(("agreement.", "agreements."))
         return record.kind in (
             Kind.BOOK, Kind.CLEARING, Kind.READINGS, Kind.SETTLEMENT, Kind.CORRECTION, Kind.INVOICE,
@@ -150,7 +147,7 @@ class Derivation:
 
     def _take(self, record: Record) -> None:
         """Take what an action agrees or tells of the network."""
-        if record.body["action"] == RECOVERED:
+        if record.body["action"] == accounts.EMPTIED:
             self._books.empty_batteries()
         elif record.body["action"] == accounts.BATTERIES:
             self._books.begin(accounts.take_batteries(record))
