@@ -103,10 +103,9 @@ def statement(
         for one in months
     )
     otherwise -= balances(apart).get(account, 0)
-    loss = max(exact - otherwise, 0) if market.guaranteed else 0
     # What a battery bought this month it may sell in the next: such a loss is none yet.
     battery_wh = sum(one.account.battery_wh for one in months)
-    made_whole = 0 if battery_wh else loss
+    made_whole = max(exact - otherwise, 0) if market.guaranteed and not battery_wh else 0
     due = to_cent(exact - made_whole)
     rounding = due - (exact - made_whole)
     document: dict[str, object] = {

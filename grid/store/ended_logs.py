@@ -59,7 +59,7 @@ def end(tx: Transaction, size: int) -> int:
 
 
 def _move(tx: Transaction, source: Table, kept: Table, number: int) -> None:
-    names = [name for name in kept.columns.keys() if name != "log"]  # noqa: SIM118 - columns
+    names = [column.name for column in kept.columns if column.name != "log"]
     rows = select(literal(number), *(source.c[name] for name in names))
     tx.execute(insert(kept).from_select(["log", *names], rows))
     tx.execute(delete(source))
